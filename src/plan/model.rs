@@ -1,0 +1,318 @@
+//! The Plan: every decision taken. init executes it from top to bottom and chooses nothing.
+//!
+//! Everything that goes to a system call is a [`CString`]: bytes, not text (paths need not be UTF-8), and free of NUL.
+
+use std::ffi::CString;
+
+use serde::{Deserialize, Serialize};
+
+/// Everything that init does, in the order of the fields.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Plan {
+    /// The profile's name, for `ps`, errors and reports.
+    pub profile: String,
+    /// `CLONE_NEW*` flags; 0 is *lite*.
+    pub namespaces: u64,
+    /// Ids inside and outside.
+    pub identity: Identity,
+    /// Host name inside; set only with `CLONE_NEWUTS`.
+    pub hostname: Option<CString>,
+    /// Whether the loopback interface is brought up (with `CLONE_NEWNET`).
+    pub loopback: bool,
+    /// The root and what is in it; `None` in *lite*.
+    pub root: Option<Root>,
+    /// Working directory inside.
+    pub cwd: CString,
+    /// Resource limits, in order.
+    pub rlimits: Vec<Rlimit>,
+    /// File mode creation mask.
+    pub umask: u32,
+    /// Capabilities that are kept, as a bit mask (bit N is capability N).
+    pub capabilities: u64,
+    /// Whether `no_new_privs` is set.
+    pub no_new_privileges: bool,
+    /// The Landlock ruleset; `None` only where the profile turned it off.
+    pub landlock: Option<Landlock>,
+    /// The compiled filter; `None` only where the profile turned it off.
+    pub seccomp: Option<Seccomp>,
+    /// The whole environment of the task, `K=V`.
+    pub env: Vec<CString>,
+    /// What runs.
+    pub task: Task,
+    /// Numbers, inside, of the descriptors beyond 2 that the task gets, ascending.
+    pub descriptors: Vec<i32>,
+    /// Whether the task gets a terminal of its own (a pty from the sandbox's devpts).
+    pub terminal: bool,
+    /// Limits that the caller's side enforces.
+    pub limits: Limits,
+}
+
+/// Ids inside and outside. Without a user namespace both are the caller's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(clippy::exhaustive_structs)]
+pub struct Identity {
+    /// User id inside.
+    pub uid: u32,
+    /// Group id inside.
+    pub gid: u32,
+    /// What the ids are on the host.
+    pub host: HostIdentity,
+}
+
+/// The ids on the host's side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum HostIdentity {
+    /// The caller's own ids (an unprivileged caller, or *lite*).
+    Own {
+        /// The caller's user id.
+        uid: u32,
+        /// The caller's group id.
+        gid: u32,
+    },
+    /// An unprivileged id that no other sandbox has: chosen at each spawn (the caller is root).
+    Unique,
+}
+
+/// The root and its contents.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Root {
+    /// What the root itself is.
+    pub base: Base,
+    /// Whether the root mount is made read-only in the end.
+    pub readonly: bool,
+    /// What is made in it: parents before children, later entries over earlier ones.
+    pub nodes: Vec<Node>,
+}
+
+/// What the root itself is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Base {
+    /// An empty tmpfs.
+    Tmpfs(Tmpfs),
+    /// A folder of the host.
+    Folder(Source),
+    /// A folder of the host below a tmpfs that takes the writes.
+    Overlay {
+        /// The folder.
+        lower: Source,
+        /// What holds the writes.
+        upper: Tmpfs,
+    },
+}
+
+/// Limits of a tmpfs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(clippy::exhaustive_structs)]
+pub struct Tmpfs {
+    /// `size=`, bytes.
+    pub size: u64,
+    /// `nr_inodes=`.
+    pub inodes: u64,
+    /// `mode=`.
+    pub mode: u32,
+}
+
+/// A file or folder of the host that a mount shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(clippy::exhaustive_structs)]
+pub struct Source {
+    /// Canonical absolute path on the host: opened without following any symlink.
+    pub path: CString,
+    /// Device and inode it had when the plan was made; anything else when it is opened is an error.
+    pub device: u64,
+    /// See `device`.
+    pub inode: u64,
+    /// Whether it is a folder.
+    pub folder: bool,
+    /// How it gets into the sandbox.
+    pub via: Via,
+}
+
+/// How a source gets into the sandbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Via {
+    /// init opens it by its path.
+    Path,
+    /// The (privileged) caller clones the tree and hands the descriptor over: the sandbox's own id could not reach it.
+    Tree {
+        /// Show this owner and group of the host's files as the sandbox's ids (an id-mapped mount).
+        idmap: Option<(u32, u32)>,
+    },
+}
+
+/// One thing in the root. Paths are absolute inside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Node {
+    /// A folder on the root's tmpfs.
+    Folder {
+        /// Where.
+        path: CString,
+        /// Its mode.
+        mode: u32,
+    },
+    /// A symlink on the root's tmpfs.
+    Symlink {
+        /// Where.
+        path: CString,
+        /// What it holds.
+        target: CString,
+    },
+    /// A file on the root's tmpfs.
+    File {
+        /// Where.
+        path: CString,
+        /// Its mode.
+        mode: u32,
+        /// What it holds.
+        content: Vec<u8>,
+    },
+    /// A mount; its mount point is made where it is missing.
+    Mount {
+        /// Where.
+        path: CString,
+        /// What.
+        mount: Mount,
+    },
+    /// Hides what is at `path`, if anything is.
+    Mask {
+        /// Where.
+        path: CString,
+    },
+    /// Makes what is at `path` read-only, if anything is.
+    Readonly {
+        /// Where.
+        path: CString,
+    },
+}
+
+/// A mount. All are `nosuid`; all but devices are `nodev`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Mount {
+    /// A file or folder of the host with all below it.
+    Bind {
+        /// What is shown.
+        source: Source,
+        /// Read-only, with everything below.
+        readonly: bool,
+        /// Not executable, with everything below.
+        noexec: bool,
+    },
+    /// A device node of the host, checked to be this device.
+    Device {
+        /// `/dev/null` on the host.
+        source: CString,
+        /// Major number.
+        major: u32,
+        /// Minor number.
+        minor: u32,
+    },
+    /// An empty tmpfs.
+    Tmpfs {
+        /// Its limits.
+        limits: Tmpfs,
+        /// Not executable.
+        noexec: bool,
+        /// Read-only.
+        readonly: bool,
+    },
+    /// procfs of the sandbox's pid namespace.
+    Proc {
+        /// `subset=pid`.
+        subset_pid: bool,
+    },
+    /// A devpts instance of the sandbox's own.
+    Devpts,
+    /// The sandbox's POSIX message queues.
+    Mqueue,
+}
+
+/// `RLIMIT_*` number with its values (`RLIM_INFINITY` is unlimited).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(clippy::exhaustive_structs)]
+pub struct Rlimit {
+    /// `RLIMIT_*`.
+    pub resource: u32,
+    /// Soft value.
+    pub soft: u64,
+    /// Hard value.
+    pub hard: u64,
+}
+
+/// A Landlock ruleset, as the kernel takes it (`landlock_ruleset_attr`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(clippy::exhaustive_structs)]
+pub struct Landlock {
+    /// `handled_access_fs`.
+    pub handled_fs: u64,
+    /// `handled_access_net`.
+    pub handled_net: u64,
+    /// `scoped`.
+    pub scoped: u64,
+    /// `LANDLOCK_RULE_PATH_BENEATH` rules: path inside, `allowed_access`.
+    pub rules: Vec<LandlockRule>,
+}
+
+/// One `LANDLOCK_RULE_PATH_BENEATH` rule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(clippy::exhaustive_structs)]
+pub struct LandlockRule {
+    /// Path inside, opened after the root is in place.
+    pub path: CString,
+    /// `allowed_access`, already without the bits that do not fit a file.
+    pub access: u64,
+}
+
+/// A compiled filter and what it answers to the read-back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(clippy::exhaustive_structs)]
+pub struct Seccomp {
+    /// `SECCOMP_FILTER_FLAG_*`.
+    pub flags: u64,
+    /// The program.
+    pub program: crate::seccomp::Program,
+    /// What `prctl(PR_GET_SECCOMP)` must return below the filter: 2 where it is allowed, a negative errno where the filter
+    /// answers with one (an unfiltered process would not), `None` where asking would kill.
+    pub readback: Option<i32>,
+}
+
+/// What runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Task {
+    /// A program: an absolute path inside, and its arguments with `argv[0]`.
+    Program {
+        /// What is executed.
+        path: CString,
+        /// Its arguments, `argv[0]` first.
+        argv: Vec<CString>,
+    },
+    /// A registered role; its arguments are init's own `argv`.
+    Role {
+        /// Its name.
+        name: String,
+    },
+    /// A typed call: the code is found by its offset in this same image, argument and result cross on descriptors.
+    Call {
+        /// Offset of the call's entry from the image's anchor.
+        entry: i64,
+        /// Offset of the function from the image's anchor.
+        function: i64,
+    },
+}
+
+/// Limits that the caller's side enforces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[allow(clippy::exhaustive_structs)]
+pub struct Limits {
+    /// Wall time, milliseconds.
+    pub timeout_ms: Option<u64>,
+    /// Bytes of standard output and error together.
+    pub output: Option<u64>,
+}

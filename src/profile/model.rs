@@ -1,0 +1,233 @@
+//! The model of a profile: what somebody asks for, in the OCI runtime-spec's words. Data, no behaviour.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::seccomp;
+
+/// What a sandbox should be: a profile with its `extends` chain and overrides applied.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Profile {
+    /// The name it was asked for by, or the file's path.
+    pub name: String,
+    /// One line for `belljar profile list`.
+    pub description: String,
+    /// The namespaces to create. Empty means *lite*: only the layers that need no namespace.
+    /// Otherwise `user`, `mount` and `pid` are always among them.
+    pub namespaces: BTreeSet<Namespace>,
+    /// The host name inside (needs the `uts` namespace).
+    pub hostname: Option<String>,
+    /// Whether, and how, the caller's working directory is shown inside.
+    pub workdir: Workdir,
+    /// The root file system.
+    pub root: Root,
+    /// The process that is started.
+    pub process: Process,
+    /// What is mounted in the root; order does not matter, the most specific destination wins.
+    pub mounts: Vec<Mount>,
+    /// Paths that are hidden behind an empty file or folder.
+    pub masked_paths: Vec<PathBuf>,
+    /// Paths that are made read-only.
+    pub readonly_paths: Vec<PathBuf>,
+    /// The system-call filter. `None` only where a profile says `seccomp.mode = "off"`.
+    pub seccomp: Option<seccomp::Policy>,
+    /// Landlock, the second layer over the same paths.
+    pub landlock: Landlock,
+    /// Limits that belljar's supervisor enforces.
+    pub limits: Limits,
+    /// Limits that only a control group can enforce.
+    pub resources: Resources,
+}
+
+/// A kernel namespace, by its OCI name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Namespace {
+    /// `CLONE_NEWUSER`
+    User,
+    /// `CLONE_NEWNS`
+    Mount,
+    /// `CLONE_NEWPID`
+    Pid,
+    /// `CLONE_NEWIPC`
+    Ipc,
+    /// `CLONE_NEWUTS`
+    Uts,
+    /// `CLONE_NEWNET`: without it the sandbox has the host's network.
+    Network,
+    /// `CLONE_NEWCGROUP`
+    Cgroup,
+    /// `CLONE_NEWTIME`
+    Time,
+}
+
+/// How the caller's working directory appears inside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Workdir {
+    /// Not at all.
+    #[default]
+    None,
+    /// Bound at the same path, read-only, and the process starts there.
+    Readonly,
+    /// Bound at the same path, writable, and the process starts there.
+    Writable,
+}
+
+/// The root file system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Root {
+    /// A folder that becomes the root (`--rootfs`); `None` builds a minimal root on a tmpfs.
+    pub path: Option<PathBuf>,
+    /// Whether the root itself is read-only once it is built.
+    pub readonly: bool,
+    /// With `path`: writes go to a tmpfs that is thrown away (`--overlay-tmp`).
+    pub overlay: bool,
+    /// Bytes that the root's own tmpfs (or the overlay's upper layer) may hold.
+    pub size: u64,
+    /// Files that the same may hold.
+    pub inodes: u64,
+    /// Whether `/etc` is made by belljar (passwd, group, hosts, …). Only without `path`.
+    pub synthetic_etc: bool,
+}
+
+/// The process that is started.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Process {
+    /// The working directory inside. `None`: the caller's where `workdir` shows it, else `/tmp` or `/`.
+    pub cwd: Option<PathBuf>,
+    /// `K=V` sets a variable, `K` passes the caller's on (if it is set). Nothing else goes in.
+    pub env: Vec<String>,
+    /// The ids inside. `None`: the caller's own, or 1000:1000 for root.
+    pub user: Option<User>,
+    /// Capabilities that are kept, by their kernel names without `CAP_`, upper case. Mostly none.
+    pub capabilities: BTreeSet<String>,
+    /// `PR_SET_NO_NEW_PRIVS`; false is only accepted with namespaces.
+    pub no_new_privileges: bool,
+    /// The file mode creation mask.
+    pub umask: u32,
+    /// Resource limits by their OCI name without `RLIMIT_`, lower case (`nofile`); `None` is unlimited.
+    pub rlimits: BTreeMap<String, Rlimit>,
+}
+
+/// Soft and hard value of a resource limit; `None` is `RLIM_INFINITY`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs)]
+pub struct Rlimit {
+    /// What is enforced.
+    pub soft: Option<u64>,
+    /// How far the process may raise it.
+    pub hard: Option<u64>,
+}
+
+/// A user and a group id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs)]
+pub struct User {
+    /// User id inside.
+    pub uid: u32,
+    /// Group id inside.
+    pub gid: u32,
+}
+
+/// One thing that is mounted inside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Mount {
+    /// Absolute path inside.
+    pub destination: PathBuf,
+    /// What it is.
+    pub kind: MountKind,
+    /// Whether it is read-only.
+    pub readonly: bool,
+    /// Whether programs on it may be executed.
+    pub noexec: bool,
+    /// Whether a missing source is skipped; otherwise it is an error.
+    pub optional: bool,
+}
+
+/// What is mounted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MountKind {
+    /// A file or folder of the host, with everything mounted below it. A symlink at `source` is kept as a
+    /// symlink where the profile's system folders are concerned (`/bin -> usr/bin`), else followed once, by the caller.
+    Bind {
+        /// Absolute, or relative to the caller's working directory (or to the profile's file, where it has one).
+        source: PathBuf,
+        /// As root: show the source owner's id as the sandbox's (`idmap`), so that files keep their owner.
+        idmap: bool,
+    },
+    /// An empty file system in memory.
+    Tmpfs {
+        /// Bytes it may hold.
+        size: u64,
+        /// Files it may hold.
+        inodes: u64,
+        /// Mode of its root folder.
+        mode: u32,
+    },
+    /// A procfs of the sandbox's own pid namespace.
+    Proc {
+        /// `subset=pid`: only the processes, nothing of the kernel.
+        subset_pid: bool,
+    },
+    /// The minimal `/dev`: null zero full random urandom tty shm pts ptmx fd stdin stdout stderr.
+    Dev,
+    /// POSIX message queues of the sandbox's own ipc namespace.
+    Mqueue,
+}
+
+/// Whether and how Landlock is used.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Landlock {
+    /// `require`: an error where the kernel has none; `off`: not used.
+    pub require: bool,
+    /// Scopes that must hold (`signal`, `abstract-unix-socket`). Where namespaces hold the same line already, scopes
+    /// are added when the kernel has them and need not be listed.
+    pub scopes: BTreeSet<Scope>,
+}
+
+/// A Landlock scope (ABI 6, Linux 6.12).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Scope {
+    /// No signal to a process outside.
+    Signal,
+    /// No connection to an abstract unix socket outside.
+    AbstractUnixSocket,
+}
+
+/// Limits that the supervisor enforces; `None` is unlimited.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Wall time for the whole run.
+    pub timeout: Option<Duration>,
+    /// CPU time of each process (`RLIMIT_CPU`), whole seconds.
+    pub cpu_time: Option<Duration>,
+    /// Bytes of standard output and standard error together.
+    pub output: Option<u64>,
+    /// Bytes a single file may have (`RLIMIT_FSIZE`).
+    pub file_size: Option<u64>,
+}
+
+/// Limits that need a control group; refused until belljar can enforce them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Resources {
+    /// Bytes of memory.
+    pub memory: Option<u64>,
+    /// Number of processes and threads.
+    pub pids: Option<u64>,
+    /// CPUs, in thousandths.
+    pub cpus: Option<u64>,
+}
