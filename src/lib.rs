@@ -15,6 +15,7 @@ pub mod protocol;
 pub mod reexec;
 pub mod sandbox;
 pub mod seccomp;
+mod sys;
 
 #[cfg(feature = "cli")]
 #[doc(hidden)]

@@ -48,6 +48,21 @@ pub struct Plan {
     pub limits: Limits,
 }
 
+impl Plan {
+    /// The files and folders of the host that are shown inside, in the order in which init comes to them.
+    pub fn sources(&self) -> impl Iterator<Item = &Source> {
+        let base = self.root.iter().filter_map(|root| match &root.base {
+            Base::Folder(source) | Base::Overlay { lower: source, .. } => Some(source),
+            Base::Tmpfs(_) => None,
+        });
+        let mounts = self.root.iter().flat_map(|root| &root.nodes).filter_map(|node| match node {
+            Node::Mount { mount: Mount::Bind { source, .. }, .. } => Some(source),
+            _ => None,
+        });
+        base.chain(mounts)
+    }
+}
+
 /// Ids inside and outside. Without a user namespace both are the caller's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(clippy::exhaustive_structs)]
