@@ -40,9 +40,9 @@ pub(super) fn start(context: &mut Context) -> Result<Running, Failure> {
         Task::Role { name } => {
             let name = name.clone();
             let function = reexec::find(&name)
-                .map_err(|_| Fault::UnknownRole { name })
+                .map_err(|_| Fault::UnknownRole { name: name.clone() })
                 .map_err(Fault::at(Stage::Execute))?;
-            role(context, Body::Role(function))?
+            role(context, Body::Role(name, function))?
         }
         Task::Call { entry, function } => {
             let body = Body::Call { entry: *entry, function: *function };
@@ -116,7 +116,7 @@ fn prepare(context: &mut Context) -> Result<(), Failure> {
 
 /// What runs in a role's process.
 enum Body {
-    Role(reexec::RoleFunction),
+    Role(String, reexec::RoleFn),
     Call { entry: i64, function: i64 },
 }
 
@@ -169,7 +169,7 @@ fn become_role(context: &mut Context, body: Body, handover: Handover) -> ! {
     }
     handover.done();
     let code = catch_unwind(AssertUnwindSafe(|| match (body, call) {
-        (Body::Role(function), _) => function.run(),
+        (Body::Role(name, function), _) => reexec::run_role(&name, &function),
         (Body::Call { entry, function }, Some((argument, result))) => {
             crate::sandbox::enter_call(entry, function, argument, result)
         }

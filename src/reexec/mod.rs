@@ -7,6 +7,7 @@ mod dispatch;
 mod guard;
 mod hello;
 mod image;
+mod inside;
 mod launch;
 mod peer;
 mod refusal;
@@ -39,3 +40,4 @@ pub mod __private {
     pub use super::registry::{ROLES, Role};
     pub use linkme;
 }
+pub(crate) use inside::{RoleFn, clone_vfork, reserved_role, run_role};

@@ -50,7 +50,7 @@ pub struct Output {
 }
 
 impl Child {
-    fn started(&self) -> io::Result<&Started> {
+    pub(super) fn started(&self) -> io::Result<&Started> {
         self.started.as_ref().ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
     }
 
@@ -68,10 +68,10 @@ impl Child {
         self.started().map(|started| started.pidfd.as_fd())
     }
 
-    /// Sends a signal to the task: TERM, INT, HUP, QUIT, USR1, USR2 and WINCH are passed on by init; KILL ends the sandbox.
+    /// Sends a signal to the task, through init: TERM, INT, HUP, QUIT, USR1, USR2 or WINCH. KILL ends the whole sandbox.
     ///
     /// # Errors
-    /// `InvalidInput` for any other signal or once the sandbox has ended, as `std::process::Child::kill`.
+    /// `InvalidInput` for any other signal or once the sandbox was waited for, as `std::process::Child::kill`.
     pub fn signal(&mut self, signal: i32) -> io::Result<()> {
         const PASSED_ON: [i32; 7] = [
             libc::SIGTERM,
@@ -82,27 +82,25 @@ impl Child {
             libc::SIGUSR2,
             libc::SIGWINCH,
         ];
-        if self.outcome.is_some() || !(signal == libc::SIGKILL || PASSED_ON.contains(&signal)) {
+        if signal == libc::SIGKILL {
+            return self.kill();
+        }
+        if self.outcome.is_some() || !PASSED_ON.contains(&signal) {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        let killed = signal == libc::SIGKILL;
-        sys::process::pidfd_send_signal(self.pidfd()?, signal)?;
-        self.killed |= killed;
-        Ok(())
+        Ok(sys::process::pidfd_send_signal(self.pidfd()?, signal)?)
     }
 
-    /// Ends the sandbox with everything in it.
+    /// Ends the sandbox with everything in it. Nothing happens if it has ended.
     ///
     /// # Errors
-    /// As [`Child::signal`]; not if it has ended in the meantime.
+    /// From `pidfd_send_signal(2)`.
     pub fn kill(&mut self) -> io::Result<()> {
-        if self.outcome.is_some() {
-            return Ok(());
+        if self.outcome.is_none() {
+            self.ender()?.end()?;
+            self.killed = true;
         }
-        match self.signal(libc::SIGKILL) {
-            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(()),
-            other => other,
-        }
+        Ok(())
     }
 
     /// The outcome, if the run has ended.

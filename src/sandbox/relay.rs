@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::sys;
+use super::ender::Ender;
 
 /// `PIPE_BUF`: what a pipe that polls as writable takes without blocking.
 const CHUNK: usize = 4096;
@@ -29,15 +29,17 @@ pub(super) struct Stream {
 }
 
 impl Relay {
-    /// Starts relaying; `limit` holds for all streams together. `pidfd` is init's, to end the run by.
-    pub(super) fn start(streams: Vec<Stream>, limit: u64, pidfd: OwnedFd) -> std::io::Result<Self> {
+    /// Starts relaying; `limit` holds for all streams together; beyond it the run is ended.
+    pub(super) fn start(streams: Vec<Stream>, limit: u64, ender: Ender) -> std::io::Result<Self> {
         let flooded = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&flooded);
         let thread = std::thread::Builder::new().name("belljar-relay".to_owned()).spawn(move || {
             if relay(streams, limit) == Ended::Limit {
                 flag.store(true, Ordering::Release);
-                // ESRCH: it ended by itself in this moment.
-                drop(sys::process::pidfd_send_signal(pidfd.as_fd(), libc::SIGKILL));
+                if let Err(errno) = ender.end() {
+                    // Its pipes close with this thread: it cannot write any more, but it goes on until its time limit.
+                    log::error!("the sandbox reached its output limit and cannot be ended: {errno}");
+                }
             }
         })?;
         Ok(Self { thread, flooded })
