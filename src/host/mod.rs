@@ -1,1 +1,15 @@
-//! host
+//! What this kernel and this user can do: readings, their diagnosis, and the doctor that tries each layer.
+
+mod apparmor;
+mod cause;
+mod diagnose;
+mod failure;
+pub mod kernel;
+mod namespace;
+mod read;
+mod symptoms;
+
+pub use cause::Cause;
+pub use diagnose::{Diagnosis, diagnose, kernel_for_namespaces};
+pub use failure::{Failure, Step};
+pub use symptoms::{Container, Symptoms};
