@@ -48,11 +48,11 @@ pub(crate) fn run_role(name: &str, function: &RoleFn) -> i32 {
 macro_rules! reserved_role {
     ($name:expr, $function:path) => {
         const _: () = {
-            fn call() -> $crate::reexec::RoleOutcome {
+            fn start_role() -> $crate::reexec::RoleOutcome {
                 $crate::reexec::RoleResult::into_outcome($function())
             }
             #[linkme::distributed_slice($crate::reexec::ROLES)]
-            static ROLE: $crate::reexec::Role = $crate::reexec::Role::reserved($name, call);
+            static TABLE_ENTRY: $crate::reexec::Role = $crate::reexec::Role::reserved($name, start_role);
         };
     };
 }
