@@ -20,3 +20,5 @@ mod sys;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod cli;
+
+pub use reexec::init;

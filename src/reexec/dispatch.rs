@@ -17,6 +17,7 @@ use super::{image, peer};
 
 /// What the launcher handed to one of belljar's own roles.
 #[derive(Debug)]
+#[allow(dead_code)] // for the sandbox's init
 pub(crate) struct Inherited {
     pub(crate) payload: Vec<u8>,
     pub(crate) channel: OwnedFd,
