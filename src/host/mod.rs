@@ -3,7 +3,9 @@
 mod apparmor;
 mod cause;
 mod diagnose;
+mod facts;
 mod failure;
+mod files;
 pub mod kernel;
 mod namespace;
 mod read;
@@ -11,5 +13,7 @@ mod symptoms;
 
 pub use cause::Cause;
 pub use diagnose::{Diagnosis, diagnose, kernel_for_namespaces};
+pub use facts::{Facts, FactsError, HostLimit};
 pub use failure::{Failure, Step};
+pub use files::{FileKind, Files, Followed, MemoryFiles, RealFiles, Stat};
 pub use symptoms::{Container, Symptoms};

@@ -21,8 +21,7 @@ pub(super) fn drop_all_but_kept(context: &mut Context) -> Result<(), Fault> {
     if may_change_securebits(context)? {
         sys::capability::limit_bounding(keep).map_err(Fault::on("prctl", b"PR_CAPBSET_DROP"))?;
         if keep == 0 {
-            sys::capability::set_securebits(SECUREBITS)
-                .map_err(Fault::on("prctl", b"PR_SET_SECUREBITS"))?;
+            sys::capability::set_securebits(SECUREBITS).map_err(Fault::on("prctl", b"PR_SET_SECUREBITS"))?;
         }
     }
     // Root keeps its capabilities over an execution by itself; another id needs them as ambient (CVE-2022-24769: nothing

@@ -40,9 +40,7 @@ pub(super) fn arrange(context: &mut Context) -> Result<(), Fault> {
     let numbers = &context.plan.descriptors;
     let free = numbers.last().map_or(3, |last| last.saturating_add(1)).max(3);
     let above = |fd: BorrowedFd<'_>| {
-        duplicate_above(&fd, free)
-            .map(IntoRawFd::into_raw_fd)
-            .map_err(Fault::on("fcntl", b"F_DUPFD_CLOEXEC"))
+        duplicate_above(&fd, free).map(IntoRawFd::into_raw_fd).map_err(Fault::on("fcntl", b"F_DUPFD_CLOEXEC"))
     };
     let moved = context.descriptors.iter().map(|fd| above(fd.as_fd())).collect::<Result<Vec<RawFd>, _>>()?;
     context.own.channel = Some(above(context.channel.as_fd())?);
@@ -62,10 +60,8 @@ pub(super) fn arrange(context: &mut Context) -> Result<(), Fault> {
 /// Marks everything from `first` on (`CLOSE_RANGE_CLOEXEC`, Linux 5.11).
 fn close_on_exec_from(first: u32) -> Result<(), Errno> {
     // SAFETY: numbers only; no descriptor is closed.
-    Errno::result(unsafe {
-        libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC)
-    })
-    .map(drop)
+    Errno::result(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) })
+        .map(drop)
 }
 
 /// Closes everything from 3 on that is not in `keep` (ascending): the last thing before a role's body.

@@ -30,12 +30,9 @@ pub(super) fn make(context: &mut Context, mount: &Mount) -> Result<(OwnedFd, boo
             set_attributes(&tree, attributes, source.path.to_bytes())?;
             Ok((tree, source.folder))
         }
-        Mount::Device { source, major, minor } => {
-            Ok((tree::of_device(source, *major, *minor)?, false))
-        }
+        Mount::Device { source, major, minor } => Ok((tree::of_device(source, *major, *minor)?, false)),
         Mount::Tmpfs { limits, noexec, readonly } => {
-            let attributes =
-                if *noexec { ATTR_NOEXEC } else { 0 } | if *readonly { ATTR_RDONLY } else { 0 };
+            let attributes = if *noexec { ATTR_NOEXEC } else { 0 } | if *readonly { ATTR_RDONLY } else { 0 };
             Ok((tmpfs(limits, attributes)?, true))
         }
         Mount::Proc { subset_pid } => {

@@ -58,11 +58,7 @@ pub(super) fn make_file(parent: BorrowedFd<'_>, name: &CStr, mode: u32) -> Resul
 }
 
 /// Opens the mount point at `path`, making an empty file or folder where there is none.
-pub(super) fn mount_point(
-    root: BorrowedFd<'_>,
-    path: &CStr,
-    folder: bool,
-) -> Result<OwnedFd, Fault> {
+pub(super) fn mount_point(root: BorrowedFd<'_>, path: &CStr, folder: bool) -> Result<OwnedFd, Fault> {
     match open(root, path) {
         Err(Errno::ENOENT) => {
             let (above, name) = parent(root, path)?;

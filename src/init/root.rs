@@ -56,11 +56,7 @@ fn over_old_root(tree: OwnedFd) -> Result<OwnedFd, Fault> {
 fn folder(context: &mut Context, source: &Source, readonly: bool) -> Result<OwnedFd, Fault> {
     let name = source.path.to_bytes();
     let tree = tree::of(context, source)?;
-    mounts::set_attributes(
-        &tree,
-        ATTR_NOSUID | ATTR_NODEV | if readonly { ATTR_RDONLY } else { 0 },
-        name,
-    )?;
+    mounts::set_attributes(&tree, ATTR_NOSUID | ATTR_NODEV | if readonly { ATTR_RDONLY } else { 0 }, name)?;
     if readonly {
         match sys::mount::clear_attributes(tree.as_fd(), ATTR_RDONLY) {
             // EPERM: the host itself has it read-only, and it stays so.

@@ -28,8 +28,7 @@ pub(super) fn reset(_: &mut Context) -> Result<(), Fault> {
         })
         .map_err(Fault::on("rt_sigaction", signal.to_string().as_bytes()))?;
     }
-    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)
-        .map_err(Fault::on("sigprocmask", b""))
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None).map_err(Fault::on("sigprocmask", b""))
 }
 
 /// Holds back everything in init itself; what should reach the task is read from a signalfd.

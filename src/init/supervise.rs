@@ -17,15 +17,8 @@ use crate::protocol::{End, Failure, Fault, Message, Stage};
 use crate::sys;
 
 /// Signals that the task gets when init gets them.
-const FORWARDED: [libc::c_int; 7] = [
-    libc::SIGTERM,
-    libc::SIGINT,
-    libc::SIGHUP,
-    libc::SIGQUIT,
-    libc::SIGUSR1,
-    libc::SIGUSR2,
-    libc::SIGWINCH,
-];
+const FORWARDED: [libc::c_int; 7] =
+    [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT, libc::SIGUSR1, libc::SIGUSR2, libc::SIGWINCH];
 
 /// The time since the machine started, suspension included: a run's limit holds over both.
 pub(super) fn boot_time() -> Result<Duration, Fault> {
@@ -97,10 +90,7 @@ fn clock(context: &Context) -> Result<Option<TimerFd>, Fault> {
         .map_err(Fault::on("timerfd_create", b"CLOCK_BOOTTIME"))?;
     let end = context.began.saturating_add(Duration::from_millis(limit));
     timer
-        .set(
-            Expiration::OneShot(TimeSpec::from_duration(end)),
-            TimerSetTimeFlags::TFD_TIMER_ABSTIME,
-        )
+        .set(Expiration::OneShot(TimeSpec::from_duration(end)), TimerSetTimeFlags::TFD_TIMER_ABSTIME)
         .map_err(Fault::on("timerfd_settime", b""))?;
     Ok(Some(timer))
 }

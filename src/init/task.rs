@@ -50,10 +50,10 @@ pub(super) fn start(context: &mut Context) -> Result<Running, Failure> {
         }
     };
     capabilities::drop_own().map_err(Fault::at(Stage::Capabilities))?;
-    context
-        .channel
-        .send(&Message::Started)
-        .map_err(|_| Failure { stage: Stage::Process, fault: Fault::Protocol { what: "started".to_owned() } })?;
+    context.channel.send(&Message::Started).map_err(|_| Failure {
+        stage: Stage::Process,
+        fault: Fault::Protocol { what: "started".to_owned() },
+    })?;
     Ok(running)
 }
 
@@ -76,13 +76,11 @@ fn program(path: CString, argv: Vec<CString>, context: &mut Context) -> Result<R
         Execution { context, path, argv: pointers(&argv), env: pointers(&env), failure: None };
     // SAFETY: the child runs `execute` on a stack of its own and ends in execve or _exit; init is single-threaded and held
     // until then (CLONE_VFORK), so that the child may use this memory, the allocator included.
-    let cloned = unsafe {
-        reexec::clone_vfork(execute, std::ptr::from_mut(&mut execution).cast::<c_void>())
-    }
-    .map_err(|error| {
-        let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
-        Fault::at(Stage::Process)(Fault::system("clone3", b"", errno))
-    })?;
+    let cloned = unsafe { reexec::clone_vfork(execute, std::ptr::from_mut(&mut execution).cast::<c_void>()) }
+        .map_err(|error| {
+            let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
+            Fault::at(Stage::Process)(Fault::system("clone3", b"", errno))
+        })?;
     match execution.failure {
         None => Ok(Running { pid: cloned.pid, pidfd: cloned.pidfd, handover: None }),
         Some(failure) => Err(failure),
@@ -122,9 +120,8 @@ enum Body {
 
 fn role(context: &mut Context, body: Body) -> Result<Running, Failure> {
     let at = Fault::at(Stage::Process);
-    let handover = Handover::new().map_err(|errno| {
-        Failure { stage: Stage::Process, fault: Fault::system("mmap", b"", errno) }
-    })?;
+    let handover = Handover::new()
+        .map_err(|errno| Failure { stage: Stage::Process, fault: Fault::system("mmap", b"", errno) })?;
     // SAFETY: init is single-threaded, so the child may do anything that init may.
     match unsafe { nix::unistd::fork() } {
         Ok(ForkResult::Parent { child }) => {

@@ -14,8 +14,8 @@ pub(super) fn of(context: &mut Context, source: &Source) -> Result<OwnedFd, Faul
     let path = source.path.to_bytes();
     match source.via {
         Via::Path => {
-            let fd = sys::open_without_symlinks(&source.path, libc::O_PATH)
-                .map_err(Fault::on("openat2", path))?;
+            let fd =
+                sys::open_without_symlinks(&source.path, libc::O_PATH).map_err(Fault::on("openat2", path))?;
             check(&fd, source)?;
             sys::mount::clone_tree(fd.as_fd()).map_err(Fault::on("open_tree", path))
         }

@@ -79,12 +79,7 @@ impl Channel {
         let mut buffer = vec![0u8; LIMIT];
         let (count, flags) = loop {
             let mut parts = [IoSliceMut::new(&mut buffer)];
-            match socket::recvmsg::<()>(
-                self.0.as_raw_fd(),
-                &mut parts,
-                None,
-                MsgFlags::MSG_CMSG_CLOEXEC,
-            ) {
+            match socket::recvmsg::<()>(self.0.as_raw_fd(), &mut parts, None, MsgFlags::MSG_CMSG_CLOEXEC) {
                 Ok(message) => break (message.bytes, message.flags),
                 // ECONNRESET is told once when the other side went away with messages of ours unread; what it had sent
                 // before, or the end, comes with the next call.

@@ -62,10 +62,8 @@ impl Sandbox {
         R: Serialize + DeserializeOwned,
     {
         let entry: Entry = perform::<A, R>;
-        let task = TaskRequest::Function {
-            entry: offset(entry as usize)?,
-            function: offset(function as usize)?,
-        };
+        let task =
+            TaskRequest::Function { entry: offset(entry as usize)?, function: offset(function as usize)? };
         let bytes = postcard::to_stdvec(argument)
             .map_err(|source| Error::Codec { action: "encode the argument", source })?;
         let failed = |source: std::io::Error| {
@@ -73,10 +71,8 @@ impl Sandbox {
         };
         let argument = argument_file(&bytes).map_err(failed)?;
         let (reader, writer) = std::io::pipe().map_err(failed)?;
-        let mut child = Command::new(self, task).spawn_with(
-            [Stdio::null, Stdio::inherit, Stdio::inherit],
-            Some((argument, writer.into())),
-        )?;
+        let mut child = Command::new(self, task)
+            .spawn_with([Stdio::null, Stdio::inherit, Stdio::inherit], Some((argument, writer.into())))?;
         let mut reply = Vec::new();
         let read = reader.take(RESULT_LIMIT + 1).read_to_end(&mut reply);
         let too_long = reply.len() as u64 > RESULT_LIMIT;
@@ -141,8 +137,7 @@ fn image_of(address: usize) -> Option<usize> {
             // SAFETY: index is below dlpi_phnum.
             let header = unsafe { &*info.dlpi_phdr.add(index) };
             let start = (info.dlpi_addr as usize).wrapping_add(header.p_vaddr as usize);
-            if header.p_type == libc::PT_LOAD
-                && search.address.wrapping_sub(start) < header.p_memsz as usize
+            if header.p_type == libc::PT_LOAD && search.address.wrapping_sub(start) < header.p_memsz as usize
             {
                 search.found = Some(info.dlpi_addr as usize);
                 return 1;

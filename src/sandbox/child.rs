@@ -175,8 +175,7 @@ impl Child {
     fn listen(&mut self) -> Result<(), Error> {
         let program = super::spawn::task_name(&self.plan);
         while self.end.is_none() {
-            let started =
-                self.started().map_err(|source| Error::Child { action: "wait for", source })?;
+            let started = self.started().map_err(|source| Error::Child { action: "wait for", source })?;
             match started.channel.receive::<Message>() {
                 Ok(Some(Message::Ended(end))) => self.end = Some(end),
                 Ok(Some(Message::Log { level, text })) => log(level, &text),

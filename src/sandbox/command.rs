@@ -6,12 +6,12 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
+use super::Sandbox;
 use super::child::{Child, Output};
 use super::ender::Ender;
 use super::error::{Error, Step};
 use super::relay::{Relay, Stream as Relayed};
 use super::spawn::{self, Handed, errno_of};
-use super::Sandbox;
 use crate::plan::{self, Call, Plan, Task, TaskRequest};
 use crate::reexec::{Prepared, Stdio, Stream};
 

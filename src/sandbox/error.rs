@@ -93,7 +93,9 @@ pub enum Error {
         limit: u64,
     },
     /// A call's function is not part of the program's own image.
-    #[error("the function of the sandboxed call is not in this program's own image (but in a shared library)")]
+    #[error(
+        "the function of the sandboxed call is not in this program's own image (but in a shared library)"
+    )]
     ForeignFunction,
     /// The function panicked, inside.
     #[error("the sandboxed call panicked at {location}: {message}")]
@@ -160,9 +162,7 @@ impl Error {
     /// What init said, as an error of ours.
     pub(super) fn from_init(failure: Failure, program: &str) -> Self {
         match (failure.stage, failure.fault.errno()) {
-            (Stage::Execute, Some(errno)) => {
-                Self::Execute { program: program.to_owned(), source: errno }
-            }
+            (Stage::Execute, Some(errno)) => Self::Execute { program: program.to_owned(), source: errno },
             _ => Self::Init { source: failure },
         }
     }

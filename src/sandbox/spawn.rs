@@ -51,8 +51,11 @@ pub(super) fn start(plan: &Plan, handed: &Handed<'_>) -> Result<Started, Error> 
         HostIdentity::Own { .. } => None,
     };
     let trees = trees::make(plan, host_id.as_ref().map(HostId::id))?;
-    let own = sys::process::pidfd_open(nix::unistd::getpid().as_raw())
-        .map_err(Error::prepare(Step::Descriptors, "pidfd_open", "own process"))?;
+    let own = sys::process::pidfd_open(nix::unistd::getpid().as_raw()).map_err(Error::prepare(
+        Step::Descriptors,
+        "pidfd_open",
+        "own process",
+    ))?;
     let go = Go {
         namespaces: init::own_namespaces(plan.namespaces)
             .map_err(|(path, errno)| Error::prepare(Step::Namespaces, "stat", &path)(errno))?,
@@ -122,9 +125,7 @@ fn id_maps(plan: &Plan, host_id: Option<&HostId>) -> Option<IdMaps> {
     }
     let inside = (plan.identity.uid, plan.identity.gid);
     Some(match (plan.identity.host, host_id) {
-        (HostIdentity::Own { uid, gid }, _) => {
-            IdMaps { inside, outside: (uid, gid), deny_setgroups: true }
-        }
+        (HostIdentity::Own { uid, gid }, _) => IdMaps { inside, outside: (uid, gid), deny_setgroups: true },
         (HostIdentity::Unique, host_id) => {
             let id = host_id.map_or(u32::MAX, HostId::id);
             IdMaps { inside, outside: (id, id), deny_setgroups: false }
@@ -133,12 +134,7 @@ fn id_maps(plan: &Plan, host_id: Option<&HostId>) -> Option<IdMaps> {
 }
 
 /// Gives the go-ahead and waits until the task has started.
-fn hand_over(
-    channel: &Channel,
-    go: &Go,
-    plan: &Plan,
-    pidfd: BorrowedFd<'_>,
-) -> Result<ReadBack, Error> {
+fn hand_over(channel: &Channel, go: &Go, plan: &Plan, pidfd: BorrowedFd<'_>) -> Result<ReadBack, Error> {
     // If init is gone already, what it said is still there to be read.
     let sent = channel.send(go);
     let mut ready = None;
@@ -150,10 +146,8 @@ fn hand_over(
             Ok(Some(Message::Log { level, text })) => log(level, &text),
             Ok(Some(Message::Failed(failure))) => return Err(Error::from_init(failure, &task_name(plan))),
             Ok(None) => {
-                let status = sys::process::wait_pidfd(pidfd, 0)
-                    .ok()
-                    .flatten()
-                    .map_or(0, |waited| waited.status);
+                let status =
+                    sys::process::wait_pidfd(pidfd, 0).ok().flatten().map_or(0, |waited| waited.status);
                 return Err(Error::Silent { status });
             }
             Ok(Some(_)) | Err(_) => return Err(Error::Protocol),

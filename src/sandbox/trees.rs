@@ -51,8 +51,11 @@ pub(super) fn make(plan: &Plan, host_id: Option<u32>) -> Result<Vec<OwnedFd>, Er
 
 fn clone(source: &Source) -> Result<OwnedFd, Error> {
     let name = shown(source.path.to_bytes());
-    let fd = sys::open_without_symlinks(&source.path, libc::O_PATH)
-        .map_err(Error::prepare(Step::Trees, "openat2", &name))?;
+    let fd = sys::open_without_symlinks(&source.path, libc::O_PATH).map_err(Error::prepare(
+        Step::Trees,
+        "openat2",
+        &name,
+    ))?;
     crate::init::check_source(&fd, source)
         .map_err(|fault| Error::Init { source: Failure { stage: Stage::Root, fault } })?;
     sys::mount::clone_tree(fd.as_fd()).map_err(Error::prepare(Step::Trees, "open_tree", &name))
@@ -93,8 +96,11 @@ fn user_namespace(owner: (u32, u32), host_id: u32) -> Result<OwnedFd, Error> {
         Error::prepare(Step::Trees, "open", &path)(errno)
     })?;
     drop(launched.channel);
-    sys::process::wait_pidfd(launched.pidfd.as_fd(), 0)
-        .map_err(Error::prepare(Step::Trees, "waitid", "user namespace holder"))?;
+    sys::process::wait_pidfd(launched.pidfd.as_fd(), 0).map_err(Error::prepare(
+        Step::Trees,
+        "waitid",
+        "user namespace holder",
+    ))?;
     Ok(namespace.into())
 }
 

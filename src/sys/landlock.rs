@@ -38,21 +38,11 @@ pub(crate) fn create_ruleset(handled_fs: u64, handled_net: u64, scoped: u64) -> 
 }
 
 /// `landlock_add_rule(2)` with `LANDLOCK_RULE_PATH_BENEATH`.
-pub(crate) fn allow_beneath(
-    ruleset: BorrowedFd<'_>,
-    path: BorrowedFd<'_>,
-    access: u64,
-) -> Result<(), Errno> {
+pub(crate) fn allow_beneath(ruleset: BorrowedFd<'_>, path: BorrowedFd<'_>, access: u64) -> Result<(), Errno> {
     let attr = PathBeneathAttr { allowed_access: access, parent_fd: path.as_raw_fd() };
     // SAFETY: open descriptors, and `attr` has the kernel's layout and lives through the call.
     check(unsafe {
-        libc::syscall(
-            libc::SYS_landlock_add_rule,
-            ruleset.as_raw_fd(),
-            RULE_PATH_BENEATH,
-            &raw const attr,
-            0,
-        )
+        libc::syscall(libc::SYS_landlock_add_rule, ruleset.as_raw_fd(), RULE_PATH_BENEATH, &raw const attr, 0)
     })
     .map(drop)
 }

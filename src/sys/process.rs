@@ -55,9 +55,8 @@ pub(crate) fn load_filter(
     let fprog = libc::sock_fprog { len, filter: program.as_ptr().cast_mut().cast::<libc::sock_filter>() };
     const { assert!(size_of::<crate::seccomp::Instruction>() == size_of::<libc::sock_filter>()) };
     // SAFETY: Instruction has sock_filter's layout (repr(C), same fields), the kernel only reads it, and its length is given.
-    match unsafe {
-        libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const fprog)
-    } {
+    match unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const fprog) }
+    {
         0 => Ok(()),
         // With SECCOMP_FILTER_FLAG_TSYNC a positive number is a thread that could not be synchronized.
         value if value > 0 => Err(Errno::EBUSY),
@@ -98,14 +97,7 @@ pub(crate) fn wait(
     loop {
         // SAFETY: both structs are writable and live through the call.
         let done = check(unsafe {
-            libc::syscall(
-                libc::SYS_waitid,
-                kind,
-                id,
-                &raw mut info,
-                libc::WEXITED | options,
-                &raw mut usage,
-            )
+            libc::syscall(libc::SYS_waitid, kind, id, &raw mut info, libc::WEXITED | options, &raw mut usage)
         });
         match done {
             Ok(_) => break,

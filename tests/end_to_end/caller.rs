@@ -139,7 +139,11 @@ pub fn run<S: AsRef<OsStr>>(caller: Caller, args: impl IntoIterator<Item = S>) -
 impl Run {
     /// Exit code 0 and nothing on standard error; gives standard output.
     pub fn succeeded(&self) -> Result<&str, String> {
-        if self.code == Some(0) && self.stderr.is_empty() { Ok(&self.stdout) } else { Err(format!("{self:#?}")) }
+        if self.code == Some(0) && self.stderr.is_empty() {
+            Ok(&self.stdout)
+        } else {
+            Err(format!("{self:#?}"))
+        }
     }
 
     /// This exit code, and a message that has all of the words.
