@@ -27,6 +27,7 @@ pub use guard::EXIT_REFUSED;
 pub use image::{ImageError, SelfExe, self_exe};
 pub use launch::LaunchError;
 pub use process::Child;
+pub(crate) use process::read_to_end;
 pub use refusal::Refusal;
 pub use registry::{LookupError, RegisterError, RoleError, RoleOutcome, RoleResult, register, roles};
 pub use stdio::{Stdio, Stream};

@@ -198,7 +198,7 @@ impl Child {
     /// As [`Child::wait_outcome`], and if a pipe cannot be read.
     pub fn wait_with_output(mut self) -> Result<Output, Error> {
         drop(self.stdin.take());
-        let (stdout, stderr) = crate::reexec::read_both(self.stdout.take(), self.stderr.take())
+        let (stdout, stderr) = crate::reexec::read_to_end(self.stdout.take(), self.stderr.take())
             .map_err(|source| Error::Child { action: "read the output of", source })?;
         let outcome = self.wait_outcome()?;
         Ok(Output { status: outcome.status, stdout, stderr, outcome })
