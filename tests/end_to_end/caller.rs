@@ -46,6 +46,8 @@ pub fn shelf() -> &'static Path {
             .expect("a folder for the tests")
             .keep();
         std::fs::copy(env!("CARGO_BIN_EXE_belljar"), dir.join("belljar")).expect("a copy of belljar");
+        let own = std::env::current_exe().expect("this program's path");
+        std::fs::copy(own, dir.join("end_to_end")).expect("a copy of this program");
         dir
     })
 }

@@ -5,6 +5,8 @@
 //! failure.
 
 mod caller;
+mod leftovers;
+mod library;
 mod need;
 
 use libtest_mimic::{Arguments, Trial};
@@ -12,8 +14,10 @@ use libtest_mimic::{Arguments, Trial};
 fn main() {
     // This program is also the image that the library's sandboxes re-execute.
     belljar::init();
+    library::run_case();
     let arguments = Arguments::from_args();
-    let mut trials: Vec<Trial> = Vec::new();
-    trials.sort_by(|a, b| a.name().cmp(b.name()));
-    libtest_mimic::run(&arguments, trials).exit();
+    let trials: Vec<Trial> = [library::trials(), leftovers::trials()].into_iter().flatten().collect();
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    caller::clear_shelf();
+    conclusion.exit();
 }
