@@ -29,18 +29,73 @@ fn main() {
             launch(role, rest);
         }
         ["launch", role, rest @ ..] => launch(role, rest),
+        ["hide-proc", role, rest @ ..] => {
+            hide_proc();
+            launch(role, rest);
+        }
+        ["chroot", role, rest @ ..] => {
+            enter_root_without_proc();
+            launch(role, rest);
+        }
+        // As the interpreter of a script.
+        ["script", _path] => launch("echo", &["from", "a", "script"]),
         // A child that was started by a thread which has ended.
         ["keep"] => {
-            let child = std::thread::spawn(|| reexec::command("sleep").stdout(Stdio::null()).spawn())
-                .join()
-                .expect("no panic")
-                .expect("a child");
-            println!("{}", child.id());
-            std::io::stdout().flush().expect("standard output");
-            std::thread::sleep(Duration::from_secs(30));
+            let start = || reexec::command("sleep").stdout(Stdio::null()).spawn();
+            keep(std::thread::spawn(start).join().expect("no panic").expect("a child"));
         }
+        ["keep-main"] => keep(reexec::command("sleep").stdout(Stdio::null()).spawn().expect("a child")),
         _ => println!("ordinary"),
     }
+}
+
+fn keep(child: reexec::Child) {
+    println!("{}", child.id());
+    std::io::stdout().flush().expect("standard output");
+    std::thread::sleep(Duration::from_secs(30));
+}
+
+fn check(done: libc::c_int) {
+    assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
+}
+
+/// In a mount namespace of its own, with a user namespace where that is needed.
+fn unshare_mounts() {
+    // SAFETY: plain system calls, in a program with one thread.
+    unsafe {
+        if libc::unshare(libc::CLONE_NEWNS) != 0 {
+            check(libc::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNS));
+        }
+        let private = libc::MS_REC | libc::MS_PRIVATE;
+        check(libc::mount(std::ptr::null(), c"/".as_ptr(), std::ptr::null(), private, std::ptr::null()));
+    }
+}
+
+fn hide_proc() {
+    unshare_mounts();
+    // SAFETY: literal strings.
+    check(unsafe {
+        libc::mount(c"none".as_ptr(), c"/proc".as_ptr(), c"tmpfs".as_ptr(), libc::MS_RDONLY, std::ptr::null())
+    });
+    assert!(!std::path::Path::new("/proc/self").exists());
+}
+
+/// The root file system once more, without the mounts on it, on top of `/mnt`.
+fn enter_root_without_proc() {
+    unshare_mounts();
+    // SAFETY: literal strings.
+    unsafe {
+        check(libc::mount(
+            c"/".as_ptr(),
+            c"/mnt".as_ptr(),
+            std::ptr::null(),
+            libc::MS_BIND,
+            std::ptr::null(),
+        ));
+        check(libc::chroot(c"/mnt".as_ptr()));
+        check(libc::chdir(c"/".as_ptr()));
+    }
+    assert!(!std::path::Path::new("/proc/self").exists());
 }
 
 fn launch(role: &str, args: &[&str]) {
