@@ -1,0 +1,1 @@
+//! Docker's and the OCI runtime-spec's seccomp profiles.
