@@ -19,3 +19,5 @@ pub mod seccomp;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod cli;
+
+pub use reexec::init;
