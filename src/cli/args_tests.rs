@@ -83,7 +83,7 @@ fn a_wrong_value_is_told_on_one_line_with_the_option_and_the_reason() {
         ("--tmpfs", "tmp", "not an absolute path"),
         ("--tmpfs", "/tmp:many", "not a size"),
         ("--rootfs", "", "the path is empty"),
-        ("--workdir", "here", "not an absolute path"),
+        ("--workdir", "", "the path is empty"),
         ("--env", "=x", "name is empty"),
         ("--hostname", "a b", "a host name has"),
         ("--user", "root", "not of the form UID[:GID]"),

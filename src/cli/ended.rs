@@ -1,30 +1,12 @@
-//! How a run ended: the exit status, and the one line for a person where a limit or the filter ended it.
+//! How a run ended, for a person: one line where a limit, the filter or a crash ended it.
+
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
 use super::engine::Ended;
 use super::{escape, units};
 use crate::profile::Limits;
-
-/// The exit status of belljar: the program's own, 128+N for signal N, 124 for the time limit. The other limits are
-/// told as the signal that enforces them, as without belljar; the report names them.
-pub fn exit_code(ended: &Ended) -> u8 {
-    let by_signal = |signal: i32| 128_u8.wrapping_add(low_byte(signal));
-    match ended {
-        Ended::Exit { code } => low_byte(*code),
-        Ended::Signal { signal, .. } => by_signal(*signal),
-        Ended::Timeout { .. } => 124,
-        Ended::OutputLimit { .. } | Ended::KilledByCaller => by_signal(libc::SIGKILL),
-        Ended::CpuLimit => by_signal(libc::SIGXCPU),
-        Ended::FileSize => by_signal(libc::SIGXFSZ),
-        Ended::Seccomp => by_signal(libc::SIGSYS),
-    }
-}
-
-/// What a parent sees of an exit code (wait(2)).
-fn low_byte(value: i32) -> u8 {
-    value.to_le_bytes()[0]
-}
 
 /// The line for a person; `None` where the program ended by itself or was asked to.
 pub fn line(ended: &Ended, name: &str, profile: &str, limits: &Limits) -> Option<String> {
@@ -36,8 +18,8 @@ pub fn line(ended: &Ended, name: &str, profile: &str, limits: &Limits) -> Option
             format!("was ended by signal {signal} ({}){core}", signal_name(*signal))
         }
         Ended::Signal { .. } => return None,
-        Ended::Timeout { limit } => {
-            let limit = units::show_duration(*limit);
+        Ended::Timeout { limit_ms } => {
+            let limit = units::show_duration(Duration::from_millis(*limit_ms));
             format!("was ended: it ran for {limit}, its limit; raise it with --timeout")
         }
         Ended::OutputLimit { limit } => {
@@ -77,8 +59,6 @@ pub fn signal_name(signal: i32) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn told(ended: &Ended) -> Option<String> {
@@ -88,27 +68,6 @@ mod tests {
             ..Limits::default()
         };
         line(ended, "python3", "strict", &limits)
-    }
-
-    #[test]
-    fn exit_codes() {
-        let signal = |signal| Ended::Signal { signal, core_dumped: false };
-        for (ended, code) in [
-            (Ended::Exit { code: 0 }, 0),
-            (Ended::Exit { code: 7 }, 7),
-            (Ended::Exit { code: 255 }, 255),
-            (Ended::Exit { code: -1 }, 255),
-            (signal(libc::SIGTERM), 143),
-            (signal(64), 192),
-            (Ended::Timeout { limit: Duration::from_secs(1) }, 124),
-            (Ended::OutputLimit { limit: 1 }, 137),
-            (Ended::CpuLimit, 152),
-            (Ended::FileSize, 153),
-            (Ended::Seccomp, 159),
-            (Ended::KilledByCaller, 137),
-        ] {
-            assert_eq!(exit_code(&ended), code, "{ended:?}");
-        }
     }
 
     #[test]
@@ -126,7 +85,7 @@ mod tests {
     fn one_line_says_what_ended_it_and_what_raises_the_limit() {
         for (ended, text) in [
             (
-                Ended::Timeout { limit: Duration::from_secs(5) },
+                Ended::Timeout { limit_ms: 5000 },
                 "was ended: it ran for 5 s, its limit; raise it with --timeout",
             ),
             (

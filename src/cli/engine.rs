@@ -1,16 +1,16 @@
 //! SEAM: what the command line uses of the library, in the agreed shapes, until the parts are merged. To connect it,
-//! replace each item by the library's own (`pub use crate::sandbox::{…}`, `pub use crate::Error`) and delete the
+//! replace each item by the library's own (`pub use crate::sandbox::{…}`) and delete the
 //! rest; nothing outside of this file has to change but imports.
 
 use std::ffi::OsStr;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
 use crate::profile::Profile;
 
-/// → `crate::Error`.
+/// → `crate::sandbox::Error`.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -38,8 +38,8 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    pub fn with_profile(profile: Profile) -> Result<Sandbox, Error> {
-        Ok(Sandbox { profile })
+    pub fn with_profile(profile: Profile) -> Sandbox {
+        Sandbox { profile }
     }
     pub fn profile(&self) -> &Profile {
         &self.profile
@@ -68,6 +68,9 @@ impl Command<'_> {
     pub fn env_pass(&mut self, _name: impl AsRef<OsStr>) -> &mut Self {
         self
     }
+    pub fn current_dir(&mut self, _dir: impl AsRef<Path>) -> &mut Self {
+        self
+    }
     pub fn keep_fd(&mut self, _descriptor: OwnedFd, _number: i32) -> &mut Self {
         self
     }
@@ -87,9 +90,8 @@ impl Command<'_> {
 pub struct Child {}
 
 impl Child {
-    /// A handle that another thread can signal the sandbox through while this one is in [`Child::wait_outcome`]
-    /// (which borrows the child mutably): a duplicate of the pidfd, say.
-    pub fn signaller(&self) -> io::Result<Signaller> {
+    /// init's.
+    pub fn pidfd(&self) -> io::Result<BorrowedFd<'_>> {
         Err(io::ErrorKind::Unsupported.into())
     }
     pub fn kill(&mut self) -> io::Result<()> {
@@ -97,16 +99,6 @@ impl Child {
     }
     pub fn wait_outcome(&mut self) -> Result<Outcome, Error> {
         Err(Error::NotConnected { part: "sandbox" })
-    }
-}
-
-/// → `crate::sandbox::Signaller`. `Send`.
-#[derive(Debug)]
-pub struct Signaller {}
-
-impl Signaller {
-    pub fn signal(&self, _signal: i32) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
     }
 }
 
@@ -130,11 +122,11 @@ pub struct Outcome {
 pub struct Protections(pub serde_json::Value);
 
 /// → `crate::sandbox::Ended`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
     Exit { code: i32 },
     Signal { signal: i32, core_dumped: bool },
-    Timeout { limit: Duration },
+    Timeout { limit_ms: u64 },
     OutputLimit { limit: u64 },
     CpuLimit,
     FileSize,
@@ -142,9 +134,25 @@ pub enum Ended {
     KilledByCaller,
 }
 
-/// → the names of the registered roles.
-pub fn roles() -> Result<Vec<String>, Error> {
-    Err(Error::NotConnected { part: "reexec" })
+impl Ended {
+    /// 128+N for signal N, 124 for the time limit, else the program's own.
+    pub fn exit_code(self) -> u8 {
+        let by_signal = |signal: i32| u8::try_from(128 + signal).unwrap_or(u8::MAX);
+        match self {
+            Self::Exit { code } => u8::try_from(code & 0xff).unwrap_or(u8::MAX),
+            Self::Signal { signal, .. } => by_signal(signal),
+            Self::Timeout { .. } => 124,
+            Self::CpuLimit => by_signal(libc::SIGXCPU),
+            Self::FileSize => by_signal(libc::SIGXFSZ),
+            Self::Seccomp => by_signal(libc::SIGSYS),
+            Self::OutputLimit { .. } | Self::KilledByCaller => by_signal(libc::SIGKILL),
+        }
+    }
+}
+
+/// → `crate::reexec::roles()`: the names of the registered roles.
+pub fn roles() -> Vec<String> {
+    Vec::new()
 }
 
 /// → the profile's loader: `selector` is a name, or a path with a `/`; each override is a key and a value.

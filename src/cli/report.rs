@@ -73,7 +73,9 @@ impl<'a> Report<'a> {
                 name: ended::signal_name(*signal),
                 core_dumped: *core_dumped,
             },
-            Ended::Timeout { limit } => EndedReport::Timeout { limit_seconds: seconds(limit) },
+            Ended::Timeout { limit_ms } => {
+                EndedReport::Timeout { limit_seconds: seconds(&Duration::from_millis(*limit_ms)) }
+            }
             Ended::OutputLimit { limit } => EndedReport::OutputLimit { limit_bytes: *limit },
             Ended::CpuLimit => EndedReport::CpuLimit,
             Ended::FileSize => EndedReport::FileSize,
@@ -90,7 +92,7 @@ impl<'a> Report<'a> {
             plan_hash: &outcome.plan_hash,
             protections: &outcome.protections,
         };
-        let exit_code = ended::exit_code(&outcome.ended);
+        let exit_code = outcome.ended.exit_code();
         Report { version: 1, ended, exit_code, run: Some(run), error: None }
     }
 

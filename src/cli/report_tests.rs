@@ -45,10 +45,7 @@ fn every_end_has_its_kind() {
     let signal = Ended::Signal { signal: libc::SIGSEGV, core_dumped: false };
     for (ended, expected) in [
         (signal, json!({"kind": "signal", "signal": 11, "name": "SIGSEGV", "coreDumped": false})),
-        (
-            Ended::Timeout { limit: Duration::from_millis(500) },
-            json!({"kind": "timeout", "limitSeconds": 0.5}),
-        ),
+        (Ended::Timeout { limit_ms: 500 }, json!({"kind": "timeout", "limitSeconds": 0.5})),
         (Ended::OutputLimit { limit: 9 }, json!({"kind": "output-limit", "limitBytes": 9})),
         (Ended::CpuLimit, json!({"kind": "cpu-limit"})),
         (Ended::FileSize, json!({"kind": "file-size"})),

@@ -5,11 +5,11 @@
 //! (sigwait(3)). What was ignored when belljar started (nohup(1), a shell's background job) stays ignored.
 
 use std::io;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nix::sys::signal::{SigSet, Signal};
 
-use super::engine::Signaller;
 use super::error::Error;
 
 const FORWARDED: [Signal; 7] = [
@@ -69,7 +69,7 @@ fn ends_a_program(signal: Signal) -> bool {
 /// Takes the signals from [`Forwarder::start`] on, until the process ends.
 #[derive(Debug)]
 pub struct Forwarder {
-    state: Arc<Mutex<State<Signaller>>>,
+    state: Arc<Mutex<State<OwnedFd>>>,
 }
 
 impl Forwarder {
@@ -92,8 +92,8 @@ impl Forwarder {
         Ok(Forwarder { state })
     }
 
-    /// From now on they go to the sandbox, those first that came meanwhile.
-    pub fn attach(&self, sandbox: Signaller) {
+    /// From now on they go to the sandbox (`sandbox` is a pidfd of its init, which passes them on), those first that came meanwhile.
+    pub fn attach(&self, sandbox: OwnedFd) {
         let mut state = lock(&self.state);
         if let State::Starting { kept } = &*state {
             kept.iter().for_each(|signal| forward(&sandbox, *signal));
@@ -107,7 +107,7 @@ impl Forwarder {
     }
 }
 
-fn wait_for(signals: SigSet, state: &Mutex<State<Signaller>>) {
+fn wait_for(signals: SigSet, state: &Mutex<State<OwnedFd>>) {
     loop {
         let signal = match signals.wait() {
             Ok(signal) => signal,
@@ -126,12 +126,22 @@ fn wait_for(signals: SigSet, state: &Mutex<State<Signaller>>) {
     }
 }
 
-fn forward(sandbox: &Signaller, signal: Signal) {
-    match sandbox.signal(signal as i32) {
+fn forward(sandbox: &OwnedFd, signal: Signal) {
+    match send(sandbox, signal) {
         Ok(()) => log::debug!("{signal} forwarded"),
         Err(error) if error.raw_os_error() == Some(libc::ESRCH) => log::debug!("{signal}: it has ended"),
         Err(error) => log::error!("{signal} cannot be forwarded: {error}"),
     }
+}
+
+/// pidfd_send_signal(2): reaches this init or nobody, whatever has come to have its number since.
+fn send(pidfd: &OwnedFd, signal: Signal) -> io::Result<()> {
+    let (pidfd, signal) = (pidfd.as_raw_fd(), signal as i32);
+    // SAFETY: without a siginfo the kernel reads no memory of ours.
+    let sent = unsafe {
+        libc::syscall(libc::SYS_pidfd_send_signal, pidfd, signal, std::ptr::null::<libc::siginfo_t>(), 0)
+    };
+    if sent == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// Ends the process by `signal`, so that its parent sees what ended it.

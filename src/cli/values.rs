@@ -21,7 +21,7 @@ pub struct Bind {
 pub struct Tmpfs {
     /// Absolute, without `.` and `..`.
     pub destination: PathBuf,
-    /// Bytes; `None`: as the profile's root.
+    /// Bytes it may hold.
     pub size: Option<u64>,
 }
 
@@ -120,12 +120,6 @@ pub fn tmpfs(value: OsString) -> Result<Tmpfs, ValueError> {
 
 /// Reads a path inside: absolute, free of `..`, not `/` itself.
 fn inside(value: OsString) -> Result<PathBuf, ValueError> {
-    let path = directory(value)?;
-    if path == Path::new("/") { Err(ValueError::Root) } else { Ok(path) }
-}
-
-/// Reads an absolute path inside that may be `/`.
-pub fn directory(value: OsString) -> Result<PathBuf, ValueError> {
     if value.is_empty() {
         return Err(ValueError::EmptyPath);
     }
@@ -137,7 +131,8 @@ pub fn directory(value: OsString) -> Result<PathBuf, ValueError> {
         return Err(ValueError::DotDot { path });
     }
     // `components` leaves out `.`, `//` and a trailing slash.
-    Ok(path.components().collect())
+    let path: PathBuf = path.components().collect();
+    if path == Path::new("/") { Err(ValueError::Root) } else { Ok(path) }
 }
 
 /// Reads a path of the host.

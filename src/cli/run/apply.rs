@@ -9,6 +9,10 @@ use crate::cli::units::Limit;
 use crate::cli::values::{Bind, Tmpfs};
 use crate::profile::{Mount, MountKind, Namespace, Profile};
 
+/// What a tmpfs holds that does not say, as in a profile's file.
+const TMPFS_SIZE: u64 = 64 << 20;
+const TMPFS_INODES: u64 = 8192;
+
 /// What the user asks for on the command line wins over the profile; nothing that was asked for is left out.
 pub fn apply(args: &RunArgs, profile: &mut Profile) -> Result<(), Error> {
     if let Some(net) = args.profile.net {
@@ -39,8 +43,9 @@ fn network(net: Net, profile: &mut Profile) -> Result<(), Error> {
 fn files(options: &FileOptions, profile: &mut Profile) -> Result<(), Error> {
     if let Some(folder) = &options.rootfs {
         profile.root.path = Some(from_here(folder)?);
-        // Such a root has an /etc of its own.
+        // Such a root has an /etc, and a system, of its own.
         profile.root.synthetic_etc = false;
+        profile.mounts.retain(|mount| !mount.system);
     }
     if options.overlay_tmp {
         if profile.root.path.is_none() {
@@ -60,7 +65,7 @@ fn files(options: &FileOptions, profile: &mut Profile) -> Result<(), Error> {
         }
     }
     for tmpfs in &options.tmpfs {
-        mounts.push(tmpfs_mount(tmpfs, profile));
+        mounts.push(tmpfs_mount(tmpfs));
     }
     let mut destinations = BTreeSet::new();
     if let Some(twice) = mounts.iter().find(|mount| !destinations.insert(&mount.destination)) {
@@ -91,25 +96,22 @@ fn bind_mount(option: &'static str, bind: &Bind, readonly: bool) -> Result<Mount
     // As root the sandbox has another id on the host. A file that is named on the command line is shown as its own,
     // as it is for an ordinary user: it can be read though its mode is 0600, and what is written keeps the owner.
     let kind = MountKind::Bind { source, idmap: true };
-    Ok(Mount { destination, kind, readonly, noexec: false, optional: false })
+    Ok(Mount { destination, kind, readonly, noexec: false, optional: false, system: false })
 }
 
-fn tmpfs_mount(tmpfs: &Tmpfs, profile: &Profile) -> Mount {
-    let size = tmpfs.size.unwrap_or(profile.root.size);
+fn tmpfs_mount(tmpfs: &Tmpfs) -> Mount {
     Mount {
         destination: tmpfs.destination.clone(),
         // As /tmp: whoever runs inside can use it.
-        kind: MountKind::Tmpfs { size, inodes: profile.root.inodes, mode: 0o1777 },
+        kind: MountKind::Tmpfs { size: tmpfs.size.unwrap_or(TMPFS_SIZE), inodes: TMPFS_INODES, mode: 0o1777 },
         readonly: false,
         noexec: false,
         optional: false,
+        system: false,
     }
 }
 
 fn process(options: &ProcessOptions, profile: &mut Profile) -> Result<(), Error> {
-    if let Some(folder) = &options.workdir {
-        profile.process.cwd = Some(folder.clone());
-    }
     if let Some(name) = &options.hostname {
         if !profile.namespaces.contains(&Namespace::Uts) {
             return Err(lacks(profile, "--hostname", "it has no uts namespace, and the host keeps its name"));

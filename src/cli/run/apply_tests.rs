@@ -14,7 +14,15 @@ fn profile() -> Profile {
         namespaces: [User, Mount, Pid, Ipc, Uts, Network].into(),
         hostname: None,
         workdir: Workdir::None,
-        root: Root { path: None, readonly: true, overlay: false, size: 7, inodes: 8, synthetic_etc: true },
+        root: Root {
+            path: None,
+            path_required: false,
+            readonly: true,
+            overlay: false,
+            size: 7,
+            inodes: 8,
+            synthetic_etc: true,
+        },
         process: Process {
             cwd: None,
             env: vec![],
@@ -39,7 +47,7 @@ fn lite() -> Profile {
 }
 
 fn mount(destination: &str, kind: MountKind, readonly: bool) -> Mount {
-    Mount { destination: destination.into(), kind, readonly, noexec: false, optional: false }
+    Mount { destination: destination.into(), kind, readonly, noexec: false, optional: false, system: false }
 }
 
 fn bind(source: impl Into<PathBuf>, destination: &str, readonly: bool) -> Mount {
@@ -64,14 +72,14 @@ fn without_options_the_profile_stays() {
 fn mounts_are_added_and_take_the_place_of_the_profiles() {
     let options = ["--bind=/a:/x", "--ro-bind", "/b", "--tmpfs", "/tmp:2K", "--tmpfs=/y"];
     let result = applied(&options, profile()).expect("applied");
-    let tmpfs = |size| MountKind::Tmpfs { size, inodes: 8, mode: 0o1777 };
+    let tmpfs = |size| MountKind::Tmpfs { size, inodes: 8192, mode: 0o1777 };
     assert_eq!(
         result.mounts,
         [
             bind("/a", "/x", false),
             bind("/b", "/b", true),
             mount("/tmp", tmpfs(2048), false),
-            mount("/y", tmpfs(7), false),
+            mount("/y", tmpfs(64 << 20), false),
         ]
     );
 }
@@ -110,7 +118,10 @@ fn one_destination_twice_is_an_error() {
 
 #[test]
 fn the_root() {
-    let result = applied(&["--rootfs=/r", "--overlay-tmp"], profile()).expect("applied");
+    let mut with_system = profile();
+    with_system.mounts.push(Mount { system: true, ..bind("/usr", "/usr", true) });
+    let result = applied(&["--rootfs=/r", "--overlay-tmp"], with_system).expect("applied");
+    assert_eq!(result.mounts, profile().mounts);
     let root = Root { path: Some("/r".into()), overlay: true, synthetic_etc: false, ..profile().root };
     assert_eq!(result.root, root);
     assert!(matches!(
@@ -130,9 +141,8 @@ fn the_network() {
 
 #[test]
 fn the_process() {
-    let options = ["-w", "/w/.", "--hostname=box", "--user=5:6"];
+    let options = ["--hostname=box", "--user=5:6"];
     let result = applied(&options, profile()).expect("applied");
-    assert_eq!(result.process.cwd.as_deref(), Some(Path::new("/w")));
     assert_eq!(result.hostname.as_deref(), Some("box"));
     assert_eq!(result.process.user, Some(User { uid: 5, gid: 6 }));
 }

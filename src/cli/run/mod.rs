@@ -51,7 +51,7 @@ pub fn main(args: &RunArgs) -> Result<u8, Error> {
             if let Some(line) = ended::line(&outcome.ended, &name, &outcome.profile, limits) {
                 stdio::complain(&line);
             }
-            ended::exit_code(&outcome.ended)
+            outcome.ended.exit_code()
         }
         _ => 0,
     };
@@ -69,12 +69,12 @@ pub fn main(args: &RunArgs) -> Result<u8, Error> {
 fn execute(args: &RunArgs, kept: Vec<(OwnedFd, i32)>) -> Result<Done, Error> {
     let task = args.task()?;
     if let Task::Role { name, args } = task {
-        known_role(name, args, &engine::roles()?)?;
+        known_role(name, args, &engine::roles())?;
     }
     let set: Vec<_> = args.profile.set.iter().map(|set| (set.key.as_str(), set.value.as_str())).collect();
     let mut profile = engine::load_profile(&args.profile.profile, &set)?;
     apply::apply(args, &mut profile)?;
-    let sandbox = Sandbox::with_profile(profile)?;
+    let sandbox = Sandbox::with_profile(profile);
 
     let (mut command, task_args) = match task {
         Task::Role { name, args } => (sandbox.role(name), args),
@@ -86,6 +86,9 @@ fn execute(args: &RunArgs, kept: Vec<(OwnedFd, i32)>) -> Result<Done, Error> {
             Some(value) => command.env(&variable.name, value),
             None => command.env_pass(&variable.name),
         };
+    }
+    if let Some(folder) = &args.process.workdir {
+        command.current_dir(folder);
     }
     for (descriptor, number) in kept {
         command.keep_fd(descriptor, number);
@@ -104,13 +107,13 @@ fn execute(args: &RunArgs, kept: Vec<(OwnedFd, i32)>) -> Result<Done, Error> {
 
     let signals = Forwarder::start()?;
     let mut child = command.spawn()?;
-    match child.signaller() {
-        Ok(signaller) => signals.attach(signaller),
+    match child.pidfd().and_then(|pidfd| pidfd.try_clone_to_owned()) {
+        Ok(pidfd) => signals.attach(pidfd),
         Err(source) => {
             // It must not run on where nobody can end it.
             child.kill().map_err(|source| Error::Signals { action: "kill", source })?;
             child.wait_outcome()?;
-            return Err(Error::Signals { action: "descriptor", source });
+            return Err(Error::Signals { action: "duplicate the sandbox's descriptor", source });
         }
     }
     let outcome = child.wait_outcome();

@@ -82,7 +82,7 @@ pub(super) struct FileOptions {
     /// Show a file or folder of the host inside, read-only (repeatable)
     #[arg(long, value_name = "SRC[:DST]", value_parser = OsStringValueParser::new().try_map(values::bind))]
     pub ro_bind: Vec<Bind>,
-    /// Mount an empty folder in memory (repeatable)
+    /// Mount an empty folder in memory, of 64M where no size is given (repeatable)
     #[arg(long, value_name = "DST[:SIZE]", value_parser = OsStringValueParser::new().try_map(values::tmpfs))]
     pub tmpfs: Vec<Tmpfs>,
     /// Use a folder of the host as the root
@@ -96,8 +96,8 @@ pub(super) struct FileOptions {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Process")]
 pub(super) struct ProcessOptions {
-    /// The working directory, a path inside
-    #[arg(short, long, value_name = "DIR", value_parser = OsStringValueParser::new().try_map(values::directory))]
+    /// The working directory inside; a relative one starts from the caller's
+    #[arg(short, long, value_name = "DIR", value_parser = OsStringValueParser::new().try_map(values::host_path))]
     pub workdir: Option<PathBuf>,
     /// Set a variable, or pass the caller's on (repeatable); nothing else of the environment goes in
     #[arg(short, long, value_name = "K[=V]", value_parser = OsStringValueParser::new().try_map(values::variable))]
