@@ -1,5 +1,6 @@
 //! The task's own session: no controlling terminal, so nothing can be pushed into the caller's (CVE-2017-5226).
 
+use nix::errno::Errno;
 use nix::unistd::{getpid, getsid, setsid};
 
 use super::start::Context;
@@ -11,6 +12,11 @@ pub(super) fn start(context: &mut Context) -> Result<(), Fault> {
     let (own, session) = (getpid(), getsid(None).map_err(Fault::on("getsid", b""))?);
     if own != session {
         return Err(Fault::mismatch("the session", own, session));
+    }
+    if context.plan.terminal {
+        // Standard input is the task's own pty, made for it by the caller.
+        // SAFETY: TIOCSCTTY takes a number: 0, do not steal it from another session.
+        Errno::result(unsafe { libc::ioctl(0, libc::TIOCSCTTY, 0) }).map_err(Fault::on("ioctl", b"TIOCSCTTY"))?;
     }
     if context.plan.namespaces == 0 {
         crate::sys::process::set_death_signal(libc::SIGKILL)

@@ -42,7 +42,7 @@ pub struct Plan {
     pub task: Task,
     /// Numbers, inside, of the descriptors beyond 2 that the task gets, ascending.
     pub descriptors: Vec<i32>,
-    /// Whether the task gets a terminal of its own (a pty from the sandbox's devpts).
+    /// Whether its standard streams are a terminal of its own, which becomes the controlling one of its session.
     pub terminal: bool,
     /// Limits that the caller's side enforces.
     pub limits: Limits,

@@ -1,7 +1,7 @@
 //! A running sandbox, with the habits of `std::process::Child`.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::{ChildStderr, ChildStdin, ChildStdout, ExitStatus};
 use std::time::Duration;
 
@@ -25,6 +25,9 @@ pub struct Child {
     pub stdout: Option<ChildStdout>,
     /// The reading end of its standard error, if that is piped.
     pub stderr: Option<ChildStderr>,
+    /// The caller's end of its terminal, if it has one of its own: input is written to it, output read from it, and the
+    /// window's size set on it (`TIOCSWINSZ`). Reading gives `EIO` once the task and all that it started are gone.
+    pub terminal: Option<OwnedFd>,
     pub(super) plan: Plan,
     pub(super) profile_hash: String,
     /// `None` only while it is being dropped.

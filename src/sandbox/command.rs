@@ -24,13 +24,14 @@ pub struct Command<'a> {
     cwd: Option<PathBuf>,
     stdio: [Option<Stdio>; 3],
     kept: Vec<(OwnedFd, i32)>,
+    terminal: bool,
 }
 
 const STREAMS: [Stream; 3] = [Stream::Stdin, Stream::Stdout, Stream::Stderr];
 
 impl<'a> Command<'a> {
     pub(super) fn new(sandbox: &'a Sandbox, task: TaskRequest) -> Self {
-        Self { sandbox, task, env: Vec::new(), cwd: None, stdio: [const { None }; 3], kept: Vec::new() }
+        Self { sandbox, task, env: Vec::new(), cwd: None, stdio: [const { None }; 3], kept: Vec::new(), terminal: false }
     }
 
     /// Adds an argument.
@@ -95,6 +96,13 @@ impl<'a> Command<'a> {
         self
     }
 
+    /// Gives the task a terminal of its own for its three standard streams, whatever they were set to; the caller's end is
+    /// [`Child::terminal`].
+    pub fn terminal(&mut self, on: bool) -> &mut Self {
+        self.terminal = on;
+        self
+    }
+
     /// What would be done: everything is decided and checked, nothing is started.
     ///
     /// # Errors
@@ -105,6 +113,7 @@ impl<'a> Command<'a> {
         call.cwd.clone_from(&self.cwd);
         call.descriptors = self.kept.iter().map(|(_, number)| *number).collect();
         call.descriptors.sort_unstable();
+        call.terminal = self.terminal;
         let facts = crate::host::Facts::detect()?;
         Ok(plan::resolve(&self.sandbox.profile, &facts, &crate::host::RealFiles, &call)?)
     }
@@ -144,6 +153,15 @@ impl<'a> Command<'a> {
         };
         for (stdio, default) in self.stdio.iter_mut().zip(defaults) {
             stdio.get_or_insert_with(default);
+        }
+        let mut terminal = None;
+        if self.terminal {
+            let (ours, theirs) =
+                super::terminal::open().map_err(Error::prepare(Step::Descriptors, "posix_openpt", ""))?;
+            for stdio in &mut self.stdio {
+                *stdio = Some(theirs.try_clone().map_err(prepare)?.into());
+            }
+            terminal = Some(ours);
         }
         let mut prepared: Vec<Prepared<'_>> = Vec::new();
         for (stdio, stream) in self.stdio.iter().zip(STREAMS) {
@@ -186,6 +204,7 @@ impl<'a> Command<'a> {
             stdin: stdin.flatten().map(Into::into),
             stdout: stdout.flatten().map(Into::into),
             stderr: stderr.flatten().map(Into::into),
+            terminal,
             profile_hash: self.sandbox.profile_hash.clone(),
             plan,
             started: Some(started),

@@ -10,6 +10,7 @@ mod id_maps;
 mod outcome;
 mod relay;
 mod spawn;
+mod terminal;
 mod trees;
 
 use std::ffi::OsStr;
