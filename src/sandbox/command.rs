@@ -200,6 +200,10 @@ impl<'a> Command<'a> {
         };
         let started = spawn::start(&plan, &handed)?;
         drop(handed);
+        if self.terminal {
+            // The task's end must be the task's alone, or the caller's never comes to its end.
+            self.stdio = [const { None }; 3];
+        }
         let mut child = Child {
             stdin: stdin.flatten().map(Into::into),
             stdout: stdout.flatten().map(Into::into),
