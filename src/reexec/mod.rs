@@ -10,6 +10,8 @@ mod hello;
 mod image;
 mod inside;
 mod launch;
+#[cfg(test)]
+mod launch_tests;
 mod peer;
 mod process;
 mod refusal;

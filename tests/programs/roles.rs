@@ -17,6 +17,16 @@ fn sleep() {
 }
 belljar::role!("sleep", sleep);
 
+/// The numbers of the standard streams that are not `/dev/null`, as exit code.
+fn streams() {
+    let wrong = (0..3).filter(|fd| {
+        std::fs::read_link(format!("/proc/self/fd/{fd}")).ok().as_deref()
+            != Some(std::path::Path::new("/dev/null"))
+    });
+    std::process::exit(wrong.count() as i32);
+}
+belljar::role!("streams", streams);
+
 fn main() {
     reexec::register("at-run-time", || println!("BODY at-run-time")).expect("a free name");
     belljar::init();
@@ -36,6 +46,19 @@ fn main() {
         ["chroot", role, rest @ ..] => {
             enter_root_without_proc();
             launch(role, rest);
+        }
+        ["without-clone3", role, rest @ ..] => {
+            refuse_clone3();
+            launch(role, rest);
+        }
+        ["as-nobody", dumpable, role, rest @ ..] => {
+            become_nobody(*dumpable == "dumpable");
+            launch(role, rest);
+        }
+        ["closed-streams", role] => {
+            // SAFETY: nothing of this program uses them after this.
+            unsafe { (libc::close(0), libc::close(1), libc::close(2)) };
+            launch(role, &[]);
         }
         // As the interpreter of a script.
         ["script", _path] => launch("echo", &["from", "a", "script"]),
@@ -68,6 +91,40 @@ fn unshare_mounts() {
         }
         let private = libc::MS_REC | libc::MS_PRIVATE;
         check(libc::mount(std::ptr::null(), c"/".as_ptr(), std::ptr::null(), private, std::ptr::null()));
+    }
+}
+
+/// As old container engines do, and belljar's own filters: `ENOSYS`.
+fn refuse_clone3() {
+    let load = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
+    let jump = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+    let result = libc::BPF_RET | libc::BPF_K;
+    let errno = libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32;
+    let filter = |code: u32, jt, jf, k| libc::sock_filter { code: code as u16, jt, jf, k };
+    let mut program = [
+        filter(load, 0, 0, 0),
+        filter(jump, 0, 1, libc::SYS_clone3 as u32),
+        filter(result, 0, 0, errno),
+        filter(result, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
+    // SAFETY: a complete program.
+    unsafe {
+        check(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+        check(libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program));
+    }
+}
+
+/// As a service does that starts as root; the kernel takes its dumpable flag away.
+fn become_nobody(dumpable: bool) {
+    // SAFETY: plain system calls, in a program with one thread.
+    unsafe {
+        check(libc::setgroups(0, std::ptr::null()));
+        check(libc::setresgid(54305, 54305, 54305));
+        check(libc::setresuid(54305, 54305, 54305));
+        if dumpable {
+            check(libc::prctl(libc::PR_SET_DUMPABLE, 1, 0, 0, 0));
+        }
     }
 }
 
