@@ -3,13 +3,21 @@
 mod apparmor;
 mod cause;
 mod diagnose;
+pub mod doctor;
 mod failure;
+mod finding;
 pub mod kernel;
-mod namespace;
-mod read;
+mod layer;
+pub(crate) mod namespace;
+pub(crate) mod read;
+mod report;
 mod symptoms;
+mod trial;
 
 pub use cause::Cause;
 pub use diagnose::{Diagnosis, diagnose, kernel_for_namespaces};
+pub use doctor::Doctor;
 pub use failure::{Failure, Step};
+pub use finding::{Finding, State, Verdict};
+pub use layer::{Layer, needed};
 pub use symptoms::{Container, Symptoms};
