@@ -176,7 +176,8 @@ impl fmt::Display for Layer {
 /// The layers that a sandbox of this profile cannot do without, when root (`root`) or another user starts it.
 pub fn needed(profile: &Profile, root: bool) -> BTreeSet<Layer> {
     // The re-execution itself.
-    let mut layers = BTreeSet::from([Layer::Proc, Layer::Clone3, Layer::Pidfd, Layer::CloseRange, Layer::Memfd]);
+    let mut layers =
+        BTreeSet::from([Layer::Proc, Layer::Clone3, Layer::Pidfd, Layer::CloseRange, Layer::Memfd]);
     if !profile.namespaces.is_empty() {
         layers.extend([
             Layer::Kernel,

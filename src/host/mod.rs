@@ -3,17 +3,25 @@
 mod apparmor;
 mod cause;
 mod diagnose;
+pub mod doctor;
 mod facts;
 mod failure;
 mod files;
+mod finding;
 pub mod kernel;
-mod namespace;
-mod read;
+mod layer;
+pub(crate) mod namespace;
+pub(crate) mod read;
+mod report;
 mod symptoms;
+mod trial;
 
 pub use cause::Cause;
 pub use diagnose::{Diagnosis, diagnose, kernel_for_namespaces};
+pub use doctor::Doctor;
 pub use facts::{Facts, FactsError, HostLimit};
 pub use failure::{Failure, Step};
 pub use files::{FileKind, Files, Followed, MemoryFiles, RealFiles, Stat};
+pub use finding::{Finding, State, Verdict};
+pub use layer::{Layer, needed};
 pub use symptoms::{Container, Symptoms};

@@ -42,7 +42,9 @@ pub(super) fn clone3() -> Trial {
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
     match waitid(Id::PIDFd(pidfd.as_fd()), WaitPidFlag::WEXITED).at(Step::Call, "waitid", "P_PIDFD")? {
         WaitStatus::Exited(_, 3) => Ok(String::new()),
-        other => Err(Miss::Without(format!("the child ended otherwise: {}", super::process::describe(other)))),
+        other => {
+            Err(Miss::Without(format!("the child ended otherwise: {}", super::process::describe(other))))
+        }
     }
 }
 
@@ -73,7 +75,11 @@ pub(super) fn openat2() -> Trial {
 pub(super) fn close_range() -> Trial {
     let root = std::fs::File::open("/").at(Step::Call, "open", "/")?;
     // Far above all that the trial itself holds.
-    let copy = nix::fcntl::fcntl(&root, nix::fcntl::FcntlArg::F_DUPFD_CLOEXEC(100)).at(Step::Call, "fcntl", "F_DUPFD")?;
+    let copy = nix::fcntl::fcntl(&root, nix::fcntl::FcntlArg::F_DUPFD_CLOEXEC(100)).at(
+        Step::Call,
+        "fcntl",
+        "F_DUPFD",
+    )?;
     sys::close_from(copy).at(Step::Call, "close_range", "")?;
     // SAFETY: asks about a number only.
     match Errno::result(unsafe { libc::fcntl(copy, libc::F_GETFD) }) {

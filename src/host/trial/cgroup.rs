@@ -16,7 +16,8 @@ struct Hierarchy {
 }
 
 pub(super) fn layout() -> Trial {
-    let groups = std::fs::read_to_string("/proc/self/cgroup").at(Step::Cgroup, "read", "/proc/self/cgroup")?;
+    let groups =
+        std::fs::read_to_string("/proc/self/cgroup").at(Step::Cgroup, "read", "/proc/self/cgroup")?;
     let mounts = read::text("/proc/self/mountinfo").unwrap_or_default();
     let hierarchies = hierarchies(&groups, &mounts);
     let unified = hierarchies.iter().find(|hierarchy| hierarchy.controllers.is_none());
@@ -31,7 +32,8 @@ pub(super) fn layout() -> Trial {
             (!list.starts_with("name=")).then_some((list, &hierarchy.folder))
         })
         .collect();
-    let useful = |list: &str| list.split([' ', ',']).any(|controller| matches!(controller, "memory" | "pids" | "cpu"));
+    let useful =
+        |list: &str| list.split([' ', ',']).any(|controller| matches!(controller, "memory" | "pids" | "cpu"));
     let (text, folders): (String, Vec<&PathBuf>) = match v2 {
         Some((list, folder)) if useful(&list) => (format!("v2: {list}"), vec![folder]),
         _ if !v1.is_empty() => {
@@ -40,12 +42,18 @@ pub(super) fn layout() -> Trial {
             let limits = v1.iter().filter(|(list, _)| useful(list)).map(|(_, folder)| *folder).collect();
             (format!("{name}: {lists}"), limits)
         }
-        Some((_, _)) => return Err(Miss::Without("v2 without controllers: none is delegated to this group".to_owned())),
+        Some((_, _)) => {
+            return Err(Miss::Without("v2 without controllers: none is delegated to this group".to_owned()));
+        }
         None => return Err(Miss::Without("no control groups are mounted".to_owned())),
     };
     match folders.iter().find(|folder| access(folder.as_path(), AccessFlags::W_OK).is_err()) {
         Some(folder) => {
-            access(folder.as_path(), AccessFlags::W_OK).at(Step::Cgroup, "access", &folder.to_string_lossy())?;
+            access(folder.as_path(), AccessFlags::W_OK).at(
+                Step::Cgroup,
+                "access",
+                &folder.to_string_lossy(),
+            )?;
             Ok(text)
         }
         None => Ok(text),
@@ -66,7 +74,8 @@ fn hierarchies(groups: &str, mounts: &str) -> Vec<Hierarchy> {
                 let fits = match &controllers {
                     None => kind == "cgroup2",
                     Some(list) => {
-                        kind == "cgroup" && list.split(',').all(|name| options.split(',').any(|option| option == name))
+                        kind == "cgroup"
+                            && list.split(',').all(|name| options.split(',').any(|option| option == name))
                     }
                 };
                 let mut left = left.split(' ');

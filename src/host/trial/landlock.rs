@@ -22,7 +22,9 @@ pub(super) fn files() -> Trial {
     restrict(&sys::Ruleset { handled_fs: READ_DIR, ..Default::default() }, size_of::<u64>())?;
     match std::fs::read_dir("/").map_err(|error| error.raw_os_error()) {
         Err(Some(libc::EACCES)) => Ok(format!("ABI {abi}")),
-        Err(_) => Err(Miss::Without("the root folder fails otherwise than Landlock would make it".to_owned())),
+        Err(_) => {
+            Err(Miss::Without("the root folder fails otherwise than Landlock would make it".to_owned()))
+        }
         Ok(_) => Err(Miss::Without("a ruleset without rules denies nothing".to_owned())),
     }
 }

@@ -15,7 +15,8 @@ pub(super) fn sealed() -> Trial {
     let memory = memfd_create("belljar", flags).at(Step::Call, "memfd_create", "")?;
     let mut memory = File::from(memory);
     memory.write_all(b"plan").at(Step::Call, "write", "a memfd")?;
-    let seals = SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
+    let seals =
+        SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
     fcntl(&memory, FcntlArg::F_ADD_SEALS(seals)).at(Step::Call, "fcntl", "F_ADD_SEALS")?;
     match memory.write(b"more").map_err(|error| error.raw_os_error()) {
         Err(Some(errno)) if Errno::from_raw(errno) == Errno::EPERM => {}

@@ -12,12 +12,19 @@ mod run;
 mod seccomp;
 mod sys;
 
+use std::os::fd::BorrowedFd;
+
 use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::failure::{Failure, Step};
 use super::layer::Layer;
 pub(super) use run::{Line, Outcome, all};
+
+/// Ends a process.
+pub(super) fn kill(pidfd: BorrowedFd<'_>) -> Result<(), Errno> {
+    sys::pidfd_send_signal(pidfd, libc::SIGKILL)
+}
 
 /// A trial that did not work.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,7 +54,8 @@ impl<T> At<T> for Result<T, Errno> {
 
 impl<T> At<T> for std::io::Result<T> {
     fn at(self, step: Step, syscall: &str, object: &str) -> Result<T, Miss> {
-        self.map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or_default())).at(step, syscall, object)
+        self.map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or_default()))
+            .at(step, syscall, object)
     }
 }
 

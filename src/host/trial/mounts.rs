@@ -17,7 +17,11 @@ const SAFE: libc::c_ulong = libc::MS_NOSUID | libc::MS_NODEV;
 /// A mount namespace whose mounts reach no other.
 fn private() -> Result<(), Miss> {
     enter(Namespace::Mount)?;
-    sys::mount(c"", c"/", c"", libc::MS_REC | libc::MS_PRIVATE, c"").at(Step::Mount, "mount", "MS_PRIVATE on /")
+    sys::mount(c"", c"/", c"", libc::MS_REC | libc::MS_PRIVATE, c"").at(
+        Step::Mount,
+        "mount",
+        "MS_PRIVATE on /",
+    )
 }
 
 pub(super) fn namespace() -> Trial {
@@ -27,7 +31,10 @@ pub(super) fn namespace() -> Trial {
 /// A folder that every system has, to mount on.
 fn folder() -> &'static CStr {
     const COMMON: [&CStr; 4] = [c"/tmp", c"/run", c"/var", c"/usr"];
-    COMMON.into_iter().find(|path| path.to_str().is_ok_and(|path| std::path::Path::new(path).is_dir())).unwrap_or(c"/")
+    COMMON
+        .into_iter()
+        .find(|path| path.to_str().is_ok_and(|path| std::path::Path::new(path).is_dir()))
+        .unwrap_or(c"/")
 }
 
 /// A private mount namespace with a small tmpfs, which is the working directory.
@@ -47,7 +54,9 @@ pub(super) fn tmpfs() -> Trial {
     std::fs::write("small", b"fits").at(Step::Fill, "write", "a file")?;
     match std::fs::write("large", vec![0; 1 << 20]).map_err(|error| error.raw_os_error()) {
         Err(Some(libc::ENOSPC)) => Ok(String::new()),
-        Err(errno) => Err(errno.map_or(Errno::UnknownErrno, Errno::from_raw)).at(Step::Fill, "write", "a file"),
+        Err(errno) => {
+            Err(errno.map_or(Errno::UnknownErrno, Errno::from_raw)).at(Step::Fill, "write", "a file")
+        }
         Ok(()) => Err(Miss::Without("the size limit does not hold".to_owned())),
     }
 }
@@ -111,7 +120,11 @@ fn mount_proc(data: &CStr, call: &str) -> Trial {
     std::fs::create_dir("proc").at(Step::Mount, "mkdir", "proc")?;
     and(libc::CLONE_NEWPID, Namespace::Pid)?;
     in_child(|| {
-        sys::mount(c"proc", c"proc", c"proc", SAFE | libc::MS_NOEXEC, data).at(Step::MountProc, call, "proc")?;
+        sys::mount(c"proc", c"proc", c"proc", SAFE | libc::MS_NOEXEC, data).at(
+            Step::MountProc,
+            call,
+            "proc",
+        )?;
         match (std::path::Path::new("proc/1").is_dir(), std::path::Path::new("proc/sys").exists()) {
             (true, whole) if whole == data.is_empty() => Ok(String::new()),
             (true, _) => Err(Miss::Without("subset=pid has no effect".to_owned())),
@@ -124,8 +137,11 @@ pub(super) fn devpts() -> Trial {
     scratch()?;
     std::fs::create_dir("pts").at(Step::Mount, "mkdir", "pts")?;
     let data = c"newinstance,ptmxmode=0666,mode=0620";
-    sys::mount(c"devpts", c"pts", c"devpts", libc::MS_NOSUID | libc::MS_NOEXEC, data)
-        .at(Step::Mount, "mount", "devpts")?;
+    sys::mount(c"devpts", c"pts", c"devpts", libc::MS_NOSUID | libc::MS_NOEXEC, data).at(
+        Step::Mount,
+        "mount",
+        "devpts",
+    )?;
     let _terminal =
         File::options().read(true).write(true).open("pts/ptmx").at(Step::Mount, "open", "pts/ptmx")?;
     Ok(String::new())
@@ -135,7 +151,11 @@ pub(super) fn mqueue() -> Trial {
     scratch()?;
     std::fs::create_dir("mqueue").at(Step::Mount, "mkdir", "mqueue")?;
     and(libc::CLONE_NEWIPC, Namespace::Ipc)?;
-    sys::mount(c"mqueue", c"mqueue", c"mqueue", SAFE | libc::MS_NOEXEC, c"").at(Step::Mount, "mount", "mqueue")?;
+    sys::mount(c"mqueue", c"mqueue", c"mqueue", SAFE | libc::MS_NOEXEC, c"").at(
+        Step::Mount,
+        "mount",
+        "mqueue",
+    )?;
     Ok(String::new())
 }
 
@@ -168,7 +188,10 @@ pub(super) fn id_mapped() -> Trial {
     mapped.end()?;
     let userns = userns.at(Step::IdMappedMount, "open", "ns/user")?;
     let tree = sys::clone_tree(&path).at(Step::IdMappedMount, "open_tree", &name)?;
-    sys::mount_setattr(tree.as_fd(), false, libc::MOUNT_ATTR_IDMAP, Some(userns.as_fd()))
-        .at(Step::IdMappedMount, "mount_setattr", &name)?;
+    sys::mount_setattr(tree.as_fd(), false, libc::MOUNT_ATTR_IDMAP, Some(userns.as_fd())).at(
+        Step::IdMappedMount,
+        "mount_setattr",
+        &name,
+    )?;
     Ok(format!("the file system of {name}"))
 }

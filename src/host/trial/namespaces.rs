@@ -3,9 +3,9 @@
 use std::io::Write;
 
 use libc::c_int;
+use nix::fcntl::OFlag;
 use nix::sys::wait::waitpid;
 use nix::unistd::{getegid, geteuid, getpid, getuid, pipe2};
-use nix::fcntl::OFlag;
 
 use super::process::{in_child, start};
 use super::{At, Miss, Step, Trial, sys};
@@ -112,7 +112,11 @@ pub(super) fn with_map(map: &str) -> Result<(String, Mapped), Miss> {
         let _end = nix::unistd::read(&waits, &mut [0]);
     })?;
     let mut answer = Vec::new();
-    std::io::Read::read_to_end(&mut std::fs::File::from(entered), &mut answer).at(Step::Process, "read", "")?;
+    std::io::Read::read_to_end(&mut std::fs::File::from(entered), &mut answer).at(
+        Step::Process,
+        "read",
+        "",
+    )?;
     let mut mapped = Mapped { process, go_on: Some(go_on) };
     let entered: Trial = serde_json::from_slice(&answer)
         .unwrap_or_else(|_| Err(Miss::Without("the trial's process ended early".to_owned())));

@@ -4,9 +4,9 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 
+use nix::fcntl::OFlag;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork, pipe2};
-use nix::fcntl::OFlag;
 
 use super::{At, Miss, Step, Trial};
 
@@ -17,7 +17,8 @@ pub(super) fn in_child(work: impl FnOnce() -> Trial) -> Trial {
     let mut answer = Vec::new();
     File::from(reader).read_to_end(&mut answer).at(Step::Process, "read", "a trial's answer")?;
     let status = waitpid(child, None).at(Step::Process, "waitpid", "")?;
-    serde_json::from_slice(&answer).map_err(|_| Miss::Without(format!("the trial's process ended early: {}", describe(status))))?
+    serde_json::from_slice(&answer)
+        .map_err(|_| Miss::Without(format!("the trial's process ended early: {}", describe(status))))?
 }
 
 /// Forks; the child runs `work` and ends. Only for a process with a single thread, such as a trial's.

@@ -89,8 +89,11 @@ fn launch(layer: Layer, trial: fn() -> Trial, limit: Duration) -> Result<Running
     let process = start(move || {
         // It must neither outlive the doctor nor leave its group: where that cannot be had, nothing is tried.
         let alone = setpgid(Pid::from_raw(0), Pid::from_raw(0)).at(Step::Process, "setpgid", "");
-        let bound = sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong)
-            .at(Step::Process, "prctl", "PR_SET_PDEATHSIG");
+        let bound = sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong).at(
+            Step::Process,
+            "prctl",
+            "PR_SET_PDEATHSIG",
+        );
         report(alone.and(bound).and_then(|_| trial()), writer);
     })?;
     // Both sides set it, so that it is set when either goes on; the child may have ended or set it already.
@@ -101,7 +104,8 @@ fn launch(layer: Layer, trial: fn() -> Trial, limit: Duration) -> Result<Running
 /// Positions, ascending, of the trials that have ended, answered or run out of time.
 fn ready(running: &[Running]) -> io::Result<Vec<usize>> {
     let now = Instant::now();
-    let next = running.iter().map(|trial| trial.until.saturating_duration_since(now)).min().unwrap_or_default();
+    let next =
+        running.iter().map(|trial| trial.until.saturating_duration_since(now)).min().unwrap_or_default();
     let mut pipes: Vec<_> =
         running.iter().map(|trial| PollFd::new(trial.answer.as_fd(), PollFlags::POLLIN)).collect();
     // Rounded up: a timeout of 0 before the time has come would spin.

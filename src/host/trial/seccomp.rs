@@ -16,7 +16,8 @@ const MARK: Errno = Errno::EBADFD;
 /// architecture: the process that loads it makes no foreign calls.
 fn load(answer: u32, flags: c_ulong) -> Result<libc::c_long, Miss> {
     let instruction = |code, jt, jf, k| sock_filter { code, jt, jf, k };
-    let getppid = u32::try_from(libc::SYS_getppid).map_err(|_| Miss::Without("no number for getppid".to_owned()))?;
+    let getppid =
+        u32::try_from(libc::SYS_getppid).map_err(|_| Miss::Without("no number for getppid".to_owned()))?;
     // BPF_LD | BPF_W | BPF_ABS of the number; BPF_JMP | BPF_JEQ | BPF_K; BPF_RET | BPF_K.
     let mut program = [
         instruction(0x20, 0, 0, 0),
@@ -26,7 +27,11 @@ fn load(answer: u32, flags: c_ulong) -> Result<libc::c_long, Miss> {
     ];
     let program = sock_fprog { len: 4, filter: program.as_mut_ptr() };
     sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1).at(Step::Call, "prctl", "PR_SET_NO_NEW_PRIVS")?;
-    sys::seccomp(SET_MODE_FILTER, flags, &raw const program).at(Step::Seccomp, "seccomp", "SECCOMP_SET_MODE_FILTER")
+    sys::seccomp(SET_MODE_FILTER, flags, &raw const program).at(
+        Step::Seccomp,
+        "seccomp",
+        "SECCOMP_SET_MODE_FILTER",
+    )
 }
 
 pub(super) fn filter() -> Trial {
@@ -44,10 +49,11 @@ pub(super) fn filter() -> Trial {
         ("log", libc::SECCOMP_RET_LOG),
         ("allow", libc::SECCOMP_RET_ALLOW),
     ];
-    let (known, unknown): (Vec<_>, Vec<_>) = actions
-        .into_iter()
-        .partition(|(_, action)| sys::seccomp(GET_ACTION_AVAIL, 0, std::ptr::from_ref::<u32>(action)).is_ok());
-    let names = |list: Vec<(&'static str, u32)>| list.into_iter().map(|(name, _)| name).collect::<Vec<_>>().join(" ");
+    let (known, unknown): (Vec<_>, Vec<_>) = actions.into_iter().partition(|(_, action)| {
+        sys::seccomp(GET_ACTION_AVAIL, 0, std::ptr::from_ref::<u32>(action)).is_ok()
+    });
+    let names =
+        |list: Vec<(&'static str, u32)>| list.into_iter().map(|(name, _)| name).collect::<Vec<_>>().join(" ");
     if unknown.iter().any(|(name, _)| matches!(*name, "kill-process" | "errno" | "allow")) {
         return Err(Miss::Without(format!("the kernel lacks the actions {}", names(unknown))));
     }

@@ -20,10 +20,22 @@ pub(super) fn unshare(flags: c_int) -> Result<(), Errno> {
 }
 
 /// mount(2); an empty `kind` or `data` counts as absent to the kernel.
-pub(super) fn mount(source: &CStr, target: &CStr, kind: &CStr, flags: c_ulong, data: &CStr) -> Result<(), Errno> {
+pub(super) fn mount(
+    source: &CStr,
+    target: &CStr,
+    kind: &CStr,
+    flags: c_ulong,
+    data: &CStr,
+) -> Result<(), Errno> {
     // SAFETY: five values, of which the pointers are NUL-terminated strings that live through the call.
     let done = unsafe {
-        libc::mount(source.as_ptr(), target.as_ptr(), kind.as_ptr(), flags, data.as_ptr().cast::<libc::c_void>())
+        libc::mount(
+            source.as_ptr(),
+            target.as_ptr(),
+            kind.as_ptr(),
+            flags,
+            data.as_ptr().cast::<libc::c_void>(),
+        )
     };
     Errno::result(done).map(drop)
 }
@@ -48,7 +60,14 @@ pub(super) fn fsconfig_set(context: BorrowedFd<'_>, key: &CStr, value: &CStr) ->
     const SET_STRING: c_uint = 1;
     // SAFETY: an open descriptor and two NUL-terminated strings that live through the call.
     let done = unsafe {
-        libc::syscall(libc::SYS_fsconfig, context.as_raw_fd(), SET_STRING, key.as_ptr(), value.as_ptr(), 0 as c_int)
+        libc::syscall(
+            libc::SYS_fsconfig,
+            context.as_raw_fd(),
+            SET_STRING,
+            key.as_ptr(),
+            value.as_ptr(),
+            0 as c_int,
+        )
     };
     Errno::result(done).map(drop)
 }
@@ -80,7 +99,14 @@ pub(super) fn move_mount(mount: BorrowedFd<'_>, to: &CStr) -> Result<(), Errno> 
     let flags = libc::MOVE_MOUNT_F_EMPTY_PATH;
     // SAFETY: an open descriptor and two NUL-terminated strings that live through the call.
     let done = unsafe {
-        libc::syscall(libc::SYS_move_mount, mount.as_raw_fd(), c"".as_ptr(), libc::AT_FDCWD, to.as_ptr(), flags)
+        libc::syscall(
+            libc::SYS_move_mount,
+            mount.as_raw_fd(),
+            c"".as_ptr(),
+            libc::AT_FDCWD,
+            to.as_ptr(),
+            flags,
+        )
     };
     Errno::result(done).map(drop)
 }
@@ -174,7 +200,12 @@ pub(super) fn landlock_abi() -> Result<c_long, Errno> {
     const CREATE_RULESET_VERSION: c_uint = 1;
     // SAFETY: this flag takes no structure.
     Errno::result(unsafe {
-        libc::syscall(libc::SYS_landlock_create_ruleset, std::ptr::null::<u8>(), 0_usize, CREATE_RULESET_VERSION)
+        libc::syscall(
+            libc::SYS_landlock_create_ruleset,
+            std::ptr::null::<u8>(),
+            0_usize,
+            CREATE_RULESET_VERSION,
+        )
     })
 }
 
@@ -227,6 +258,7 @@ pub(super) fn openat2(path: &CStr, resolve: u64) -> Result<OwnedFd, Errno> {
 /// Closes all descriptors from `first` to the last.
 pub(super) fn close_from(first: RawFd) -> Result<(), Errno> {
     // SAFETY: closes descriptors; the callers keep no owner of one in that range.
-    let done = unsafe { libc::syscall(libc::SYS_close_range, first.unsigned_abs(), c_uint::MAX, 0 as c_uint) };
+    let done =
+        unsafe { libc::syscall(libc::SYS_close_range, first.unsigned_abs(), c_uint::MAX, 0 as c_uint) };
     Errno::result(done).map(drop)
 }
