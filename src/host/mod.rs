@@ -1,1 +1,27 @@
-//! host
+//! What this kernel and this user can do: readings, their diagnosis, and the doctor that tries each layer.
+
+mod apparmor;
+mod cause;
+mod diagnose;
+pub mod doctor;
+mod facts;
+mod failure;
+mod files;
+mod finding;
+pub mod kernel;
+mod layer;
+pub(crate) mod namespace;
+pub(crate) mod read;
+mod report;
+mod symptoms;
+mod trial;
+
+pub use cause::Cause;
+pub use diagnose::{Diagnosis, diagnose, kernel_for_namespaces};
+pub use doctor::Doctor;
+pub use facts::{Facts, FactsError, HostLimit};
+pub use failure::{Failure, Step};
+pub use files::{FileKind, Files, Followed, MemoryFiles, RealFiles, Stat};
+pub use finding::{Finding, State, Verdict};
+pub use layer::{Layer, needed};
+pub use symptoms::{Container, Symptoms};

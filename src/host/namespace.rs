@@ -1,0 +1,60 @@
+//! The kernel's own names and flags of the namespaces, as in namespaces(7).
+
+use libc::c_int;
+
+use crate::profile::Namespace;
+
+/// All of them, in the order in which the kernel lists them in clone(2).
+pub(crate) const ALL: [Namespace; 8] = [
+    Namespace::User,
+    Namespace::Mount,
+    Namespace::Pid,
+    Namespace::Ipc,
+    Namespace::Uts,
+    Namespace::Network,
+    Namespace::Cgroup,
+    Namespace::Time,
+];
+
+/// Its name in `/proc/self/ns` and in `user.max_*_namespaces`.
+pub(crate) fn kernel_name(namespace: Namespace) -> &'static str {
+    match namespace {
+        Namespace::User => "user",
+        Namespace::Mount => "mnt",
+        Namespace::Pid => "pid",
+        Namespace::Ipc => "ipc",
+        Namespace::Uts => "uts",
+        Namespace::Network => "net",
+        Namespace::Cgroup => "cgroup",
+        Namespace::Time => "time",
+    }
+}
+
+/// Its `CLONE_NEW*` flag.
+pub(crate) fn flag(namespace: Namespace) -> c_int {
+    match namespace {
+        Namespace::User => libc::CLONE_NEWUSER,
+        Namespace::Mount => libc::CLONE_NEWNS,
+        Namespace::Pid => libc::CLONE_NEWPID,
+        Namespace::Ipc => libc::CLONE_NEWIPC,
+        Namespace::Uts => libc::CLONE_NEWUTS,
+        Namespace::Network => libc::CLONE_NEWNET,
+        Namespace::Cgroup => libc::CLONE_NEWCGROUP,
+        // CLONE_NEWTIME (linux/sched.h); it does not fit clone(2)'s flags, only clone3's and unshare's.
+        Namespace::Time => 0x80,
+    }
+}
+
+/// The option that builds it into a kernel.
+pub(super) fn option(namespace: Namespace) -> &'static str {
+    match namespace {
+        Namespace::User => "CONFIG_USER_NS",
+        Namespace::Mount => "CONFIG_NAMESPACES",
+        Namespace::Pid => "CONFIG_PID_NS",
+        Namespace::Ipc => "CONFIG_IPC_NS",
+        Namespace::Uts => "CONFIG_UTS_NS",
+        Namespace::Network => "CONFIG_NET_NS",
+        Namespace::Cgroup => "CONFIG_CGROUPS",
+        Namespace::Time => "CONFIG_TIME_NS",
+    }
+}

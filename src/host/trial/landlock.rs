@@ -1,0 +1,44 @@
+//! Landlock: a ruleset without rules, and what it denies.
+
+use std::os::fd::AsFd;
+
+use super::{At, Miss, Step, Trial, sys};
+
+/// `LANDLOCK_ACCESS_FS_READ_DIR`
+const READ_DIR: u64 = 1 << 3;
+/// `LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET | LANDLOCK_SCOPE_SIGNAL`
+const SCOPES: u64 = 0b11;
+/// The ABI that brought scopes, Linux 6.12.
+const SCOPES_SINCE: i64 = 6;
+
+fn restrict(ruleset: &sys::Ruleset, size: usize) -> Result<(), Miss> {
+    sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1).at(Step::Call, "prctl", "PR_SET_NO_NEW_PRIVS")?;
+    let ruleset = sys::landlock_create(ruleset, size).at(Step::Landlock, "landlock_create_ruleset", "")?;
+    sys::landlock_restrict(ruleset.as_fd()).at(Step::Landlock, "landlock_restrict_self", "")
+}
+
+pub(super) fn files() -> Trial {
+    let abi = sys::landlock_abi().at(Step::Landlock, "landlock_create_ruleset", "")?;
+    restrict(&sys::Ruleset { handled_fs: READ_DIR, ..Default::default() }, size_of::<u64>())?;
+    match std::fs::read_dir("/").map_err(|error| error.raw_os_error()) {
+        Err(Some(libc::EACCES)) => Ok(format!("ABI {abi}")),
+        Err(_) => {
+            Err(Miss::Without("the root folder fails otherwise than Landlock would make it".to_owned()))
+        }
+        Ok(_) => Err(Miss::Without("a ruleset without rules denies nothing".to_owned())),
+    }
+}
+
+pub(super) fn scopes() -> Trial {
+    let abi = sys::landlock_abi().at(Step::Landlock, "landlock_create_ruleset", "")?;
+    if i64::from(abi) < SCOPES_SINCE {
+        return Err(Miss::Without(format!("ABI {abi}; scopes need ABI {SCOPES_SINCE} (Linux 6.12)")));
+    }
+    let parent = nix::unistd::getppid();
+    restrict(&sys::Ruleset { scoped: SCOPES, ..Default::default() }, size_of::<sys::Ruleset>())?;
+    match nix::sys::signal::kill(parent, None) {
+        Err(nix::errno::Errno::EPERM) => Ok("signal, abstract-unix-socket".to_owned()),
+        Err(errno) => Err(errno).at(Step::Landlock, "kill", "the parent"),
+        Ok(()) => Err(Miss::Without("a signal still reaches the parent".to_owned())),
+    }
+}

@@ -1,0 +1,197 @@
+//! Mounts, in a mount namespace of the trial's own.
+
+use std::ffi::{CStr, CString};
+use std::fs::File;
+use std::os::fd::AsFd;
+
+use nix::errno::Errno;
+use nix::unistd::geteuid;
+
+use super::namespaces::{and, enter, with_map};
+use super::process::in_child;
+use super::{At, Failure, Miss, Step, Trial, sys};
+use crate::profile::Namespace;
+
+const SAFE: libc::c_ulong = libc::MS_NOSUID | libc::MS_NODEV;
+
+/// A mount namespace whose mounts reach no other.
+fn private() -> Result<(), Miss> {
+    enter(Namespace::Mount)?;
+    sys::mount(c"", c"/", c"", libc::MS_REC | libc::MS_PRIVATE, c"").at(
+        Step::Mount,
+        "mount",
+        "MS_PRIVATE on /",
+    )
+}
+
+pub(super) fn namespace() -> Trial {
+    private().map(|()| String::new())
+}
+
+/// A folder that every system has, to mount on.
+fn folder() -> &'static CStr {
+    const COMMON: [&CStr; 4] = [c"/tmp", c"/run", c"/var", c"/usr"];
+    COMMON
+        .into_iter()
+        .find(|path| path.to_str().is_ok_and(|path| std::path::Path::new(path).is_dir()))
+        .unwrap_or(c"/")
+}
+
+/// A private mount namespace with a small tmpfs, which is the working directory.
+fn scratch() -> Result<(), Miss> {
+    private()?;
+    let folder = folder();
+    let data = c"size=65536,nr_inodes=16,mode=0755";
+    sys::mount(c"tmpfs", folder, c"tmpfs", SAFE, data).at(Step::Mount, "mount", "tmpfs")?;
+    let path = folder.to_string_lossy();
+    // Where only `/` was left, `..` of it leads to the mount that covers it.
+    let path = if path == "/" { "/.." } else { &path };
+    nix::unistd::chdir(path).at(Step::Mount, "chdir", path)
+}
+
+pub(super) fn tmpfs() -> Trial {
+    scratch()?;
+    std::fs::write("small", b"fits").at(Step::Fill, "write", "a file")?;
+    match std::fs::write("large", vec![0; 1 << 20]).map_err(|error| error.raw_os_error()) {
+        Err(Some(libc::ENOSPC)) => Ok(String::new()),
+        Err(errno) => {
+            Err(errno.map_or(Errno::UnknownErrno, Errno::from_raw)).at(Step::Fill, "write", "a file")
+        }
+        Ok(()) => Err(Miss::Without("the size limit does not hold".to_owned())),
+    }
+}
+
+pub(super) fn bind() -> Trial {
+    scratch()?;
+    for path in ["from", "to"] {
+        std::fs::create_dir(path).at(Step::Mount, "mkdir", path)?;
+    }
+    let tree = sys::clone_tree(c"from").at(Step::Mount, "open_tree", "a folder")?;
+    let attributes = libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV;
+    sys::mount_setattr(tree.as_fd(), true, attributes, None).at(Step::Mount, "mount_setattr", "a folder")?;
+    sys::move_mount(tree.as_fd(), c"to").at(Step::Mount, "move_mount", "a folder")?;
+    std::fs::write("from/file", b"").at(Step::Fill, "write", "a file")?;
+    match File::create("to/file").map_err(|error| error.raw_os_error()) {
+        Err(Some(libc::EROFS)) => Ok(String::new()),
+        Err(_) => Err(Miss::Without("the bound folder cannot be reached".to_owned())),
+        Ok(_) => Err(Miss::Without("the bound folder can be written".to_owned())),
+    }
+}
+
+pub(super) fn fsopen() -> Trial {
+    scratch()?;
+    std::fs::create_dir("at").at(Step::Mount, "mkdir", "at")?;
+    let context = sys::fsopen(c"tmpfs").at(Step::Mount, "fsopen", "tmpfs")?;
+    sys::fsconfig_set(context.as_fd(), c"size", c"65536").at(Step::Mount, "fsconfig", "tmpfs")?;
+    sys::fsconfig_create(context.as_fd()).at(Step::Mount, "fsconfig", "tmpfs")?;
+    let attributes = libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV;
+    let mount = sys::fsmount(context.as_fd(), attributes).at(Step::Mount, "fsmount", "tmpfs")?;
+    sys::move_mount(mount.as_fd(), c"at").at(Step::Mount, "move_mount", "tmpfs")?;
+    Ok(String::new())
+}
+
+pub(super) fn pivot_root() -> Trial {
+    scratch()?;
+    match sys::pivot_root(c".", c".") {
+        Ok(()) => {}
+        Err(Errno::EINVAL) => {
+            let why = "pivot_root refuses this root (EINVAL): it is an initramfs, or not a mount point";
+            return Err(Miss::Without(why.to_owned()));
+        }
+        Err(errno) => return Err(errno).at(Step::Mount, "pivot_root", "/"),
+    }
+    sys::umount(c".", libc::MNT_DETACH).at(Step::Mount, "umount2", "the old root")?;
+    match std::fs::read_dir("/").at(Step::Mount, "open", "/")?.count() {
+        0 => Ok(String::new()),
+        more => Err(Miss::Without(format!("the new root shows {more} entries of the old one"))),
+    }
+}
+
+pub(super) fn proc() -> Trial {
+    mount_proc(c"", "mount")
+}
+
+pub(super) fn proc_pid() -> Trial {
+    mount_proc(c"subset=pid", "subset=pid")
+}
+
+fn mount_proc(data: &CStr, call: &str) -> Trial {
+    scratch()?;
+    std::fs::create_dir("proc").at(Step::Mount, "mkdir", "proc")?;
+    and(libc::CLONE_NEWPID, Namespace::Pid)?;
+    in_child(|| {
+        sys::mount(c"proc", c"proc", c"proc", SAFE | libc::MS_NOEXEC, data).at(
+            Step::MountProc,
+            call,
+            "proc",
+        )?;
+        match (std::path::Path::new("proc/1").is_dir(), std::path::Path::new("proc/sys").exists()) {
+            (true, whole) if whole == data.is_empty() => Ok(String::new()),
+            (true, _) => Err(Miss::Without("subset=pid has no effect".to_owned())),
+            (false, _) => Err(Miss::Without("the new procfs does not show the first process".to_owned())),
+        }
+    })
+}
+
+pub(super) fn devpts() -> Trial {
+    scratch()?;
+    std::fs::create_dir("pts").at(Step::Mount, "mkdir", "pts")?;
+    let data = c"newinstance,ptmxmode=0666,mode=0620";
+    sys::mount(c"devpts", c"pts", c"devpts", libc::MS_NOSUID | libc::MS_NOEXEC, data).at(
+        Step::Mount,
+        "mount",
+        "devpts",
+    )?;
+    let _terminal =
+        File::options().read(true).write(true).open("pts/ptmx").at(Step::Mount, "open", "pts/ptmx")?;
+    Ok(String::new())
+}
+
+pub(super) fn mqueue() -> Trial {
+    scratch()?;
+    std::fs::create_dir("mqueue").at(Step::Mount, "mkdir", "mqueue")?;
+    and(libc::CLONE_NEWIPC, Namespace::Ipc)?;
+    sys::mount(c"mqueue", c"mqueue", c"mqueue", SAFE | libc::MS_NOEXEC, c"").at(
+        Step::Mount,
+        "mount",
+        "mqueue",
+    )?;
+    Ok(String::new())
+}
+
+pub(super) fn overlay() -> Trial {
+    scratch()?;
+    for path in ["lower", "upper", "work", "merged"] {
+        std::fs::create_dir(path).at(Step::Mount, "mkdir", path)?;
+    }
+    std::fs::write("lower/file", b"below").at(Step::Fill, "write", "a file")?;
+    let data = c"lowerdir=lower,upperdir=upper,workdir=work,userxattr";
+    sys::mount(c"overlay", c"merged", c"overlay", SAFE, data).at(Step::MountOverlay, "overlay", "overlay")?;
+    std::fs::write("merged/file", b"above").at(Step::Fill, "write", "a file")?;
+    match std::fs::read("lower/file").at(Step::Fill, "read", "a file")?.as_slice() {
+        b"below" => Ok(String::new()),
+        _ => Err(Miss::Without("a write reached the lower layer".to_owned())),
+    }
+}
+
+/// The working directory's file system, as root would bind it for a sandbox.
+pub(super) fn id_mapped() -> Trial {
+    if !geteuid().is_root() {
+        return Err(Miss::Skipped("only root can, and only root's sandboxes need it".to_owned()));
+    }
+    let path = std::env::current_dir().at(Step::IdMappedMount, "getcwd", "")?;
+    let name = path.to_string_lossy().into_owned();
+    let path = CString::new(std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()))
+        .map_err(|_| Miss::Failed(Failure::new(Step::IdMappedMount, "open_tree", &name, Errno::EINVAL)))?;
+    let (_, mut mapped) = with_map("0 100000 1")?;
+    let userns = File::open(format!("/proc/{}/ns/user", mapped.process));
+    mapped.end()?;
+    let userns = userns.at(Step::IdMappedMount, "open", "ns/user")?;
+    let tree = sys::clone_tree(&path).at(Step::IdMappedMount, "open_tree", &name)?;
+    sys::mount_setattr(tree.as_fd(), false, libc::MOUNT_ATTR_IDMAP, Some(userns.as_fd())).at(
+        Step::IdMappedMount,
+        "mount_setattr",
+        &name,
+    )?;
+    Ok(format!("the file system of {name}"))
+}

@@ -1,0 +1,150 @@
+//! A child that shares the launcher's memory until it has replaced its own (`CLONE_VM | CLONE_VFORK`): safe with any
+//! number of threads, and its price does not grow with the launcher's memory.
+
+use std::ffi::c_void;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::ptr;
+
+use super::syscall::{clone_call, syscall};
+
+/// Room for the few system calls of the child, with an unmapped page below.
+const STACK_SIZE: usize = 64 * 1024;
+const GUARD_SIZE: usize = 64 * 1024;
+
+/// `CLONE_CLEAR_SIGHAND` and `CLONE_INTO_CGROUP` (Linux 5.5 and 5.7) exist for `clone3` only.
+const CLONE_CLEAR_SIGHAND: u64 = 0x1_0000_0000;
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
+/// The low byte is the exit signal for `clone`; `CLONE_NEWTIME` lies in it and so needs `clone3`.
+const CSIGNAL: u64 = 0xff;
+
+/// How the child came to be.
+pub(super) struct Cloned {
+    pub(super) pid: i32,
+    pub(super) pidfd: OwnedFd,
+}
+
+/// A stack for the child, unmapped when it is dropped.
+struct Stack(*mut c_void);
+
+impl Stack {
+    fn new() -> io::Result<Stack> {
+        // SAFETY: a fresh anonymous mapping, placed by the kernel.
+        let base = unsafe {
+            libc::mmap(
+                ptr::null_mut(),
+                GUARD_SIZE + STACK_SIZE,
+                libc::PROT_NONE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_STACK,
+                -1,
+                0,
+            )
+        };
+        if base == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let stack = Stack(base);
+        // SAFETY: the upper part of the mapping that was just made.
+        let done = unsafe { libc::mprotect(stack.usable(), STACK_SIZE, libc::PROT_READ | libc::PROT_WRITE) };
+        if done != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(stack)
+    }
+
+    fn usable(&self) -> *mut c_void {
+        // SAFETY: within the mapping.
+        unsafe { self.0.byte_add(GUARD_SIZE) }
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        // SAFETY: our own mapping; the child that ran on it has another memory by now, or has ended.
+        unsafe { libc::munmap(self.0, GUARD_SIZE + STACK_SIZE) };
+    }
+}
+
+/// All signals held back in this thread for as long as the value lives.
+struct SignalsHeld(u64);
+
+impl SignalsHeld {
+    fn new() -> SignalsHeld {
+        let all = u64::MAX;
+        let mut old = 0u64;
+        // SAFETY: two masks of the kernel's size; libc's own function would leave its internal signals out.
+        unsafe { sigprocmask(libc::SIG_BLOCK, &all, &mut old) };
+        SignalsHeld(old)
+    }
+}
+
+impl Drop for SignalsHeld {
+    fn drop(&mut self) {
+        // SAFETY: as above.
+        unsafe { sigprocmask(libc::SIG_SETMASK, &self.0, ptr::null_mut()) };
+    }
+}
+
+/// `rt_sigprocmask(2)`, which cannot fail with valid arguments.
+///
+/// # Safety
+/// `new` is readable; `old` is null or writable.
+#[inline(always)]
+pub(super) unsafe fn sigprocmask(how: i32, new: *const u64, old: *mut u64) -> isize {
+    // SAFETY: the caller's.
+    unsafe {
+        syscall(libc::SYS_rt_sigprocmask, [how as usize, new as usize, old as usize, size_of::<u64>(), 0])
+    }
+}
+
+/// Starts `entry(argument)` in a child that shares this memory; returns when it has called `execve` or ended.
+///
+/// # Safety
+/// `entry` calls nothing of libc, does not return, unwind or allocate, and `argument` is what it expects.
+/// With the old `clone` call (kernels and containers whose `clone3` is `ENOSYS`) `entry` itself must clear the signal
+/// handlers: see `must_clear_handlers`, which is called before the clone.
+pub(super) unsafe fn clone_into(
+    flags: u64,
+    cgroup: Option<BorrowedFd<'_>>,
+    entry: extern "C" fn(*mut c_void) -> !,
+    argument: *mut c_void,
+    must_clear_handlers: impl FnOnce(),
+) -> io::Result<Cloned> {
+    let stack = Stack::new()?;
+    let mut pidfd: libc::c_int = -1;
+    let shared = (libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD) as u64;
+    let into_cgroup = if cgroup.is_some() { CLONE_INTO_CGROUP } else { 0 };
+    // SAFETY: all zero is a valid clone_args.
+    let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
+    args.flags = flags | shared | CLONE_CLEAR_SIGHAND | into_cgroup;
+    args.pidfd = &raw mut pidfd as u64;
+    args.exit_signal = libc::SIGCHLD as u64;
+    args.stack = stack.usable() as u64;
+    args.stack_size = STACK_SIZE as u64;
+    args.cgroup = cgroup.map_or(0, |fd| fd.as_raw_fd() as u64);
+
+    let held = SignalsHeld::new();
+    let address = &raw const args as usize;
+    // SAFETY: a complete clone_args with a stack of its own; the rest is the caller's promise.
+    let mut pid = unsafe {
+        clone_call(libc::SYS_clone3, [address, size_of::<libc::clone_args>(), 0, 0, 0], entry, argument)
+    };
+    if pid == -(libc::ENOSYS as isize) && cgroup.is_none() && flags & CSIGNAL == 0 {
+        must_clear_handlers();
+        let top = args.stack as usize + STACK_SIZE;
+        let old_style = (flags | shared) as usize | libc::SIGCHLD as usize;
+        // SAFETY: clone(flags, stack, parent_tid = where the pidfd goes, 0, 0); the unused ones are zero on both
+        // architectures, so that their different order does not matter.
+        pid = unsafe {
+            clone_call(libc::SYS_clone, [old_style, top, &raw mut pidfd as usize, 0, 0], entry, argument)
+        };
+    }
+    drop(held);
+    if pid < 0 {
+        return Err(io::Error::from_raw_os_error(-pid as i32));
+    }
+    // SAFETY: the kernel made this descriptor for us (CLONE_PIDFD), close-on-exec.
+    let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+    Ok(Cloned { pid: pid as i32, pidfd })
+}

@@ -1,0 +1,345 @@
+//! Starting this program's own image again, in a role.
+//!
+//! The child has descriptors 0, 1, 2 as asked, 3 = its credential, 4 = its end of the channel (`SOCK_SEQPACKET`), from 5
+//! on the extra ones in their order, and nothing else.
+
+use std::ffi::{CStr, CString, c_char};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::ptr;
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use super::child::{ChildPlan, Step};
+use super::clone::clone_into;
+use super::credential::{self, MAX_EXTRA, MAX_PAYLOAD, MAX_ROLE_NAME, Nonce};
+use super::guard::{self, State};
+use super::hello::{self, Greeting};
+use super::image::{self, ImageError};
+use super::refusal::Refusal;
+use super::wait;
+
+/// Here, in the module that launches, so that no program that can launch is linked without it.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static GUARD: extern "C" fn() = guard::at_start;
+
+/// A role to be started; see the fields. Nothing is defaulted: [`launch`] does what it is told.
+#[derive(Debug)]
+pub(crate) struct Launch<'a> {
+    /// The role's registered name.
+    pub(crate) role: &'a str,
+    /// What only the child is to read, at most [`MAX_PAYLOAD`] bytes.
+    pub(crate) payload: &'a [u8],
+    /// `argv[0]` is what `ps` shows; there must be one.
+    pub(crate) argv: &'a [CString],
+    /// `NAME=value`.
+    pub(crate) env: &'a [CString],
+    /// The child's 0, 1 and 2.
+    pub(crate) stdio: [BorrowedFd<'a>; 3],
+    /// The child's 5, 6 and so on; close-on-exec there, once `init()` was called.
+    pub(crate) extra: &'a [BorrowedFd<'a>],
+    /// `CLONE_NEW*`; 0 for none.
+    pub(crate) clone_flags: u64,
+    /// Carry all permitted capabilities over the exec (inheritable and ambient): for a new user namespace, where the ids
+    /// are not mapped yet.
+    pub(crate) raise_capabilities: bool,
+    /// The child's working directory; `None`: the caller's.
+    pub(crate) cwd: Option<&'a CStr>,
+    /// `PR_SET_PDEATHSIG` = `SIGKILL`. It follows the launching *thread*, so it is set only if that is the main one.
+    pub(crate) death_signal: bool,
+    /// The kernel kills the child when the launcher's end of the channel is closed: then the launcher must never write to it.
+    pub(crate) death_watch: bool,
+    /// `setsid(2)`
+    pub(crate) new_session: bool,
+    /// `CLONE_INTO_CGROUP` (Linux 5.7, cgroup v2).
+    pub(crate) cgroup: Option<BorrowedFd<'a>>,
+}
+
+/// A started child. Dropping it closes the channel; it does not end or reap the child.
+#[derive(Debug)]
+pub(crate) struct Launched {
+    /// In the launcher's pid namespace. Only for messages: signals go through the pidfd.
+    pub(crate) pid: i32,
+    pub(crate) pidfd: OwnedFd,
+    /// The launcher's end. After [`Launched::wait_ready`] it is the caller's and the role's to use.
+    pub(crate) channel: OwnedFd,
+    nonce: Nonce,
+}
+
+/// Why a role could not be started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LaunchError {
+    /// This process is a re-executed child itself and has not called `init()`.
+    #[error(
+        "this process is a re-executed child that did not call belljar::reexec::init(), so it may not launch another: call it first thing in main (in tests, doctests and benches: belljar::enable_test_support!())"
+    )]
+    NotInitialised,
+    /// `argv` is empty.
+    #[error("the argument list is empty, it needs the name that ps shows")]
+    NoArguments,
+    /// The name of the role is too long.
+    #[error("the role's name has {size} bytes, at most {MAX_ROLE_NAME} are possible")]
+    NameTooLong {
+        /// Its length in bytes.
+        size: usize,
+    },
+    /// The payload is too large.
+    #[error("the payload has {size} bytes, at most {MAX_PAYLOAD} are possible")]
+    PayloadTooLarge {
+        /// Its length in bytes.
+        size: usize,
+    },
+    /// Too many extra descriptors.
+    #[error("{count} extra descriptors, at most {MAX_EXTRA} are possible")]
+    TooManyDescriptors {
+        /// How many.
+        count: usize,
+    },
+    /// The sealed memfd could not be made.
+    #[error("cannot make the child's credential (memfd_create, fcntl F_ADD_SEALS)")]
+    Credential {
+        /// From the kernel.
+        source: io::Error,
+    },
+    /// The channel could not be made.
+    #[error("cannot make the channel to the child (socketpair)")]
+    Channel {
+        /// From the kernel.
+        source: io::Error,
+    },
+    /// The program's own image is out of reach.
+    #[error("cannot start the program's own image again")]
+    Image {
+        /// Why.
+        #[from]
+        source: ImageError,
+    },
+    /// `clone3(2)` failed.
+    #[error("cannot create the child (clone3 with flags {flags:#x})")]
+    Clone {
+        /// The `CLONE_NEW*` flags that were asked for.
+        flags: u64,
+        /// From the kernel.
+        source: io::Error,
+    },
+    /// The child could not do one of the steps before or at the exec.
+    #[error("the child could not {}", .step.describe())]
+    Setup {
+        /// Which.
+        step: Step,
+        /// From the kernel. `ENOENT` at the exec of an existing image: its dynamic loader is not there.
+        source: io::Error,
+    },
+    /// Waiting for the child's first word failed.
+    #[error("cannot wait for the child (poll, recv, waitid)")]
+    Wait {
+        /// From the kernel.
+        source: io::Error,
+    },
+    /// The child's guard ended it.
+    #[error(
+        "the re-executed program did not reach belljar::init(): call it first thing in main (in tests, doctests and benches: belljar::enable_test_support!())"
+    )]
+    NeverInitialised,
+    /// The child ended before it called `init()`.
+    #[error(
+        "the re-executed program ended before it reached belljar::init() ({status}): call it first thing in main (in tests, doctests and benches: belljar::enable_test_support!())"
+    )]
+    EndedEarly {
+        /// How it ended.
+        status: ExitStatus,
+    },
+    /// The child did not answer, and was killed.
+    #[error("the re-executed program did not reach belljar::init() within {} ms and was killed", .timeout.as_millis())]
+    TimedOut {
+        /// How long was waited.
+        timeout: Duration,
+    },
+    /// The child refused.
+    #[error("the re-executed program refused to run the role")]
+    Refused {
+        /// Why.
+        source: Refusal,
+    },
+    /// The child's first word makes no sense.
+    #[error("the re-executed program sent something else than its greeting, and was killed")]
+    BadGreeting,
+}
+
+const NEW_USER_OR_PID: u64 = (libc::CLONE_NEWUSER | libc::CLONE_NEWPID) as u64;
+
+/// Starts this program's image in a role; returns as soon as it was executed.
+///
+/// The caller writes the id maps of a new user namespace next, if there is one, and then waits for the child to have
+/// reached `init()`: [`Launched::wait_ready`].
+pub(crate) fn launch(wanted: &Launch<'_>) -> Result<Launched, LaunchError> {
+    if guard::state() == State::Pending {
+        return Err(LaunchError::NotInitialised);
+    }
+    check(wanted)?;
+    let image = image::locate()?;
+    let nonce = credential::nonce().map_err(|source| LaunchError::Credential { source })?;
+    let mut flags = 0;
+    if wanted.clone_flags & NEW_USER_OR_PID != 0 {
+        flags |= credential::FLAG_OTHER_NAMESPACE;
+    }
+    if wanted.clone_flags & libc::CLONE_NEWPID as u64 != 0 {
+        flags |= credential::FLAG_PID_NAMESPACE;
+    }
+    if wanted.death_watch {
+        flags |= credential::FLAG_DEATH_WATCH;
+    }
+    let credential = credential::seal(flags, &nonce, wanted.extra.len() as u32, wanted.role, wanted.payload)
+        .map_err(|source| LaunchError::Credential { source })?;
+    let (channel, theirs) = channel().map_err(|source| LaunchError::Channel { source })?;
+
+    let fds: Vec<i32> = wanted
+        .stdio
+        .iter()
+        .chain([&credential.as_fd(), &theirs.as_fd()])
+        .chain(wanted.extra)
+        .map(AsRawFd::as_raw_fd)
+        .collect();
+    let mut scratch = vec![-1; fds.len()];
+    let argv = pointers(wanted.argv);
+    let envp = pointers(wanted.env);
+    let mut plan = ChildPlan {
+        fds: fds.as_ptr(),
+        scratch: scratch.as_mut_ptr(),
+        fd_count: fds.len(),
+        argv: argv.as_ptr(),
+        envp: envp.as_ptr(),
+        cwd: wanted.cwd.map_or(ptr::null(), CStr::as_ptr),
+        by_path: image.by_path,
+        image: image.descriptor.map_or(-1, |fd| fd.as_raw_fd()),
+        new_session: wanted.new_session,
+        death_signal: wanted.death_signal && on_main_thread(),
+        parent: std::process::id() as i32,
+        raise_capabilities: wanted.raise_capabilities,
+        clear_handlers: false,
+        step: AtomicU32::new(0),
+        errno: AtomicI32::new(0),
+    };
+    let plan = &raw mut plan;
+    // SAFETY: `child::run` keeps to system calls and never returns, and the plan with all it points to outlives the call.
+    // The plan is reached through the one raw pointer only, also when the old clone asks for handlers to be cleared.
+    let cloned = unsafe {
+        clone_into(wanted.clone_flags, wanted.cgroup, super::child::run, plan.cast(), || {
+            (*plan).clear_handlers = true;
+        })
+    }
+    .map_err(|source| LaunchError::Clone { flags: wanted.clone_flags, source })?;
+
+    // SAFETY: still alive; the child is done with it.
+    let (step, errno) =
+        unsafe { ((*plan).step.load(Ordering::Acquire), (*plan).errno.load(Ordering::Relaxed)) };
+    if let Some(step) = Step::from_raw(step) {
+        wait::reap(cloned.pidfd.as_fd()).map_err(|source| LaunchError::Wait { source })?;
+        return Err(LaunchError::Setup { step, source: io::Error::from_raw_os_error(errno) });
+    }
+    Ok(Launched { pid: cloned.pid, pidfd: cloned.pidfd, channel, nonce })
+}
+
+fn check(wanted: &Launch<'_>) -> Result<(), LaunchError> {
+    if wanted.argv.is_empty() {
+        return Err(LaunchError::NoArguments);
+    }
+    if wanted.role.len() > MAX_ROLE_NAME {
+        return Err(LaunchError::NameTooLong { size: wanted.role.len() });
+    }
+    if wanted.payload.len() > MAX_PAYLOAD {
+        return Err(LaunchError::PayloadTooLarge { size: wanted.payload.len() });
+    }
+    if wanted.extra.len() > MAX_EXTRA {
+        return Err(LaunchError::TooManyDescriptors { count: wanted.extra.len() });
+    }
+    Ok(())
+}
+
+/// The array that `execve` wants: pointers, and a null one at the end.
+fn pointers(strings: &[CString]) -> Vec<*const c_char> {
+    strings.iter().map(|string| string.as_ptr()).chain([ptr::null()]).collect()
+}
+
+fn on_main_thread() -> bool {
+    // SAFETY: no preconditions.
+    unsafe { libc::gettid() == libc::getpid() }
+}
+
+fn channel() -> io::Result<(OwnedFd, OwnedFd)> {
+    let mut ends = [-1; 2];
+    // SAFETY: room for two descriptors.
+    let made = unsafe {
+        libc::socketpair(libc::AF_UNIX, libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC, 0, ends.as_mut_ptr())
+    };
+    if made != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: just made.
+    Ok(unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) })
+}
+
+impl Launched {
+    /// Waits until the child has reached `init()` and taken its role. On an error the child is ended and reaped.
+    pub(crate) fn wait_ready(&self, timeout: Duration) -> Result<(), LaunchError> {
+        let result = self.greeting(timeout);
+        if result.is_err() {
+            self.end();
+        }
+        result
+    }
+
+    fn greeting(&self, timeout: Duration) -> Result<(), LaunchError> {
+        let deadline = Instant::now() + timeout;
+        let failed = |source| LaunchError::Wait { source };
+        if !wait::readable(self.channel.as_fd(), deadline).map_err(failed)? {
+            return Err(LaunchError::TimedOut { timeout });
+        }
+        let mut buffer = [0u8; hello::BUFFER];
+        // SAFETY: a buffer of the length that is given.
+        let length = unsafe {
+            libc::recv(self.channel.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), libc::MSG_DONTWAIT)
+        };
+        if length < 0 {
+            let error = io::Error::last_os_error();
+            // Closed with something unread.
+            if error.raw_os_error() != Some(libc::ECONNRESET) {
+                return Err(failed(error));
+            }
+        }
+        if length <= 0 {
+            // Its end is closed: it has ended, or is about to.
+            if !wait::readable(self.pidfd.as_fd(), deadline).map_err(failed)? {
+                return Err(LaunchError::TimedOut { timeout });
+            }
+            let status = wait::peek(self.pidfd.as_fd()).map_err(failed)?;
+            return Err(LaunchError::EndedEarly { status });
+        }
+        match Greeting::decode(&buffer[..length as usize]) {
+            Some(Greeting::Hello(nonce)) if nonce == self.nonce => Ok(()),
+            Some(Greeting::NeverInitialised) => Err(LaunchError::NeverInitialised),
+            Some(Greeting::Refused(source)) => Err(LaunchError::Refused { source }),
+            _ => Err(LaunchError::BadGreeting),
+        }
+    }
+
+    /// Ends the child, whatever it does, and takes its status away. It may have ended and been reaped by somebody else
+    /// (`SIGCHLD` ignored): then there is nothing left to do, and that is all that can fail here.
+    fn end(&self) {
+        let _ = wait::signal(self.pidfd.as_fd(), libc::SIGKILL);
+        let _ = wait::reap(self.pidfd.as_fd());
+    }
+}
+
+/// Makes an [`ExitStatus`] of what `waitid(2)` says.
+pub(super) fn exit_status(code: i32, status: i32) -> ExitStatus {
+    ExitStatus::from_raw(match code {
+        libc::CLD_EXITED => (status & 0xff) << 8,
+        libc::CLD_DUMPED => status | 0x80,
+        _ => status,
+    })
+}
