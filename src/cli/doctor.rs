@@ -3,7 +3,9 @@
 use clap::Args;
 
 use super::error::Error;
-use super::{engine, stdio};
+use super::stdio;
+use crate::host::doctor::{self, Doctor};
+use crate::profile::{Profile, builtin_names};
 
 /// Tell what this host supports, what it lacks, and how to mend it
 ///
@@ -17,7 +19,15 @@ pub struct DoctorArgs {
 
 /// Runs it.
 pub fn main(args: &DoctorArgs) -> Result<u8, Error> {
-    let (text, healthy) = engine::doctor(args.json)?;
-    stdio::print(text.as_bytes())?;
-    Ok(u8::from(!healthy))
+    let mut profiles = Vec::new();
+    for name in builtin_names() {
+        profiles.push(Profile::load::<&str>(name, &[])?);
+    }
+    let findings = Doctor::new(profiles).examine();
+    let mut text = Vec::new();
+    let written =
+        if args.json { doctor::json(&findings, &mut text) } else { doctor::render(&findings, &mut text) };
+    written.map_err(|source| Error::Output { source })?;
+    stdio::print(&text)?;
+    Ok(doctor::exit_code(&findings))
 }
