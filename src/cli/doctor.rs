@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::error::Error;
 use super::{engine, stdio};
+use crate::host::doctor;
 
 /// Tell what this host supports, what it lacks, and how to mend it
 ///
@@ -17,7 +18,14 @@ pub struct DoctorArgs {
 
 /// Runs it.
 pub fn main(args: &DoctorArgs) -> Result<u8, Error> {
-    let (text, healthy) = engine::doctor(args.json)?;
-    stdio::print(text.as_bytes())?;
-    Ok(u8::from(!healthy))
+    let findings = engine::examine()?;
+    let mut text = Vec::new();
+    let written = if args.json {
+        doctor::json(&findings, &mut text)
+    } else {
+        doctor::render(&findings, &mut text)
+    };
+    written.map_err(|source| Error::Output { source })?;
+    stdio::print(&text)?;
+    Ok(doctor::exit_code(&findings))
 }

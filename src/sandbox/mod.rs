@@ -5,6 +5,7 @@ mod child;
 mod command;
 mod ender;
 mod error;
+mod hints;
 mod host_id;
 mod id_maps;
 mod outcome;

@@ -97,9 +97,9 @@ fn execute(args: &RunArgs, kept: Vec<(OwnedFd, i32)>) -> Result<Done, Error> {
     if args.output.dry_run {
         let plan = command.plan()?;
         let text = if args.output.json {
-            engine::plan_json(&plan).map_err(|source| Error::Json { source })? + "\n"
+            plan.to_json().map_err(|source| Error::Json { source })? + "\n"
         } else {
-            engine::plan_text(&plan)
+            plan.to_string()
         };
         stdio::print(text.as_bytes())?;
         return Ok(Done::Planned);
