@@ -21,13 +21,19 @@ pub struct Cli {
     pub command: Command,
 }
 
+/// What `--help` ends with.
 const AFTER_HELP: &str = "\
 Exit status:
-  that of the program; 128+N when signal N ended it; 124 timed out; 125 belljar itself failed or refused (bad
-  usage included); 126 the command could not be executed; 127 it was not found.
+  0-255  the program's own
+  128+N  signal N ended it
+  124    it was ended at its time limit
+  125    belljar itself failed or refused, wrong usage included
+  126    the command could not be executed
+  127    the command was not found
 
 Environment:
-  BELLJAR_LOG  what is logged, as env_logger reads it (debug, belljar::plan=trace); -v and -q win over it";
+  BELLJAR_LOG  what is logged, as env_logger reads it (debug,
+               belljar::plan=trace); -v and -q win over it";
 
 #[derive(Debug, Args)]
 pub struct Log {

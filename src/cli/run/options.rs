@@ -15,7 +15,8 @@ const USAGE: &str = "belljar run [OPTIONS] <ROLE> [ARGS]...
        belljar run [OPTIONS] -- <COMMAND> [ARGS]...";
 
 const EXAMPLES: &str = "\
-Everything after the role's name belongs to the role, a -- included; everything after the first -- to the command.
+Everything after the role's name belongs to the role, a -- included.
+Everything after the first -- belongs to the command.
 A value that starts with - is written with =, as in --bind=-dir:/data.
 
 Examples:
@@ -23,7 +24,9 @@ Examples:
   belljar run --ro-bind data.csv:/data.csv --timeout 10s -- sort /data.csv
   belljar run -p build -- make -j2
   belljar run --rootfs ./alpine --overlay-tmp -- /bin/sh
-  belljar run -p strict probe --json";
+  belljar run -p strict probe --json
+
+The exit status is the program's own; belljar --help names the others.";
 
 /// Run a program, or a role that is built in, in isolation
 ///
