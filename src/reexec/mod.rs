@@ -9,6 +9,8 @@ mod guard;
 mod hello;
 mod image;
 mod launch;
+#[cfg(test)]
+mod launch_tests;
 mod peer;
 mod process;
 mod refusal;

@@ -1,0 +1,162 @@
+//! Which file is executed again, when its path does not say.
+
+mod reexec_common;
+
+use std::ffi::CString;
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+
+use reexec_common::{copied, program, text};
+
+/// Starts the program, does something to its file, and lets it launch the role then.
+fn launch_after(command: &mut Command, change: impl FnOnce()) -> std::process::Output {
+    let mut child = command
+        .args(["later", "echo", "hello"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    stdout.read_line(&mut line).unwrap();
+    assert_eq!(line, "ready\n");
+    change();
+    drop(child.stdin.take());
+    let mut rest = String::new();
+    std::io::Read::read_to_string(&mut stdout, &mut rest).unwrap();
+    let mut output = child.wait_with_output().unwrap();
+    output.stdout = rest.into_bytes();
+    output
+}
+
+#[test]
+fn after_the_file_was_deleted() {
+    let (_folder, path) = copied("test-roles");
+    let output = launch_after(&mut Command::new(&path), || std::fs::remove_file(&path).unwrap());
+    assert_eq!(text(&output.stdout), "BODY echo hello\n", "{}", text(&output.stderr));
+}
+
+#[test]
+fn after_the_file_was_replaced() {
+    let (folder, path) = copied("test-roles");
+    let output = launch_after(&mut Command::new(&path), || {
+        let other = folder.path().join("other");
+        std::fs::copy("/bin/false", &other).unwrap();
+        std::fs::rename(&other, &path).unwrap();
+    });
+    assert_eq!(text(&output.stdout), "BODY echo hello\n", "{}", text(&output.stderr));
+}
+
+/// A command in a mount namespace of its own where `/proc` is hidden before the program starts.
+fn without_proc(command: &mut Command) -> &mut Command {
+    // SAFETY: system calls only.
+    unsafe {
+        command.pre_exec(|| {
+            let mount = |source: *const libc::c_char, on: *const libc::c_char, flags| {
+                libc::mount(source, on, c"tmpfs".as_ptr(), flags, std::ptr::null())
+            };
+            let done = unshare_mounts()
+                && mount(std::ptr::null(), c"/".as_ptr(), libc::MS_REC | libc::MS_PRIVATE) == 0
+                && mount(c"none".as_ptr(), c"/proc".as_ptr(), libc::MS_RDONLY) == 0;
+            if done { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+        })
+    }
+}
+
+/// With a user namespace where that is needed.
+fn unshare_mounts() -> bool {
+    // SAFETY: plain system calls.
+    unsafe {
+        libc::unshare(libc::CLONE_NEWNS) == 0 || libc::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNS) == 0
+    }
+}
+
+#[test]
+fn without_proc_from_the_start() {
+    let mut command = Command::new(program("test-roles"));
+    let output = without_proc(command.args(["launch", "echo", "hello"])).output().unwrap();
+    assert_eq!(text(&output.stdout), "BODY echo hello\n", "{}", text(&output.stderr));
+}
+
+#[test]
+fn without_proc_after_the_file_was_deleted() {
+    let (_folder, path) = copied("test-roles");
+    let output =
+        launch_after(without_proc(&mut Command::new(&path)), || std::fs::remove_file(&path).unwrap());
+    assert_eq!(text(&output.stdout), "BODY echo hello\n", "{}", text(&output.stderr));
+}
+
+#[test]
+fn after_proc_was_hidden_or_left_by_chroot() {
+    let (_folder, path) = copied("test-roles");
+    let mut commands = vec!["hide-proc"];
+    // SAFETY: no preconditions.
+    if unsafe { libc::geteuid() } == 0 {
+        commands.push("chroot");
+    }
+    for command in commands {
+        let output = Command::new(&path).args([command, "echo", "hello"]).output().unwrap();
+        assert_eq!(text(&output.stdout), "BODY echo hello\n", "{command}: {}", text(&output.stderr));
+    }
+}
+
+/// The kernel's `AT_EXECFN` is the script then, not its interpreter.
+#[test]
+fn without_proc_another_file_is_not_taken_for_the_image() {
+    use std::os::unix::fs::PermissionsExt;
+    let (folder, path) = copied("test-roles");
+    let script = folder.path().join("script");
+    std::fs::write(&script, format!("#!{} script\n", path.display())).unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let output = without_proc(&mut Command::new(&script)).output().unwrap();
+    assert_eq!(output.status.code(), Some(98));
+    assert_eq!(text(&output.stdout), "");
+    assert!(text(&output.stderr).contains("is not this program any more"), "{}", text(&output.stderr));
+    // With /proc it is no problem.
+    let output = Command::new(&script).output().unwrap();
+    assert_eq!(text(&output.stdout), "BODY echo from a script\n", "{}", text(&output.stderr));
+}
+
+#[test]
+fn argv_0_is_for_ps_only() {
+    for name in ["echo", "sleep", "at-run-time", "", "/", "--help", "belljar:init"] {
+        let output = Command::new(program("test-roles")).arg0(name).output().unwrap();
+        assert_eq!(text(&output.stdout), "ordinary\n", "{name:?}");
+        let output =
+            Command::new(program("test-roles")).arg0(name).args(["launch", "echo", "x"]).output().unwrap();
+        assert_eq!(text(&output.stdout), "BODY echo x\n", "{name:?} {}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn by_a_link_with_the_name_of_a_role() {
+    let (folder, path) = copied("test-roles");
+    let symbolic = folder.path().join("echo");
+    std::os::unix::fs::symlink(&path, &symbolic).unwrap();
+    let hard = folder.path().join("sleep");
+    std::fs::hard_link(&path, &hard).unwrap();
+    for link in [symbolic, hard] {
+        let output = Command::new(&link).output().unwrap();
+        assert_eq!(text(&output.stdout), "ordinary\n");
+        let output = Command::new(&link).args(["launch", "echo", "x"]).output().unwrap();
+        assert_eq!(text(&output.stdout), "BODY echo x\n", "{}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn with_an_empty_argument_list() {
+    let path = CString::new(program("test-roles").to_str().unwrap()).unwrap();
+    let mut command = Command::new("unused");
+    // SAFETY: replaces the child by the program, with no argument at all.
+    unsafe {
+        command.pre_exec(move || {
+            let none: [*const libc::c_char; 1] = [std::ptr::null()];
+            libc::execve(path.as_ptr(), none.as_ptr(), none.as_ptr());
+            Err(std::io::Error::last_os_error())
+        })
+    };
+    let output = command.output().unwrap();
+    assert_eq!(text(&output.stdout), "ordinary\n", "{}", text(&output.stderr));
+}
