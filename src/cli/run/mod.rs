@@ -97,9 +97,9 @@ fn execute(args: &RunArgs, kept: Vec<(OwnedFd, i32)>) -> Result<Done, Error> {
     if args.output.dry_run {
         let plan = command.plan()?;
         let text = if args.output.json {
-            plan.to_json().map_err(|source| Error::Json { source })? + "\n"
+            serde_json::to_string_pretty(&plan).map_err(|source| Error::Json { source })? + "\n"
         } else {
-            plan.to_string()
+            format!("{plan:#?}\n")
         };
         stdio::print(text.as_bytes())?;
         return Ok(Done::Planned);
