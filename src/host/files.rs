@@ -219,7 +219,10 @@ impl Files for RealFiles {
 
     fn read_at(&self, path: &Path, offset: u64, len: usize) -> io::Result<Vec<u8>> {
         // O_NONBLOCK: what was a file a moment ago must not hold us up if it is a pipe now.
-        let file = std::fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
+        let file = std::fs::OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+            .open(path)?;
         if !file.metadata()?.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
         }
@@ -302,7 +305,8 @@ impl MemoryFiles {
     /// Adds a character device.
     #[must_use]
     pub fn device(mut self, path: impl AsRef<Path>, major: u32, minor: u32) -> Self {
-        self.insert(path.as_ref(), FileKind::CharDevice, 0o666, Vec::new()).rdev = libc::makedev(major, minor);
+        self.insert(path.as_ref(), FileKind::CharDevice, 0o666, Vec::new()).rdev =
+            libc::makedev(major, minor);
         self
     }
 
@@ -324,7 +328,9 @@ impl MemoryFiles {
 
     fn entry(&self, path: &Path) -> io::Result<&Entry> {
         let real = match (path.parent(), path.file_name()) {
-            (Some(parent), Some(name)) if !self.entries.contains_key(path) => self.canonicalize(parent)?.join(name),
+            (Some(parent), Some(name)) if !self.entries.contains_key(path) => {
+                self.canonicalize(parent)?.join(name)
+            }
             _ => path.to_owned(),
         };
         self.entries.get(&real).ok_or_else(|| io::Error::from_raw_os_error(libc::ENOENT))
@@ -374,7 +380,10 @@ mod tests {
         assert_eq!(files.canonicalize(Path::new("/bin/sh")).unwrap(), Path::new("/usr/bin/sh"));
         assert_eq!(files.canonicalize(Path::new("/up")).unwrap(), Path::new("/usr/bin/sh"));
         assert_eq!(files.canonicalize(Path::new("/a")).unwrap_err().raw_os_error(), Some(libc::ELOOP));
-        assert_eq!(files.canonicalize(Path::new("/bin/sh/x")).unwrap_err().raw_os_error(), Some(libc::ENOTDIR));
+        assert_eq!(
+            files.canonicalize(Path::new("/bin/sh/x")).unwrap_err().raw_os_error(),
+            Some(libc::ENOTDIR)
+        );
         assert!(files.follow(Path::new("/sneaky")).unwrap().through_proc);
         assert!(!files.follow(Path::new("/bin")).unwrap().through_proc);
     }
@@ -386,7 +395,8 @@ mod tests {
         std::fs::create_dir_all(base.join("d/e")).unwrap();
         std::fs::write(base.join("d/e/f"), "hello").unwrap();
         std::os::unix::fs::symlink("d/e", base.join("l")).unwrap();
-        let memory = MemoryFiles::new().file(base.join("d/e/f"), 0o644, "hello").symlink(base.join("l"), "d/e");
+        let memory =
+            MemoryFiles::new().file(base.join("d/e/f"), 0o644, "hello").symlink(base.join("l"), "d/e");
         for path in ["d", "d/e/f", "l", "l/f", "l/../e/f", "none", "d/e/f/x"] {
             let path = base.join(path);
             let (real, fake) = (RealFiles.canonicalize(&path), memory.canonicalize(&path));
