@@ -33,7 +33,9 @@ impl Profile {
         readonly: bool,
     ) -> Result<(), ProfileError> {
         self.change("add_bind", "mounts", |profile| {
-            let kind = MountKind::Bind { source: check::real_host_path(source)?, idmap: false };
+            // As root the sandbox has another id on the host: what is named one by one is shown as its own, as it is for an
+            // ordinary user, so that it can be read though its mode is 0600, and what is written keeps the owner.
+            let kind = MountKind::Bind { source: check::real_host_path(source)?, idmap: true };
             profile.put(check::destination(destination)?, kind, readonly);
             Ok(())
         })
