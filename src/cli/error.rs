@@ -189,7 +189,7 @@ impl Error {
             Error::Report { source, .. } if source.raw_os_error() == Some(libc::ENXIO) => {
                 vec!["a named pipe needs its reader first".to_owned()]
             }
-            Error::Sandbox(error) => sandbox_hints(error),
+            Error::Sandbox(error) => error.hints(),
             _ => Vec::new(),
         }
     }
@@ -221,16 +221,6 @@ impl Error {
             text.push('\n');
         }
         text
-    }
-}
-
-fn sandbox_hints(error: &crate::Error) -> Vec<String> {
-    match error {
-        crate::Error::Plan(error) => error.hint().into_iter().collect(),
-        crate::Error::Launch { .. } | crate::Error::Prepare { .. } | crate::Error::Init { .. } => {
-            vec!["belljar doctor tells what this host lacks, and how to mend it".to_owned()]
-        }
-        _ => Vec::new(),
     }
 }
 

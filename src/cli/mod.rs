@@ -8,7 +8,6 @@ mod error;
 mod escape;
 mod logging;
 mod man;
-mod plan;
 mod profile;
 mod report;
 mod run;

@@ -16,6 +16,8 @@ pub(super) fn verify(context: &mut Context) -> Result<(), Fault> {
     let set = sys::process::no_new_privileges().map_err(Fault::on("prctl", b"PR_GET_NO_NEW_PRIVS"))?;
     expect("no_new_privs", context.plan.no_new_privileges, set)?;
     context.readback.no_new_privileges = set;
+    let dumpable = sys::process::dumpable().map_err(Fault::on("prctl", b"PR_GET_DUMPABLE"))?;
+    expect("dumpable", false, dumpable)?;
     expect("the Landlock domain", context.plan.landlock.is_some(), context.readback.landlock)?;
     expect("the new root", context.plan.root.is_some(), context.readback.new_root)?;
     if let Some(built) = context.root_id {

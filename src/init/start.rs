@@ -113,8 +113,6 @@ impl Parts {
 }
 
 fn receive(payload: &[u8], channel: &Channel) -> Result<Parts, Fault> {
-    // First of all: from here on nobody of the same id can look into this process (CVE-2016-9962).
-    sys::process::set_not_dumpable().map_err(Fault::on("prctl", b"PR_SET_DUMPABLE"))?;
     let began = supervise::boot_time()?;
     // Away from the caller's terminal and process group; what should reach the task comes from the caller.
     nix::unistd::setsid().map_err(Fault::on("setsid", b""))?;
@@ -128,6 +126,9 @@ fn receive(payload: &[u8], channel: &Channel) -> Result<Parts, Fault> {
         Ok(None) => return Err(Fault::Protocol { what: "the caller is gone".to_owned() }),
         Err(_) => return Err(Fault::Protocol { what: "go-ahead".to_owned() }),
     };
+    // From here on nobody of the same id can look into this process (CVE-2016-9962). Not before: /proc/PID of a process that is
+    // not dumpable belongs to root, and an unprivileged caller could not write the id maps.
+    sys::process::set_not_dumpable().map_err(Fault::on("prctl", b"PR_SET_DUMPABLE"))?;
     let mut next = FIRST_DESCRIPTOR;
     let mut take = || {
         let fd = take_descriptor(next);

@@ -9,7 +9,8 @@ use super::limits::{CAPABILITIES, RLIMITS};
 use super::{Base, Landlock, Mount, Node, Plan, PlanError, Root, Task, landlock};
 
 /// `CLONE_NEWTIME | NEWNS | NEWCGROUP | NEWUTS | NEWIPC | NEWUSER | NEWPID | NEWNET`
-const NAMESPACES: u64 = 0x80 | 0x0002_0000 | 0x0200_0000 | 0x0400_0000 | 0x0800_0000 | 0x1000_0000 | 0x2000_0000 | 0x4000_0000;
+const NAMESPACES: u64 =
+    0x80 | 0x0002_0000 | 0x0200_0000 | 0x0400_0000 | 0x0800_0000 | 0x1000_0000 | 0x2000_0000 | 0x4000_0000;
 const ALWAYS: u64 = (libc::CLONE_NEWUSER | libc::CLONE_NEWNS | libc::CLONE_NEWPID) as u64;
 const MAX_NODES: usize = 8192;
 const MAX_RULES: usize = 8192;
@@ -32,16 +33,25 @@ impl Plan {
         ensure(self.identity.uid != u32::MAX && self.identity.gid != u32::MAX, "an id of -1")?;
         if let Some(name) = &self.hostname {
             ensure(namespaces & libc::CLONE_NEWUTS as u64 != 0, "a host name without a uts namespace")?;
-            ensure((1..=MAX_HOSTNAME).contains(&name.as_bytes().len()), "a host name that is empty or too long")?;
+            ensure(
+                (1..=MAX_HOSTNAME).contains(&name.as_bytes().len()),
+                "a host name that is empty or too long",
+            )?;
         }
-        ensure(!self.loopback || namespaces & libc::CLONE_NEWNET as u64 != 0, "loopback without a network namespace")?;
+        ensure(
+            !self.loopback || namespaces & libc::CLONE_NEWNET as u64 != 0,
+            "loopback without a network namespace",
+        )?;
         if let Some(root) = &self.root {
             check_root(root)?;
         }
         path(&self.cwd)?;
         let mut last = None;
         for limit in &self.rlimits {
-            ensure((limit.resource as usize) < RLIMITS.len() && last < Some(limit.resource), "unknown or double limits")?;
+            ensure(
+                (limit.resource as usize) < RLIMITS.len() && last < Some(limit.resource),
+                "unknown or double limits",
+            )?;
             ensure(limit.soft <= limit.hard, "a soft limit above the hard one")?;
             last = Some(limit.resource);
         }
@@ -54,7 +64,8 @@ impl Plan {
             ensure(seccomp.program.validate().is_ok(), "a filter that the kernel would refuse")?;
         }
         count("environment variables", self.env.len(), MAX_STRINGS)?;
-        let named = |entry: &CString| entry.as_bytes().iter().position(|&b| b == b'=').is_some_and(|at| at > 0);
+        let named =
+            |entry: &CString| entry.as_bytes().iter().position(|&b| b == b'=').is_some_and(|at| at > 0);
         ensure(self.env.iter().all(named), "an environment variable without a name")?;
         match &self.task {
             Task::Program { path: program, argv } => {
@@ -134,7 +145,10 @@ fn check_landlock(ruleset: &Landlock) -> Result<(), PlanError> {
     count("Landlock rules", ruleset.rules.len(), MAX_RULES)?;
     for rule in &ruleset.rules {
         path(&rule.path)?;
-        ensure(rule.access != 0 && rule.access & !ruleset.handled_fs == 0, "a Landlock rule beyond what is handled")?;
+        ensure(
+            rule.access != 0 && rule.access & !ruleset.handled_fs == 0,
+            "a Landlock rule beyond what is handled",
+        )?;
     }
     Ok(())
 }

@@ -45,7 +45,9 @@ pub(super) fn cwd(asked: Option<&Path>, view: &View<'_>) -> Result<PathBuf, Plan
         Found::Folder(_) if resolved.path.starts_with("/proc") => Err(wrong("it leads into /proc")),
         Found::Folder(_) => Ok(resolved.path),
         Found::Missing => Err(wrong("it is not there inside the sandbox")),
-        Found::Unknown => Err(wrong("it is on a file system whose content is not known before it is mounted")),
+        Found::Unknown => {
+            Err(wrong("it is on a file system whose content is not known before it is mounted"))
+        }
         _ => Err(wrong("it is not a folder")),
     }
 }

@@ -16,8 +16,7 @@ const LINKS: [(&str, &str); 5] = [
     ("stderr", "/proc/self/fd/2"),
     ("ptmx", "pts/ptmx"),
 ];
-/// `/dev/shm` holds POSIX shared memory and semaphores: half of what container engines' 64 MiB would be too little for
-/// Python's multiprocessing, more is host memory that no limit counts yet.
+/// `/dev/shm` holds POSIX shared memory and semaphores; 64 MiB is what container engines give.
 const SHM: Tmpfs = Tmpfs { size: 64 << 20, inodes: 4096, mode: 0o1777 };
 /// Over a root of one's own: only mount points and links.
 const OVER_ROOT: Tmpfs = Tmpfs { size: 64 << 10, inodes: 64, mode: 0o755 };
@@ -41,7 +40,7 @@ pub(super) fn dev(over_root: bool, files: &dyn Files) -> Result<Vec<(PathBuf, It
             Ok(Stat { kind: FileKind::CharDevice, rdev, .. }) if rdev == libc::makedev(major, minor) => {}
             _ => return Err(PlanError::Device { path, major, minor }),
         }
-        items.push((path.clone(), Item::Device { source: path, major, minor }));
+        items.push((path.clone(), Item::Device { source: path, major, minor, readonly: false }));
     }
     items.extend(LINKS.map(|(name, target)| (dev.join(name), Item::Symlink(PathBuf::from(target)))));
     Ok(items)

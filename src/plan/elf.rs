@@ -52,7 +52,8 @@ pub(super) fn inspect(read: impl Fn(u64, usize) -> io::Result<Vec<u8>>, arch: Ar
     if !matches!(kind, 2 | 3) {
         return Ok(Elf::Broken);
     }
-    let Some(((start, size), count)) = u64_at(&header, 32).zip(u16_at(&header, 54)).zip(u16_at(&header, 56)) else {
+    let Some(((start, size), count)) = u64_at(&header, 32).zip(u16_at(&header, 54)).zip(u16_at(&header, 56))
+    else {
         return Ok(Elf::Broken);
     };
     if size != PROGRAM_HEADER || count == 0 || count > MAX_HEADERS {
@@ -63,13 +64,17 @@ pub(super) fn inspect(read: impl Fn(u64, usize) -> io::Result<Vec<u8>>, arch: Ar
         if u32_at(entry, 0) != Some(PT_INTERP) {
             continue;
         }
-        let (Some(offset), Some(length)) = (u64_at(entry, 8), u64_at(entry, 32)) else { return Ok(Elf::Broken) };
+        let (Some(offset), Some(length)) = (u64_at(entry, 8), u64_at(entry, 32)) else {
+            return Ok(Elf::Broken);
+        };
         if length < 2 || length > MAX_INTERPRETER {
             return Ok(Elf::Broken);
         }
         let mut loader = read(offset, length as usize)?;
         return Ok(match loader.pop() {
-            Some(0) if loader.len() as u64 == length - 1 && !loader.contains(&0) => Elf::Here { loader: Some(loader) },
+            Some(0) if loader.len() as u64 == length - 1 && !loader.contains(&0) => {
+                Elf::Here { loader: Some(loader) }
+            }
             _ => Elf::Broken,
         });
     }

@@ -13,7 +13,8 @@ impl Plan {
     /// # Errors
     /// [`PlanError::TooLong`] beyond [`MAX_ENCODED`].
     pub fn encode(&self) -> Result<Vec<u8>, PlanError> {
-        let bytes = postcard::to_stdvec(self).map_err(|_| PlanError::Decode { problem: "it cannot be encoded" })?;
+        let bytes =
+            postcard::to_stdvec(self).map_err(|_| PlanError::Decode { problem: "it cannot be encoded" })?;
         if bytes.len() > MAX_ENCODED {
             let (bytes, limit) = (bytes.len() as u64, MAX_ENCODED as u64);
             return Err(PlanError::TooLong { what: "the plan".to_owned(), bytes, limit });
@@ -29,8 +30,8 @@ impl Plan {
         if bytes.len() > MAX_ENCODED {
             return Err(PlanError::Decode { problem: "it is too long" });
         }
-        let (plan, rest): (Self, _) =
-            postcard::take_from_bytes(bytes).map_err(|_| PlanError::Decode { problem: "it is not a plan" })?;
+        let (plan, rest): (Self, _) = postcard::take_from_bytes(bytes)
+            .map_err(|_| PlanError::Decode { problem: "it is not a plan" })?;
         if !rest.is_empty() {
             return Err(PlanError::Decode { problem: "something follows it" });
         }

@@ -78,7 +78,8 @@ pub(super) fn arguments(args: &[OsString]) -> Result<Vec<CString>, PlanError> {
     let mut out = Vec::with_capacity(args.len());
     for (i, arg) in args.iter().enumerate() {
         measure(arg.len(), || format!("argument {i}"))?;
-        let wrong = |_| PlanError::Value { key: "argument", value: shown(arg), problem: "it has a NUL byte in it" };
+        let wrong =
+            |_| PlanError::Value { key: "argument", value: shown(arg), problem: "it has a NUL byte in it" };
         out.push(CString::new(arg.as_bytes()).map_err(wrong)?);
     }
     Ok(out)
@@ -98,7 +99,11 @@ pub(super) fn fits(argv: &[CString], env: &[CString], stack: u64) -> Result<(), 
     let bytes: u64 = argv.iter().chain(env).map(|s| s.as_bytes_with_nul().len() as u64 + pointer).sum();
     let limit = (stack / 4).min(MAX_TOTAL).max(MIN_TOTAL) - RESERVE;
     if bytes > limit {
-        return Err(PlanError::TooLong { what: "arguments and environment together".to_owned(), bytes, limit });
+        return Err(PlanError::TooLong {
+            what: "arguments and environment together".to_owned(),
+            bytes,
+            limit,
+        });
     }
     Ok(())
 }

@@ -63,7 +63,9 @@ pub enum PlanError {
         destination: PathBuf,
     },
     /// The mount point would have to be made in a folder of the host.
-    #[error("plan: cannot mount at {destination:?}: {host:?} does not exist, and nothing is created on the host")]
+    #[error(
+        "plan: cannot mount at {destination:?}: {host:?} does not exist, and nothing is created on the host"
+    )]
     MountPoint {
         /// Where it should appear.
         destination: PathBuf,
@@ -291,14 +293,20 @@ impl PlanError {
             Self::Destination { problem: DestinationProblem::Root, .. } => {
                 "give a root folder with --rootfs, or bind single folders"
             }
-            Self::Destination { problem: DestinationProblem::Proc, .. } => "hide parts of /proc with masked_paths",
-            Self::SourceMissing { .. } => "create it, correct the path, or mark the mount as optional in the profile",
+            Self::Destination { problem: DestinationProblem::Proc, .. } => {
+                "hide parts of /proc with masked_paths"
+            }
+            Self::SourceMissing { .. } => {
+                "create it, correct the path, or mark the mount as optional in the profile"
+            }
             Self::SourceLookup { .. } => "the caller itself must be able to reach what it shows to a sandbox",
             Self::SourceKind { kind: FileKind::CharDevice, .. } => "a device can only be shown below /dev",
             Self::SourceKind { kind: FileKind::Socket, .. } => {
                 "a socket of the host is a way out; pass a connected descriptor instead"
             }
-            Self::SourceKind { kind: FileKind::Fifo, .. } => "pass the pipe as standard input or as a descriptor",
+            Self::SourceKind { kind: FileKind::Fifo, .. } => {
+                "pass the pipe as standard input or as a descriptor"
+            }
             Self::SourceProc { .. } => "give the path of the file itself",
             Self::MountPoint { host, .. } => {
                 return Some(format!("create {host:?} on the host first, or mount elsewhere"));
@@ -311,7 +319,9 @@ impl PlanError {
             Self::RootWithoutCapabilities => {
                 "run as an ordinary user, or with CAP_SYS_ADMIN, CAP_SETUID, CAP_SETGID and CAP_CHOWN"
             }
-            Self::TooFewIds { .. } => "run as an ordinary user inside, or map a range of ids into this user namespace",
+            Self::TooFewIds { .. } => {
+                "run as an ordinary user inside, or map a range of ids into this user namespace"
+            }
             Self::User { .. } => "leave the user out, or use a profile with namespaces",
             Self::RootWithoutNamespaces => {
                 "name an unprivileged id with --user UID:GID, or use a profile with namespaces"

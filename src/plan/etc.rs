@@ -36,7 +36,10 @@ pub(super) fn etc(setting: &Setting<'_>, files: &dyn Files) -> Result<Vec<(PathB
         file("hostname", format!("{name}\n").into_bytes());
     }
     let resolvers = if setting.host_network { "files dns" } else { "files" };
-    file("nsswitch.conf", format!("passwd: files\ngroup: files\nshadow: files\nhosts: {resolvers}\n").into_bytes());
+    file(
+        "nsswitch.conf",
+        format!("passwd: files\ngroup: files\nshadow: files\nhosts: {resolvers}\n").into_bytes(),
+    );
     let resolv = if setting.host_network { copy(Path::new("/etc/resolv.conf"), files)? } else { None };
     file("resolv.conf", resolv.unwrap_or_default());
     Ok(items)
@@ -46,7 +49,8 @@ pub(super) fn etc(setting: &Setting<'_>, files: &dyn Files) -> Result<Vec<(PathB
 fn passwd(setting: &Setting<'_>) -> Vec<u8> {
     let Identity { uid, gid, .. } = setting.identity;
     // A colon or a line break would be a field or a line of its own.
-    let home = setting.home.filter(|home| home.starts_with(b"/") && !home.iter().any(|b| matches!(b, b':' | b'\n')));
+    let home =
+        setting.home.filter(|home| home.starts_with(b"/") && !home.iter().any(|b| matches!(b, b':' | b'\n')));
     let home = home.unwrap_or(b"/");
     let mut out = Vec::new();
     let mut line = |name: &str, id: (u32, u32), home: &[u8], shell: &str| {
@@ -54,11 +58,19 @@ fn passwd(setting: &Setting<'_>) -> Vec<u8> {
         out.extend_from_slice(home);
         out.extend_from_slice(format!(":{shell}\n").as_bytes());
     };
-    if uid == 0 { line("root", (0, gid), home, "/bin/sh") } else { line("root", (0, 0), b"/", NOLOGIN) }
+    if uid == 0 {
+        line("root", (0, gid), home, "/bin/sh")
+    } else {
+        line("root", (0, 0), b"/", NOLOGIN)
+    }
     if uid != 0 && uid != NOBODY {
         line("user", (uid, gid), home, "/bin/sh");
     }
-    if uid == NOBODY { line("nobody", (uid, gid), home, "/bin/sh") } else { line("nobody", (NOBODY, NOBODY), b"/", NOLOGIN) }
+    if uid == NOBODY {
+        line("nobody", (uid, gid), home, "/bin/sh")
+    } else {
+        line("nobody", (NOBODY, NOBODY), b"/", NOLOGIN)
+    }
     out
 }
 
@@ -70,12 +82,16 @@ fn group(gid: u32) -> Vec<u8> {
 
 /// `hosts(5)`.
 fn hosts(hostname: Option<&str>) -> Vec<u8> {
-    let name = hostname.filter(|name| *name != "localhost").map(|name| format!(" {name}")).unwrap_or_default();
+    let name =
+        hostname.filter(|name| *name != "localhost").map(|name| format!(" {name}")).unwrap_or_default();
     format!("127.0.0.1 localhost{name}\n::1 localhost ip6-localhost ip6-loopback{name}\n").into_bytes()
 }
 
 /// `/etc/localtime`: the host's link where the time zone that it names is `visible` inside, else a copy.
-pub(super) fn localtime(files: &dyn Files, visible: impl Fn(&Path) -> bool) -> Result<Option<Item>, PlanError> {
+pub(super) fn localtime(
+    files: &dyn Files,
+    visible: impl Fn(&Path) -> bool,
+) -> Result<Option<Item>, PlanError> {
     let path = Path::new("/etc/localtime");
     if let Ok(Stat { kind: FileKind::Symlink, .. }) = files.lstat(path)
         && let Ok(target) = files.readlink(path)

@@ -36,7 +36,9 @@ pub(super) fn allows_internet(program: &Program, facts: &Facts) -> bool {
         [libc::SOCK_STREAM, libc::SOCK_DGRAM].iter().any(|&kind| {
             let args = [family as u64, kind as u64, 0, 0, 0, 0];
             match program.evaluate(&Data::new(number, facts.arch, args)).map(Action::from_return) {
-                Ok(action) => matches!(action, Action::Allow | Action::Log | Action::Trace(_) | Action::Notify),
+                Ok(action) => {
+                    matches!(action, Action::Allow | Action::Log | Action::Trace(_) | Action::Notify)
+                }
                 Err(_) => true,
             }
         })

@@ -25,12 +25,18 @@ pub(super) fn identity(profile: &Profile, facts: &Facts) -> Result<Identity, Pla
         return match asked {
             None if facts.uid == 0 => Err(PlanError::RootWithoutNamespaces),
             None => Ok(Identity { uid: facts.uid, gid: facts.gid, host: own }),
-            Some(user) if user.uid == 0 || (facts.uid == 0 && user.gid == 0) => Err(PlanError::RootWithoutNamespaces),
+            Some(user) if user.uid == 0 || (facts.uid == 0 && user.gid == 0) => {
+                Err(PlanError::RootWithoutNamespaces)
+            }
             Some(user) if facts.uid == 0 => {
                 if !facts.privileged() {
                     return Err(PlanError::RootWithoutCapabilities);
                 }
-                Ok(Identity { uid: user.uid, gid: user.gid, host: HostIdentity::Own { uid: user.uid, gid: user.gid } })
+                Ok(Identity {
+                    uid: user.uid,
+                    gid: user.gid,
+                    host: HostIdentity::Own { uid: user.uid, gid: user.gid },
+                })
             }
             Some(user) if (user.uid, user.gid) == (facts.uid, facts.gid) => {
                 Ok(Identity { uid: facts.uid, gid: facts.gid, host: own })

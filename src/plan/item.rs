@@ -7,13 +7,30 @@ use super::{Mount, Node, PlanError, Source, Tmpfs, text::c_path};
 /// One thing at a path inside. The same as [`Node`], with paths that can still be looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Item {
-    Folder { mode: u32 },
+    Folder {
+        mode: u32,
+    },
     Symlink(PathBuf),
-    File { mode: u32, content: Vec<u8> },
+    File {
+        mode: u32,
+        content: Vec<u8>,
+    },
     Bind(Bind),
-    Device { source: PathBuf, major: u32, minor: u32 },
-    Tmpfs { limits: Tmpfs, noexec: bool, readonly: bool },
-    Proc { subset_pid: bool },
+    /// `readonly` is for Landlock: a read-only mount does not keep anyone from writing to a device.
+    Device {
+        source: PathBuf,
+        major: u32,
+        minor: u32,
+        readonly: bool,
+    },
+    Tmpfs {
+        limits: Tmpfs,
+        noexec: bool,
+        readonly: bool,
+    },
+    Proc {
+        subset_pid: bool,
+    },
     Devpts,
     Mqueue,
 }
@@ -33,7 +50,9 @@ pub(super) struct Bind {
 impl Item {
     pub fn is_folder(&self) -> bool {
         match self {
-            Self::Folder { .. } | Self::Tmpfs { .. } | Self::Proc { .. } | Self::Devpts | Self::Mqueue => true,
+            Self::Folder { .. } | Self::Tmpfs { .. } | Self::Proc { .. } | Self::Devpts | Self::Mqueue => {
+                true
+            }
             Self::Bind(bind) => bind.source.folder,
             Self::Symlink(_) | Self::File { .. } | Self::Device { .. } => false,
         }
@@ -60,8 +79,12 @@ impl Item {
             Self::Folder { mode } => return Ok(Node::Folder { path, mode }),
             Self::Symlink(target) => return Ok(Node::Symlink { path, target: c_path(&target)? }),
             Self::File { mode, content } => return Ok(Node::File { path, mode, content }),
-            Self::Bind(bind) => Mount::Bind { source: bind.source, readonly: bind.readonly, noexec: bind.noexec },
-            Self::Device { source, major, minor } => Mount::Device { source: c_path(&source)?, major, minor },
+            Self::Bind(bind) => {
+                Mount::Bind { source: bind.source, readonly: bind.readonly, noexec: bind.noexec }
+            }
+            Self::Device { source, major, minor, .. } => {
+                Mount::Device { source: c_path(&source)?, major, minor }
+            }
             Self::Tmpfs { limits, noexec, readonly } => Mount::Tmpfs { limits, noexec, readonly },
             Self::Proc { subset_pid } => Mount::Proc { subset_pid },
             Self::Devpts => Mount::Devpts,

@@ -18,11 +18,13 @@ pub(super) mod access {
     pub const READ_DIR: u64 = 1 << 3;
     pub const REMOVE_DIR: u64 = 1 << 4;
     pub const REMOVE_FILE: u64 = 1 << 5;
+    #[cfg(test)]
     pub const MAKE_CHAR: u64 = 1 << 6;
     pub const MAKE_DIR: u64 = 1 << 7;
     pub const MAKE_REG: u64 = 1 << 8;
     pub const MAKE_SOCK: u64 = 1 << 9;
     pub const MAKE_FIFO: u64 = 1 << 10;
+    #[cfg(test)]
     pub const MAKE_BLOCK: u64 = 1 << 11;
     pub const MAKE_SYM: u64 = 1 << 12;
     /// ABI 2
@@ -92,14 +94,15 @@ pub(super) fn bind(folder: bool, readonly: bool, noexec: bool) -> u64 {
     if folder { granted } else { granted & FOR_FILES }
 }
 
-/// What a device node grants. `ioctl` is for terminals and for devices that were asked for by name: a plain
-/// `/dev/null` has none.
-pub(super) fn device(ioctl: bool) -> u64 {
-    READ_FILE | WRITE_FILE | if ioctl { IOCTL_DEV } else { 0 }
-}
-
-/// The minimal `/dev`'s plain devices.
+/// null, zero, full, random, urandom: nothing needs their `ioctl(2)`, and random's could drain or stir the pool.
 const PLAIN: [(u32, u32); 5] = [(1, 3), (1, 5), (1, 7), (1, 8), (1, 9)];
+
+/// What a device node grants.
+pub(super) fn device(major: u32, minor: u32, readonly: bool) -> u64 {
+    let write = if readonly { 0 } else { WRITE_FILE };
+    let ioctl = if PLAIN.contains(&(major, minor)) { 0 } else { IOCTL_DEV };
+    READ_FILE | write | ioctl
+}
 
 /// The rules that follow from the root and what is in it.
 pub(super) fn rules(ground: &Ground, root_readonly: bool, items: &BTreeMap<PathBuf, Item>) -> Rules {
@@ -117,7 +120,7 @@ pub(super) fn rules(ground: &Ground, root_readonly: bool, items: &BTreeMap<PathB
             // One rule for the folder of the synthetic files, not one for each.
             Item::File { .. } => allow(path.parent().unwrap_or(path), READ),
             Item::Bind(b) => allow(path, bind(b.source.folder, b.readonly, b.noexec)),
-            Item::Device { major, minor, .. } => allow(path, device(!PLAIN.contains(&(*major, *minor)))),
+            Item::Device { major, minor, readonly, .. } => allow(path, device(*major, *minor, *readonly)),
             Item::Tmpfs { noexec, readonly, .. } => allow(path, bind(true, *readonly, *noexec)),
             // Threads name each other by writing to /proc/self/task/N/comm. Everything that is not a process's own is held
             // by ownership (no host root inside) and by the profile's masks.
@@ -186,8 +189,22 @@ fn slim(rules: &Rules, handled: u64) -> Rules {
 /// The kernel's names of the rights in a mask, lower case.
 pub(super) fn names(mask: u64) -> Vec<&'static str> {
     const NAMES: [&str; 17] = [
-        "execute", "write_file", "read_file", "read_dir", "remove_dir", "remove_file", "make_char", "make_dir",
-        "make_reg", "make_sock", "make_fifo", "make_block", "make_sym", "refer", "truncate", "ioctl_dev",
+        "execute",
+        "write_file",
+        "read_file",
+        "read_dir",
+        "remove_dir",
+        "remove_file",
+        "make_char",
+        "make_dir",
+        "make_reg",
+        "make_sock",
+        "make_fifo",
+        "make_block",
+        "make_sym",
+        "refer",
+        "truncate",
+        "ioctl_dev",
         "resolve_unix",
     ];
     NAMES.iter().enumerate().filter(|(bit, _)| mask >> bit & 1 == 1).map(|(_, name)| *name).collect()

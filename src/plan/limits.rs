@@ -9,8 +9,22 @@ use crate::profile::Profile;
 
 /// `RLIMIT_*` by their OCI names, lower case, at their numbers on x86-64 and aarch64 (`asm-generic/resource.h`).
 pub(super) const RLIMITS: [&str; 16] = [
-    "cpu", "fsize", "data", "stack", "core", "rss", "nproc", "nofile", "memlock", "as", "locks", "sigpending",
-    "msgqueue", "nice", "rtprio", "rttime",
+    "cpu",
+    "fsize",
+    "data",
+    "stack",
+    "core",
+    "rss",
+    "nproc",
+    "nofile",
+    "memlock",
+    "as",
+    "locks",
+    "sigpending",
+    "msgqueue",
+    "nice",
+    "rtprio",
+    "rttime",
 ];
 const CPU: u32 = 0;
 const FSIZE: u32 = 1;
@@ -19,11 +33,46 @@ const UNLIMITED: u64 = u64::MAX;
 
 /// `CAP_*` without the prefix, at their numbers (`linux/capability.h`).
 pub(super) const CAPABILITIES: [&str; 41] = [
-    "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP",
-    "LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER",
-    "SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN", "SYS_BOOT", "SYS_NICE",
-    "SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD", "LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP",
-    "MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG", "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "DAC_READ_SEARCH",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "SETGID",
+    "SETUID",
+    "SETPCAP",
+    "LINUX_IMMUTABLE",
+    "NET_BIND_SERVICE",
+    "NET_BROADCAST",
+    "NET_ADMIN",
+    "NET_RAW",
+    "IPC_LOCK",
+    "IPC_OWNER",
+    "SYS_MODULE",
+    "SYS_RAWIO",
+    "SYS_CHROOT",
+    "SYS_PTRACE",
+    "SYS_PACCT",
+    "SYS_ADMIN",
+    "SYS_BOOT",
+    "SYS_NICE",
+    "SYS_RESOURCE",
+    "SYS_TIME",
+    "SYS_TTY_CONFIG",
+    "MKNOD",
+    "LEASE",
+    "AUDIT_WRITE",
+    "AUDIT_CONTROL",
+    "SETFCAP",
+    "MAC_OVERRIDE",
+    "MAC_ADMIN",
+    "SYSLOG",
+    "WAKE_ALARM",
+    "BLOCK_SUSPEND",
+    "AUDIT_READ",
+    "PERFMON",
+    "BPF",
     "CHECKPOINT_RESTORE",
 ];
 
@@ -40,7 +89,11 @@ pub(super) fn capabilities(profile: &Profile) -> Result<u64, PlanError> {
 
 /// The resource limits, by number. A limit above the caller's own hard limit cannot be had by an unprivileged sandbox; the
 /// caller's is the stricter one and takes its place, with a note.
-pub(super) fn rlimits(profile: &Profile, facts: &Facts, notes: &mut Vec<Note>) -> Result<Vec<Rlimit>, PlanError> {
+pub(super) fn rlimits(
+    profile: &Profile,
+    facts: &Facts,
+    notes: &mut Vec<Note>,
+) -> Result<Vec<Rlimit>, PlanError> {
     let mut wanted: BTreeMap<u32, (u64, u64)> = BTreeMap::new();
     for (name, limit) in &profile.process.rlimits {
         let number = RLIMITS.iter().position(|known| known == name);
@@ -68,7 +121,10 @@ pub(super) fn rlimits(profile: &Profile, facts: &Facts, notes: &mut Vec<Note>) -
     Ok(wanted
         .into_iter()
         .map(|(resource, (soft, hard))| {
-            let own = facts.limit(resource).unwrap_or(HostLimit { resource, soft: UNLIMITED, hard: UNLIMITED }).hard;
+            let own = facts
+                .limit(resource)
+                .unwrap_or(HostLimit { resource, soft: UNLIMITED, hard: UNLIMITED })
+                .hard;
             if hard > own || soft > own {
                 notes.push(Note::Lowered { resource, asked: hard, given: own });
             }

@@ -29,9 +29,15 @@ pub(super) fn possible(profile: &Profile, terminal: bool) -> Result<(), PlanErro
     ];
     match asked.iter().find(|(_, asked)| *asked) {
         Some((key, _)) => Err(refused((*key).to_owned(), "the profile has no namespaces", HINT)),
-        None if !profile.landlock.require && !(profile.mounts.is_empty() && profile.masked_paths.is_empty()) => {
+        None if !profile.landlock.require
+            && !(profile.mounts.is_empty() && profile.masked_paths.is_empty()) =>
+        {
             let hint = "require Landlock, or use a profile with namespaces";
-            Err(refused("mounts".to_owned(), "without namespaces only Landlock holds paths, and it is off", hint))
+            Err(refused(
+                "mounts".to_owned(),
+                "without namespaces only Landlock holds paths, and it is off",
+                hint,
+            ))
         }
         None => Ok(()),
     }
@@ -93,7 +99,9 @@ fn granted(
                     let access = landlock::bind(b.source.folder, b.readonly, b.noexec);
                     vec![(b.path, access)]
                 }
-                Some(Located { item: Item::Device { source, .. }, .. }) => vec![(source, landlock::device(true))],
+                Some(Located { item: Item::Device { source, major, minor, readonly }, .. }) => {
+                    vec![(source, landlock::device(major, minor, readonly))]
+                }
                 Some(_) => Vec::new(),
                 None => {
                     notes.push(Note::Skipped { path: source.clone(), destination: path.to_owned() });
@@ -104,18 +112,23 @@ fn granted(
         MountKind::Dev => Ok(dev::dev(false, files)?
             .into_iter()
             .filter_map(|(path, item)| match item {
-                Item::Device { major: 5, .. } => Some((path, landlock::device(true))),
-                Item::Device { .. } => Some((path, landlock::device(false))),
+                Item::Device { major, minor, readonly, .. } => {
+                    Some((path, landlock::device(major, minor, readonly)))
+                }
                 _ => None,
             })
             .collect()),
         MountKind::Proc { subset_pid: false } if path == Path::new("/proc") => {
             Ok(vec![(path.to_owned(), landlock::bind(true, true, true))])
         }
-        MountKind::Proc { .. } => Err(refused(key(), NO_MOUNT, "leave it out, or show the host's with subset_pid = false")),
-        MountKind::Tmpfs { .. } => {
-            Err(refused(key(), NO_MOUNT, "show a folder of the host with --bind, or use a profile with namespaces"))
+        MountKind::Proc { .. } => {
+            Err(refused(key(), NO_MOUNT, "leave it out, or show the host's with subset_pid = false"))
         }
+        MountKind::Tmpfs { .. } => Err(refused(
+            key(),
+            NO_MOUNT,
+            "show a folder of the host with --bind, or use a profile with namespaces",
+        )),
         MountKind::Mqueue => Err(refused(key(), NO_MOUNT, "leave it out, or use a profile with namespaces")),
     }
 }
@@ -124,7 +137,9 @@ fn granted(
 fn denied(rules: &Rules, key: &'static str, paths: &[PathBuf], rights: u64) -> Result<(), PlanError> {
     for asked in paths {
         let path = normal(asked).map_err(|_| PlanError::Path { key, path: asked.clone() })?;
-        if let Some((at, _)) = rules.iter().find(|(at, access)| **access & rights != 0 && path.starts_with(at)) {
+        if let Some((at, _)) =
+            rules.iter().find(|(at, access)| **access & rights != 0 && path.starts_with(at))
+        {
             return Err(PlanError::Contradiction { destination: at.clone(), key, path: asked.clone() });
         }
     }
@@ -142,10 +157,15 @@ pub(super) fn cwd(asked: Option<&Path>, rules: &Rules, files: &dyn Files) -> Res
     if followed.through_proc {
         return Err(wrong("it leads into /proc"));
     }
-    let stat = files.lstat(&followed.path).map_err(|source| PlanError::Read { path: path.to_owned(), source })?;
+    let stat =
+        files.lstat(&followed.path).map_err(|source| PlanError::Read { path: path.to_owned(), source })?;
     if stat.kind != crate::host::FileKind::Folder {
         return Err(wrong("it is not a folder"));
     }
     let shown = followed.path.ancestors().any(|at| rules.contains_key(at));
-    if shown || followed.path == Path::new("/") { Ok(followed.path) } else { Err(wrong("nothing shows it to the sandbox")) }
+    if shown || followed.path == Path::new("/") {
+        Ok(followed.path)
+    } else {
+        Err(wrong("nothing shows it to the sandbox"))
+    }
 }

@@ -52,7 +52,7 @@ pub(super) fn build(
         candidates.extend(candidate(profile, &destination, &mount, host, facts, files, notes)?);
     }
     let mut items = place(&candidates, &ground, files)?;
-    if items.contains_key(Path::new("/etc/passwd")) && profile.root.synthetic_etc {
+    if profile.root.synthetic_etc && profile.root.path.is_none() {
         add_localtime(&mut candidates, &mut items, &ground, files)?;
     }
     let masked = paths("masked_paths", &profile.masked_paths)?;
@@ -98,9 +98,13 @@ pub(super) fn workdir(profile: &Profile, facts: &Facts) -> Result<Option<Mount>,
         Workdir::Writable => false,
     };
     let cwd = facts.cwd.clone().ok_or(PlanError::NoCwd)?;
-    let destination = normal(&cwd).map_err(|problem| PlanError::Destination { path: cwd.clone(), problem })?;
+    let destination =
+        normal(&cwd).map_err(|problem| PlanError::Destination { path: cwd.clone(), problem })?;
     if destination == Path::new("/") {
-        return Err(PlanError::Cwd { path: destination, problem: "the whole of the host would be its working directory" });
+        return Err(PlanError::Cwd {
+            path: destination,
+            problem: "the whole of the host would be its working directory",
+        });
     }
     let kind = MountKind::Bind { source: cwd, idmap: true };
     Ok(Some(Mount { destination, kind, readonly, noexec: false, optional: false, system: false }))
@@ -121,7 +125,11 @@ fn candidate(
             return Ok(());
         }
         let reason = "it needs a namespace of its own";
-        Err(PlanError::Unenforceable { key: key.to_owned(), reason, hint: "add the namespace to the profile" })
+        Err(PlanError::Unenforceable {
+            key: key.to_owned(),
+            reason,
+            hint: "add the namespace to the profile",
+        })
     };
     let asked = destination.to_owned();
     let (item, link) = match &mount.kind {
@@ -129,6 +137,13 @@ fn candidate(
             let Mount { readonly, noexec, optional, system, .. } = *mount;
             let wanted = Wanted { source, destination, readonly, noexec, idmap: *idmap, optional, system };
             match locate(wanted, host, facts, files)? {
+                Some(Located { item: Item::Device { readonly: true, .. }, .. })
+                    if !profile.landlock.require =>
+                {
+                    let reason = "only Landlock can make a device read-only, and it is off";
+                    let (key, hint) = (format!("a read-only {destination:?}"), "require Landlock");
+                    return Err(PlanError::Unenforceable { key, reason, hint });
+                }
                 Some(Located { item, link }) => (item, link),
                 None => {
                     notes.push(Note::Skipped { path: source.clone(), destination: asked });
@@ -198,9 +213,18 @@ fn base(
         Via::Tree { idmap } => idmap,
         Via::Path => None,
     };
-    let source =
-        Source { path: super::text::c_path(&path)?, device: stat.device, inode: stat.inode, folder: true, via };
-    let base = if profile.root.overlay { Base::Overlay { lower: source, upper: tmpfs } } else { Base::Folder(source) };
+    let source = Source {
+        path: super::text::c_path(&path)?,
+        device: stat.device,
+        inode: stat.inode,
+        folder: true,
+        via,
+    };
+    let base = if profile.root.overlay {
+        Base::Overlay { lower: source, upper: tmpfs }
+    } else {
+        Base::Folder(source)
+    };
     Ok((base, Ground::Folder { path, owner }))
 }
 
@@ -212,16 +236,22 @@ fn add_localtime(
     files: &dyn Files,
 ) -> Result<(), PlanError> {
     let path = PathBuf::from("/etc/localtime");
-    if items.contains_key(&path) {
+    let view = View { files, ground, items, masked: &[], except: None };
+    // A mount over it, or over all of /etc, is what the profile wants there.
+    if !matches!(view.cover(&path), Some((_, Item::Folder { .. }))) {
         return Ok(());
     }
-    let view = View { files, ground, items, masked: &[], except: None };
     let shown = |zone: &Path| match view.resolve(zone).map(|resolved| resolved.found) {
         Ok(Found::File(file)) => file.path == zone,
         _ => false,
     };
     if let Some(item) = localtime(files, shown)? {
-        candidates.push(Candidate { asked: path.clone(), item: item.clone(), rank: Rank::Synthetic, link: None });
+        candidates.push(Candidate {
+            asked: path.clone(),
+            item: item.clone(),
+            rank: Rank::Synthetic,
+            link: None,
+        });
         items.insert(path, item);
     }
     Ok(())

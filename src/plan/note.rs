@@ -35,13 +35,17 @@ pub enum Note {
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Skipped { path, destination } => write!(f, "{destination:?} is left out: {path:?} does not exist"),
+            Self::Skipped { path, destination } => {
+                write!(f, "{destination:?} is left out: {path:?} does not exist")
+            }
             Self::Lowered { resource, asked, given } => {
                 let name = RLIMITS.get(*resource as usize).unwrap_or(&"?");
                 let asked = if *asked == u64::MAX { "unlimited".to_owned() } else { asked.to_string() };
                 write!(f, "limit {name} is {given}, the caller's own, in place of {asked}")
             }
-            Self::UnknownSyscalls { names } => write!(f, "unknown system calls are not allowed: {}", names.join(", ")),
+            Self::UnknownSyscalls { names } => {
+                write!(f, "unknown system calls are not allowed: {}", names.join(", "))
+            }
         }
     }
 }

@@ -71,7 +71,11 @@ pub(super) fn place(
 }
 
 /// The items by place, and which candidates they come from.
-fn arrange(candidates: &[Candidate], places: &[PathBuf], as_link: &[bool]) -> (BTreeMap<PathBuf, Item>, Vec<usize>) {
+fn arrange(
+    candidates: &[Candidate],
+    places: &[PathBuf],
+    as_link: &[bool],
+) -> (BTreeMap<PathBuf, Item>, Vec<usize>) {
     let mut winners: BTreeMap<&Path, usize> = BTreeMap::new();
     for (i, candidate) in candidates.iter().enumerate() {
         let winner = winners.entry(&places[i]).or_insert(i);

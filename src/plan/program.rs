@@ -256,7 +256,9 @@ impl Search<'_> {
                     Err(_) => Err(ProgramProblem::Loader { program: path.to_owned(), loader }),
                 }
             }
-            Ok(Elf::Foreign { machine }) => Err(ProgramProblem::Architecture { path: path.to_owned(), machine }),
+            Ok(Elf::Foreign { machine }) => {
+                Err(ProgramProblem::Architecture { path: path.to_owned(), machine })
+            }
             Ok(Elf::Broken) => Err(ProgramProblem::Format { path: path.to_owned() }),
             Err(source) => Err(ProgramProblem::Host { path: file.path, source }),
         }
@@ -273,9 +275,11 @@ impl Search<'_> {
         }
         let interpreter = PathBuf::from(OsStr::from_bytes(name));
         match self.examine(&self.cwd.join(&interpreter), depth + 1) {
-            Err(ProgramProblem::NotFound { .. } | ProgramProblem::Dangling { .. } | ProgramProblem::NotVisible { .. }) => {
-                Err(ProgramProblem::Interpreter { script: script.to_owned(), interpreter })
-            }
+            Err(
+                ProgramProblem::NotFound { .. }
+                | ProgramProblem::Dangling { .. }
+                | ProgramProblem::NotVisible { .. },
+            ) => Err(ProgramProblem::Interpreter { script: script.to_owned(), interpreter }),
             other => other,
         }
     }
@@ -308,7 +312,8 @@ impl Search<'_> {
             return Err(ProgramProblem::Special { path });
         }
         if let Some(rules) = self.rules {
-            let granted = file.path.ancestors().filter_map(|at| rules.get(at)).fold(0, |sum, access| sum | access);
+            let granted =
+                file.path.ancestors().filter_map(|at| rules.get(at)).fold(0, |sum, access| sum | access);
             if granted & EXECUTE == 0 {
                 let show = self.show(&file.path);
                 return Err(ProgramProblem::NotVisible { host: file.path, show, other: None });
@@ -367,7 +372,8 @@ impl Search<'_> {
             }
             None => {
                 let caller = self.caller_env.get(OsStr::new("PATH"));
-                let folders = caller.map(|path| std::env::split_paths(path).collect::<Vec<_>>()).unwrap_or_default();
+                let folders =
+                    caller.map(|path| std::env::split_paths(path).collect::<Vec<_>>()).unwrap_or_default();
                 let found = folders.iter().filter(|f| f.is_absolute()).find_map(|f| there(&f.join(name)));
                 (found, None)
             }
@@ -385,7 +391,8 @@ impl Search<'_> {
     /// but never the caller's home or a folder directly below the root, rather its own folder or the file.
     fn show(&self, host: &Path) -> PathBuf {
         let home = self.caller_env.get(OsStr::new("HOME")).map(Path::new);
-        let fits = |path: &&Path| path.components().count() > 2 && home.is_none_or(|home| !home.starts_with(path));
+        let fits =
+            |path: &&Path| path.components().count() > 2 && home.is_none_or(|home| !home.starts_with(path));
         let folder = host.parent();
         let above = folder.filter(|f| f.ends_with("bin")).and_then(Path::parent);
         above.filter(fits).or_else(|| folder.filter(fits)).unwrap_or(host).to_owned()

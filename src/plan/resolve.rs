@@ -11,8 +11,8 @@ use super::program::Search;
 use super::text::c_path;
 use super::view::{Ground, View};
 use super::{
-    Call, Identity, Note, Plan, PlanError, Root, Seccomp, Task, TaskRequest, cwd, env, filter, identity, landlock,
-    limits, lite, mounts,
+    Call, Identity, Note, Plan, PlanError, Root, Seccomp, Task, TaskRequest, cwd, env, filter, identity,
+    landlock, limits, lite, mounts,
 };
 use crate::host::{Facts, Files};
 use crate::profile::{MountKind, Namespace, Profile};
@@ -244,7 +244,9 @@ fn umask(profile: &Profile) -> Result<u32, PlanError> {
 fn descriptors(asked: &[i32]) -> Result<Vec<i32>, PlanError> {
     let mut numbers = asked.to_vec();
     numbers.sort_unstable();
-    let wrong = |number: i32, problem| Err(PlanError::Value { key: "descriptor", value: number.to_string(), problem });
+    let wrong = |number: i32, problem| {
+        Err(PlanError::Value { key: "descriptor", value: number.to_string(), problem })
+    };
     if let Some(&number) = numbers.first().filter(|n| **n <= 2) {
         return wrong(number, "0 to 2 are the standard streams");
     }

@@ -73,7 +73,8 @@ pub(super) fn locate(
         FileKind::File => false,
         FileKind::CharDevice if destination.starts_with("/dev") => {
             let (major, minor) = (libc::major(stat.rdev), libc::minor(stat.rdev));
-            return Ok(Some(Located { item: Item::Device { source: path, major, minor }, link: None }));
+            let item = Item::Device { source: path, major, minor, readonly: wanted.readonly };
+            return Ok(Some(Located { item, link: None }));
         }
         kind => return Err(PlanError::SourceKind { path: asked, destination, kind }),
     };

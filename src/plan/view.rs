@@ -162,7 +162,12 @@ impl View<'_> {
         self.items.range::<Path, _>(after).next().is_some_and(|(next, _)| next.starts_with(path))
     }
 
-    fn host(&self, base: &Path, rest: &Path, file: &dyn Fn(PathBuf, Stat) -> HostFile) -> Result<Found, Stop> {
+    fn host(
+        &self,
+        base: &Path,
+        rest: &Path,
+        file: &dyn Fn(PathBuf, Stat) -> HostFile,
+    ) -> Result<Found, Stop> {
         let path = if rest.as_os_str().is_empty() { base.to_owned() } else { base.join(rest) };
         match self.files.lstat(&path) {
             Ok(stat) => match stat.kind {

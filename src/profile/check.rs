@@ -118,7 +118,8 @@ fn no_control(bytes: &[u8]) -> Result<(), ValueError> {
 /// `K=V` or `K`: the name.
 pub(crate) fn variable(text: &str) -> Result<&str, ValueError> {
     let name = text.split_once('=').map_or(text, |(name, _)| name);
-    if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) || name.contains(char::is_whitespace) {
+    if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) || name.contains(char::is_whitespace)
+    {
         return Err(ValueError::Malformed {
             text: text.to_owned(),
             expected: "an environment variable (NAME=VALUE, or NAME to pass the caller's on)",
@@ -156,7 +157,11 @@ pub(crate) fn cpu_time(text: &str) -> Result<Duration, ValueError> {
 
 /// Like [`cpu_time`].
 pub(crate) fn real_cpu_time(time: Duration) -> Result<Duration, ValueError> {
-    granular(time, Duration::from_secs(1), "whole seconds (as in 10s), which is what the kernel counts CPU time in")
+    granular(
+        time,
+        Duration::from_secs(1),
+        "whole seconds (as in 10s), which is what the kernel counts CPU time in",
+    )
 }
 
 fn granular(time: Duration, unit: Duration, expected: &'static str) -> Result<Duration, ValueError> {
@@ -191,7 +196,8 @@ mod tests {
         for good in ["belljar", "a", "a.b-c.d", "X1", &"a".repeat(64)] {
             assert!(hostname(good).is_ok(), "{good}");
         }
-        for bad in ["", ".", "a.", ".a", "a..b", "-a", "a-", "a_b", "a b", "a\n", "ä", "a/b", &"a".repeat(65)] {
+        for bad in ["", ".", "a.", ".a", "a..b", "-a", "a-", "a_b", "a b", "a\n", "ä", "a/b", &"a".repeat(65)]
+        {
             assert!(hostname(bad).is_err(), "{bad:?}");
         }
     }
@@ -201,7 +207,23 @@ mod tests {
         for good in ["/", "/a", "/a/b.c", "/..a", "/a..", "/...", "/ "] {
             assert!(inside(good).is_ok(), "{good}");
         }
-        for bad in ["", "a", "./a", "//", "/a/", "//a", "/a//b", "/.", "/..", "/a/..", "/a/./b", "/a\0", "/a\nb", "~", &format!("/{}", "a".repeat(4095))] {
+        for bad in [
+            "",
+            "a",
+            "./a",
+            "//",
+            "/a/",
+            "//a",
+            "/a//b",
+            "/.",
+            "/..",
+            "/a/..",
+            "/a/./b",
+            "/a\0",
+            "/a\nb",
+            "~",
+            &format!("/{}", "a".repeat(4095)),
+        ] {
             assert!(inside(bad).is_err(), "{bad:?}");
         }
         assert!(destination(Path::new("/")).is_err());

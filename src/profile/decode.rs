@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::layer::{Layer, LandlockLayer, LimitsLayer, List, ProcessLayer, ResourcesLayer, RootLayer};
+use super::layer::{LandlockLayer, Layer, LimitsLayer, List, ProcessLayer, ResourcesLayer, RootLayer};
 use super::reader::{Source, Table, Value, word};
 use super::{Namespace, ProfileError, Rlimit, Scope, User, ValueError, Workdir};
 use super::{check, filter, mounts, names, units};
@@ -83,7 +83,8 @@ fn process(t: &Table<'_>) -> Result<ProcessLayer, ProfileError> {
                 v.number(|text| if text == "default" { Ok(None) } else { units::user(text).map(Some) })
             }
         })?,
-        capabilities: t.read("capabilities", |v| list(v, |text| names::capability(text).map(str::to_owned)))?,
+        capabilities: t
+            .read("capabilities", |v| list(v, |text| names::capability(text).map(str::to_owned)))?,
         no_new_privileges: t.read("noNewPrivileges", Value::boolean)?,
         umask: t.read("umask", |v| v.octal(0o777))?,
         rlimits: t.read("rlimits", rlimits)?.unwrap_or_default(),
@@ -168,7 +169,10 @@ fn resources(t: &Table<'_>) -> Result<ResourcesLayer, ProfileError> {
 }
 
 /// A list without order whose entries replace the inherited ones or, where all start with `+` or `-`, edit them.
-fn list<T: Ord>(v: &Value<'_>, parse: impl Fn(&str) -> Result<T, ValueError>) -> Result<List<T>, ProfileError> {
+fn list<T: Ord>(
+    v: &Value<'_>,
+    parse: impl Fn(&str) -> Result<T, ValueError>,
+) -> Result<List<T>, ProfileError> {
     let (mut plain, mut add, mut remove) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     let mut seen = BTreeSet::new();
     for entry in v.list()? {
@@ -189,4 +193,3 @@ fn list<T: Ord>(v: &Value<'_>, parse: impl Fn(&str) -> Result<T, ValueError>) ->
         (false, false) => Err(v.fail(ValueError::MixedEdit)),
     }
 }
-

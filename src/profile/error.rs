@@ -11,8 +11,11 @@ use super::value_error::ValueError;
 #[non_exhaustive]
 pub enum ProfileError {
     /// A name that no profile can have.
-    #[error("\"{}\" is not a profile's name: a name is 1 to 64 characters of a-z, 0-9, '.', '_' and '-' that does not start \
-             with '.' or '-' (a file is named by a path with a '/', as in ./profile.toml)", Escaped(name))]
+    #[error(
+        "\"{}\" is not a profile's name: a name is 1 to 64 characters of a-z, 0-9, '.', '_' and '-' that does not start \
+             with '.' or '-' (a file is named by a path with a '/', as in ./profile.toml)",
+        Escaped(name)
+    )]
     Name {
         /// What was given.
         name: String,
@@ -45,8 +48,11 @@ pub enum ProfileError {
         path: PathBuf,
     },
     /// Neither root nor the caller owns the file (or the folder that it was found in).
-    #[error("profile {} belongs to user {owner}: a profile is only taken from a file and folder of root's or the caller's own \
-             (user {caller})", show(path))]
+    #[error(
+        "profile {} belongs to user {owner}: a profile is only taken from a file and folder of root's or the caller's own \
+             (user {caller})",
+        show(path)
+    )]
     ForeignOwner {
         /// The file or folder.
         path: PathBuf,
@@ -158,6 +164,12 @@ pub enum ProfileError {
         path: PathBuf,
         /// Why.
         source: crate::seccomp::oci::OciError,
+    },
+    /// The kernel's version, which an OCI seccomp profile can ask for, is not to be had.
+    #[error("cannot tell the kernel's version from \"{}\"", Escaped(release))]
+    Kernel {
+        /// What uname(2) says.
+        release: String,
     },
     /// An override that is not `KEY=VALUE`.
     #[error("override \"{}\" is not KEY=VALUE (as in limits.timeout=5s)", Escaped(text))]

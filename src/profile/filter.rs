@@ -6,20 +6,13 @@ use std::path::PathBuf;
 use super::filter_source;
 use super::reader::{Table, Value, word};
 use super::{Place, ProfileError, ValueError, names};
-use crate::seccomp::{Action, Condition, Op, Policy, groups};
+use crate::seccomp::{Action, Condition, Op, Policy, Unknown, groups};
 
 /// Whether there is a filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
     Filter,
     Off,
-}
-
-/// What happens with names that no kernel known to belljar has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum UnknownNames {
-    Skip,
-    Refuse,
 }
 
 /// An action by its word, before its errno is known.
@@ -83,7 +76,7 @@ pub(crate) struct FilterLayer {
     pub(crate) default_errno: Option<Sited<u16>>,
     pub(crate) rules: Vec<RuleLayer>,
     pub(crate) oci_file: Option<Sited<PathBuf>>,
-    pub(crate) unknown: Option<UnknownNames>,
+    pub(crate) unknown: Option<Unknown>,
     pub(crate) flags: Option<BTreeSet<u64>>,
 }
 
@@ -161,9 +154,10 @@ impl FilterLayer {
                 key: "seccomp.syscalls".to_owned(),
                 source,
             };
-            let names = filter_source::known(&rule.names, self.unknown.unwrap_or(UnknownNames::Refuse)).map_err(fail)?;
-            let rules = groups::resolve(&names, rule.action, &rule.args)
-                .map_err(|error| fail(error.into()))?;
+            let names =
+                filter_source::known(&rule.names, self.unknown.unwrap_or(Unknown::Refuse)).map_err(fail)?;
+            let rules =
+                groups::resolve(&names, rule.action, &rule.args).map_err(|error| fail(error.into()))?;
             policy.rules.extend(rules);
         }
         policy.flags = self.flags.into_iter().flatten().fold(0, |all, flag| all | flag);
@@ -191,14 +185,14 @@ pub(crate) fn layer(t: &Table<'_>) -> Result<FilterLayer, ProfileError> {
             v.parse(|text| word(text, "seccomp mode", &[("filter", Mode::Filter), ("off", Mode::Off)]))
         })?,
         default: t.read("defaultAction", |v| v.parse(action_word))?,
-        default_errno: t.read("defaultErrnoRet", |v| Ok(Sited { value: v.number(names::errno)?, place: v.place() }))?,
+        default_errno: t
+            .read("defaultErrnoRet", |v| Ok(Sited { value: v.number(names::errno)?, place: v.place() }))?,
         rules: t.read("syscalls", |v| v.each(|entry| entry.keys(|t| rule(t, entry))))?.unwrap_or_default(),
-        oci_file: t.read("profile", |v| {
-            Ok(Sited { value: v.parse(super::check::host_path)?, place: v.place() })
-        })?,
+        oci_file: t
+            .read("profile", |v| Ok(Sited { value: v.parse(super::check::host_path)?, place: v.place() }))?,
         unknown: t.read("unknownNames", |v| {
             v.parse(|text| {
-                word(text, "way with unknown names", &[("skip", UnknownNames::Skip), ("refuse", UnknownNames::Refuse)])
+                word(text, "way with unknown names", &[("skip", Unknown::Skip), ("refuse", Unknown::Refuse)])
             })
         })?,
         flags: t.read("flags", |v| {
@@ -223,9 +217,12 @@ fn rule(t: &Table<'_>, entry: &Value<'_>) -> Result<RuleLayer, ProfileError> {
         if names.is_empty() { Err(v.fail(ValueError::Missing)) } else { Ok(names) }
     })?;
     let word = t.require("action", |v| v.parse(action_word))?;
-    let errno = t.read("errnoRet", |v| v.number(|text| {
-        if word == ActionWord::Trace { filter_source::trace_data(text) } else { names::errno(text) }
-    }))?;
+    let errno =
+        t.read("errnoRet", |v| {
+            v.number(|text| {
+                if word == ActionWord::Trace { filter_source::trace_data(text) } else { names::errno(text) }
+            })
+        })?;
     let args = t.read("args", |v| v.each(|v| v.keys(condition)))?.unwrap_or_default();
     let action = action(word, errno).map_err(|error| t.fail("errnoRet", error))?;
     Ok(RuleLayer { names, action, args, place: entry.place() })
@@ -255,9 +252,10 @@ fn action(word: ActionWord, errno: Option<u16>) -> Result<Action, ValueError> {
 fn condition(t: &Table<'_>) -> Result<Condition, ProfileError> {
     let index = t.require("index", |v| {
         let index = v.u64()?;
-        u8::try_from(index).ok().filter(|&i| i < 6).ok_or_else(|| {
-            v.fail(ValueError::Range { text: index.to_string(), min: 0, max: 5 })
-        })
+        u8::try_from(index)
+            .ok()
+            .filter(|&i| i < 6)
+            .ok_or_else(|| v.fail(ValueError::Range { text: index.to_string(), min: 0, max: 5 }))
     })?;
     let op = t.require("op", |v| v.parse(|text| word(text, "operator", &OPERATORS)))?;
     let value = t.require("value", Value::u64)?;

@@ -31,7 +31,9 @@ pub(crate) struct Found {
 pub(crate) fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.len())
         && !name.starts_with(['.', '-'])
-        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_' | b'-'))
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_' | b'-'))
 }
 
 /// The folder of the user's own profiles: `$XDG_CONFIG_HOME/belljar/profiles`, else `$HOME/.config/belljar/profiles`.
@@ -61,7 +63,11 @@ pub(crate) fn find(
         return Err(ProfileError::Name { name: name_or_path.to_owned() });
     }
     if let Some(text) = builtin::text(name_or_path) {
-        return Ok(Found { origin: Origin::BuiltIn(name_or_path.to_owned()), text: text.to_owned(), identity: None });
+        return Ok(Found {
+            origin: Origin::BuiltIn(name_or_path.to_owned()),
+            text: text.to_owned(),
+            identity: None,
+        });
     }
     if let Some(folder) = user_folder
         && let Some(found) = read_named(folder, name_or_path)?
@@ -79,16 +85,15 @@ pub(crate) fn find(
 
 /// The names of the profiles in a user's folder, sorted; none where there is no folder.
 pub(crate) fn list(folder: &Path) -> Result<Vec<String>, ProfileError> {
-    let Some(fd) = open_folder(folder)? else { return Ok(Vec::new()) };
-    let fail = |source: nix::Error| ProfileError::File {
-        stage: FileStage::List,
-        path: folder.to_owned(),
-        source: source.into(),
-    };
+    if open_folder(folder)?.is_none() {
+        return Ok(Vec::new());
+    }
+    let fail = |source| ProfileError::File { stage: FileStage::List, path: folder.to_owned(), source };
     let mut names = Vec::new();
-    for entry in nix::dir::Dir::from_fd(fd.into()).map_err(fail)?.iter() {
-        let entry = entry.map_err(fail)?;
-        let name = entry.file_name().to_str().ok().and_then(|name| name.strip_suffix(".toml"));
+    // Only names are taken from here; each is opened and checked by itself.
+    for entry in std::fs::read_dir(folder).map_err(fail)? {
+        let file = entry.map_err(fail)?.file_name();
+        let name = file.to_str().and_then(|name| name.strip_suffix(".toml"));
         names.extend(name.filter(|name| is_name(name)).map(str::to_owned));
     }
     names.sort();
@@ -175,11 +180,10 @@ fn read(file: File, path: PathBuf) -> Result<Found, ProfileError> {
 }
 
 fn check_regular(file: &File, path: &Path) -> Result<std::fs::Metadata, ProfileError> {
-    let is_file = file.metadata().map(|metadata| metadata.is_file()).map_err(|source| ProfileError::File {
-        stage: FileStage::Stat,
-        path: path.to_owned(),
-        source,
-    })?;
+    let is_file = file
+        .metadata()
+        .map(|metadata| metadata.is_file())
+        .map_err(|source| ProfileError::File { stage: FileStage::Stat, path: path.to_owned(), source })?;
     if !is_file {
         return Err(ProfileError::NotRegular { path: path.to_owned() });
     }
@@ -214,8 +218,29 @@ mod tests {
             assert!(is_name(good), "{good}");
         }
         for bad in [
-            "", ".", "..", ".hidden", "-x", "--profile", "a/b", "/etc/passwd", "../x", "A", "Strict", "a b", "a\0", "a\n", "a\\b",
-            "ä", "a:b", "a*", "$HOME", "~", "a\u{202e}b", "%2e%2e", &"a".repeat(65),
+            "",
+            ".",
+            "..",
+            ".hidden",
+            "-x",
+            "--profile",
+            "a/b",
+            "/etc/passwd",
+            "../x",
+            "A",
+            "Strict",
+            "a b",
+            "a\0",
+            "a\n",
+            "a\\b",
+            "ä",
+            "a:b",
+            "a*",
+            "$HOME",
+            "~",
+            "a\u{202e}b",
+            "%2e%2e",
+            &"a".repeat(65),
         ] {
             assert!(!is_name(bad), "{bad:?}");
         }
@@ -226,10 +251,16 @@ mod tests {
         let path = Path::new("/p");
         assert!(permitted(0, 0o100_644, 1000, path).is_ok());
         assert!(permitted(1000, 0o100_600, 1000, path).is_ok());
-        assert!(matches!(permitted(1001, 0o100_600, 1000, path), Err(ProfileError::ForeignOwner { owner: 1001, .. })));
+        assert!(matches!(
+            permitted(1001, 0o100_600, 1000, path),
+            Err(ProfileError::ForeignOwner { owner: 1001, .. })
+        ));
         assert!(matches!(permitted(1000, 0o100_600, 0, path), Err(ProfileError::ForeignOwner { .. })));
         for mode in [0o100_664, 0o100_646, 0o100_666, 0o41_777] {
-            assert!(matches!(permitted(1000, mode, 1000, path), Err(ProfileError::WritableByOthers { .. })), "{mode:o}");
+            assert!(
+                matches!(permitted(1000, mode, 1000, path), Err(ProfileError::WritableByOthers { .. })),
+                "{mode:o}"
+            );
         }
     }
 

@@ -153,7 +153,10 @@ impl Layer {
         }
         List::apply(&mut self.masked_paths, above.masked_paths);
         List::apply(&mut self.readonly_paths, above.readonly_paths);
-        if self.seccomp.mode == Some(Mode::Off) && above.seccomp.mode.is_none() && above.seccomp.says_anything() {
+        if self.seccomp.mode == Some(Mode::Off)
+            && above.seccomp.mode.is_none()
+            && above.seccomp.says_anything()
+        {
             return Err(conflict(origin, "seccomp", Conflict::FilterIsOff));
         }
         self.seccomp.apply(above.seccomp);

@@ -38,7 +38,18 @@ struct Options {
 }
 
 const OPTIONS: [&str; 13] = [
-    "ro", "rw", "exec", "noexec", "optional", "system", "idmap", "size=", "nr_inodes=", "mode=", "subset=pid", "nosuid",
+    "ro",
+    "rw",
+    "exec",
+    "noexec",
+    "optional",
+    "system",
+    "idmap",
+    "size=",
+    "nr_inodes=",
+    "mode=",
+    "subset=pid",
+    "nosuid",
     "nodev",
 ];
 
@@ -76,8 +87,14 @@ fn mount(t: &Table<'_>) -> Result<(PathBuf, Option<Mount>), ProfileError> {
     mount.map(|mount| (destination, Some(mount))).map_err(|error| t.fail("options", error))
 }
 
-fn build(destination: PathBuf, kind: Type, source: Option<PathBuf>, o: &Options) -> Result<Mount, ValueError> {
-    let only = |used: bool, with: &'static str| if used { Err(ValueError::OnlyWith { with }) } else { Ok(()) };
+fn build(
+    destination: PathBuf,
+    kind: Type,
+    source: Option<PathBuf>,
+    o: &Options,
+) -> Result<Mount, ValueError> {
+    let only =
+        |used: bool, with: &'static str| if used { Err(ValueError::OnlyWith { with }) } else { Ok(()) };
     if kind != Type::Bind {
         only(o.optional, "type \"bind\" (option optional)")?;
         only(o.system, "type \"bind\" (option system)")?;
@@ -124,13 +141,17 @@ fn kind(text: &str) -> Result<Type, ValueError> {
         "cgroup" | "cgroup2" => refused("the host's control groups are not shown inside"),
         "devpts" => refused("type \"dev\" brings a devpts of its own"),
         "none" | "rbind" => refused("write type \"bind\", which always holds everything below"),
-        _ => word(text, "mount type", &[
-            ("bind", Type::Bind),
-            ("tmpfs", Type::Tmpfs),
-            ("proc", Type::Proc),
-            ("dev", Type::Dev),
-            ("mqueue", Type::Mqueue),
-        ]),
+        _ => word(
+            text,
+            "mount type",
+            &[
+                ("bind", Type::Bind),
+                ("tmpfs", Type::Tmpfs),
+                ("proc", Type::Proc),
+                ("dev", Type::Dev),
+                ("mqueue", Type::Mqueue),
+            ],
+        ),
     }
 }
 
@@ -145,7 +166,11 @@ fn options(v: &Value<'_>) -> Result<Options, ProfileError> {
 fn option(all: &mut Options, text: &str) -> Result<(), ValueError> {
     let refused = |why| Err(ValueError::Refused { word: text.to_owned(), why });
     let duplicate = || ValueError::Duplicate { entry: text.to_owned() };
-    fn once<T: PartialEq>(slot: &mut Option<T>, value: T, twice: impl Fn() -> ValueError) -> Result<(), ValueError> {
+    fn once<T: PartialEq>(
+        slot: &mut Option<T>,
+        value: T,
+        twice: impl Fn() -> ValueError,
+    ) -> Result<(), ValueError> {
         match slot {
             None => {
                 *slot = Some(value);

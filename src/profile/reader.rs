@@ -90,13 +90,19 @@ impl<'a> Table<'a> {
     /// [`ProfileError::UnknownKey`] for the first one in the text.
     pub(crate) fn done(self) -> Result<(), ProfileError> {
         let known = self.known.borrow();
-        let unknown = self.table.keys().filter(|k| !known.iter().any(|n| n == k.get_ref())).min_by_key(|k| k.span().start);
+        let unknown = self
+            .table
+            .keys()
+            .filter(|k| !known.iter().any(|n| n == k.get_ref()))
+            .min_by_key(|k| k.span().start);
         match unknown {
             None => Ok(()),
             Some(key) => Err(ProfileError::UnknownKey {
                 place: self.source.place(key.span().start),
                 key: join(&self.key, key.get_ref()),
-                nearest: nearest(key.get_ref(), known.iter().copied()).map(|n| join(&self.key, n)),
+                nearest: nearest(key.get_ref(), known.iter().copied())
+                    .map(|n| join(&self.key, n))
+                    .or_else(|| super::keys::nearest_key(key.get_ref()).map(str::to_owned)),
             }),
         }
     }
@@ -107,7 +113,12 @@ impl<'a> Table<'a> {
     }
 
     fn value(&self, key: &str, value: &'a toml::Spanned<DeValue<'a>>) -> Value<'a> {
-        Value { source: self.source, key: join(&self.key, key), at: value.span().start, value: value.get_ref() }
+        Value {
+            source: self.source,
+            key: join(&self.key, key),
+            at: value.span().start,
+            value: value.get_ref(),
+        }
     }
 }
 
@@ -127,10 +138,6 @@ pub(crate) struct Value<'a> {
 impl<'a> Value<'a> {
     pub(crate) fn place(&self) -> Place {
         self.source.place(self.at)
-    }
-
-    pub(crate) fn origin(&self) -> &Origin {
-        self.source.origin
     }
 
     pub(crate) fn fail(&self, source: ValueError) -> ProfileError {
@@ -159,7 +166,9 @@ impl<'a> Value<'a> {
     pub(crate) fn string(&self) -> Result<&'a str, ProfileError> {
         match self.value {
             DeValue::String(text) => Ok(text),
-            DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) if self.is_bare() => {
+            DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_)
+                if self.is_bare() =>
+            {
                 Ok(self.source.text)
             }
             _ => Err(self.wrong_type("a string")),
@@ -167,12 +176,18 @@ impl<'a> Value<'a> {
     }
 
     /// A string that `parse` understands.
-    pub(crate) fn parse<T>(&self, parse: impl FnOnce(&str) -> Result<T, ValueError>) -> Result<T, ProfileError> {
+    pub(crate) fn parse<T>(
+        &self,
+        parse: impl FnOnce(&str) -> Result<T, ValueError>,
+    ) -> Result<T, ProfileError> {
         parse(self.string()?).map_err(|error| self.fail(error))
     }
 
     /// A string, or an integer in decimal digits, that `parse` understands.
-    pub(crate) fn number<T>(&self, parse: impl FnOnce(&str) -> Result<T, ValueError>) -> Result<T, ProfileError> {
+    pub(crate) fn number<T>(
+        &self,
+        parse: impl FnOnce(&str) -> Result<T, ValueError>,
+    ) -> Result<T, ProfileError> {
         let text = match self.value {
             DeValue::String(text) => Cow::Borrowed(&**text),
             DeValue::Integer(n) if n.radix() == 10 => Cow::Borrowed(n.as_str()),
@@ -262,7 +277,10 @@ impl<'a> Value<'a> {
     }
 
     /// The table of a key, read by `read`; a key in it that `read` does not ask for is an error.
-    pub(crate) fn keys<T>(&self, read: impl FnOnce(&Table<'a>) -> Result<T, ProfileError>) -> Result<T, ProfileError> {
+    pub(crate) fn keys<T>(
+        &self,
+        read: impl FnOnce(&Table<'a>) -> Result<T, ProfileError>,
+    ) -> Result<T, ProfileError> {
         let table = self.table()?;
         let value = read(&table)?;
         table.done()?;
@@ -271,7 +289,11 @@ impl<'a> Value<'a> {
 }
 
 /// One of a few words.
-pub(crate) fn word<T: Copy>(text: &str, what: &'static str, words: &[(&'static str, T)]) -> Result<T, ValueError> {
+pub(crate) fn word<T: Copy>(
+    text: &str,
+    what: &'static str,
+    words: &[(&'static str, T)],
+) -> Result<T, ValueError> {
     match words.iter().find(|(word, _)| *word == text) {
         Some((_, value)) => Ok(*value),
         None => Err(unknown(text, what, words.iter().map(|(word, _)| *word))),
@@ -279,6 +301,10 @@ pub(crate) fn word<T: Copy>(text: &str, what: &'static str, words: &[(&'static s
 }
 
 /// An unknown word, with the known one that is nearest to it.
-pub(crate) fn unknown<'w>(text: &str, what: &'static str, known: impl IntoIterator<Item = &'w str>) -> ValueError {
+pub(crate) fn unknown<'w>(
+    text: &str,
+    what: &'static str,
+    known: impl IntoIterator<Item = &'w str>,
+) -> ValueError {
     ValueError::Unknown { what, word: text.to_owned(), nearest: nearest(text, known).map(str::to_owned) }
 }

@@ -17,11 +17,8 @@ pub(crate) const CPU_PERIOD: Duration = Duration::from_millis(100);
 
 /// Fills in what nobody says and checks what goes together.
 pub(crate) fn profile(layer: Layer, name: String, origin: &Origin) -> Result<Profile, ProfileError> {
-    let conflict = |key: &str, source| ProfileError::Conflict {
-        profile: origin.clone(),
-        key: key.to_owned(),
-        source,
-    };
+    let conflict =
+        |key: &str, source| ProfileError::Conflict { profile: origin.clone(), key: key.to_owned(), source };
     let missing = |key: &str| conflict(key, Conflict::Missing);
     let Some(namespaces) = layer.namespaces else { return Err(missing("namespaces")) };
     let namespaces = List::entries(Some(namespaces));

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::mounts::{DEFAULT_INODES, DEFAULT_MODE};
 use super::{
-    Mount, MountKind, Namespace, Origin, Place, Profile, ProfileError, Rlimit, User, ValueError, Workdir, check, names,
-    units,
+    Mount, MountKind, Namespace, Origin, Place, Profile, ProfileError, Rlimit, User, ValueError, Workdir,
+    check, names, units,
 };
 
 /// The network that a sandbox has.
@@ -26,9 +26,16 @@ impl Profile {
     ///
     /// # Errors
     /// `destination` is not absolute and normalised, or is the root; without namespaces: it is not the same as `source`.
-    pub fn add_bind(&mut self, source: &Path, destination: &Path, readonly: bool) -> Result<(), ProfileError> {
+    pub fn add_bind(
+        &mut self,
+        source: &Path,
+        destination: &Path,
+        readonly: bool,
+    ) -> Result<(), ProfileError> {
         self.change("add_bind", "mounts", |profile| {
-            let kind = MountKind::Bind { source: check::real_host_path(source)?, idmap: false };
+            // As root the sandbox has another id on the host: what is named one by one is shown as its own, as it is for an
+            // ordinary user, so that it can be read though its mode is 0600, and what is written keeps the owner.
+            let kind = MountKind::Bind { source: check::real_host_path(source)?, idmap: true };
             profile.put(check::destination(destination)?, kind, readonly);
             Ok(())
         })
@@ -245,7 +252,14 @@ impl Profile {
 
     fn put(&mut self, destination: PathBuf, kind: MountKind, readonly: bool) {
         self.mounts.retain(|mount| mount.destination != destination);
-        self.mounts.push(Mount { destination, kind, readonly, noexec: false, optional: false, system: false });
+        self.mounts.push(Mount {
+            destination,
+            kind,
+            readonly,
+            noexec: false,
+            optional: false,
+            system: false,
+        });
         self.mounts.sort_by(|a, b| a.destination.cmp(&b.destination));
     }
 

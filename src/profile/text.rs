@@ -18,7 +18,7 @@ impl fmt::Display for Escaped<'_> {
 }
 
 /// Control characters, and the format characters that turn the direction of text or hide.
-fn needs_escape(c: char) -> bool {
+pub(crate) fn needs_escape(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
@@ -71,7 +71,13 @@ mod tests {
 
     #[test]
     fn distances() {
-        for (a, b, d) in [("", "", 0), ("", "abc", 3), ("hostname", "hostnmae", 1), ("kitten", "sitting", 3), ("umask", "umask", 0)] {
+        for (a, b, d) in [
+            ("", "", 0),
+            ("", "abc", 3),
+            ("hostname", "hostnmae", 1),
+            ("kitten", "sitting", 3),
+            ("umask", "umask", 0),
+        ] {
             assert_eq!(distance(a, b), d, "{a} {b}");
             assert_eq!(distance(b, a), d, "{b} {a}");
         }

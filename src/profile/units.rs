@@ -35,7 +35,8 @@ const SIZES: [(&str, u64); 13] = [
     ("kB", 1_000),
 ];
 
-const TIMES: [(&str, u64); 5] = [("h", 3_600_000_000), ("m", 60_000_000), ("s", 1_000_000), ("ms", 1_000), ("us", 1)];
+const TIMES: [(&str, u64); 5] =
+    [("h", 3_600_000_000), ("m", 60_000_000), ("s", 1_000_000), ("ms", 1_000), ("us", 1)];
 
 /// A limit that can be `unlimited` (`None`), by the parser of its value.
 ///
@@ -92,7 +93,8 @@ pub fn cpus(text: &str) -> Result<u64, ValueError> {
         }
         None => (text, 0),
     };
-    let whole = decimal(whole, EXPECTED).map_err(|e| if let ValueError::Malformed { .. } = e { malformed() } else { e })?;
+    let whole = decimal(whole, EXPECTED)
+        .map_err(|e| if let ValueError::Malformed { .. } = e { malformed() } else { e })?;
     match whole.checked_mul(1000).and_then(|w| w.checked_add(fraction)) {
         Some(0) => Err(ValueError::Zero),
         Some(n) if n <= MAX_CPUS => Ok(n),
@@ -117,7 +119,10 @@ fn id(text: &str, whole: &str) -> Result<u32, ValueError> {
         ValueError::Malformed { expected, .. } => ValueError::Malformed { text: whole.to_owned(), expected },
         other => other,
     })?;
-    u32::try_from(id).ok().filter(|&id| id != u32::MAX).ok_or_else(|| range(whole, 0, u64::from(u32::MAX) - 1))
+    u32::try_from(id)
+        .ok()
+        .filter(|&id| id != u32::MAX)
+        .ok_or_else(|| range(whole, 0, u64::from(u32::MAX) - 1))
 }
 
 /// The value of a resource limit: a number (0 is one, for the kernel), a size, or `unlimited` (`None`).
@@ -168,7 +173,12 @@ fn show(value: u64, units: &[(&str, u64)]) -> String {
     format!("{}{name}", value / factor)
 }
 
-fn quantity(text: &str, units: &[(&str, u64)], expected: &'static str, hint: &'static str) -> Result<u64, ValueError> {
+fn quantity(
+    text: &str,
+    units: &[(&str, u64)],
+    expected: &'static str,
+    hint: &'static str,
+) -> Result<u64, ValueError> {
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, unit) = text.split_at(digits);
     if number.is_empty() || !unit.bytes().all(|b| b.is_ascii_alphabetic()) {
@@ -232,8 +242,27 @@ mod tests {
     #[test]
     fn sizes_that_are_none() {
         for text in [
-            "", " ", "MiB", "-1MiB", "+1MiB", "1 MiB", " 1MiB", "1MiB ", "1.5MiB", "0x10B", "1_000B", "1e3B", "01MiB", "1MiB1",
-            "1µB", "١MiB", "unlimited", "1,5M", "1M\n", "1M\0", "--1M",
+            "",
+            " ",
+            "MiB",
+            "-1MiB",
+            "+1MiB",
+            "1 MiB",
+            " 1MiB",
+            "1MiB ",
+            "1.5MiB",
+            "0x10B",
+            "1_000B",
+            "1e3B",
+            "01MiB",
+            "1MiB1",
+            "1µB",
+            "١MiB",
+            "unlimited",
+            "1,5M",
+            "1M\n",
+            "1M\0",
+            "--1M",
         ] {
             assert!(matches!(size(text), Err(ValueError::Malformed { .. })), "{text:?}: {:?}", size(text));
         }
@@ -241,13 +270,17 @@ mod tests {
             assert!(matches!(size(text), Err(ValueError::NoUnit { .. })), "{text}");
         }
         // KB is 1000 to some and 1024 to others, m is minutes, and the rest are nobody's.
-        for text in ["1k", "1m", "1g", "1b", "1KB", "1kb", "1kib", "1mib", "1Mib", "1Mb", "1PiB", "1s", "1bytes"] {
+        for text in
+            ["1k", "1m", "1g", "1b", "1KB", "1kb", "1kib", "1mib", "1Mib", "1Mb", "1PiB", "1s", "1bytes"]
+        {
             assert!(matches!(size(text), Err(ValueError::Unit { .. })), "{text}");
         }
         for text in ["0", "0B", "0MiB"] {
             assert_eq!(size(text), Err(ValueError::Zero), "{text}");
         }
-        for text in ["9223372036854775808B", "8388608TiB", "18446744073709551616B", "99999999999999999999999999TiB"] {
+        for text in
+            ["9223372036854775808B", "8388608TiB", "18446744073709551616B", "99999999999999999999999999TiB"]
+        {
             assert!(matches!(size(text), Err(ValueError::Range { .. })), "{text}");
         }
     }
@@ -262,7 +295,9 @@ mod tests {
 
     #[test]
     fn times_that_are_none() {
-        for text in ["", "s", "-1s", "+1s", "1 s", "1.5s", "1h30m", "1m30", "01s", "1e3s", "unlimited", "\u{1b}1s"] {
+        for text in
+            ["", "s", "-1s", "+1s", "1 s", "1.5s", "1h30m", "1m30", "01s", "1e3s", "unlimited", "\u{1b}1s"]
+        {
             assert!(matches!(duration(text), Err(ValueError::Malformed { .. })), "{text:?}");
         }
         assert!(matches!(duration("10"), Err(ValueError::NoUnit { .. })));
@@ -292,13 +327,18 @@ mod tests {
 
     #[test]
     fn cpu_numbers() {
-        for (text, milli) in [("1", 1000), ("1.5", 1500), ("0.25", 250), ("0.001", 1), ("2.050", 2050), ("128", 128_000)] {
+        for (text, milli) in
+            [("1", 1000), ("1.5", 1500), ("0.25", 250), ("0.001", 1), ("2.050", 2050), ("128", 128_000)]
+        {
             assert_eq!(cpus(text), Ok(milli), "{text}");
         }
         for text in ["0", "0.0", "0.000"] {
             assert_eq!(cpus(text), Err(ValueError::Zero), "{text}");
         }
-        for text in ["", ".", ".5", "1.", "1.2345", "-1", "+1", "1e3", "inf", "nan", "1,5", "1.5 ", "01", "0.+1", "0.-1"] {
+        for text in [
+            "", ".", ".5", "1.", "1.2345", "-1", "+1", "1e3", "inf", "nan", "1,5", "1.5 ", "01", "0.+1",
+            "0.-1",
+        ] {
             assert!(matches!(cpus(text), Err(ValueError::Malformed { .. })), "{text:?}");
         }
         for text in ["1048577", "18446744073709551616", "18446744073709551615"] {
@@ -311,7 +351,10 @@ mod tests {
         assert_eq!(user("1000"), Ok(User { uid: 1000, gid: 1000 }));
         assert_eq!(user("0:5"), Ok(User { uid: 0, gid: 5 }));
         assert_eq!(user("4294967294:0"), Ok(User { uid: 4_294_967_294, gid: 0 }));
-        for text in ["", ":", "1:", ":1", "1:2:3", "root", "-1", "+1", " 1", "1 ", "01", "0x0", "1:-1", "1.0", "1\0", "１"] {
+        for text in [
+            "", ":", "1:", ":1", "1:2:3", "root", "-1", "+1", " 1", "1 ", "01", "0x0", "1:-1", "1.0", "1\0",
+            "１",
+        ] {
             assert!(matches!(user(text), Err(ValueError::Malformed { .. })), "{text:?}");
         }
         for text in ["4294967295", "4294967296", "0:4294967295", "18446744073709551616"] {
@@ -332,7 +375,9 @@ mod tests {
 
     #[test]
     fn octal_numbers() {
-        for (text, n) in [("0", 0), ("022", 0o22), ("22", 0o22), ("0022", 0o22), ("0o77", 0o77), ("777", 0o777)] {
+        for (text, n) in
+            [("0", 0), ("022", 0o22), ("22", 0o22), ("0022", 0o22), ("0o77", 0o77), ("777", 0o777)]
+        {
             assert_eq!(octal(text, 0o777), Ok(n), "{text}");
         }
         for text in ["", "8", "0o", "-22", "1000", "0x1f", "rwx", "7777777777777777777"] {

@@ -25,7 +25,9 @@ pub enum Conflict {
     #[error("is not possible without namespaces (lite)")]
     NeedsNamespaces,
     /// Without a mount namespace nothing can be shown under another name.
-    #[error("without namespaces (lite) a bind shows a path at its own place: source and destination must be the same")]
+    #[error(
+        "without namespaces (lite) a bind shows a path at its own place: source and destination must be the same"
+    )]
     BindElsewhere,
     /// An overlay over nothing.
     #[error("goes over a folder: root.path is not set")]
@@ -46,7 +48,9 @@ pub enum Conflict {
     #[error("the quota is not a multiple of a thousandth of the period, or more than 2^20 periods")]
     Quota,
     /// Every layer is turned off.
-    #[error("no layer is left that holds anything: seccomp and Landlock are off, and there are no namespaces")]
+    #[error(
+        "no layer is left that holds anything: seccomp and Landlock are off, and there are no namespaces"
+    )]
     NothingLeft,
 }
 
@@ -130,7 +134,10 @@ impl Profile {
             ("process.user", self.process.user.is_some()),
             ("process.capabilities", !self.process.capabilities.is_empty()),
             ("process.noNewPrivileges", !self.process.no_new_privileges),
-            ("landlock.mode", !self.landlock.require && (self.workdir != Workdir::None || !self.mounts.is_empty())),
+            (
+                "landlock.mode",
+                !self.landlock.require && (self.workdir != Workdir::None || !self.mounts.is_empty()),
+            ),
         ];
         if let Some((key, _)) = needs.into_iter().find(|(_, used)| *used) {
             return Some((key.to_owned(), Conflict::NeedsNamespaces));

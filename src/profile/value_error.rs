@@ -89,7 +89,10 @@ pub enum ValueError {
         text: String,
     },
     /// A path that is not absolute and normalised.
-    #[error("\"{}\" is not an absolute path without '.', '..', empty components or a slash at its end", Escaped(path))]
+    #[error(
+        "\"{}\" is not an absolute path without '.', '..', empty components or a slash at its end",
+        Escaped(path)
+    )]
     Path {
         /// The path.
         path: String,
@@ -116,7 +119,9 @@ pub enum ValueError {
         entry: String,
     },
     /// A list with entries of both kinds.
-    #[error("either all entries start with '+' or '-' and edit the inherited list, or none does and the list replaces it")]
+    #[error(
+        "either all entries start with '+' or '-' and edit the inherited list, or none does and the list replaces it"
+    )]
     MixedEdit,
     /// A group of system calls that is not known, or that is not used as it can be.
     #[error(transparent)]

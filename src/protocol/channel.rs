@@ -42,11 +42,6 @@ impl AsFd for Channel {
 }
 
 impl Channel {
-    /// Gives the socket up.
-    pub(crate) fn into_fd(self) -> OwnedFd {
-        self.0
-    }
-
     pub(crate) fn new(socket: OwnedFd) -> Self {
         Self(socket)
     }

@@ -30,6 +30,7 @@ pub struct Child {
     pub terminal: Option<OwnedFd>,
     pub(super) plan: Plan,
     pub(super) profile_hash: String,
+    pub(super) plan_hash: String,
     /// `None` only while it is being dropped.
     pub(super) started: Option<Started>,
     pub(super) relay: Option<Relay>,
@@ -167,7 +168,7 @@ impl Child {
             max_rss: u64::try_from(waited.usage.ru_maxrss).unwrap_or_default().saturating_mul(1024),
             profile: self.plan.profile.clone(),
             profile_hash: self.profile_hash.clone(),
-            plan_hash: self.plan.hash(),
+            plan_hash: self.plan_hash.clone(),
             protections,
         };
         self.outcome = Some(outcome.clone());

@@ -148,6 +148,7 @@ impl<'a> Command<'a> {
         call: Option<(OwnedFd, OwnedFd)>,
     ) -> Result<Child, Error> {
         let plan = self.plan()?;
+        let plan_hash = plan.hash()?;
         let prepare = |source: std::io::Error| {
             Error::prepare(Step::Descriptors, "open", "standard streams")(errno_of(&source))
         };
@@ -210,6 +211,7 @@ impl<'a> Command<'a> {
             stderr: stderr.flatten().map(Into::into),
             terminal,
             profile_hash: self.sandbox.profile_hash.clone(),
+            plan_hash,
             plan,
             started: Some(started),
             relay: None,

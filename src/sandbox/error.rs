@@ -21,6 +21,9 @@ pub enum Error {
     /// The profile cannot be had on this host, or for this task.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// The host cannot be asked what it can do.
+    #[error(transparent)]
+    Host(#[from] crate::host::FactsError),
     /// The re-executed image did not come up.
     #[error("cannot start the sandbox's init")]
     Launch {

@@ -5,6 +5,7 @@ mod child;
 mod command;
 mod ender;
 mod error;
+mod hints;
 mod host_id;
 mod id_maps;
 mod outcome;
@@ -38,7 +39,7 @@ impl Sandbox {
     /// # Errors
     /// If there is no such profile, or it has a mistake.
     pub fn new(profile: &str) -> Result<Self, Error> {
-        Ok(Self::with_profile(Profile::load(profile, &[])?))
+        Ok(Self::with_profile(Profile::load::<&str>(profile, &[])?))
     }
 
     /// A sandbox by a profile that was loaded, and perhaps changed, before.

@@ -111,7 +111,7 @@ fn write_all(to: &OwnedFd, bytes: &[u8]) -> bool {
             // The caller's own descriptor may be non-blocking.
             Err(Errno::EAGAIN) => {
                 let mut watched = [PollFd::new(to.as_fd(), PollFlags::POLLOUT)];
-                drop(poll(&mut watched, PollTimeout::NONE));
+                poll(&mut watched, PollTimeout::NONE).ok();
             }
             Err(_) => return false,
         }

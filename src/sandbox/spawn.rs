@@ -40,7 +40,7 @@ pub(super) struct Started {
     pub(super) readback: ReadBack,
     pub(super) began: Instant,
     /// The claim lasts as long as the sandbox.
-    pub(super) host_id: Option<HostId>,
+    _host_id: Option<HostId>,
 }
 
 /// Starts the task of a plan. On an error nothing of it is left.
@@ -97,7 +97,7 @@ pub(super) fn start(plan: &Plan, handed: &Handed<'_>) -> Result<Started, Error> 
     let readback = hand_over(&channel, &go, plan, pidfd.as_fd())?;
     guard.keep();
     let reexec::Launched { pid, pidfd, .. } = launched;
-    Ok(Started { pid, pidfd, channel, readback, began, host_id })
+    Ok(Started { pid, pidfd, channel, readback, began, _host_id: host_id })
 }
 
 /// Ends a half-made sandbox when anything fails.
@@ -113,8 +113,8 @@ impl Drop for EndOnError<'_> {
     fn drop(&mut self) {
         if let Some(pidfd) = self.0 {
             // It may have ended, or been reaped, already: then there is nothing to do.
-            drop(sys::process::pidfd_send_signal(pidfd, libc::SIGKILL));
-            drop(sys::process::wait_pidfd(pidfd, 0));
+            sys::process::pidfd_send_signal(pidfd, libc::SIGKILL).ok();
+            sys::process::wait_pidfd(pidfd, 0).ok();
         }
     }
 }

@@ -9,8 +9,6 @@ const VERSION_3: u32 = 0x2008_0522;
 /// More than the kernel has: the loops end at the first `EINVAL`.
 const LIMIT: u32 = 64;
 
-pub(crate) const SETUID: u32 = 7;
-pub(crate) const SYS_ADMIN: u32 = 21;
 
 #[repr(C)]
 struct Header {

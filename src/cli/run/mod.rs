@@ -14,7 +14,7 @@ use super::error::{Error, display_name};
 use super::report::{Report, Sink};
 use super::signals::{Forwarder, Receiver};
 use super::terminal::{self, Terminal};
-use super::{ended, plan, stdio};
+use super::{ended, stdio};
 use crate::profile::{Limits, Profile};
 use crate::sandbox::{Child, Command, Outcome, Sandbox};
 
@@ -99,7 +99,13 @@ fn execute(args: &RunArgs, kept: Vec<(OwnedFd, i32)>) -> Result<Done, Error> {
 
     if args.output.dry_run {
         let plan = command.plan()?;
-        stdio::print(if args.output.json { plan::json(&plan)? } else { plan::text(&plan) }.as_bytes())?;
+        // What the plan notes besides is logged.
+        let text = if args.output.json {
+            serde_json::to_string_pretty(&plan.to_json(&[])).map_err(|source| Error::Json { source })? + "\n"
+        } else {
+            plan.to_text(&[])
+        };
+        stdio::print(text.as_bytes())?;
         return Ok(Done::Planned);
     }
     let outcome = supervise(&mut command)?;
