@@ -70,13 +70,10 @@ impl<'a> Table<'a> {
         self.get(key).map(|value| read(&value)).transpose()
     }
 
-    /// Like [`Self::read`]; the key has to be there.
-    pub(crate) fn require<T>(
-        &self,
-        key: &'static str,
-        read: impl FnOnce(&Value<'a>) -> Result<T, ProfileError>,
-    ) -> Result<T, ProfileError> {
-        self.read(key, read)?.ok_or_else(|| self.fail(key, ValueError::Missing))
+    /// What was read of a key that has to be there. Unknown keys come first: one of them may be the key, mistyped.
+    pub(crate) fn need<T>(&self, key: &str, value: Option<T>) -> Result<T, ProfileError> {
+        self.done()?;
+        value.ok_or_else(|| self.fail(key, ValueError::Missing))
     }
 
     /// All keys with their values, for tables whose keys are names.
@@ -88,7 +85,7 @@ impl<'a> Table<'a> {
     ///
     /// # Errors
     /// [`ProfileError::UnknownKey`] for the first one in the text.
-    pub(crate) fn done(self) -> Result<(), ProfileError> {
+    pub(crate) fn done(&self) -> Result<(), ProfileError> {
         let known = self.known.borrow();
         let unknown = self
             .table
