@@ -113,7 +113,7 @@ pub enum ProfileError {
         /// The key with the tables that it is in.
         key: String,
         /// What is wrong.
-        source: ValueError,
+        source: Box<ValueError>,
     },
     /// Values that are right by themselves, but not together.
     #[error("profile {profile}: {}", Escaped(key))]
@@ -163,7 +163,7 @@ pub enum ProfileError {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: crate::seccomp::oci::OciError,
+        source: Box<crate::seccomp::oci::OciError>,
     },
     /// The kernel's version, which an OCI seccomp profile can ask for, is not to be had.
     #[error("cannot tell the kernel's version from \"{}\"", Escaped(release))]

@@ -152,7 +152,7 @@ impl FilterLayer {
             let fail = |source| ProfileError::Value {
                 place: rule.place.clone(),
                 key: "seccomp.syscalls".to_owned(),
-                source,
+                source: Box::new(source),
             };
             let names =
                 filter_source::known(&rule.names, self.unknown.unwrap_or(Unknown::Refuse)).map_err(fail)?;
@@ -171,9 +171,11 @@ impl FilterLayer {
 
 fn at(place: Option<&Place>, source: ValueError, missing: impl Fn(&str) -> ProfileError) -> ProfileError {
     match place {
-        Some(place) => {
-            ProfileError::Value { place: place.clone(), key: "seccomp.defaultErrnoRet".to_owned(), source }
-        }
+        Some(place) => ProfileError::Value {
+            place: place.clone(),
+            key: "seccomp.defaultErrnoRet".to_owned(),
+            source: Box::new(source),
+        },
         None => missing("seccomp.defaultErrnoRet"),
     }
 }

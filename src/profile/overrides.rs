@@ -25,7 +25,7 @@ pub(crate) fn parse(text: &str) -> Result<(Layer, Origin), ProfileError> {
     let fail = |source| ProfileError::Value {
         place: Place { origin: origin.clone(), position: None },
         key: key.to_owned(),
-        source,
+        source: Box::new(source),
     };
     if key == "extends" {
         let why = "what a profile extends is decided in its file";

@@ -106,7 +106,11 @@ impl<'a> Table<'a> {
 
     /// An error about one of the table's keys that is not there.
     pub(crate) fn fail(&self, key: &str, source: ValueError) -> ProfileError {
-        ProfileError::Value { place: self.source.place(self.at), key: join(&self.key, key), source }
+        ProfileError::Value {
+            place: self.source.place(self.at),
+            key: join(&self.key, key),
+            source: Box::new(source),
+        }
     }
 
     fn value(&self, key: &str, value: &'a toml::Spanned<DeValue<'a>>) -> Value<'a> {
@@ -138,7 +142,7 @@ impl<'a> Value<'a> {
     }
 
     pub(crate) fn fail(&self, source: ValueError) -> ProfileError {
-        ProfileError::Value { place: self.place(), key: self.key.clone(), source }
+        ProfileError::Value { place: self.place(), key: self.key.clone(), source: Box::new(source) }
     }
 
     fn wrong_type(&self, expected: &'static str) -> ProfileError {
