@@ -1,14 +1,13 @@
 //! The options of `belljar run`, applied to the profile.
 
 use std::collections::BTreeSet;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use super::options::{FileOptions, LimitOptions, Net, ProcessOptions, RunArgs};
 use crate::cli::error::Error;
 use crate::cli::units::Limit;
 use crate::cli::values::Bind;
-use crate::profile::{MountKind, Network, Profile, ProfileError};
+use crate::profile::{Network, Profile, ProfileError};
 
 /// What is asked for on the command line wins over the profile; nothing that was asked for is left out.
 pub fn apply(args: &RunArgs, profile: &mut Profile) -> Result<(), Error> {
@@ -43,9 +42,6 @@ fn files(options: &FileOptions, profile: &mut Profile) -> Result<(), Error> {
             let destination = destination(option, bind, &source)?;
             once(&destination)?;
             profile.add_bind(&source, &destination, readonly).map_err(of(option))?;
-            if !readonly || owners_alone(&source) {
-                show_as_own(profile, &destination);
-            }
         }
     }
     for tmpfs in &options.tmpfs {
@@ -66,24 +62,6 @@ fn destination(option: &'static str, bind: &Bind, source: &Path) -> Result<PathB
         return std::fs::canonicalize(source).map_err(failed);
     }
     Ok(source.components().collect())
-}
-
-/// As root the sandbox has the rights of a stranger on the host. What is shown writable is shown as the sandbox's own,
-/// so that what it writes keeps the owner; and so is what only its owner can read, or nothing would be shown.
-fn show_as_own(profile: &mut Profile, destination: &Path) {
-    for mount in profile.mounts.iter_mut().filter(|mount| mount.destination == destination) {
-        if let MountKind::Bind { idmap, .. } = &mut mount.kind {
-            *idmap = true;
-        }
-    }
-}
-
-/// Whether a stranger cannot read the file, or list the folder. That there is none is the plan's to tell.
-fn owners_alone(source: &Path) -> bool {
-    std::fs::metadata(source).is_ok_and(|found| {
-        let needed = if found.is_dir() { 0o005 } else { 0o004 };
-        found.mode() & needed != needed
-    })
 }
 
 fn process(options: &ProcessOptions, profile: &mut Profile) -> Result<(), Error> {
