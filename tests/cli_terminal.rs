@@ -5,7 +5,7 @@ mod cli_support;
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -14,8 +14,6 @@ use nix::pty::{Winsize, openpty};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::termios::{LocalFlags, tcgetattr};
 use nix::unistd::Pid;
-
-nix::ioctl_write_ptr_bad!(set_size, nix::libc::TIOCSWINSZ, Winsize);
 
 /// A user in front of a terminal, in which belljar runs.
 struct User {
@@ -108,8 +106,8 @@ fn a_new_size_is_passed_on() {
     user.sees("ready");
     let size = Winsize { ws_row: 21, ws_col: 99, ws_xpixel: 0, ws_ypixel: 0 };
     // SAFETY: the kernel reads one winsize.
-    unsafe { set_size(std::os::fd::AsRawFd::as_raw_fd(&user.terminal), &raw const size) }
-        .expect("TIOCSWINSZ");
+    let set = unsafe { nix::libc::ioctl(user.terminal.as_raw_fd(), nix::libc::TIOCSWINSZ, &raw const size) };
+    assert_eq!(set, 0, "TIOCSWINSZ");
     // belljar is not in the foreground of a session here, so nobody tells it but the test.
     let belljar = Pid::from_raw(user.child.id().try_into().expect("a pid"));
     kill(belljar, Signal::SIGWINCH).expect("kill");
