@@ -25,11 +25,15 @@ struct User {
 
 impl User {
     fn starts(script: &str) -> User {
+        User::starts_with(&[], script)
+    }
+
+    fn starts_with(options: &[&str], script: &str) -> User {
         let size = Winsize { ws_row: 17, ws_col: 43, ws_xpixel: 0, ws_ypixel: 0 };
         let pty = openpty(&size, None).expect("openpty");
         let end = || Stdio::from(pty.slave.try_clone().expect("dup"));
         let mut command = Command::new(BELLJAR);
-        command.args(["run", "--tty", "--timeout=30s", "--output-limit=unlimited", "--", "sh", "-c", script]);
+        command.args(["run", "--tty", "--timeout=30s"]).args(options).args(["--", "sh", "-c", script]);
         let child = command.stdin(end()).stdout(end()).stderr(end()).spawn().expect("spawn");
         // Its end must not keep ours alive once belljar is gone: reading is bounded by time instead.
         User { screen: pty.master.into(), terminal: pty.slave, child, seen: String::new() }
@@ -114,6 +118,14 @@ fn a_new_size_is_passed_on() {
     user.sees("21 99");
     kill(belljar, Signal::SIGTERM).expect("kill");
     assert_eq!(user.ends(), Some(143));
+}
+
+#[test]
+fn a_limit_that_a_terminal_cannot_hold_is_refused() {
+    let mut user = User::starts_with(&["--output-limit=1M"], "echo ran");
+    user.sees("a limit of output cannot be held on a terminal");
+    assert_eq!(user.ends(), Some(125));
+    assert!(!user.seen.contains("ran"), "{}", user.seen);
 }
 
 #[test]

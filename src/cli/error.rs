@@ -135,6 +135,9 @@ pub enum Error {
     /// `--tty` without a terminal to connect it to.
     #[error("--tty: standard input is not a terminal")]
     NoTerminal,
+    /// `--tty` with a limit of output, which is counted on pipes.
+    #[error("--tty: a limit of output cannot be held on a terminal")]
+    TerminalLimit,
     /// The terminal cannot be taken over.
     #[error("--tty: {action}")]
     Terminal {
@@ -189,6 +192,7 @@ impl Error {
             Error::Report { source, .. } if source.raw_os_error() == Some(libc::ENXIO) => {
                 vec!["a named pipe needs its reader first".to_owned()]
             }
+            Error::TerminalLimit => vec!["leave out --tty, or add --output-limit unlimited".to_owned()],
             Error::Sandbox(error) => error.hints(),
             _ => Vec::new(),
         }

@@ -77,6 +77,9 @@ fn execute(args: &RunArgs, kept: Vec<(OwnedFd, i32)>) -> Result<Done, Error> {
     }
     let mut profile = Profile::load(&args.profile.profile, &args.profile.set)?;
     apply::apply(args, &mut profile)?;
+    if args.process.tty && profile.limits.output.is_some() {
+        return Err(Error::TerminalLimit);
+    }
     let sandbox = Sandbox::with_profile(profile);
 
     let (mut command, task_args) = match task {
