@@ -96,7 +96,7 @@ pub struct Command {
 ///
 /// The role sees its name as `argv[0]` and the arguments after it ([`std::env::args`]).
 ///
-/// ```
+/// ```standalone_crate
 /// fn shout() {
 ///     let words: Vec<String> = std::env::args().skip(1).collect();
 ///     println!("{}!", words.join(" ").to_uppercase());
