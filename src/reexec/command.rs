@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Output};
 use std::time::Duration;
 
-use super::launch::{Launch, LaunchError, launch};
+use super::launch::{Launch, launch};
+use super::launch_error::LaunchError;
 use super::process::Child;
 use super::registry::{self, LookupError};
 use super::stdio::{Prepared, Stdio, Stream};

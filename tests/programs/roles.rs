@@ -17,7 +17,16 @@ fn sleep() {
 }
 belljar::role!("sleep", sleep);
 
-/// The numbers of the standard streams that are not `/dev/null`, as exit code.
+fn nests() {
+    let depth: u32 = std::env::args().nth(1).and_then(|arg| arg.parse().ok()).unwrap_or(0);
+    println!("BODY {depth}");
+    if depth > 0 {
+        launch("nests", &[&(depth - 1).to_string()]);
+    }
+}
+belljar::role!("nests", nests);
+
+/// Ends with the number of standard streams that are not `/dev/null`.
 fn streams() {
     let wrong = (0..3).filter(|fd| {
         std::fs::read_link(format!("/proc/self/fd/{fd}")).ok().as_deref()
