@@ -1,4 +1,4 @@
-//! [`command`]: a role as a child process, with `std::process::Command`'s habits.
+//! [`command()`]: a role as a child process, with `std::process::Command`'s habits.
 
 use std::collections::BTreeMap;
 use std::ffi::{CString, NulError, OsStr, OsString};
@@ -72,7 +72,7 @@ pub enum CommandError {
     },
 }
 
-/// A role to be run in a fresh process of this program; made by [`command`].
+/// A role to be run in a fresh process of this program; made by [`command()`].
 ///
 /// The habits are those of [`std::process::Command`]; what differs:
 ///

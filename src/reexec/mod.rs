@@ -20,7 +20,7 @@
 //!
 //! # How it works
 //!
-//! [`command`] starts the program's own image ([`self_exe`]) by `clone3(2)` with shared memory, as `posix_spawn(3)` does, so it
+//! [`command()`] starts the program's own image ([`self_exe`]) by `clone3(2)` with shared memory, as `posix_spawn(3)` does, so it
 //! is safe from a process with any number of threads and costs the same from a large one. The image also runs when its
 //! file was deleted or replaced, and where `/proc` is out of reach.
 //!
@@ -32,7 +32,7 @@
 //!
 //! # It is no fork bomb
 //!
-//! A re-executed process that does not call [`init`] or [`dispatch`] cannot launch anything
+//! A re-executed process that does not call [`init`] or [`dispatch()`] cannot launch anything
 //! ([`LaunchError::NotInitialised`]), and is ended within a second with a message that names the missing call. In tests,
 //! doctests and benches, where the harness owns `main`, the call is [`enable_test_support!`](crate::enable_test_support).
 //!

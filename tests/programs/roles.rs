@@ -76,6 +76,10 @@ fn main() {
             let start = || reexec::command("sleep").stdout(Stdio::null()).spawn();
             keep(std::thread::spawn(start).join().expect("no panic").expect("a child"));
         }
+        ["keep-loosely"] => {
+            let mut command = reexec::command("sleep");
+            keep(command.death_with_parent(false).stdout(Stdio::null()).spawn().expect("a child"));
+        }
         ["keep-main"] => keep(reexec::command("sleep").stdout(Stdio::null()).spawn().expect("a child")),
         _ => println!("ordinary"),
     }
