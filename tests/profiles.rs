@@ -736,7 +736,7 @@ fn nothing_is_loaded_from_the_current_folder_by_name() {
     let error = Profile::load::<&str>("strict.toml", &[]).unwrap_err();
     let sought = profile::user_folder().unwrap_or_default();
     match error {
-        ProfileError::NotFound { nearest, .. } => assert_eq!(nearest.as_deref(), Some("strict")),
+        ProfileError::NotFound { name, .. } => assert_eq!(name, "strict.toml"),
         ProfileError::File { path, .. } => assert_eq!(path, sought),
         other => panic!("{other:?}"),
     }
