@@ -10,8 +10,9 @@ use belljar::host::{Doctor, Layer};
 belljar::enable_test_support!();
 
 /// What every profile with namespaces stands on.
-const GROUND: [Layer; 12] = [
+const GROUND: [Layer; 13] = [
     Layer::Kernel,
+    Layer::Reexec,
     Layer::Proc,
     Layer::UserNamespace,
     Layer::IdMap,

@@ -17,6 +17,7 @@ mod trial;
 pub use cause::Cause;
 pub use diagnose::{Diagnosis, diagnose, kernel_for_namespaces};
 pub use doctor::Doctor;
+pub(crate) use failure::errno_name;
 pub use failure::{Failure, Step};
 pub use finding::{Finding, State, Verdict};
 pub use layer::{Layer, needed};
