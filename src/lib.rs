@@ -16,9 +16,27 @@ pub mod protocol;
 pub mod reexec;
 pub mod sandbox;
 pub mod seccomp;
+mod sys;
 
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod cli;
 
 pub use reexec::init;
+pub use sandbox::{Child, Command, Ended, Error, Outcome, Output, Protections, Sandbox};
+
+/// What most functions of this crate return.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// An error and its causes on one line, as the command line prints them: `what: why: because`.
+#[must_use]
+pub fn error_chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
+}

@@ -1,1 +1,71 @@
-//! init
+//! The child's side: PID 1 of the sandbox. It executes the Plan in the order of the two lists below and decides nothing.
+//!
+//! The first list builds the walls around this process, which stays as PID 1; the second is walked by the task's process
+//! (PID 2) between its creation and the hand-over. Each stage is a file. Nothing is written to the standard streams, which
+//! belong to the task; faults travel on the channel.
+
+mod capabilities;
+mod descriptors;
+mod handover;
+mod hostname;
+mod identity;
+mod landlock;
+mod limits;
+mod lite;
+mod loopback;
+mod mounts;
+mod namespaces;
+mod pivot;
+mod place;
+mod readback;
+mod root;
+mod seccomp;
+mod session;
+mod signals;
+mod start;
+mod supervise;
+mod task;
+mod tree;
+mod workdir;
+
+pub(crate) use namespaces::own as own_namespaces;
+pub(crate) use start::ROLE;
+pub(crate) use tree::check as check_source;
+
+use crate::protocol::{Failure, Fault, Stage};
+use start::Context;
+
+/// A stage's work.
+type Work = fn(&mut Context) -> Result<(), Fault>;
+
+/// The walls around init itself, in order.
+const WALLS: &[(Stage, Work)] = &[
+    (Stage::Namespaces, namespaces::differ),
+    (Stage::Identity, identity::assume),
+    (Stage::Hostname, hostname::set),
+    (Stage::Loopback, loopback::up),
+    (Stage::Propagation, mounts::make_private),
+    (Stage::Root, root::build),
+    (Stage::Pivot, pivot::pivot),
+    (Stage::WorkingDirectory, workdir::enter),
+];
+
+/// What only the task's process gets, in order; the filter and the hand-over follow in `task`.
+const TASK: &[(Stage, Work)] = &[
+    (Stage::Session, session::start),
+    (Stage::Descriptors, descriptors::arrange),
+    (Stage::Limits, limits::set),
+    (Stage::Capabilities, capabilities::drop_all_but_kept),
+    (Stage::NoNewPrivileges, capabilities::set_no_new_privileges),
+    (Stage::Landlock, landlock::restrict),
+    (Stage::Signals, signals::reset),
+    (Stage::ReadBack, readback::verify),
+];
+
+/// Walks a list of stages; the first fault ends it.
+fn walk(stages: &[(Stage, Work)], context: &mut Context) -> Result<(), Failure> {
+    for (stage, work) in stages {
+        work(context).map_err(Fault::at(*stage))?;
+    }
+    Ok(())
+}

@@ -1,6 +1,76 @@
 //! Profile × host × call → [`Plan`]: everything is decided, and everything that can be wrong is found, before any
 //! process exists.
+//!
+//! [`resolve`] is a pure function of what it is given: the profile, the host's [`Facts`](crate::host::Facts) and
+//! [`Files`](crate::host::Files), and the [`Call`]. init executes the plan and chooses nothing.
+//!
+//! # The rules for paths
+//!
+//! **Precedence.** The most specific destination wins, whatever the order of the list: a mount at `/usr/local/x` shows
+//! in a mount at `/usr`, read-only in writable and writable in read-only. At the *same* destination the later mount of
+//! the list replaces the earlier (the call's come after the profile's). The working directory (`workdir`) gives way to a
+//! bind mount at its own path and replaces anything else there. Nodes are listed parents before children.
+//!
+//! **Missing.** A source that does not exist is an error; an `optional` one is left out, with a note. A dangling symlink
+//! is missing. A mount point that does not exist is made on the sandbox's own file systems and in its root folder, with
+//! parents of mode 0755; where the host's own files are shown it must exist already, as nothing is created on the host.
+//!
+//! **Symlinks.** A source is followed once, by the caller, and written down as canonical path, device and inode: init
+//! opens that without following anything, and stops if it is not the same file. A symlink at a `system` source
+//! (`/bin -> usr/bin`) is kept as it is, if inside it leads to the same file of the host with the same rights; else what
+//! it leads to is mounted in its place. A destination is resolved inside, through the symlinks that the sandbox itself
+//! will see, and never leaves the root; below `/proc` and `/dev` symlinks are refused.
+//!
+//! **Kinds.** A folder cannot cover a file, nor the reverse. Sources are files and folders; a character device only
+//! below `/dev`; sockets, pipes and block devices never. A source that is, or is reached through, the host's `/proc` is
+//! refused.
+//!
+//! **Places.** `/` cannot be mounted over. At `/proc` only the sandbox's own procfs can be, and nothing below it. Below
+//! `/dev` only devices, `/dev/shm` and `/dev/mqueue`.
+//!
+//! **Masks.** `masked_paths` and `readonly_paths` apply last. A mount at or below a masked path, or a writable one at or
+//! below a read-only path, is a contradiction and an error.
+//!
+//! **Synthetic `/etc`.** Each file gives way to a mount over it; a mount at `/etc` replaces all of them.
+//!
+//! **Working directory.** The call's, else the profile's, else the caller's where `workdir` shows it, else `/tmp`, else
+//! `/`. It must be a folder inside, is written down without symlinks, and is never in `/proc` (CVE-2024-21626).
+//!
+//! **Lite** (no namespaces). A bind mount at its own path is a right to it. Everything else that only a mount or a
+//! namespace can give is an error. TCP is refused by Landlock unless the system-call filter allows internet sockets.
 
+mod call;
+mod check;
+mod cwd;
+mod dev;
+mod elf;
+mod encode;
+mod env;
+mod error;
+mod etc;
+mod filter;
+mod identity;
+mod item;
+mod landlock;
+mod limits;
+mod lite;
 mod model;
+mod mounts;
+mod note;
+mod place;
+mod program;
+mod resolve;
+mod show;
+mod source;
+#[cfg(test)]
+mod tests;
+mod text;
+mod view;
 
+pub use call::{Call, TaskRequest};
+pub use encode::MAX_ENCODED;
+pub use error::{DestinationProblem, PlanError};
 pub use model::*;
+pub use note::Note;
+pub use program::ProgramProblem;
+pub use resolve::{resolve, resolve_with_notes};

@@ -42,10 +42,25 @@ pub struct Plan {
     pub task: Task,
     /// Numbers, inside, of the descriptors beyond 2 that the task gets, ascending.
     pub descriptors: Vec<i32>,
-    /// Whether the task gets a terminal of its own (a pty from the sandbox's devpts).
+    /// Whether its standard streams are a terminal of its own, which becomes the controlling one of its session.
     pub terminal: bool,
     /// Limits that the caller's side enforces.
     pub limits: Limits,
+}
+
+impl Plan {
+    /// The files and folders of the host that are shown inside, in the order in which init comes to them.
+    pub fn sources(&self) -> impl Iterator<Item = &Source> {
+        let base = self.root.iter().filter_map(|root| match &root.base {
+            Base::Folder(source) | Base::Overlay { lower: source, .. } => Some(source),
+            Base::Tmpfs(_) => None,
+        });
+        let mounts = self.root.iter().flat_map(|root| &root.nodes).filter_map(|node| match node {
+            Node::Mount { mount: Mount::Bind { source, .. }, .. } => Some(source),
+            _ => None,
+        });
+        base.chain(mounts)
+    }
 }
 
 /// Ids inside and outside. Without a user namespace both are the caller's own.

@@ -84,6 +84,8 @@ pub enum Workdir {
 pub struct Root {
     /// A folder that becomes the root (`--rootfs`); `None` builds a minimal root on a tmpfs.
     pub path: Option<PathBuf>,
+    /// Whether a `path` has to be given before anything can run (`container`).
+    pub path_required: bool,
     /// Whether the root itself is read-only once it is built.
     pub readonly: bool,
     /// With `path`: writes go to a tmpfs that is thrown away (`--overlay-tmp`).
@@ -112,7 +114,8 @@ pub struct Process {
     pub no_new_privileges: bool,
     /// The file mode creation mask.
     pub umask: u32,
-    /// Resource limits by their OCI name without `RLIMIT_`, lower case (`nofile`); `None` is unlimited.
+    /// Resource limits by their OCI name without `RLIMIT_`, lower case (`nofile`). `cpu` and `fsize` are never among
+    /// them: see [`Limits`].
     pub rlimits: BTreeMap<String, Rlimit>,
 }
 
@@ -150,6 +153,9 @@ pub struct Mount {
     pub noexec: bool,
     /// Whether a missing source is skipped; otherwise it is an error.
     pub optional: bool,
+    /// A folder or file of the host's own system, for the minimal root: a symlink at the source is kept as a symlink
+    /// (`/bin -> usr/bin`). Never there together with [`Root::path`], which brings a system of its own.
+    pub system: bool,
 }
 
 /// What is mounted.
@@ -157,9 +163,10 @@ pub struct Mount {
 #[non_exhaustive]
 pub enum MountKind {
     /// A file or folder of the host, with everything mounted below it. A symlink at `source` is kept as a
-    /// symlink where the profile's system folders are concerned (`/bin -> usr/bin`), else followed once, by the caller.
+    /// symlink where [`Mount::system`] says so (`/bin -> usr/bin`), else followed once, by the caller.
     Bind {
-        /// Absolute, or relative to the caller's working directory (or to the profile's file, where it has one).
+        /// Absolute, or relative to the caller's working directory. A profile's file has already been taken into account:
+        /// its relative sources are joined to the folder that it is in.
         source: PathBuf,
         /// As root: show the source owner's id as the sandbox's (`idmap`), so that files keep their owner.
         idmap: bool,

@@ -1,1 +1,79 @@
-//! protocol
+//! What crosses between the caller and init, once the Plan is in: one datagram a message, bounded, on a sequenced-packet
+//! socket that only the two of them hold.
+//!
+//! The caller treats everything that it receives as hostile: a message is at most [`LIMIT`] bytes, strings are cut, and a
+//! message out of order ends the run.
+
+mod channel;
+mod fault;
+
+pub(crate) use channel::Channel;
+pub(crate) use fault::shown;
+pub use fault::{Failure, Fault, Stage};
+use serde::{Deserialize, Serialize};
+
+/// The largest datagram either side takes.
+pub(crate) const LIMIT: usize = 16 * 1024;
+
+/// Where the descriptors beyond the channel start in init: the caller's pidfd, then the trees in the order in which the
+/// Plan names them, then the task's descriptors in the order of the Plan, then a call's argument and result.
+pub(crate) const FIRST_DESCRIPTOR: i32 = 5;
+
+/// From the caller, once: the id maps are written, go on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Go {
+    /// Inode numbers of the caller's own namespaces, by the name under `/proc/self/ns`: those that the Plan makes new must
+    /// differ.
+    pub(crate) namespaces: Vec<(String, u64)>,
+}
+
+/// From init to the caller.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Message {
+    /// All walls stand and were read back; the filter and the hand-over follow.
+    Ready(ReadBack),
+    /// The program was executed, or the role's process made.
+    Started,
+    /// The run is over before or without an end of the task: nothing untrusted ran past this point.
+    Failed(Failure),
+    /// The task ended.
+    Ended(End),
+    /// A log record of init's.
+    Log {
+        /// `log::Level` as a number.
+        level: u8,
+        /// What it says.
+        text: String,
+    },
+}
+
+/// How the task ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum End {
+    /// By itself or by a signal: a wait status, as wait(2) encodes it.
+    Status(i32),
+    /// init ended it at the time limit.
+    Timeout,
+}
+
+/// What init read back from the kernel right before the hand-over.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ReadBack {
+    /// User id inside.
+    pub uid: u32,
+    /// Group id inside.
+    pub gid: u32,
+    /// The capability sets, as masks: effective, permitted, inheritable, bounding, ambient.
+    pub capabilities: [u64; 5],
+    /// `PR_GET_SECUREBITS`
+    pub securebits: i32,
+    /// `PR_GET_NO_NEW_PRIVS`
+    pub no_new_privileges: bool,
+    /// Namespaces that differ from the caller's.
+    pub namespaces: Vec<String>,
+    /// Whether `/` is the root that was built, and the old one is gone.
+    pub new_root: bool,
+    /// Whether a Landlock domain was entered.
+    pub landlock: bool,
+}

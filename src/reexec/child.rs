@@ -235,7 +235,7 @@ unsafe fn attempt(plan: &ChildPlan) -> (Step, i32) {
     // As std's Command does: SIGPIPE back to its default, no signal blocked. Handlers were cleared by the clone.
     let default = KernelSigaction { handler: libc::SIG_DFL, flags: 0, restorer: 0, mask: 0 };
     if plan.clear_handlers {
-        let mut signal = 1;
+        let mut signal = 1i32;
         while signal <= 64 {
             let mut old = KernelSigaction { handler: 0, flags: 0, restorer: 0, mask: 0 };
             check!(Step::Signals, libc::SYS_rt_sigaction, signal, 0, &raw mut old, size_of::<u64>());
@@ -249,7 +249,7 @@ unsafe fn attempt(plan: &ChildPlan) -> (Step, i32) {
                     size_of::<u64>()
                 );
             }
-            signal = (signal as i32).wrapping_add(1);
+            signal = signal.wrapping_add(1);
         }
     }
     check!(Step::Signals, libc::SYS_rt_sigaction, libc::SIGPIPE, &raw const default, 0, size_of::<u64>());

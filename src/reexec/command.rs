@@ -102,11 +102,13 @@ pub struct Command {
 ///     println!("{}!", words.join(" ").to_uppercase());
 /// }
 /// belljar::role!("shout", shout);
-/// belljar::enable_test_support!(); // in a program: belljar::init() first thing in main
 ///
-/// let output = belljar::reexec::command("shout").args(["mind", "the", "gap"]).output()?;
-/// assert_eq!(output.stdout, b"MIND THE GAP!\n");
-/// # Ok::<(), belljar::reexec::CommandError>(())
+/// fn main() -> Result<(), belljar::reexec::CommandError> {
+///     belljar::init();
+///     let output = belljar::reexec::command("shout").args(["mind", "the", "gap"]).output()?;
+///     assert_eq!(output.stdout, b"MIND THE GAP!\n");
+///     Ok(())
+/// }
 /// ```
 pub fn command(role: impl Into<String>) -> Command {
     Command {

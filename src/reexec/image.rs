@@ -59,7 +59,13 @@ pub(super) fn proc_in_reach() -> bool {
     let mut found: libc::statfs = unsafe { std::mem::zeroed() };
     // SAFETY: a literal path and a buffer of the right type.
     let result = unsafe { libc::statfs(c"/proc/self".as_ptr(), &mut found) };
-    result == 0 && found.f_type as i64 == libc::PROC_SUPER_MAGIC as i64
+    result == 0 && is_proc(&found)
+}
+
+/// The types of both differ between the C libraries.
+#[allow(clippy::unnecessary_cast)]
+fn is_proc(found: &libc::statfs) -> bool {
+    found.f_type as u64 == libc::PROC_SUPER_MAGIC as u64
 }
 
 /// Opens the image for later; called when the process starts. Its failures show when the image is asked for.

@@ -8,6 +8,7 @@ mod dispatch;
 mod guard;
 mod hello;
 mod image;
+mod inside;
 mod launch;
 #[cfg(test)]
 mod launch_tests;
@@ -28,6 +29,7 @@ pub use guard::EXIT_REFUSED;
 pub use image::{ImageError, SelfExe, self_exe};
 pub use launch::LaunchError;
 pub use process::Child;
+pub(crate) use process::read_to_end;
 pub use refusal::Refusal;
 pub use registry::{LookupError, RegisterError, RoleError, RoleOutcome, RoleResult, register, roles};
 pub use stdio::{Stdio, Stream};
@@ -50,3 +52,4 @@ pub mod __private {
     pub use super::registry::{ROLES, Role};
     pub use linkme;
 }
+pub(crate) use inside::{RoleFn, clone_vfork, reserved_role, run_role};

@@ -90,13 +90,7 @@ impl Child {
     /// From reading, or as for [`wait`](Child::wait).
     pub fn wait_with_output(mut self) -> io::Result<Output> {
         drop(self.stdin.take());
-        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-        match (self.stdout.take(), self.stderr.take()) {
-            (Some(mut out), None) => drop(out.read_to_end(&mut stdout)?),
-            (None, Some(mut err)) => drop(err.read_to_end(&mut stderr)?),
-            (Some(out), Some(err)) => read_both(out, &mut stdout, err, &mut stderr)?,
-            (None, None) => {}
-        }
+        let (stdout, stderr) = read_to_end(self.stdout.take(), self.stderr.take())?;
         let status = self.wait()?;
         Ok(Output { status, stdout, stderr })
     }
@@ -120,6 +114,21 @@ impl AsFd for Child {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.pidfd.as_fd()
     }
+}
+
+/// Reads what is piped of a child's output to its end.
+pub(crate) fn read_to_end(
+    stdout: Option<ChildStdout>,
+    stderr: Option<ChildStderr>,
+) -> io::Result<(Vec<u8>, Vec<u8>)> {
+    let (mut out_bytes, mut err_bytes) = (Vec::new(), Vec::new());
+    match (stdout, stderr) {
+        (Some(mut out), None) => drop(out.read_to_end(&mut out_bytes)?),
+        (None, Some(mut err)) => drop(err.read_to_end(&mut err_bytes)?),
+        (Some(out), Some(err)) => read_both(out, &mut out_bytes, err, &mut err_bytes)?,
+        (None, None) => {}
+    }
+    Ok((out_bytes, err_bytes))
 }
 
 /// Reads two pipes to their ends, so that the writer never waits for the one that is not being read.

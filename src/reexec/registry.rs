@@ -94,7 +94,7 @@ pub(super) fn is_reserved(name: &str) -> bool {
     name.contains(':')
 }
 
-type Function = Arc<dyn Fn() -> RoleOutcome + Send + Sync>;
+pub(super) type Function = Arc<dyn Fn() -> RoleOutcome + Send + Sync>;
 
 static AT_RUN_TIME: Mutex<Vec<(String, Function)>> = Mutex::new(Vec::new());
 

@@ -14,6 +14,16 @@
 /// # Ok::<(), belljar::reexec::CommandError>(())
 /// ```
 ///
+/// Without it the re-executed child is the harness once more. It ends within a second and goes no deeper, and the error
+/// says what is missing:
+///
+/// ```standalone_crate
+/// belljar::role!("forgotten", || ());
+/// let error = belljar::reexec::command("forgotten").status().unwrap_err();
+/// let cause = std::error::Error::source(&error).unwrap().to_string();
+/// assert!(cause.contains("belljar::enable_test_support!()"));
+/// ```
+///
 /// What is different before `main`: only roles of [`role!`](crate::role) are registered, a stack overflow is a plain
 /// `SIGSEGV`, and with musl [`std::env::args`] is empty. `SIGPIPE` is ignored, as std has it in `main`.
 #[macro_export]

@@ -1,1 +1,67 @@
-//! sandbox
+//! The caller's side: a [`Sandbox`] is resolved once and used many times; each use starts a [`Command`] in walls of its own.
+
+mod call;
+mod child;
+mod command;
+mod ender;
+mod error;
+mod hints;
+mod host_id;
+mod id_maps;
+mod outcome;
+mod relay;
+mod spawn;
+mod terminal;
+mod trees;
+
+use std::ffi::OsStr;
+
+pub use call::RESULT_LIMIT;
+pub(crate) use call::enter_call;
+pub use child::{Child, Output};
+pub use command::Command;
+pub use error::{Error, Step};
+pub use outcome::{Ended, Outcome, Protections};
+
+use crate::plan::TaskRequest;
+use crate::profile::Profile;
+
+/// A profile, ready for use.
+#[derive(Debug, Clone)]
+pub struct Sandbox {
+    profile: Profile,
+    profile_hash: String,
+}
+
+impl Sandbox {
+    /// A sandbox by a profile's name (built in, or in the user's profile folder) or file (with a `/`).
+    ///
+    /// # Errors
+    /// If there is no such profile, or it has a mistake.
+    pub fn new(profile: &str) -> Result<Self, Error> {
+        Ok(Self::with_profile(Profile::load::<&str>(profile, &[])?))
+    }
+
+    /// A sandbox by a profile that was loaded, and perhaps changed, before.
+    #[must_use]
+    pub fn with_profile(profile: Profile) -> Self {
+        let profile_hash = profile.hash();
+        Self { profile, profile_hash }
+    }
+
+    /// Its profile.
+    #[must_use]
+    pub fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    /// A program to be run in it, looked up as the sandbox will see it.
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command<'_> {
+        Command::new(self, TaskRequest::Program { argv: vec![program.as_ref().to_owned()] })
+    }
+
+    /// A registered role to be run in it ([`role!`](crate::role), [`register`](crate::reexec::register)).
+    pub fn role(&self, name: &str) -> Command<'_> {
+        Command::new(self, TaskRequest::Role { name: name.to_owned(), args: Vec::new() })
+    }
+}

@@ -1,0 +1,31 @@
+//! `belljar doctor`: what this host supports, what it lacks, and the command that mends it.
+
+use clap::Args;
+
+use super::error::Error;
+use super::{engine, stdio};
+use crate::host::doctor;
+
+/// Tell what this host supports, what it lacks, and how to mend it
+///
+/// Each layer is tried in a child, not guessed. Exits 0 where the default profile can be had, 1 where it cannot.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs it.
+pub fn main(args: &DoctorArgs) -> Result<u8, Error> {
+    let findings = engine::examine()?;
+    let mut text = Vec::new();
+    let written = if args.json {
+        doctor::json(&findings, &mut text)
+    } else {
+        doctor::render(&findings, &mut text)
+    };
+    written.map_err(|source| Error::Output { source })?;
+    stdio::print(&text)?;
+    Ok(doctor::exit_code(&findings))
+}

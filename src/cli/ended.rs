@@ -1,0 +1,115 @@
+//! How a run ended, for a person: one line where a limit, the filter or a crash ended it.
+
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use super::engine::Ended;
+use super::{escape, units};
+use crate::profile::Limits;
+
+/// The line for a person; `None` where the program ended by itself or was asked to.
+pub fn line(ended: &Ended, name: &str, profile: &str, limits: &Limits) -> Option<String> {
+    let limit = |limit: Option<String>| limit.map_or_else(String::new, |limit| format!(" of {limit}"));
+    let how = match ended {
+        Ended::Exit { .. } => return None,
+        Ended::Signal { signal, core_dumped } if !is_request(*signal) => {
+            let core = if *core_dumped { ", with a core dump" } else { "" };
+            format!("was ended by signal {signal} ({}){core}", signal_name(*signal))
+        }
+        Ended::Signal { .. } => return None,
+        Ended::Timeout { limit_ms } => {
+            let limit = units::show_duration(Duration::from_millis(*limit_ms));
+            format!("was ended: it ran for {limit}, its limit; raise it with --timeout")
+        }
+        Ended::OutputLimit { limit } => {
+            let limit = units::show_size(*limit);
+            format!("was ended: its output went over the limit of {limit}; raise it with --output-limit")
+        }
+        Ended::CpuLimit => {
+            let limit = limit(limits.cpu_time.map(units::show_duration));
+            format!("was ended: it used up its CPU time{limit}; raise it with --cpu-time")
+        }
+        Ended::FileSize => {
+            let limit = limit(limits.file_size.map(units::show_size));
+            format!("was ended: a file that it wrote went over the limit{limit}; raise it with --file-size")
+        }
+        Ended::Seccomp => {
+            format!("was killed by the system-call filter (profile {})", escape::text(profile))
+        }
+        Ended::KilledByCaller => "was killed by its caller".to_owned(),
+    };
+    Some(format!("belljar: {name} {how}\n"))
+}
+
+/// Signals by which a person or a pipeline asks a program to end: it needs not be told.
+fn is_request(signal: i32) -> bool {
+    use libc::{SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+    [SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2].contains(&signal)
+}
+
+/// `SIGSEGV`, or `SIGRTMIN+3`.
+pub fn signal_name(signal: i32) -> String {
+    match Signal::try_from(signal) {
+        Ok(known) => known.as_str().to_owned(),
+        // The kernel's numbering (signal(7)): 32 and up; the C library keeps the first two to itself.
+        Err(_) => format!("SIGRTMIN{:+}", signal - libc::SIGRTMIN()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(ended: &Ended) -> Option<String> {
+        let limits = Limits {
+            cpu_time: Some(Duration::from_secs(90)),
+            file_size: Some(64 << 20),
+            ..Limits::default()
+        };
+        line(ended, "python3", "strict", &limits)
+    }
+
+    #[test]
+    fn nothing_is_said_of_a_program_that_ended_by_itself_or_was_asked_to() {
+        for ended in [
+            Ended::Exit { code: 0 },
+            Ended::Exit { code: 1 },
+            Ended::Signal { signal: libc::SIGINT, core_dumped: false },
+        ] {
+            assert_eq!(told(&ended), None);
+        }
+    }
+
+    #[test]
+    fn one_line_says_what_ended_it_and_what_raises_the_limit() {
+        for (ended, text) in [
+            (
+                Ended::Timeout { limit_ms: 5000 },
+                "was ended: it ran for 5 s, its limit; raise it with --timeout",
+            ),
+            (
+                Ended::OutputLimit { limit: 1 << 20 },
+                "was ended: its output went over the limit of 1 MiB; raise it with --output-limit",
+            ),
+            (Ended::CpuLimit, "was ended: it used up its CPU time of 1 min 30 s; raise it with --cpu-time"),
+            (
+                Ended::FileSize,
+                "was ended: a file that it wrote went over the limit of 64 MiB; raise it with --file-size",
+            ),
+            (Ended::Seccomp, "was killed by the system-call filter (profile strict)"),
+            (
+                Ended::Signal { signal: libc::SIGSEGV, core_dumped: true },
+                "was ended by signal 11 (SIGSEGV), with a core dump",
+            ),
+        ] {
+            assert_eq!(told(&ended), Some(format!("belljar: python3 {text}\n")));
+        }
+    }
+
+    #[test]
+    fn real_time_signals_have_a_name() {
+        assert_eq!(signal_name(libc::SIGKILL), "SIGKILL");
+        assert_eq!(signal_name(libc::SIGRTMIN() + 3), "SIGRTMIN+3");
+    }
+}

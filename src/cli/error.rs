@@ -1,0 +1,231 @@
+//! What goes wrong on the command line itself, and how any error is told: once, at the edge, on standard error.
+
+use std::error::Error as StdError;
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+
+use super::{engine, escape};
+
+/// An error of the command line.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The command line itself is wrong.
+    #[error("{message}")]
+    Usage {
+        /// What is wrong, on one line.
+        message: String,
+        /// What to do.
+        hints: Vec<String>,
+    },
+    /// A role that nobody registered.
+    #[error("no role is called {}", escape::text(.name))]
+    UnknownRole {
+        /// Its name.
+        name: String,
+        /// The roles that there are.
+        known: Vec<String>,
+        /// The beginning of the command line that it may have been meant as.
+        command: Option<String>,
+    },
+    /// `AT_SECURE` (getauxval(3)): belljar is not written to be safe in the hands of a stranger with another's rights.
+    #[error(
+        "belljar was given rights that its caller does not have (set-user-ID, set-group-ID, file capabilities or a \
+         security module's transition), and does not run that way"
+    )]
+    Privileged,
+    /// A standard stream was closed, and `/dev/null` cannot take its place.
+    #[error("standard stream {descriptor} is closed and /dev/null cannot be opened for it")]
+    StandardStream {
+        /// 0, 1 or 2.
+        descriptor: i32,
+        /// Why.
+        source: io::Error,
+    },
+    /// `--keep-fd` of a descriptor that the caller did not leave open.
+    #[error("--keep-fd {number}: the caller left no descriptor of that number open")]
+    DescriptorClosed {
+        /// Its number.
+        number: i32,
+    },
+    /// `--keep-fd` twice.
+    #[error("--keep-fd {number} is given twice")]
+    DescriptorTwice {
+        /// Its number.
+        number: i32,
+    },
+    /// A descriptor cannot be duplicated.
+    #[error("--keep-fd {number}: dup")]
+    Descriptor {
+        /// Its number.
+        number: i32,
+        /// Why.
+        source: io::Error,
+    },
+    /// The working directory, which a relative path starts from, is gone or out of reach.
+    #[error("the current directory, which {} starts from", escape::os(.path.as_os_str()))]
+    CurrentDirectory {
+        /// The relative path.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A path of the host cannot be followed.
+    #[error("{option} {}", escape::os(.path.as_os_str()))]
+    HostPath {
+        /// The option.
+        option: &'static str,
+        /// The path.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Two mounts on one place.
+    #[error("{} is given twice as the destination of --bind, --ro-bind or --tmpfs", escape::os(.path.as_os_str()))]
+    DestinationTwice {
+        /// The destination.
+        path: PathBuf,
+    },
+    /// An option that needs what the profile does not have.
+    #[error("{option} cannot be had with profile {}: {lack}", escape::text(.profile))]
+    ProfileLacks {
+        /// The option.
+        option: &'static str,
+        /// The profile's name.
+        profile: String,
+        /// What it lacks.
+        lack: &'static str,
+    },
+    /// The report's file.
+    #[error("--report {}: {action}", escape::os(.path.as_os_str()))]
+    Report {
+        /// The file.
+        path: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// The report's file is not the one that was opened before the run.
+    #[error("--report {}: the file was removed or replaced during the run", escape::os(.path.as_os_str()))]
+    ReportReplaced {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A value cannot be written as JSON.
+    #[error("JSON")]
+    Json {
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// Signals cannot be taken over.
+    #[error("signals: {action}")]
+    Signals {
+        /// What was tried.
+        action: &'static str,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// Standard output cannot be written.
+    #[error("standard output")]
+    Output {
+        /// Why.
+        source: io::Error,
+    },
+    /// The library's.
+    #[error(transparent)]
+    Engine(#[from] engine::Error),
+}
+
+impl Error {
+    /// 125: belljar itself failed or refused; 126 and 127 where the command cannot be executed or found.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Error::Engine(error) => error.exit_code(),
+            _ => 125,
+        }
+    }
+
+    /// What the user can do about it.
+    pub fn hints(&self) -> Vec<String> {
+        match self {
+            Error::Usage { hints, .. } => hints.clone(),
+            Error::UnknownRole { known, command, .. } => {
+                let program =
+                    command.iter().map(|words| format!("a program comes after --: belljar run -- {words}"));
+                let roles = Some(known.join(", ")).filter(|roles| !roles.is_empty());
+                program.chain(roles.map(|roles| format!("there are: {roles}"))).collect()
+            }
+            Error::Privileged => vec!["remove the bits: chmod u-s,g-s FILE; setcap -r FILE".to_owned()],
+            Error::Report { source, .. } if source.raw_os_error() == Some(libc::ELOOP) => {
+                vec!["a symbolic link is not followed: name the file itself".to_owned()]
+            }
+            Error::Report { source, .. } if source.raw_os_error() == Some(libc::ENXIO) => {
+                vec!["a named pipe needs its reader first".to_owned()]
+            }
+            Error::Engine(error) => error.hints(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The message with those of all its sources, on one line that nothing in it can break or colour.
+    pub fn message(&self) -> String {
+        let mut message = self.to_string();
+        let mut last = message.clone();
+        let mut source = self.source();
+        while let Some(error) = source {
+            let text = error.to_string();
+            // A transparent error and its source say the same.
+            if text != last {
+                message.push_str(": ");
+                message.push_str(&text);
+            }
+            last = text;
+            source = error.source();
+        }
+        escape::text(&message)
+    }
+
+    /// `belljar: …` and its `hint: …` lines, as they are printed.
+    pub fn render(&self) -> String {
+        let mut text = format!("belljar: {}\n", self.message());
+        for hint in self.hints() {
+            text.push_str("hint: ");
+            text.push_str(&escape::text(&hint));
+            text.push('\n');
+        }
+        text
+    }
+}
+
+/// The program that was to run, as messages call it.
+pub fn display_name(program: &OsString) -> String {
+    if program.is_empty() { "\"\"".to_owned() } else { escape::os(program) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sources_are_joined_and_escaped() {
+        let error = Error::Report {
+            path: "a\u{1b}[31m\nb".into(),
+            action: "open",
+            source: io::Error::from_raw_os_error(libc::ELOOP),
+        };
+        assert_eq!(
+            error.render(),
+            "belljar: --report a\\x1b[31m\\nb: open: Too many levels of symbolic links (os error 40)\n\
+             hint: a symbolic link is not followed: name the file itself\n"
+        );
+        assert_eq!(error.exit_code(), 125);
+    }
+
+    #[test]
+    fn a_transparent_error_is_told_once() {
+        let error = Error::from(engine::Error::NotConnected { part: "x" });
+        assert_eq!(error.message(), "x: not connected in this build");
+    }
+}

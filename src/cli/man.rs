@@ -1,0 +1,81 @@
+//! `belljar man`: the manual pages, in roff.
+
+use std::io;
+
+use clap::{Args, CommandFactory as _};
+use clap_mangen::Man;
+
+use super::args::Cli;
+use super::error::Error;
+use super::stdio;
+
+/// Print a manual page
+///
+/// To read one: belljar man run | man -l -
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// The subcommand that the page is about; belljar itself where none is named
+    #[arg(value_name = "SUBCOMMAND")]
+    subcommand: Option<String>,
+}
+
+/// Runs it.
+pub fn main(args: &ManArgs) -> Result<u8, Error> {
+    let page = page(args.subcommand.as_deref())?;
+    stdio::print(&page)?;
+    Ok(0)
+}
+
+fn page(subcommand: Option<&str>) -> Result<Vec<u8>, Error> {
+    let mut command = Cli::command().disable_help_subcommand(true);
+    command.build();
+    let command = match subcommand {
+        None => command,
+        Some(name) => {
+            let Some(found) = command.find_subcommand(name).filter(|found| !found.is_hide_set()) else {
+                let known: Vec<_> = command.get_subcommands().map(clap::Command::get_name).collect();
+                return Err(Error::Usage {
+                    message: format!("no subcommand {name}"),
+                    hints: vec![format!("there is a page for each of: {}", known.join(", "))],
+                });
+            };
+            // A page of its own has the options that every subcommand takes, too; clap copied them in `build`.
+            found.clone().version(env!("CARGO_PKG_VERSION"))
+        }
+    };
+    render(command).map_err(|source| Error::Output { source })
+}
+
+fn render(command: clap::Command) -> io::Result<Vec<u8>> {
+    let mut page = Vec::new();
+    Man::new(command).manual("belljar").render(&mut page)?;
+    Ok(page)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_a_page_for_belljar_and_each_subcommand() {
+        for (name, word) in [
+            (None, "Exit status"),
+            (Some("run"), "ro\\-bind"),
+            (Some("doctor"), "json"),
+            (Some("profile"), "check"),
+            (Some("completions"), "bash"),
+            (Some("man"), "SUBCOMMAND"),
+        ] {
+            let page = String::from_utf8(page(name).expect("a page")).expect("UTF-8");
+            assert!(page.contains(".TH belljar"), "{name:?}: {page}");
+            assert!(page.contains(word), "{name:?}: {page}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_page_names_the_known_ones() {
+        let error = page(Some("rn")).expect_err("no such page");
+        assert_eq!(error.message(), "no subcommand rn");
+        assert!(error.render().contains("run, doctor, profile"), "{}", error.render());
+    }
+}

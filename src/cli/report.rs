@@ -1,0 +1,185 @@
+//! `--report`: how a run ended, as JSON. Version 1; later versions add fields, they do not change these.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Seek as _, Write as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use serde::Serialize;
+
+use super::engine::{Ended, Outcome, Protections};
+use super::error::Error;
+use super::{ended, stdio};
+
+/// The report.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report<'a> {
+    version: u32,
+    ended: EndedReport,
+    /// What belljar itself exits with.
+    exit_code: u8,
+    #[serde(flatten)]
+    run: Option<RunReport<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<ErrorReport>,
+}
+
+/// What is known once a program ran.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RunReport<'a> {
+    wall_seconds: f64,
+    user_seconds: f64,
+    system_seconds: f64,
+    max_rss_bytes: u64,
+    profile: &'a str,
+    profile_hash: &'a str,
+    plan_hash: &'a str,
+    protections: &'a Protections,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case", rename_all_fields = "camelCase", tag = "kind")]
+enum EndedReport {
+    Exit { code: i32 },
+    Signal { signal: i32, name: String, core_dumped: bool },
+    Timeout { limit_seconds: f64 },
+    OutputLimit { limit_bytes: u64 },
+    CpuLimit,
+    FileSize,
+    Seccomp,
+    KilledByCaller,
+    SetupError,
+}
+
+#[derive(Debug, Serialize)]
+struct ErrorReport {
+    message: String,
+    hints: Vec<String>,
+}
+
+impl<'a> Report<'a> {
+    /// Of a program that ran.
+    pub fn of_outcome(outcome: &'a Outcome) -> Report<'a> {
+        let seconds = |time: &Duration| time.as_secs_f64();
+        let ended = match &outcome.ended {
+            Ended::Exit { code } => EndedReport::Exit { code: *code },
+            Ended::Signal { signal, core_dumped } => EndedReport::Signal {
+                signal: *signal,
+                name: ended::signal_name(*signal),
+                core_dumped: *core_dumped,
+            },
+            Ended::Timeout { limit_ms } => {
+                EndedReport::Timeout { limit_seconds: seconds(&Duration::from_millis(*limit_ms)) }
+            }
+            Ended::OutputLimit { limit } => EndedReport::OutputLimit { limit_bytes: *limit },
+            Ended::CpuLimit => EndedReport::CpuLimit,
+            Ended::FileSize => EndedReport::FileSize,
+            Ended::Seccomp => EndedReport::Seccomp,
+            Ended::KilledByCaller => EndedReport::KilledByCaller,
+        };
+        let run = RunReport {
+            wall_seconds: seconds(&outcome.wall),
+            user_seconds: seconds(&outcome.user),
+            system_seconds: seconds(&outcome.system),
+            max_rss_bytes: outcome.max_rss,
+            profile: &outcome.profile,
+            profile_hash: &outcome.profile_hash,
+            plan_hash: &outcome.plan_hash,
+            protections: &outcome.protections,
+        };
+        let exit_code = outcome.ended.exit_code();
+        Report { version: 1, ended, exit_code, run: Some(run), error: None }
+    }
+
+    /// Of a run that belljar could not, or would not, begin or end.
+    pub fn of_error(error: &Error) -> Report<'a> {
+        Report {
+            version: 1,
+            ended: EndedReport::SetupError,
+            exit_code: error.exit_code(),
+            run: None,
+            error: Some(ErrorReport { message: error.message(), hints: error.hints() }),
+        }
+    }
+}
+
+/// Where the report goes.
+#[derive(Debug)]
+pub enum Sink {
+    /// `-`
+    StandardError,
+    /// A file that was opened before the run.
+    File {
+        /// Its name.
+        path: PathBuf,
+        /// The file.
+        file: File,
+    },
+}
+
+impl Sink {
+    /// Opens the file, and empties it: that it cannot be written is known before anything untrusted runs.
+    pub fn open(path: &Path) -> Result<Sink, Error> {
+        if path == Path::new("-") {
+            return Ok(Sink::StandardError);
+        }
+        let failed = |action| move |source| Error::Report { path: path.to_owned(), action, source };
+        // A link could have been laid by whoever owns the folder; a named pipe without a reader would block.
+        let flags = libc::O_NOFOLLOW | libc::O_NOCTTY | libc::O_NONBLOCK;
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o644)
+            .custom_flags(flags)
+            .open(path)
+            .map_err(failed("open"))?;
+        let blocking = |fd: &File| -> nix::Result<()> {
+            let flags = OFlag::from_bits_retain(fcntl(fd.as_fd(), FcntlArg::F_GETFL)?);
+            fcntl(fd.as_fd(), FcntlArg::F_SETFL(flags - OFlag::O_NONBLOCK)).map(drop)
+        };
+        blocking(&file).map_err(|errno| failed("fcntl")(errno.into()))?;
+        Ok(Sink::File { path: path.to_owned(), file })
+    }
+
+    /// Writes the report, on one line. The file must still be the one that its name leads to: what ran may have been
+    /// given the folder, and have put another in its place.
+    pub fn write(&mut self, report: &Report) -> Result<(), Error> {
+        let mut text = serde_json::to_string(report).map_err(|source| Error::Json { source })?;
+        text.push('\n');
+        let (path, file) = match self {
+            Sink::StandardError => {
+                stdio::complain(&text);
+                return Ok(());
+            }
+            Sink::File { path, file } => (&*path, file),
+        };
+        let failed = |action| move |source| Error::Report { path: path.to_owned(), action, source };
+        let opened = file.metadata().map_err(failed("stat"))?;
+        if opened.is_file() {
+            file.set_len(0).map_err(failed("truncate"))?;
+            file.rewind().map_err(failed("seek"))?;
+        }
+        file.write_all(text.as_bytes()).map_err(failed("write"))?;
+        let named = match path.symlink_metadata() {
+            Ok(named) => named,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(Error::ReportReplaced { path: path.to_owned() });
+            }
+            Err(source) => return Err(failed("stat")(source)),
+        };
+        if (named.dev(), named.ino()) != (opened.dev(), opened.ino()) {
+            return Err(Error::ReportReplaced { path: path.to_owned() });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[path = "report_tests.rs"]
+mod tests;

@@ -1,0 +1,165 @@
+//! `belljar run`: a role, or a program, in isolation.
+
+mod apply;
+mod descriptors;
+mod options;
+
+use std::ffi::OsString;
+use std::os::fd::OwnedFd;
+
+pub use options::RunArgs;
+
+use super::args::follows_escape;
+use super::engine::{self, Outcome, Sandbox};
+use super::error::{Error, display_name};
+use super::report::{Report, Sink};
+use super::signals::Forwarder;
+use super::{ended, stdio};
+use crate::profile::Limits;
+
+/// What runs.
+#[derive(Debug, PartialEq, Eq)]
+enum Task<'a> {
+    Role { name: &'a str, args: &'a [OsString] },
+    Program { path: &'a OsString, args: &'a [OsString] },
+}
+
+/// How far it came.
+#[derive(Debug)]
+enum Done {
+    /// The plan was printed.
+    Planned,
+    /// It ran, under these limits.
+    Ran(Box<Outcome>, Limits),
+}
+
+/// Runs it. The result is the exit status that belljar ends with.
+pub fn main(args: &RunArgs) -> Result<u8, Error> {
+    // First of all: what is opened from here on has numbers that the caller did not choose.
+    let kept = descriptors::take(&args.process.keep_fd);
+    let mut sink = args.output.report.as_deref().map(Sink::open).transpose()?;
+    let done = kept.and_then(|kept| execute(args, kept));
+    let report = match &done {
+        Ok(Done::Planned) => return Ok(0),
+        Ok(Done::Ran(outcome, _)) => Report::of_outcome(outcome),
+        Err(error) => Report::of_error(error),
+    };
+    let reported = sink.as_mut().map_or(Ok(()), |sink| sink.write(&report));
+    let code = match &done {
+        Ok(Done::Ran(outcome, limits)) => {
+            let name = args.task.first().map(display_name).unwrap_or_default();
+            if let Some(line) = ended::line(&outcome.ended, &name, &outcome.profile, limits) {
+                stdio::complain(&line);
+            }
+            outcome.ended.exit_code()
+        }
+        _ => 0,
+    };
+    match (done, reported) {
+        // Both are told: the first is what the exit status is about.
+        (Err(error), Err(unreported)) => {
+            stdio::complain(&unreported.render());
+            Err(error)
+        }
+        (Err(error), Ok(())) | (Ok(_), Err(error)) => Err(error),
+        (Ok(_), Ok(())) => Ok(code),
+    }
+}
+
+fn execute(args: &RunArgs, kept: Vec<(OwnedFd, i32)>) -> Result<Done, Error> {
+    let task = args.task()?;
+    if let Task::Role { name, args } = task {
+        known_role(name, args, &engine::roles())?;
+    }
+    let set: Vec<_> = args.profile.set.iter().map(|set| (set.key.as_str(), set.value.as_str())).collect();
+    let mut profile = engine::load_profile(&args.profile.profile, &set)?;
+    apply::apply(args, &mut profile)?;
+    let sandbox = Sandbox::with_profile(profile);
+
+    let (mut command, task_args) = match task {
+        Task::Role { name, args } => (sandbox.role(name), args),
+        Task::Program { path, args } => (sandbox.command(path), args),
+    };
+    command.args(task_args).terminal(args.process.tty);
+    for variable in &args.process.env {
+        match &variable.value {
+            Some(value) => command.env(&variable.name, value),
+            None => command.env_pass(&variable.name),
+        };
+    }
+    if let Some(folder) = &args.process.workdir {
+        command.current_dir(folder);
+    }
+    for (descriptor, number) in kept {
+        command.keep_fd(descriptor, number);
+    }
+
+    if args.output.dry_run {
+        let plan = command.plan()?;
+        let text = if args.output.json {
+            serde_json::to_string_pretty(&plan).map_err(|source| Error::Json { source })? + "\n"
+        } else {
+            format!("{plan:#?}\n")
+        };
+        stdio::print(text.as_bytes())?;
+        return Ok(Done::Planned);
+    }
+
+    let signals = Forwarder::start()?;
+    let mut child = command.spawn()?;
+    match child.pidfd().and_then(|pidfd| pidfd.try_clone_to_owned()) {
+        Ok(pidfd) => signals.attach(pidfd),
+        Err(source) => {
+            // It must not run on where nobody can end it.
+            child.kill().map_err(|source| Error::Signals { action: "kill", source })?;
+            child.wait_outcome()?;
+            return Err(Error::Signals { action: "duplicate the sandbox's descriptor", source });
+        }
+    }
+    let outcome = child.wait_outcome();
+    signals.ended();
+    Ok(Done::Ran(Box::new(outcome?), sandbox.profile().limits.clone()))
+}
+
+impl RunArgs {
+    /// Tells a program from a role by whether `--` came first, which clap does not keep. `argv` is what was parsed.
+    pub fn split_task(&mut self, argv: &[OsString]) -> Result<(), Error> {
+        self.is_program = follows_escape(argv, &self.task);
+        self.task().map(drop)
+    }
+
+    fn task(&self) -> Result<Task<'_>, Error> {
+        let usage = |message: &str, hint: &str| Error::Usage {
+            message: message.to_owned(),
+            hints: vec![hint.to_owned(), "see belljar run --help".to_owned()],
+        };
+        match (self.is_program, self.task.as_slice()) {
+            (true, []) => Err(usage("no command after --", "name one: belljar run -- COMMAND [ARGS]...")),
+            (false, []) => Err(usage(
+                "neither a role nor a command is given",
+                "name one: belljar run ROLE [ARGS]..., or belljar run -- COMMAND [ARGS]...",
+            )),
+            (true, [path, args @ ..]) => Ok(Task::Program { path, args }),
+            (false, [name, args @ ..]) => match name.to_str() {
+                Some(name) => Ok(Task::Role { name, args }),
+                None => {
+                    Err(Error::UnknownRole { name: display_name(name), known: Vec::new(), command: None })
+                }
+            },
+        }
+    }
+}
+
+/// A name that no role has is mostly a program without its `--`.
+fn known_role(name: &str, args: &[OsString], known: &[String]) -> Result<(), Error> {
+    if known.iter().any(|role| role == name) {
+        return Ok(());
+    }
+    let words = std::iter::once(name.to_owned()).chain(args.iter().take(1).map(display_name));
+    let command = words.collect::<Vec<_>>().join(" ");
+    Err(Error::UnknownRole { name: name.to_owned(), known: known.to_vec(), command: Some(command) })
+}
+
+#[cfg(test)]
+#[path = "run_tests.rs"]
+mod tests;

@@ -1,0 +1,160 @@
+//! The options of `belljar run`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
+use clap::{Args, ValueEnum};
+
+use crate::cli::units::{self, Limit};
+use crate::cli::values::{self, Bind, Override, Tmpfs, Variable};
+use crate::profile::User;
+
+const USAGE: &str = "belljar run [OPTIONS] <ROLE> [ARGS]...
+       belljar run [OPTIONS] -- <COMMAND> [ARGS]...";
+
+const EXAMPLES: &str = "\
+Everything after the role's name belongs to the role, a -- included.
+Everything after the first -- belongs to the command.
+A value that starts with - is written with =, as in --bind=-dir:/data.
+
+Examples:
+  belljar run -- python3 -c 'print(6 * 7)'
+  belljar run --ro-bind data.csv:/data.csv --timeout 10s -- sort /data.csv
+  belljar run -p build -- make -j2
+  belljar run --rootfs ./alpine --overlay-tmp -- /bin/sh
+  belljar run -p strict probe --json
+
+The exit status is the program's own; belljar --help names the others.";
+
+/// Run a program, or a role that is built in, in isolation
+///
+/// `probe` is a role: it reports, from inside, what the sandbox can see and do.
+#[derive(Debug, Args)]
+#[command(override_usage = USAGE, after_help = EXAMPLES)]
+pub struct RunArgs {
+    /// A role, or after -- a program; what follows is its own
+    #[arg(value_name = "ROLE|COMMAND", trailing_var_arg = true)]
+    pub(super) task: Vec<OsString>,
+    /// Whether `task` came after `--`.
+    #[arg(skip)]
+    pub(super) is_program: bool,
+
+    #[command(flatten)]
+    pub(super) profile: ProfileOptions,
+    #[command(flatten)]
+    pub(super) files: FileOptions,
+    #[command(flatten)]
+    pub(super) process: ProcessOptions,
+    #[command(flatten)]
+    pub(super) limits: LimitOptions,
+    #[command(flatten)]
+    pub(super) output: OutputOptions,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Profile")]
+pub(super) struct ProfileOptions {
+    /// What the sandbox is: a name that `belljar profile list` knows, or a path with a / in it
+    #[arg(short, long, value_name = "NAME|FILE", default_value = "strict")]
+    pub profile: OsString,
+    /// Set one key of the profile, as in --set root.readonly=false (repeatable)
+    #[arg(long, value_name = "KEY=VALUE", value_parser = values::key_value)]
+    pub set: Vec<Override>,
+    /// The network: none, or the host's own
+    #[arg(long, value_name = "MODE")]
+    pub net: Option<Net>,
+}
+
+/// `--net`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Net {
+    /// A network of its own with nothing but a loopback interface
+    None,
+    /// The host's
+    Host,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Files")]
+pub(super) struct FileOptions {
+    /// Show a file or folder of the host inside, writable (repeatable; a colon in a path is written \:)
+    #[arg(long, value_name = "SRC[:DST]", value_parser = OsStringValueParser::new().try_map(values::bind))]
+    pub bind: Vec<Bind>,
+    /// Show a file or folder of the host inside, read-only (repeatable)
+    #[arg(long, value_name = "SRC[:DST]", value_parser = OsStringValueParser::new().try_map(values::bind))]
+    pub ro_bind: Vec<Bind>,
+    /// Mount an empty folder in memory, of 64M where no size is given (repeatable)
+    #[arg(long, value_name = "DST[:SIZE]", value_parser = OsStringValueParser::new().try_map(values::tmpfs))]
+    pub tmpfs: Vec<Tmpfs>,
+    /// Use a folder of the host as the root
+    #[arg(long, value_name = "DIR", value_parser = OsStringValueParser::new().try_map(values::host_path))]
+    pub rootfs: Option<PathBuf>,
+    /// Let writes to the root go to memory, and throw them away
+    #[arg(long)]
+    pub overlay_tmp: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Process")]
+pub(super) struct ProcessOptions {
+    /// The working directory inside; a relative one starts from the caller's
+    #[arg(short, long, value_name = "DIR", value_parser = OsStringValueParser::new().try_map(values::host_path))]
+    pub workdir: Option<PathBuf>,
+    /// Set a variable, or pass the caller's on (repeatable); nothing else of the environment goes in
+    #[arg(short, long, value_name = "K[=V]", value_parser = OsStringValueParser::new().try_map(values::variable))]
+    pub env: Vec<Variable>,
+    /// The host name inside
+    #[arg(long, value_name = "NAME", value_parser = values::hostname)]
+    pub hostname: Option<String>,
+    /// The ids inside; without GID it is UID's number
+    #[arg(long, value_name = "UID[:GID]", value_parser = values::user)]
+    pub user: Option<User>,
+    /// Give the program a terminal of its own
+    #[arg(short, long)]
+    pub tty: bool,
+    /// Pass an open descriptor on, under the same number (repeatable); all others are closed
+    #[arg(long, value_name = "N", value_parser = values::descriptor)]
+    pub keep_fd: Vec<i32>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Limits (a number with a unit, or \"unlimited\")")]
+pub(super) struct LimitOptions {
+    /// Memory that all processes together may use
+    #[arg(short, long, value_name = "SIZE", value_parser = units::limit(units::size))]
+    pub memory: Option<Limit<u64>>,
+    /// Processes and threads that there may be at once
+    #[arg(long, value_name = "N", value_parser = units::limit(units::count))]
+    pub pids: Option<Limit<u64>>,
+    /// CPUs that may be used, as in 1.5
+    #[arg(long, value_name = "N", value_parser = units::limit(units::cpus))]
+    pub cpus: Option<Limit<u64>>,
+    /// Time that may pass
+    #[arg(long, value_name = "DURATION", value_parser = units::limit(units::duration))]
+    pub timeout: Option<Limit<Duration>>,
+    /// CPU time that each process may use, in whole seconds
+    #[arg(long, value_name = "DURATION", value_parser = units::limit(units::seconds))]
+    pub cpu_time: Option<Limit<Duration>>,
+    /// Size that a file may reach
+    #[arg(long, value_name = "SIZE", value_parser = units::limit(units::size))]
+    pub file_size: Option<Limit<u64>>,
+    /// Bytes that may be written to standard output and standard error together
+    #[arg(long, value_name = "SIZE", value_parser = units::limit(units::size))]
+    pub output_limit: Option<Limit<u64>>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Result")]
+pub(super) struct OutputOptions {
+    /// Write how it ended as JSON, also when belljar itself failed (-: to standard error)
+    #[arg(long, value_name = "FILE|-", value_parser = OsStringValueParser::new().try_map(values::host_path))]
+    pub report: Option<PathBuf>,
+    /// Print what would be done, and stop
+    #[arg(long, conflicts_with = "report")]
+    pub dry_run: bool,
+    /// With --dry-run: print JSON
+    #[arg(long, requires = "dry_run")]
+    pub json: bool,
+}

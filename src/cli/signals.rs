@@ -1,0 +1,215 @@
+//! Signals that belljar gets while something runs are the sandbox's: it is in a session of its own, and the terminal
+//! or a supervisor knows belljar only.
+//!
+//! They are blocked before there is a sandbox, so that none is lost, and taken by one thread that waits for them
+//! (sigwait(3)). What was ignored when belljar started (nohup(1), a shell's background job) stays ignored.
+
+use std::io;
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use nix::sys::signal::{SigSet, Signal};
+
+use super::error::Error;
+
+const FORWARDED: [Signal; 7] = [
+    Signal::SIGTERM,
+    Signal::SIGINT,
+    Signal::SIGHUP,
+    Signal::SIGQUIT,
+    Signal::SIGUSR1,
+    Signal::SIGUSR2,
+    Signal::SIGWINCH,
+];
+
+/// Where a signal goes.
+#[derive(Debug)]
+enum State<T> {
+    /// There is no sandbox yet.
+    Starting { kept: Vec<Signal> },
+    /// To the sandbox.
+    Running { sandbox: T },
+    /// It has ended, and belljar is about to.
+    Ended,
+}
+
+/// What is done about a signal.
+#[derive(Debug, PartialEq, Eq)]
+enum Action {
+    /// Nothing more.
+    None,
+    /// belljar ends by it, as any program would.
+    Die,
+    /// It goes to the sandbox.
+    Forward,
+}
+
+impl<T> State<T> {
+    fn take(&mut self, signal: Signal) -> Action {
+        match self {
+            // Nothing untrusted has begun; what is half built falls with its creator.
+            State::Starting { .. } if ends_a_program(signal) => Action::Die,
+            State::Starting { kept } => {
+                // As the kernel does: a signal that is pending already is not queued twice.
+                if !kept.contains(&signal) {
+                    kept.push(signal);
+                }
+                Action::None
+            }
+            State::Running { .. } => Action::Forward,
+            State::Ended => Action::None,
+        }
+    }
+}
+
+fn ends_a_program(signal: Signal) -> bool {
+    matches!(signal, Signal::SIGTERM | Signal::SIGINT | Signal::SIGHUP | Signal::SIGQUIT)
+}
+
+/// Takes the signals from [`Forwarder::start`] on, until the process ends.
+#[derive(Debug)]
+pub struct Forwarder {
+    state: Arc<Mutex<State<OwnedFd>>>,
+}
+
+impl Forwarder {
+    /// Blocks the signals, in this thread and those that it starts, and begins to wait for them. A process that is
+    /// started from here inherits the mask: init resets it.
+    pub fn start() -> Result<Forwarder, Error> {
+        let mut signals = SigSet::empty();
+        for signal in FORWARDED {
+            if !is_ignored(signal).map_err(failed("sigaction"))? {
+                signals.add(signal);
+            }
+        }
+        signals.thread_block().map_err(|errno| failed("block")(errno.into()))?;
+        let state = Arc::new(Mutex::new(State::Starting { kept: Vec::new() }));
+        let shared = Arc::clone(&state);
+        std::thread::Builder::new()
+            .name("signals".to_owned())
+            .spawn(move || wait_for(signals, &shared))
+            .map_err(failed("thread"))?;
+        Ok(Forwarder { state })
+    }
+
+    /// From now on they go to the sandbox (`sandbox` is a pidfd of its init, which passes them on), those first that came meanwhile.
+    pub fn attach(&self, sandbox: OwnedFd) {
+        let mut state = lock(&self.state);
+        if let State::Starting { kept } = &*state {
+            kept.iter().for_each(|signal| forward(&sandbox, *signal));
+        }
+        *state = State::Running { sandbox };
+    }
+
+    /// The sandbox has ended: belljar tells how, and ends, whatever still comes.
+    pub fn ended(&self) {
+        *lock(&self.state) = State::Ended;
+    }
+}
+
+fn wait_for(signals: SigSet, state: &Mutex<State<OwnedFd>>) {
+    loop {
+        let signal = match signals.wait() {
+            Ok(signal) => signal,
+            Err(nix::Error::EINTR) => continue,
+            Err(errno) => {
+                log::error!("signals are no longer forwarded: sigwait: {errno}");
+                return;
+            }
+        };
+        let mut state = lock(state);
+        match (state.take(signal), &*state) {
+            (Action::Die, _) => die(signal),
+            (Action::Forward, State::Running { sandbox }) => forward(sandbox, signal),
+            (_, _) => {}
+        }
+    }
+}
+
+fn forward(sandbox: &OwnedFd, signal: Signal) {
+    match send(sandbox, signal) {
+        Ok(()) => log::debug!("{signal} forwarded"),
+        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => log::debug!("{signal}: it has ended"),
+        Err(error) => log::error!("{signal} cannot be forwarded: {error}"),
+    }
+}
+
+/// pidfd_send_signal(2): reaches this init or nobody, whatever has come to have its number since.
+fn send(pidfd: &OwnedFd, signal: Signal) -> io::Result<()> {
+    let (pidfd, signal) = (pidfd.as_raw_fd(), signal as i32);
+    // SAFETY: without a siginfo the kernel reads no memory of ours.
+    let sent = unsafe {
+        libc::syscall(libc::SYS_pidfd_send_signal, pidfd, signal, std::ptr::null::<libc::siginfo_t>(), 0)
+    };
+    if sent == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Ends the process by `signal`, so that its parent sees what ended it.
+fn die(signal: Signal) -> ! {
+    // SAFETY: SIG_DFL is no function that could be called at a bad moment.
+    let _ = unsafe { nix::sys::signal::signal(signal, nix::sys::signal::SigHandler::SigDfl) };
+    let _ = SigSet::from(signal).thread_unblock();
+    let _ = nix::sys::signal::raise(signal);
+    // Only if one of the three failed.
+    std::process::exit(128 + signal as i32)
+}
+
+fn is_ignored(signal: Signal) -> io::Result<bool> {
+    let mut action = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: without a new action nothing changes, and the old one is written to memory of its type.
+    if unsafe { libc::sigaction(signal as i32, std::ptr::null(), action.as_mut_ptr()) } == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: all zeroes is a valid sigaction, and the kernel's answer is one.
+    Ok(unsafe { action.assume_init() }.sa_sigaction == libc::SIG_IGN)
+}
+
+fn failed(action: &'static str) -> impl Fn(io::Error) -> Error {
+    move |source| Error::Signals { action, source }
+}
+
+/// A thread that panicked leaves a state that is whole.
+fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn before_there_is_a_sandbox_a_request_to_end_ends_belljar() {
+        for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT] {
+            assert_eq!(State::<()>::Starting { kept: vec![] }.take(signal), Action::Die);
+        }
+    }
+
+    #[test]
+    fn what_does_not_end_a_program_is_kept_for_the_sandbox() {
+        let mut state = State::<()>::Starting { kept: vec![] };
+        for signal in [Signal::SIGUSR1, Signal::SIGWINCH, Signal::SIGUSR1] {
+            assert_eq!(state.take(signal), Action::None);
+        }
+        let State::Starting { kept } = state else { panic!("{state:?}") };
+        assert_eq!(kept, [Signal::SIGUSR1, Signal::SIGWINCH]);
+    }
+
+    #[test]
+    fn every_signal_is_forwarded_each_time_it_comes_until_the_end() {
+        let mut state = State::Running { sandbox: () };
+        for signal in FORWARDED.iter().chain(&FORWARDED) {
+            assert_eq!(state.take(*signal), Action::Forward);
+        }
+        let mut state = State::<()>::Ended;
+        for signal in FORWARDED {
+            assert_eq!(state.take(signal), Action::None);
+        }
+    }
+
+    #[test]
+    fn what_is_ignored_is_seen() {
+        // std ignores SIGPIPE at the start of every program; nobody ignores SIGURG here.
+        assert!(is_ignored(Signal::SIGPIPE).expect("sigaction"));
+        assert!(!is_ignored(Signal::SIGURG).expect("sigaction"));
+    }
+}

@@ -1,0 +1,411 @@
+//! The view of the host's file system that a plan is made from: behind a trait, so that plans are tested without one.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::{Component, Path, PathBuf};
+
+/// Symlinks that one path may lead through (`MAXSYMLINKS` of `path_resolution(7)`).
+const MAX_LINKS: usize = 40;
+
+/// The type of a file, `S_IFMT` of `inode(7)`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums)]
+pub enum FileKind {
+    /// A regular file.
+    File,
+    /// A folder.
+    Folder,
+    /// A symbolic link.
+    Symlink,
+    /// A character device.
+    CharDevice,
+    /// A block device.
+    BlockDevice,
+    /// A named pipe.
+    Fifo,
+    /// A unix socket.
+    Socket,
+}
+
+impl std::fmt::Display for FileKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::File => "file",
+            Self::Folder => "folder",
+            Self::Symlink => "symlink",
+            Self::CharDevice => "character device",
+            Self::BlockDevice => "block device",
+            Self::Fifo => "named pipe",
+            Self::Socket => "socket",
+        })
+    }
+}
+
+/// What `stat(2)` says, as far as plans need it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs)]
+pub struct Stat {
+    /// `st_dev`
+    pub device: u64,
+    /// `st_ino`
+    pub inode: u64,
+    /// The type.
+    pub kind: FileKind,
+    /// Permission bits, `st_mode & 07777`.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// `st_rdev` of a device, else 0.
+    pub rdev: u64,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// Reads a file system; never changes it.
+pub trait Files {
+    /// `lstat(2)`: a symlink at the end is not followed.
+    ///
+    /// # Errors
+    /// The system call's own.
+    fn lstat(&self, path: &Path) -> io::Result<Stat>;
+
+    /// `readlink(2)`.
+    ///
+    /// # Errors
+    /// The system call's own.
+    fn readlink(&self, path: &Path) -> io::Result<PathBuf>;
+
+    /// Up to `len` bytes at `offset` of a regular file; fewer only at its end.
+    ///
+    /// # Errors
+    /// The system calls' own; `InvalidInput` for anything but a regular file.
+    fn read_at(&self, path: &Path, offset: u64, len: usize) -> io::Result<Vec<u8>>;
+
+    /// Follows a path to its end; every part must exist.
+    ///
+    /// Links are followed by their text, one part at a time, so that a magic link of procfs
+    /// (`/proc/self/fd/3`) is never jumped through (compare `RESOLVE_NO_MAGICLINKS` of `openat2(2)`).
+    ///
+    /// # Errors
+    /// `InvalidInput` for a relative path, `ELOOP` beyond 40 links, else the system calls' own.
+    fn follow(&self, path: &Path) -> io::Result<Followed> {
+        walk(self, path)
+    }
+
+    /// The path without symlinks, `.` and `..`.
+    ///
+    /// # Errors
+    /// As [`follow`](Self::follow).
+    fn canonicalize(&self, path: &Path) -> io::Result<PathBuf> {
+        self.follow(path).map(|followed| followed.path)
+    }
+
+    /// `stat(2)`: symlinks are followed, as by [`canonicalize`](Self::canonicalize).
+    ///
+    /// # Errors
+    /// As [`follow`](Self::follow).
+    fn stat(&self, path: &Path) -> io::Result<Stat> {
+        self.lstat(&self.canonicalize(path)?)
+    }
+}
+
+/// Where a path leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs)]
+pub struct Followed {
+    /// The same without symlinks, `.` and `..`.
+    pub path: PathBuf,
+    /// Whether `/proc`, or anything below it, is on the way.
+    pub through_proc: bool,
+}
+
+fn walk<F: Files + ?Sized>(files: &F, path: &Path) -> io::Result<Followed> {
+    if !path.is_absolute() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the path is relative"));
+    }
+    let mut todo: Vec<OsString> = parts(path);
+    let mut done = PathBuf::from("/");
+    let mut through_proc = false;
+    let mut links = 0;
+    while let Some(part) = todo.pop() {
+        if part == ".." {
+            done.pop();
+            continue;
+        }
+        let next = done.join(&part);
+        through_proc |= next.starts_with("/proc");
+        let stat = files.lstat(&next)?;
+        match stat.kind {
+            FileKind::Symlink => {
+                links += 1;
+                if links > MAX_LINKS {
+                    return Err(io::Error::from_raw_os_error(libc::ELOOP));
+                }
+                let target = files.readlink(&next)?;
+                if target.is_absolute() {
+                    done = PathBuf::from("/");
+                }
+                todo.extend(parts(&target));
+            }
+            FileKind::Folder => done = next,
+            _ if todo.is_empty() => done = next,
+            _ => return Err(io::Error::from_raw_os_error(libc::ENOTDIR)),
+        }
+    }
+    Ok(Followed { path: done, through_proc })
+}
+
+/// The parts of a path, last first; `..` is kept, the root and `.` are not.
+fn parts(path: &Path) -> Vec<OsString> {
+    path.components()
+        .rev()
+        .filter_map(|c| match c {
+            Component::Normal(name) => Some(name.to_owned()),
+            Component::ParentDir => Some(OsString::from("..")),
+            _ => None,
+        })
+        .collect()
+}
+
+/// The file system of this process.
+#[derive(Debug, Clone, Copy, Default)]
+#[allow(clippy::exhaustive_structs)]
+pub struct RealFiles;
+
+impl From<&std::fs::Metadata> for Stat {
+    fn from(meta: &std::fs::Metadata) -> Self {
+        let kind = meta.file_type();
+        let kind = if kind.is_dir() {
+            FileKind::Folder
+        } else if kind.is_symlink() {
+            FileKind::Symlink
+        } else if kind.is_char_device() {
+            FileKind::CharDevice
+        } else if kind.is_block_device() {
+            FileKind::BlockDevice
+        } else if kind.is_fifo() {
+            FileKind::Fifo
+        } else if kind.is_socket() {
+            FileKind::Socket
+        } else {
+            FileKind::File
+        };
+        Self {
+            device: meta.dev(),
+            inode: meta.ino(),
+            kind,
+            mode: meta.mode() & 0o7777,
+            uid: meta.uid(),
+            gid: meta.gid(),
+            rdev: meta.rdev(),
+            size: meta.size(),
+        }
+    }
+}
+
+impl Files for RealFiles {
+    fn lstat(&self, path: &Path) -> io::Result<Stat> {
+        std::fs::symlink_metadata(path).map(|meta| Stat::from(&meta))
+    }
+
+    fn readlink(&self, path: &Path) -> io::Result<PathBuf> {
+        std::fs::read_link(path)
+    }
+
+    fn read_at(&self, path: &Path, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        // O_NONBLOCK: what was a file a moment ago must not hold us up if it is a pipe now.
+        let file = std::fs::OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+            .open(path)?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+        }
+        let mut buffer = vec![0; len];
+        let mut filled = 0;
+        while filled < len {
+            match file.read_at(&mut buffer[filled..], offset + filled as u64) {
+                Ok(0) => break,
+                Ok(n) => filled += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        buffer.truncate(filled);
+        Ok(buffer)
+    }
+}
+
+/// A file system in memory: to make plans, in tests, for a host that this is not.
+#[derive(Debug, Clone)]
+pub struct MemoryFiles {
+    entries: BTreeMap<PathBuf, Entry>,
+}
+
+#[derive(Debug, Clone)]
+struct Entry {
+    stat: Stat,
+    content: Vec<u8>,
+}
+
+impl Default for MemoryFiles {
+    fn default() -> Self {
+        let mut files = Self { entries: BTreeMap::new() };
+        files.insert(Path::new("/"), FileKind::Folder, 0o755, Vec::new());
+        files
+    }
+}
+
+impl MemoryFiles {
+    /// Only a root folder.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn insert(&mut self, path: &Path, kind: FileKind, mode: u32, content: Vec<u8>) -> &mut Stat {
+        if let Some(parent) = path.parent()
+            && !self.entries.contains_key(parent)
+        {
+            self.insert(parent, FileKind::Folder, 0o755, Vec::new());
+        }
+        let inode = self.entries.len() as u64 + 2;
+        let size = content.len() as u64;
+        let stat = Stat { device: 1, inode, kind, mode, uid: 0, gid: 0, rdev: 0, size };
+        let entry = self.entries.entry(path.to_owned());
+        &mut entry.insert_entry(Entry { stat, content }).into_mut().stat
+    }
+
+    /// Adds a folder, mode 0755, owned by root, and its parents.
+    #[must_use]
+    pub fn folder(mut self, path: impl AsRef<Path>) -> Self {
+        self.insert(path.as_ref(), FileKind::Folder, 0o755, Vec::new());
+        self
+    }
+
+    /// Adds a regular file.
+    #[must_use]
+    pub fn file(mut self, path: impl AsRef<Path>, mode: u32, content: impl Into<Vec<u8>>) -> Self {
+        self.insert(path.as_ref(), FileKind::File, mode, content.into());
+        self
+    }
+
+    /// Adds a symlink.
+    #[must_use]
+    pub fn symlink(mut self, path: impl AsRef<Path>, target: impl AsRef<OsStr>) -> Self {
+        self.insert(path.as_ref(), FileKind::Symlink, 0o777, target.as_ref().as_bytes().to_vec());
+        self
+    }
+
+    /// Adds a character device.
+    #[must_use]
+    pub fn device(mut self, path: impl AsRef<Path>, major: u32, minor: u32) -> Self {
+        self.insert(path.as_ref(), FileKind::CharDevice, 0o666, Vec::new()).rdev =
+            libc::makedev(major, minor);
+        self
+    }
+
+    /// Adds a file of any other kind.
+    #[must_use]
+    pub fn special(mut self, path: impl AsRef<Path>, kind: FileKind) -> Self {
+        self.insert(path.as_ref(), kind, 0o666, Vec::new());
+        self
+    }
+
+    /// Gives what is at `path` another owner and mode.
+    #[must_use]
+    pub fn owned(mut self, path: impl AsRef<Path>, uid: u32, gid: u32, mode: u32) -> Self {
+        if let Some(entry) = self.entries.get_mut(path.as_ref()) {
+            entry.stat = Stat { uid, gid, mode, ..entry.stat };
+        }
+        self
+    }
+
+    fn entry(&self, path: &Path) -> io::Result<&Entry> {
+        let real = match (path.parent(), path.file_name()) {
+            (Some(parent), Some(name)) if !self.entries.contains_key(path) => {
+                self.canonicalize(parent)?.join(name)
+            }
+            _ => path.to_owned(),
+        };
+        self.entries.get(&real).ok_or_else(|| io::Error::from_raw_os_error(libc::ENOENT))
+    }
+}
+
+impl Files for MemoryFiles {
+    fn lstat(&self, path: &Path) -> io::Result<Stat> {
+        self.entry(path).map(|entry| entry.stat)
+    }
+
+    fn readlink(&self, path: &Path) -> io::Result<PathBuf> {
+        match self.entry(path)? {
+            Entry { stat: Stat { kind: FileKind::Symlink, .. }, content } => {
+                Ok(PathBuf::from(OsStr::from_bytes(content)))
+            }
+            _ => Err(io::Error::from_raw_os_error(libc::EINVAL)),
+        }
+    }
+
+    fn read_at(&self, path: &Path, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        let entry = self.entry(&self.canonicalize(path)?)?;
+        if entry.stat.kind != FileKind::File {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+        }
+        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(entry.content.len());
+        let end = start.saturating_add(len).min(entry.content.len());
+        Ok(entry.content[start..end].to_vec())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn canonicalize_follows_links_by_text() {
+        let files = MemoryFiles::new()
+            .folder("/usr/bin")
+            .symlink("/bin", "usr/bin")
+            .file("/usr/bin/sh", 0o755, "")
+            .symlink("/a", "b")
+            .symlink("/b", "a")
+            .symlink("/up", "usr/bin/../../bin/sh")
+            .symlink("/sneaky", "/proc/self/fd/3")
+            .symlink("/proc/self/fd/3", "/usr");
+        assert_eq!(files.canonicalize(Path::new("/bin/sh")).unwrap(), Path::new("/usr/bin/sh"));
+        assert_eq!(files.canonicalize(Path::new("/up")).unwrap(), Path::new("/usr/bin/sh"));
+        assert_eq!(files.canonicalize(Path::new("/a")).unwrap_err().raw_os_error(), Some(libc::ELOOP));
+        assert_eq!(
+            files.canonicalize(Path::new("/bin/sh/x")).unwrap_err().raw_os_error(),
+            Some(libc::ENOTDIR)
+        );
+        assert!(files.follow(Path::new("/sneaky")).unwrap().through_proc);
+        assert!(!files.follow(Path::new("/bin")).unwrap().through_proc);
+    }
+
+    #[test]
+    fn memory_and_disk_agree() {
+        let dir = tempfile::tempdir().unwrap();
+        let base = dir.path().canonicalize().unwrap();
+        std::fs::create_dir_all(base.join("d/e")).unwrap();
+        std::fs::write(base.join("d/e/f"), "hello").unwrap();
+        std::os::unix::fs::symlink("d/e", base.join("l")).unwrap();
+        let memory =
+            MemoryFiles::new().file(base.join("d/e/f"), 0o644, "hello").symlink(base.join("l"), "d/e");
+        for path in ["d", "d/e/f", "l", "l/f", "l/../e/f", "none", "d/e/f/x"] {
+            let path = base.join(path);
+            let (real, fake) = (RealFiles.canonicalize(&path), memory.canonicalize(&path));
+            assert_eq!(real.as_ref().ok(), fake.as_ref().ok(), "{path:?}");
+            assert_eq!(real.err().and_then(|e| e.raw_os_error()), fake.err().and_then(|e| e.raw_os_error()));
+        }
+        assert_eq!(RealFiles.read_at(&base.join("l/f"), 1, 3).unwrap(), b"ell");
+        assert_eq!(memory.read_at(&base.join("l/f"), 1, 3).unwrap(), b"ell");
+        assert_eq!(RealFiles.read_at(&base.join("l/f"), 9, 3).unwrap(), b"");
+        assert!(RealFiles.read_at(&base, 0, 1).is_err());
+    }
+}

@@ -1,0 +1,79 @@
+//! The task's descriptors: 0, 1, 2 and those that the Plan names. Everything else is closed by the execution, or before a
+//! role's body runs (CVE-2024-21626).
+
+use std::mem::ManuallyDrop;
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+
+use nix::errno::Errno;
+
+use super::start::{Context, duplicate_above};
+use crate::protocol::{Channel, Fault, Message};
+
+/// Where the task's process has moved init's descriptors: numbers only. A program's process shares init's memory but not
+/// its descriptor table, so that nothing of init's may be replaced or dropped there.
+#[derive(Debug, Default)]
+pub(super) struct Own {
+    channel: Option<RawFd>,
+    call: Option<(RawFd, RawFd)>,
+}
+
+impl Own {
+    /// Sends from the task's process.
+    pub(super) fn send(&self, message: &Message) -> Result<(), Fault> {
+        let lost = || Fault::Protocol { what: "the task's process cannot reach the caller".to_owned() };
+        let number = self.channel.ok_or_else(lost)?;
+        // SAFETY: `arrange` made the descriptor in this process; it is closed by number, later, by the execution.
+        let channel = ManuallyDrop::new(Channel::new(unsafe { OwnedFd::from_raw_fd(number) }));
+        channel.send(message).map_err(|_| lost())
+    }
+
+    /// A call's argument and result, in a role's process (which has memory of its own).
+    pub(super) fn take_call(&mut self) -> Option<(OwnedFd, OwnedFd)> {
+        let (argument, result) = self.call.take()?;
+        // SAFETY: `arrange` made both in this process, and they are taken once.
+        Some(unsafe { (OwnedFd::from_raw_fd(argument), OwnedFd::from_raw_fd(result)) })
+    }
+}
+
+/// Moves init's own descriptors out of the way, puts the named ones in place, and marks the rest close-on-exec.
+pub(super) fn arrange(context: &mut Context) -> Result<(), Fault> {
+    let numbers = &context.plan.descriptors;
+    let free = numbers.last().map_or(3, |last| last.saturating_add(1)).max(3);
+    let above = |fd: BorrowedFd<'_>| {
+        duplicate_above(&fd, free).map(IntoRawFd::into_raw_fd).map_err(Fault::on("fcntl", b"F_DUPFD_CLOEXEC"))
+    };
+    let moved = context.descriptors.iter().map(|fd| above(fd.as_fd())).collect::<Result<Vec<RawFd>, _>>()?;
+    context.own.channel = Some(above(context.channel.as_fd())?);
+    context.own.call = match &context.call {
+        Some((argument, result)) => Some((above(argument.as_fd())?, above(result.as_fd())?)),
+        None => None,
+    };
+    close_on_exec_from(3).map_err(Fault::on("close_range", b"3"))?;
+    for (source, number) in moved.iter().zip(numbers) {
+        // SAFETY: numbers only. What `number` was in this process is not used any more: all that is needed was moved.
+        Errno::result(unsafe { libc::dup2(*source, *number) })
+            .map_err(Fault::on("dup2", number.to_string().as_bytes()))?;
+    }
+    Ok(())
+}
+
+/// Marks everything from `first` on (`CLOSE_RANGE_CLOEXEC`, Linux 5.11).
+fn close_on_exec_from(first: u32) -> Result<(), Errno> {
+    // SAFETY: numbers only; no descriptor is closed.
+    Errno::result(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) })
+        .map(drop)
+}
+
+/// Closes everything from 3 on that is not in `keep` (ascending): the last thing before a role's body.
+pub(super) fn close_all_but(keep: &[i32]) -> Result<(), Errno> {
+    let mut first = 3;
+    for &number in keep.iter().chain([&i32::MAX]) {
+        if number > first {
+            let last = number.saturating_sub(1);
+            // SAFETY: what is closed here is init's, and this process (the task's) never uses it again.
+            Errno::result(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) })?;
+        }
+        first = number.saturating_add(1);
+    }
+    Ok(())
+}

@@ -1,0 +1,24 @@
+//! The ids inside, and no supplementary groups.
+
+use nix::errno::Errno;
+use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
+
+use super::start::Context;
+use crate::plan::HostIdentity;
+use crate::protocol::Fault;
+
+/// Becomes the user and group that the Plan names.
+///
+/// An unprivileged caller's user namespace denies setgroups(2), so its supplementary groups stay in the credentials (they
+/// show as the overflow id and open nothing that the mounts do not show; user_namespaces(7), CVE-2014-8989).
+pub(super) fn assume(context: &mut Context) -> Result<(), Fault> {
+    let identity = context.plan.identity;
+    let (uid, gid) = (Uid::from_raw(identity.uid), Gid::from_raw(identity.gid));
+    match setgroups(&[]) {
+        Ok(()) => {}
+        Err(Errno::EPERM) if matches!(identity.host, HostIdentity::Own { .. }) => {}
+        Err(errno) => return Err(Fault::system("setgroups", b"", errno)),
+    }
+    setresgid(gid, gid, gid).map_err(Fault::on("setresgid", gid.to_string().as_bytes()))?;
+    setresuid(uid, uid, uid).map_err(Fault::on("setresuid", uid.to_string().as_bytes()))
+}

@@ -1,0 +1,48 @@
+//! The namespaces that the Plan makes new are not the caller's.
+
+use std::fmt::Write as _;
+
+use nix::errno::Errno;
+
+use super::start::Context;
+use crate::protocol::Fault;
+
+/// Names under `/proc/self/ns` and their `CLONE_NEW*` flags.
+pub(crate) const ALL: [(&str, libc::c_int); 8] = [
+    ("user", libc::CLONE_NEWUSER),
+    ("mnt", libc::CLONE_NEWNS),
+    ("pid", libc::CLONE_NEWPID),
+    ("ipc", libc::CLONE_NEWIPC),
+    ("uts", libc::CLONE_NEWUTS),
+    ("net", libc::CLONE_NEWNET),
+    ("cgroup", libc::CLONE_NEWCGROUP),
+    ("time", 0x80),
+];
+
+/// The inode numbers of the calling process's namespaces, by name.
+pub(crate) fn own(flags: u64) -> Result<Vec<(String, u64)>, (String, Errno)> {
+    let mut found = Vec::new();
+    for (name, _) in ALL.iter().filter(|(_, flag)| flags & u64::from(flag.cast_unsigned()) != 0) {
+        let mut path = String::from("/proc/self/ns/");
+        // Writing to a String cannot fail.
+        let _ = write!(path, "{name}");
+        let stat = nix::sys::stat::stat(path.as_str()).map_err(|errno| (path.clone(), errno))?;
+        found.push(((*name).to_owned(), stat.st_ino));
+    }
+    Ok(found)
+}
+
+/// Compares with the caller's.
+pub(super) fn differ(context: &mut Context) -> Result<(), Fault> {
+    let own = own(context.plan.namespaces)
+        .map_err(|(path, errno)| Fault::system("stat", path.as_bytes(), errno))?;
+    for (name, inode) in own {
+        let callers = context.go.namespaces.iter().find(|(other, _)| *other == name);
+        match callers {
+            Some((_, other)) if *other != inode => context.readback.namespaces.push(name),
+            Some(_) => return Err(Fault::mismatch(&format!("{name} namespace"), "new", "the caller's")),
+            None => return Err(Fault::Protocol { what: format!("no {name} namespace to compare with") }),
+        }
+    }
+    Ok(())
+}

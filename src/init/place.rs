@@ -1,0 +1,94 @@
+//! Places in the new root: opened and made below it, never through a symlink and never above it, whatever a root folder
+//! of somebody else's holds (CVE-2021-30465, CVE-2024-45310).
+
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::sys::stat::{Mode, mkdirat};
+
+use crate::protocol::Fault;
+use crate::sys;
+
+const RESOLVE: u64 = libc::RESOLVE_IN_ROOT | libc::RESOLVE_NO_SYMLINKS | libc::RESOLVE_NO_MAGICLINKS;
+
+/// Opens what is at an absolute path below `root`, `O_PATH`.
+pub(super) fn open(root: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd, Errno> {
+    sys::openat2(root, path, libc::O_PATH | libc::O_NOFOLLOW, 0, RESOLVE)
+}
+
+/// The folder that holds the last component of `path`, made where it is missing, and that component.
+pub(super) fn parent(root: BorrowedFd<'_>, path: &CStr) -> Result<(OwnedFd, CString), Fault> {
+    let bytes = path.to_bytes();
+    let split = bytes.iter().rposition(|&b| b == b'/').map(|at| (&bytes[..at], &bytes[at + 1..]));
+    let Some((above, name)) = split.filter(|(_, name)| !name.is_empty()) else {
+        return Err(Fault::Protocol { what: "a path without a name".to_owned() });
+    };
+    let name = CString::new(name).map_err(|_| Fault::Protocol { what: "path".to_owned() })?;
+    Ok((folders(root, above)?, name))
+}
+
+/// Opens the folder at `path`, making what is missing of it.
+fn folders(root: BorrowedFd<'_>, path: &[u8]) -> Result<OwnedFd, Fault> {
+    let whole = CString::new(if path.is_empty() { b"/" } else { path })
+        .map_err(|_| Fault::Protocol { what: "path".to_owned() })?;
+    match open(root, &whole) {
+        Err(Errno::ENOENT) => {
+            let (above, name) = parent(root, &whole)?;
+            make_folder(above.as_fd(), &name, 0o755).map_err(Fault::on("mkdirat", path))?;
+            open(root, &whole).map_err(Fault::on("openat2", path))
+        }
+        other => other.map_err(Fault::on("openat2", path)),
+    }
+}
+
+/// `mkdirat(2)`, whatever the umask; an existing entry is left as it is.
+pub(super) fn make_folder(parent: BorrowedFd<'_>, name: &CStr, mode: u32) -> Result<(), Errno> {
+    match mkdirat(parent, name, Mode::from_bits_truncate(mode)) {
+        Ok(()) | Err(Errno::EEXIST) => Ok(()),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Makes a file, which must not exist, and opens it for writing.
+pub(super) fn make_file(parent: BorrowedFd<'_>, name: &CStr, mode: u32) -> Result<OwnedFd, Errno> {
+    let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_WRONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    nix::fcntl::openat(parent, name, flags, Mode::from_bits_truncate(mode))
+}
+
+/// Opens the mount point at `path`, making an empty file or folder where there is none.
+pub(super) fn mount_point(root: BorrowedFd<'_>, path: &CStr, folder: bool) -> Result<OwnedFd, Fault> {
+    match open(root, path) {
+        Err(Errno::ENOENT) => {
+            let (above, name) = parent(root, path)?;
+            if folder {
+                make_folder(above.as_fd(), &name, 0o755).map_err(Fault::on("mkdirat", path.to_bytes()))?;
+            } else {
+                make_file(above.as_fd(), &name, 0o644).map_err(Fault::on("openat", path.to_bytes()))?;
+            }
+            open(root, path).map_err(Fault::on("openat2", path.to_bytes()))
+        }
+        other => other.map_err(Fault::on("openat2", path.to_bytes())),
+    }
+}
+
+/// Writes all of `content`.
+pub(super) fn fill(file: &OwnedFd, content: &[u8]) -> Result<(), Errno> {
+    let mut rest = content;
+    while !rest.is_empty() {
+        match nix::unistd::write(file, rest) {
+            Ok(0) => return Err(Errno::EIO),
+            Ok(count) => rest = rest.get(count..).unwrap_or_default(),
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}
+
+/// Whether two descriptors name the same file.
+pub(super) fn identity(fd: &impl AsFd) -> Result<(u64, u64), Errno> {
+    debug_assert!(fd.as_fd().as_raw_fd() >= 0);
+    sys::fstat(fd.as_fd()).map(|stat| (stat.st_dev, stat.st_ino))
+}

@@ -1,0 +1,162 @@
+//! The new root, mounted over the old one and filled by descriptor; `pivot` then lets the old one go.
+
+use std::ffi::CStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use nix::errno::Errno;
+
+use super::start::Context;
+use super::{mounts, place, tree};
+use crate::plan::{Base, Node, Root, Source, Tmpfs};
+use crate::protocol::Fault;
+use crate::sys;
+use crate::sys::mount::{ATTR_NODEV, ATTR_NOSUID, ATTR_RDONLY, Parameter};
+
+/// What a masked folder becomes: empty, and nothing can be made in it.
+const EMPTY: Tmpfs = Tmpfs { size: 4096, inodes: 1, mode: 0o555 };
+
+/// Builds the root and everything in it.
+pub(super) fn build(context: &mut Context) -> Result<(), Fault> {
+    let Some(plan) = context.plan.root.take() else { return Ok(()) };
+    let done = build_as(context, &plan);
+    context.plan.root = Some(plan);
+    done
+}
+
+fn build_as(context: &mut Context, plan: &Root) -> Result<(), Fault> {
+    // Files and folders that are made get exactly the Plan's modes.
+    nix::sys::stat::umask(nix::sys::stat::Mode::empty());
+    let root = match &plan.base {
+        Base::Tmpfs(limits) => over_old_root(mounts::tmpfs(limits, 0)?)?,
+        Base::Folder(source) => folder(context, source, plan.readonly)?,
+        Base::Overlay { lower, upper } => overlay(context, lower, upper)?,
+    };
+    for node in &plan.nodes {
+        make(context, root.as_fd(), node)?;
+    }
+    if plan.readonly {
+        sys::mount::set_attributes(root.as_fd(), ATTR_RDONLY, false)
+            .map_err(Fault::on("mount_setattr", b"/"))?;
+    }
+    context.root_id = Some(place::identity(&root).map_err(Fault::on("fstat", b"/"))?);
+    context.root = Some(root);
+    Ok(())
+}
+
+/// Mounts a detached tree over the old root. Paths of the old root still resolve: a process's own root is not crossed by
+/// what is mounted on it.
+fn over_old_root(tree: OwnedFd) -> Result<OwnedFd, Fault> {
+    let old = sys::open_without_symlinks(c"/", libc::O_PATH).map_err(Fault::on("openat2", b"/"))?;
+    sys::mount::attach(tree.as_fd(), old.as_fd()).map_err(Fault::on("move_mount", b"/"))?;
+    Ok(tree)
+}
+
+/// A folder of the host as the root. With a read-only root all that is mounted below the folder is read-only too; its top
+/// becomes so after the mount points were made.
+fn folder(context: &mut Context, source: &Source, readonly: bool) -> Result<OwnedFd, Fault> {
+    let name = source.path.to_bytes();
+    let tree = tree::of(context, source)?;
+    mounts::set_attributes(&tree, ATTR_NOSUID | ATTR_NODEV | if readonly { ATTR_RDONLY } else { 0 }, name)?;
+    if readonly {
+        match sys::mount::clear_attributes(tree.as_fd(), ATTR_RDONLY) {
+            // EPERM: the host itself has it read-only, and it stays so.
+            Ok(()) | Err(Errno::EPERM) => {}
+            Err(errno) => return Err(Fault::system("mount_setattr", name, errno)),
+        }
+    }
+    over_old_root(tree)
+}
+
+/// A folder of the host below a tmpfs that takes the writes.
+fn overlay(context: &mut Context, lower: &Source, upper: &Tmpfs) -> Result<OwnedFd, Fault> {
+    let lower_tree = tree::of(context, lower)?;
+    mounts::set_attributes(&lower_tree, ATTR_NOSUID | ATTR_NODEV | ATTR_RDONLY, lower.path.to_bytes())?;
+    // overlayfs takes mounted paths only, so both parts are mounted over the old root for as long as it takes.
+    let scratch = over_old_root(mounts::tmpfs(upper, 0)?)?;
+    for name in [c"lower", c"upper", c"work"] {
+        place::make_folder(scratch.as_fd(), name, 0o755).map_err(Fault::on("mkdirat", name.to_bytes()))?;
+    }
+    let at = |path: &CStr| place::open(scratch.as_fd(), path).map_err(Fault::on("openat2", path.to_bytes()));
+    sys::mount::attach(lower_tree.as_fd(), at(c"/lower")?.as_fd())
+        .map_err(Fault::on("move_mount", lower.path.to_bytes()))?;
+    let (upper, work) = (at(c"/upper")?, at(c"/work")?);
+    // The upper folder is the root that the task sees: it gets the lower one's mode.
+    let mode = sys::fstat(lower_tree.as_fd()).map_err(Fault::on("fstat", lower.path.to_bytes()))?.st_mode;
+    nix::sys::stat::fchmodat(
+        &scratch,
+        c"upper",
+        nix::sys::stat::Mode::from_bits_truncate(mode),
+        nix::sys::stat::FchmodatFlags::FollowSymlink,
+    )
+    .map_err(Fault::on("fchmodat", b"upper"))?;
+    // By descriptor: no path of the host's goes through overlayfs's own option syntax.
+    let [lower, upper, work] = [&lower_tree, &upper, &work].map(sys::mount::descriptor_path);
+    let parameters = [
+        Parameter::Text(c"lowerdir", &lower),
+        Parameter::Text(c"upperdir", &upper),
+        Parameter::Text(c"workdir", &work),
+        // An unprivileged overlay keeps its marks in user.* attributes; trusted.* of the lower one mean nothing.
+        Parameter::Flag(c"userxattr"),
+    ];
+    let overlay = mounts::filesystem(c"overlay", &parameters, 0)?;
+    // It has private copies of both. Nothing but the new root may be stacked on the old one: what is would be all that goes when
+    // the old root is detached, and the old root would stay in reach as `/..`.
+    sys::mount::detach(c"/").map_err(Fault::on("umount2", b"/"))?;
+    over_old_root(overlay)
+}
+
+fn make(context: &mut Context, root: BorrowedFd<'_>, node: &Node) -> Result<(), Fault> {
+    match node {
+        Node::Folder { path, mode } => {
+            let (parent, name) = place::parent(root, path)?;
+            place::make_folder(parent.as_fd(), &name, *mode).map_err(Fault::on("mkdirat", path.to_bytes()))
+        }
+        Node::Symlink { path, target } => {
+            let (parent, name) = place::parent(root, path)?;
+            nix::unistd::symlinkat(target.as_c_str(), parent.as_fd(), name.as_c_str())
+                .map_err(Fault::on("symlinkat", path.to_bytes()))
+        }
+        Node::File { path, mode, content } => {
+            let (parent, name) = place::parent(root, path)?;
+            let file = place::make_file(parent.as_fd(), &name, *mode)
+                .map_err(Fault::on("openat", path.to_bytes()))?;
+            place::fill(&file, content).map_err(Fault::on("write", path.to_bytes()))
+        }
+        Node::Mount { path, mount } => {
+            let (made, folder) = mounts::make(context, mount)?;
+            let target = place::mount_point(root, path, folder)?;
+            sys::mount::attach(made.as_fd(), target.as_fd()).map_err(Fault::on("move_mount", path.to_bytes()))
+        }
+        Node::Mask { path } => mask(root, path),
+        Node::Readonly { path } => make_readonly(root, path),
+    }
+}
+
+/// What is at `path`, unless nothing is.
+fn existing(root: BorrowedFd<'_>, path: &CStr) -> Result<Option<OwnedFd>, Fault> {
+    match place::open(root, path) {
+        Ok(fd) => Ok(Some(fd)),
+        Err(Errno::ENOENT) => Ok(None),
+        Err(errno) => Err(Fault::system("openat2", path.to_bytes(), errno)),
+    }
+}
+
+/// Hides a file behind the host's /dev/null (checked to be it, CVE-2025-31133) and a folder behind an empty one.
+fn mask(root: BorrowedFd<'_>, path: &CStr) -> Result<(), Fault> {
+    let Some(target) = existing(root, path)? else { return Ok(()) };
+    let stat = sys::fstat(target.as_fd()).map_err(Fault::on("fstat", path.to_bytes()))?;
+    let cover = if stat.st_mode & libc::S_IFMT == libc::S_IFDIR {
+        mounts::tmpfs(&EMPTY, ATTR_RDONLY)?
+    } else {
+        tree::of_device(c"/dev/null", 1, 3)?
+    };
+    sys::mount::attach(cover.as_fd(), target.as_fd()).map_err(Fault::on("move_mount", path.to_bytes()))
+}
+
+fn make_readonly(root: BorrowedFd<'_>, path: &CStr) -> Result<(), Fault> {
+    let Some(target) = existing(root, path)? else { return Ok(()) };
+    let name = path.to_bytes();
+    let copy = sys::mount::clone_tree(target.as_fd()).map_err(Fault::on("open_tree", name))?;
+    mounts::set_attributes(&copy, ATTR_RDONLY, name)?;
+    sys::mount::attach(copy.as_fd(), target.as_fd()).map_err(Fault::on("move_mount", name))
+}

@@ -1,0 +1,37 @@
+//! Signal state: everything at its default, nothing blocked.
+
+use nix::errno::Errno;
+use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
+
+use super::start::Context;
+use crate::protocol::Fault;
+
+/// The kernel's `struct sigaction`; all zeroes is `SIG_DFL`. libc's wrapper refuses its own internal signals (32, 33).
+#[repr(C)]
+#[derive(Default)]
+struct KernelAction {
+    words: [usize; 4],
+}
+
+/// The kernel's `sigset_t` has 64 bits.
+const SET_SIZE: usize = 8;
+const LAST_SIGNAL: libc::c_int = 64;
+
+/// Resets what the caller's process ignored, and this one blocked.
+pub(super) fn reset(_: &mut Context) -> Result<(), Fault> {
+    let default = KernelAction::default();
+    let none = std::ptr::null_mut::<KernelAction>();
+    for signal in (1..=LAST_SIGNAL).filter(|signal| ![libc::SIGKILL, libc::SIGSTOP].contains(signal)) {
+        // SAFETY: the kernel reads one struct of its own layout, and writes nothing.
+        Errno::result(unsafe {
+            libc::syscall(libc::SYS_rt_sigaction, signal, &raw const default, none, SET_SIZE)
+        })
+        .map_err(Fault::on("rt_sigaction", signal.to_string().as_bytes()))?;
+    }
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None).map_err(Fault::on("sigprocmask", b""))
+}
+
+/// Holds back everything in init itself; what should reach the task is read from a signalfd.
+pub(super) fn block_all() -> Result<(), Fault> {
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None).map_err(Fault::on("sigprocmask", b""))
+}

@@ -1,0 +1,165 @@
+//! From the re-executed image to the walls: the Plan comes in, the caller's go-ahead, then the stages.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+
+use super::{WALLS, supervise, task, walk};
+use crate::plan::{Plan, Task, Via};
+use crate::protocol::{Channel, FIRST_DESCRIPTOR, Failure, Fault, Go, Message, ReadBack, Stage};
+use crate::{reexec, sys};
+
+/// The reserved role under which the sandbox's init is re-executed.
+pub(crate) const ROLE: &str = "belljar:init";
+
+crate::reexec::reserved_role!(ROLE, enter);
+
+/// The exit status of an init that could not hand over; the caller reads the reason from the channel.
+const FAILED: i32 = 125;
+
+/// What the stages work on.
+#[derive(Debug)]
+pub(super) struct Context {
+    pub(super) plan: Plan,
+    pub(super) go: Go,
+    pub(super) channel: Channel,
+    /// Readable once the caller's process is gone.
+    pub(super) caller: OwnedFd,
+    /// Trees that the caller cloned, in the Plan's order.
+    pub(super) trees: std::vec::IntoIter<OwnedFd>,
+    /// The task's descriptors beyond 2, in the Plan's order.
+    pub(super) descriptors: Vec<OwnedFd>,
+    /// A call's argument and the pipe for its result.
+    pub(super) call: Option<(OwnedFd, OwnedFd)>,
+    /// In the task's process: where its descriptors are now.
+    pub(super) own: super::descriptors::Own,
+    /// The root that was built, until the old one is gone.
+    pub(super) root: Option<OwnedFd>,
+    /// Device and inode of that root.
+    pub(super) root_id: Option<(u64, u64)>,
+    /// What was found out, for the read-back.
+    pub(super) readback: ReadBack,
+    /// When the run began, `CLOCK_BOOTTIME`.
+    pub(super) began: std::time::Duration,
+}
+
+/// The role's body: never returns to the program.
+fn enter() {
+    let Some(inherited) = reexec::inherited() else {
+        // Only `reexec` calls roles, and it hands over what it inherited: there is nobody to tell.
+        std::process::exit(FAILED);
+    };
+    let channel = Channel::new(inherited.channel);
+    let code = match run(&inherited.payload, channel) {
+        Ok(code) => code,
+        Err((failure, channel)) => {
+            // A caller that is gone needs no message.
+            drop(channel.send(&Message::Failed(failure)));
+            FAILED
+        }
+    };
+    exit(code)
+}
+
+/// `_exit(2)`: no destructors and no `atexit` handlers of the program's.
+pub(super) fn exit(code: i32) -> ! {
+    // SAFETY: ends the process, whatever its state.
+    unsafe { libc::_exit(code) }
+}
+
+fn run(payload: &[u8], channel: Channel) -> Result<i32, (Failure, Channel)> {
+    let mut context = match receive(payload, &channel) {
+        Ok(parts) => parts.into_context(channel),
+        Err(fault) => return Err((Fault::at(Stage::Handshake)(fault), channel)),
+    };
+    match walk(WALLS, &mut context)
+        .and_then(|()| task::start(&mut context))
+        .and_then(|task| supervise::run(&context, &task))
+    {
+        Ok(code) => Ok(code),
+        Err(failure) => Err((failure, context.channel)),
+    }
+}
+
+/// What comes in before there is a context.
+struct Parts {
+    plan: Plan,
+    go: Go,
+    began: std::time::Duration,
+    caller: OwnedFd,
+    trees: Vec<OwnedFd>,
+    descriptors: Vec<OwnedFd>,
+    call: Option<(OwnedFd, OwnedFd)>,
+}
+
+impl Parts {
+    fn into_context(self, channel: Channel) -> Context {
+        Context {
+            plan: self.plan,
+            go: self.go,
+            channel,
+            caller: self.caller,
+            trees: self.trees.into_iter(),
+            descriptors: self.descriptors,
+            call: self.call,
+            own: super::descriptors::Own::default(),
+            root: None,
+            root_id: None,
+            readback: ReadBack::default(),
+            began: self.began,
+        }
+    }
+}
+
+fn receive(payload: &[u8], channel: &Channel) -> Result<Parts, Fault> {
+    let began = supervise::boot_time()?;
+    // Away from the caller's terminal and process group; what should reach the task comes from the caller.
+    nix::unistd::setsid().map_err(Fault::on("setsid", b""))?;
+    let plan = Plan::decode(payload).map_err(|_| Fault::Protocol { what: "plan".to_owned() })?;
+    if plan.namespaces == 0 {
+        // Without a pid namespace the task's orphans come to us, to be ended with the run.
+        sys::process::become_subreaper().map_err(Fault::on("prctl", b"PR_SET_CHILD_SUBREAPER"))?;
+    }
+    let go = match channel.receive() {
+        Ok(Some(go)) => go,
+        Ok(None) => return Err(Fault::Protocol { what: "the caller is gone".to_owned() }),
+        Err(_) => return Err(Fault::Protocol { what: "go-ahead".to_owned() }),
+    };
+    // From here on nobody of the same id can look into this process (CVE-2016-9962). Not before: /proc/PID of a process that is
+    // not dumpable belongs to root, and an unprivileged caller could not write the id maps.
+    sys::process::set_not_dumpable().map_err(Fault::on("prctl", b"PR_SET_DUMPABLE"))?;
+    let mut next = FIRST_DESCRIPTOR;
+    let mut take = || {
+        let fd = take_descriptor(next);
+        next += 1;
+        fd
+    };
+    let caller = take()?;
+    let handed_over = plan.sources().filter(|source| matches!(source.via, Via::Tree { .. }));
+    let trees = handed_over.map(|_| take()).collect::<Result<_, _>>()?;
+    let descriptors = plan.descriptors.iter().map(|_| take()).collect::<Result<_, _>>()?;
+    let call = match plan.task {
+        Task::Call { .. } => Some((take()?, take()?)),
+        _ => None,
+    };
+    Ok(Parts { plan, go, began, caller, trees, descriptors, call })
+}
+
+/// Takes over a descriptor that the caller's side arranged at a known number.
+fn take_descriptor(number: i32) -> Result<OwnedFd, Fault> {
+    // SAFETY: only borrowed for the check; that it is open is what fcntl tells.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
+    fcntl(borrowed.as_fd(), FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))
+        .map_err(Fault::on("fcntl", number.to_string().as_bytes()))?;
+    // SAFETY: it is open, and by the protocol nothing else in this image owns a number from FIRST_DESCRIPTOR on.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Duplicates a descriptor to a number of at least `least`, close-on-exec.
+pub(super) fn duplicate_above(fd: &impl AsFd, least: i32) -> Result<OwnedFd, Errno> {
+    let raw = fcntl(fd.as_fd(), FcntlArg::F_DUPFD_CLOEXEC(least))?;
+    debug_assert!(raw >= least && raw != fd.as_fd().as_raw_fd());
+    // SAFETY: the kernel has just made this descriptor for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(raw) })
+}

@@ -1,0 +1,132 @@
+//! PID 1's life: it reaps, forwards signals, watches the caller and the clock, and ends with the task.
+
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::SigSet;
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::time::TimeSpec;
+use nix::sys::timer::{Expiration, TimerSetTimeFlags};
+use nix::sys::timerfd::{ClockId, TimerFd, TimerFlags};
+
+use super::start::Context;
+use super::task::Running;
+use crate::protocol::{End, Failure, Fault, Message, Stage};
+use crate::sys;
+
+/// Signals that the task gets when init gets them.
+const FORWARDED: [libc::c_int; 7] =
+    [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT, libc::SIGUSR1, libc::SIGUSR2, libc::SIGWINCH];
+
+/// The time since the machine started, suspension included: a run's limit holds over both.
+pub(super) fn boot_time() -> Result<Duration, Fault> {
+    nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME)
+        .map(Duration::from)
+        .map_err(Fault::on("clock_gettime", b"CLOCK_BOOTTIME"))
+}
+
+/// Waits for the task's end, or for a reason to end it. Returns init's own exit status.
+pub(super) fn run(context: &Context, task: &Running) -> Result<i32, Failure> {
+    let end = watch(context, task).map_err(Fault::at(Stage::Supervise));
+    if context.plan.namespaces == 0 {
+        // With a pid namespace the kernel ends whatever is left when we exit.
+        super::lite::end_descendants().map_err(Fault::at(Stage::Supervise))?;
+    }
+    let end = end?;
+    if let Some(End::Status(_)) = end {
+        task.handed_over()?;
+    }
+    if let Some(end) = end {
+        // A caller that is gone needs no message.
+        drop(context.channel.send(&Message::Ended(end)));
+    }
+    Ok(0)
+}
+
+fn watch(context: &Context, task: &Running) -> Result<Option<End>, Fault> {
+    let signals = SignalFd::with_flags(&SigSet::all(), SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
+        .map_err(Fault::on("signalfd", b""))?;
+    let clock = clock(context)?;
+    loop {
+        // Before waiting: the task may have ended already.
+        if let Some(status) = reap(task)? {
+            return Ok(Some(End::Status(status)));
+        }
+        let mut watched = vec![
+            PollFd::new(signals.as_fd(), PollFlags::POLLIN),
+            PollFd::new(task.pidfd.as_fd(), PollFlags::POLLIN),
+            PollFd::new(context.caller.as_fd(), PollFlags::POLLIN),
+            // Nothing comes any more: readable means that the caller has closed its end.
+            PollFd::new(context.channel.as_fd(), PollFlags::POLLIN),
+        ];
+        if let Some(clock) = &clock {
+            watched.push(PollFd::new(clock.as_fd(), PollFlags::POLLIN));
+        }
+        match poll(&mut watched, PollTimeout::NONE) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => return Err(Fault::system("poll", b"", errno)),
+        }
+        let ready = |index: usize| {
+            watched.get(index).and_then(PollFd::revents).is_some_and(|events| !events.is_empty())
+        };
+        if ready(2) || ready(3) {
+            return Ok(None);
+        }
+        if ready(4) {
+            return Ok(Some(End::Timeout));
+        }
+        if ready(0) {
+            forward(&signals, task)?;
+        }
+    }
+}
+
+/// A timer at the run's wall time limit.
+fn clock(context: &Context) -> Result<Option<TimerFd>, Fault> {
+    let Some(limit) = context.plan.limits.timeout_ms else { return Ok(None) };
+    let timer = TimerFd::new(ClockId::CLOCK_BOOTTIME, TimerFlags::TFD_CLOEXEC)
+        .map_err(Fault::on("timerfd_create", b"CLOCK_BOOTTIME"))?;
+    let end = context.began.saturating_add(Duration::from_millis(limit));
+    timer
+        .set(Expiration::OneShot(TimeSpec::from_duration(end)), TimerSetTimeFlags::TFD_TIMER_ABSTIME)
+        .map_err(Fault::on("timerfd_settime", b""))?;
+    Ok(Some(timer))
+}
+
+/// Passes on what came for the task.
+fn forward(signals: &SignalFd, task: &Running) -> Result<(), Fault> {
+    loop {
+        match signals.read_signal() {
+            Ok(Some(info)) => {
+                let number = info.ssi_signo.cast_signed();
+                if !FORWARDED.contains(&number) {
+                    continue;
+                }
+                match sys::process::pidfd_send_signal(task.pidfd.as_fd(), number) {
+                    // ESRCH: it has just ended. EPERM: a task that kept capabilities became another user.
+                    Ok(()) | Err(Errno::ESRCH | Errno::EPERM) => {}
+                    Err(errno) => return Err(Fault::system("pidfd_send_signal", b"task", errno)),
+                }
+            }
+            Ok(None) => return Ok(()),
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(Fault::system("read", b"signalfd", errno)),
+        }
+    }
+}
+
+/// Reaps everything that has ended; the task's status if it was among them.
+fn reap(task: &Running) -> Result<Option<i32>, Fault> {
+    let mut status = None;
+    loop {
+        match sys::process::wait(libc::P_ALL, 0, libc::WNOHANG | libc::__WALL) {
+            Ok(Some(waited)) if waited.pid == task.pid => status = Some(waited.status),
+            Ok(Some(_)) => {}
+            // The task's last thread may still be on its way: its own status comes with the next turn.
+            Ok(None) | Err(Errno::ECHILD) => return Ok(status),
+            Err(errno) => return Err(Fault::system("waitid", b"", errno)),
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! The task's process (PID 2): a program, by a clone that shares init's memory until the execution, or a role, by a fork.
+
+use std::ffi::{CString, c_void};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use nix::errno::Errno;
+use nix::unistd::ForkResult;
+
+use super::handover::Handover;
+use super::start::{Context, exit};
+use super::{TASK, capabilities, descriptors, seccomp, signals, walk};
+use crate::plan::Task;
+use crate::protocol::{Failure, Fault, Message, Stage};
+use crate::{reexec, sys};
+
+/// The exit status of a task's process that could not hand over: never seen by the caller, who is told why.
+const NOT_HANDED_OVER: i32 = 125;
+
+/// The task's process.
+pub(super) struct Running {
+    pub(super) pid: libc::pid_t,
+    pub(super) pidfd: OwnedFd,
+    handover: Option<Handover>,
+}
+
+impl Running {
+    /// Whether the task's end is its own: a role's process could have stopped at the filter.
+    pub(super) fn handed_over(&self) -> Result<(), Failure> {
+        self.handover.as_ref().map_or(Ok(()), Handover::result)
+    }
+}
+
+/// Starts the task; once this returns, untrusted code runs.
+pub(super) fn start(context: &mut Context) -> Result<Running, Failure> {
+    signals::block_all().map_err(Fault::at(Stage::Signals))?;
+    let running = match &context.plan.task {
+        Task::Program { path, argv } => program(path.clone(), argv.clone(), context)?,
+        Task::Role { name } => {
+            let name = name.clone();
+            let function = reexec::find(&name)
+                .map_err(|_| Fault::UnknownRole { name: name.clone() })
+                .map_err(Fault::at(Stage::Execute))?;
+            role(context, Body::Role(name, function))?
+        }
+        Task::Call { entry, function } => {
+            let body = Body::Call { entry: *entry, function: *function };
+            role(context, body)?
+        }
+    };
+    capabilities::drop_own().map_err(Fault::at(Stage::Capabilities))?;
+    context.channel.send(&Message::Started).map_err(|_| Failure {
+        stage: Stage::Process,
+        fault: Fault::Protocol { what: "started".to_owned() },
+    })?;
+    Ok(running)
+}
+
+/// What the child of `program` works with, in init's memory.
+struct Execution<'a> {
+    context: &'a mut Context,
+    path: CString,
+    argv: Vec<*const libc::c_char>,
+    env: Vec<*const libc::c_char>,
+    /// Why the program was not executed.
+    failure: Option<Failure>,
+}
+
+fn program(path: CString, argv: Vec<CString>, context: &mut Context) -> Result<Running, Failure> {
+    let env = context.plan.env.clone();
+    let pointers = |strings: &[CString]| {
+        strings.iter().map(|s| s.as_ptr()).chain([std::ptr::null()]).collect::<Vec<_>>()
+    };
+    let mut execution =
+        Execution { context, path, argv: pointers(&argv), env: pointers(&env), failure: None };
+    // SAFETY: the child runs `execute` on a stack of its own and ends in execve or _exit; init is single-threaded and held
+    // until then (CLONE_VFORK), so that the child may use this memory, the allocator included.
+    let cloned = unsafe { reexec::clone_vfork(execute, std::ptr::from_mut(&mut execution).cast::<c_void>()) }
+        .map_err(|error| {
+            let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
+            Fault::at(Stage::Process)(Fault::system("clone3", b"", errno))
+        })?;
+    match execution.failure {
+        None => Ok(Running { pid: cloned.pid, pidfd: cloned.pidfd, handover: None }),
+        Some(failure) => Err(failure),
+    }
+}
+
+/// The child of `program`: its stages, the filter, the program.
+extern "C" fn execute(argument: *mut c_void) -> ! {
+    // SAFETY: `program` passes its Execution, and is held until this process has executed or ended.
+    let execution = unsafe { &mut *argument.cast::<Execution<'_>>() };
+    let failure = prepare(execution.context).err().or_else(|| {
+        if let Some(filter) = &execution.context.plan.seccomp
+            && let Err(fault) = seccomp::load(filter)
+        {
+            return Some(Fault::at(Stage::Seccomp)(fault));
+        }
+        // SAFETY: a C string and two arrays of C strings that end with a null pointer, all alive.
+        unsafe { libc::execve(execution.path.as_ptr(), execution.argv.as_ptr(), execution.env.as_ptr()) };
+        let fault = Fault::system("execve", execution.path.to_bytes(), Errno::last());
+        Some(Fault::at(Stage::Execute)(fault))
+    });
+    execution.failure = failure;
+    exit(NOT_HANDED_OVER)
+}
+
+/// The stages of the task's process, and the word to the caller that all walls stand.
+fn prepare(context: &mut Context) -> Result<(), Failure> {
+    walk(TASK, context)?;
+    context.own.send(&Message::Ready(context.readback.clone())).map_err(Fault::at(Stage::ReadBack))
+}
+
+/// What runs in a role's process.
+enum Body {
+    Role(String, reexec::RoleFn),
+    Call { entry: i64, function: i64 },
+}
+
+fn role(context: &mut Context, body: Body) -> Result<Running, Failure> {
+    let at = Fault::at(Stage::Process);
+    let handover = Handover::new()
+        .map_err(|errno| Failure { stage: Stage::Process, fault: Fault::system("mmap", b"", errno) })?;
+    // SAFETY: init is single-threaded, so the child may do anything that init may.
+    match unsafe { nix::unistd::fork() } {
+        Ok(ForkResult::Parent { child }) => {
+            // Our child, not waited for: the number is its own.
+            let pidfd = sys::process::pidfd_open(child.as_raw())
+                .map_err(|errno| at(Fault::system("pidfd_open", b"task", errno)))?;
+            Ok(Running { pid: child.as_raw(), pidfd, handover: Some(handover) })
+        }
+        Ok(ForkResult::Child) => become_role(context, body, handover),
+        Err(errno) => Err(at(Fault::system("fork", b"", errno))),
+    }
+}
+
+/// The child of `role`: its stages, the filter, the function.
+fn become_role(context: &mut Context, body: Body, handover: Handover) -> ! {
+    let prepared = prepare(context).and_then(|()| {
+        replace_environment(&context.plan.env);
+        let call = context.own.take_call();
+        let mut keep = context.plan.descriptors.clone();
+        keep.extend(call.iter().flat_map(|(argument, result)| [argument.as_raw_fd(), result.as_raw_fd()]));
+        keep.sort_unstable();
+        // The channel goes with everything else: a role has no way to talk to the caller but what it was given.
+        let filter = context.plan.seccomp.take();
+        descriptors::close_all_but(&keep).map_err(|errno| Failure {
+            stage: Stage::Descriptors,
+            fault: Fault::system("close_range", b"3", errno),
+        })?;
+        Ok((call, filter))
+    });
+    let (call, filter) = match prepared {
+        Ok(parts) => parts,
+        Err(failure) => {
+            handover.failed(&failure);
+            exit(NOT_HANDED_OVER);
+        }
+    };
+    if let Some(filter) = &filter
+        && let Err(fault) = seccomp::load(filter)
+    {
+        handover.failed(&Failure { stage: Stage::Seccomp, fault });
+        exit(NOT_HANDED_OVER);
+    }
+    handover.done();
+    let code = catch_unwind(AssertUnwindSafe(|| match (body, call) {
+        (Body::Role(name, function), _) => reexec::run_role(&name, &function),
+        (Body::Call { entry, function }, Some((argument, result))) => {
+            crate::sandbox::enter_call(entry, function, argument, result)
+        }
+        (Body::Call { .. }, None) => NOT_HANDED_OVER,
+    }));
+    // As std: a panic ends the process with 101.
+    std::process::exit(code.unwrap_or(101))
+}
+
+/// The whole environment of a role is the Plan's; init's own was empty.
+fn replace_environment(env: &[CString]) {
+    for entry in env {
+        let bytes = entry.to_bytes();
+        if let Some(at) = bytes.iter().position(|&b| b == b'=').filter(|&at| at > 0) {
+            let (key, value) = bytes.split_at(at);
+            let value = value.get(1..).unwrap_or_default();
+            let text = |bytes: &[u8]| std::ffi::OsString::from_vec(bytes.to_vec());
+            // SAFETY: this process has one thread.
+            unsafe { std::env::set_var(text(key), text(value)) };
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! What must hold of any plan, wherever it comes from.
+
+use std::collections::BTreeSet;
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path};
+
+use super::limits::{CAPABILITIES, RLIMITS};
+use super::{Base, Landlock, Mount, Node, Plan, PlanError, Root, Task, landlock};
+
+/// `CLONE_NEWTIME | NEWNS | NEWCGROUP | NEWUTS | NEWIPC | NEWUSER | NEWPID | NEWNET`
+const NAMESPACES: u64 =
+    0x80 | 0x0002_0000 | 0x0200_0000 | 0x0400_0000 | 0x0800_0000 | 0x1000_0000 | 0x2000_0000 | 0x4000_0000;
+const ALWAYS: u64 = (libc::CLONE_NEWUSER | libc::CLONE_NEWNS | libc::CLONE_NEWPID) as u64;
+const MAX_NODES: usize = 8192;
+const MAX_RULES: usize = 8192;
+const MAX_STRINGS: usize = 1 << 17;
+const MAX_DESCRIPTORS: usize = 1024;
+/// `HOST_NAME_MAX`
+const MAX_HOSTNAME: usize = 64;
+
+impl Plan {
+    /// Checks what must hold of any plan: absolute paths without `..`, parents before children, numbers that the kernel
+    /// knows, a filter that it would take. init calls it on what it is given.
+    ///
+    /// # Errors
+    /// [`PlanError::Decode`], [`PlanError::TooMany`].
+    pub fn check(&self) -> Result<(), PlanError> {
+        let namespaces = self.namespaces;
+        ensure(namespaces & !NAMESPACES == 0, "unknown namespaces")?;
+        ensure(namespaces == 0 || namespaces & ALWAYS == ALWAYS, "namespaces without user, mount and pid")?;
+        ensure(self.root.is_some() == (namespaces != 0), "a root and no namespaces, or the reverse")?;
+        ensure(self.identity.uid != u32::MAX && self.identity.gid != u32::MAX, "an id of -1")?;
+        if let Some(name) = &self.hostname {
+            ensure(namespaces & libc::CLONE_NEWUTS as u64 != 0, "a host name without a uts namespace")?;
+            ensure(
+                (1..=MAX_HOSTNAME).contains(&name.as_bytes().len()),
+                "a host name that is empty or too long",
+            )?;
+        }
+        ensure(
+            !self.loopback || namespaces & libc::CLONE_NEWNET as u64 != 0,
+            "loopback without a network namespace",
+        )?;
+        if let Some(root) = &self.root {
+            check_root(root)?;
+        }
+        path(&self.cwd)?;
+        let mut last = None;
+        for limit in &self.rlimits {
+            ensure(
+                (limit.resource as usize) < RLIMITS.len() && last < Some(limit.resource),
+                "unknown or double limits",
+            )?;
+            ensure(limit.soft <= limit.hard, "a soft limit above the hard one")?;
+            last = Some(limit.resource);
+        }
+        ensure(self.umask <= 0o777, "a umask beyond 0777")?;
+        ensure(self.capabilities >> CAPABILITIES.len() == 0, "unknown capabilities")?;
+        if let Some(landlock) = &self.landlock {
+            check_landlock(landlock)?;
+        }
+        if let Some(seccomp) = &self.seccomp {
+            ensure(seccomp.program.validate().is_ok(), "a filter that the kernel would refuse")?;
+        }
+        count("environment variables", self.env.len(), MAX_STRINGS)?;
+        let named =
+            |entry: &CString| entry.as_bytes().iter().position(|&b| b == b'=').is_some_and(|at| at > 0);
+        ensure(self.env.iter().all(named), "an environment variable without a name")?;
+        match &self.task {
+            Task::Program { path: program, argv } => {
+                path(program)?;
+                ensure(!argv.is_empty(), "a program without argv[0]")?;
+                count("arguments", argv.len(), MAX_STRINGS)?;
+            }
+            Task::Role { name } => ensure(role_name(name), "a role without a proper name")?,
+            Task::Call { .. } => {}
+        }
+        count("descriptors", self.descriptors.len(), MAX_DESCRIPTORS)?;
+        ensure(self.descriptors.first().is_none_or(|first| *first > 2), "descriptors below 3")?;
+        ensure(self.descriptors.is_sorted_by(|a, b| a < b), "descriptors out of order")
+    }
+}
+
+/// Whether a role may be called so: as `reexec::register` has it, not empty, one line and no path.
+pub(super) fn role_name(name: &str) -> bool {
+    !name.is_empty() && name.len() <= 255 && !name.contains('/') && !name.contains(char::is_control)
+}
+
+fn ensure(holds: bool, problem: &'static str) -> Result<(), PlanError> {
+    if holds { Ok(()) } else { Err(PlanError::Decode { problem }) }
+}
+
+fn count(what: &'static str, count: usize, limit: usize) -> Result<(), PlanError> {
+    if count > limit { Err(PlanError::TooMany { what, count, limit }) } else { Ok(()) }
+}
+
+fn path(path: &CString) -> Result<&Path, PlanError> {
+    let path = Path::new(std::ffi::OsStr::from_bytes(path.as_bytes()));
+    ensure(path.is_absolute(), "a relative path")?;
+    ensure(!path.components().any(|c| c == Component::ParentDir), "a path with `..`")?;
+    Ok(path)
+}
+
+fn check_root(root: &Root) -> Result<(), PlanError> {
+    match &root.base {
+        Base::Tmpfs(_) => {}
+        Base::Folder(source) | Base::Overlay { lower: source, .. } => {
+            path(&source.path)?;
+            ensure(source.folder, "a root that is not a folder")?;
+        }
+    }
+    count("nodes", root.nodes.len(), MAX_NODES)?;
+    let mut seen: BTreeSet<&Path> = BTreeSet::new();
+    for node in &root.nodes {
+        let (at, made) = match node {
+            Node::Folder { path, .. } | Node::Symlink { path, .. } | Node::File { path, .. } => (path, true),
+            Node::Mount { path: at, mount } => {
+                match mount {
+                    Mount::Bind { source, .. } => drop(path(&source.path)?),
+                    Mount::Device { source, .. } => drop(path(source)?),
+                    _ => {}
+                }
+                (at, true)
+            }
+            Node::Mask { path } | Node::Readonly { path } => (path, false),
+        };
+        let at = path(at)?;
+        ensure(at != Path::new("/"), "something in place of the root")?;
+        if made {
+            // The next one in path order after `at` is below it, if any is.
+            let covers = seen.range(at..).next().is_some_and(|next| next.starts_with(at));
+            ensure(!covers, "a node above or in place of an earlier one")?;
+            seen.insert(at);
+        }
+    }
+    Ok(())
+}
+
+fn check_landlock(ruleset: &Landlock) -> Result<(), PlanError> {
+    const NEWEST: u32 = 9;
+    ensure(ruleset.handled_fs & !landlock::handled_fs(NEWEST) == 0, "unknown Landlock rights")?;
+    ensure(ruleset.handled_net & !landlock::handled_net(NEWEST) == 0, "unknown Landlock network rights")?;
+    ensure(ruleset.scoped & !landlock::scoped(NEWEST) == 0, "unknown Landlock scopes")?;
+    count("Landlock rules", ruleset.rules.len(), MAX_RULES)?;
+    for rule in &ruleset.rules {
+        path(&rule.path)?;
+        ensure(
+            rule.access != 0 && rule.access & !ruleset.handled_fs == 0,
+            "a Landlock rule beyond what is handled",
+        )?;
+    }
+    Ok(())
+}

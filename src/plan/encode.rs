@@ -1,0 +1,49 @@
+//! A plan as bytes: on its way to init, and for its hash.
+
+use sha2::{Digest, Sha256};
+
+use super::{Plan, PlanError};
+
+/// Bytes that an encoded plan may have: arguments and environment (6 MiB) and everything else, with room.
+pub const MAX_ENCODED: usize = 16 << 20;
+
+impl Plan {
+    /// The plan as bytes (postcard).
+    ///
+    /// # Errors
+    /// [`PlanError::TooLong`] beyond [`MAX_ENCODED`].
+    pub fn encode(&self) -> Result<Vec<u8>, PlanError> {
+        let bytes =
+            postcard::to_stdvec(self).map_err(|_| PlanError::Decode { problem: "it cannot be encoded" })?;
+        if bytes.len() > MAX_ENCODED {
+            let (bytes, limit) = (bytes.len() as u64, MAX_ENCODED as u64);
+            return Err(PlanError::TooLong { what: "the plan".to_owned(), bytes, limit });
+        }
+        Ok(bytes)
+    }
+
+    /// A plan from its bytes, checked.
+    ///
+    /// # Errors
+    /// [`PlanError::Decode`] for anything but the bytes of one plan, and what [`Plan::check`] finds.
+    pub fn decode(bytes: &[u8]) -> Result<Self, PlanError> {
+        if bytes.len() > MAX_ENCODED {
+            return Err(PlanError::Decode { problem: "it is too long" });
+        }
+        let (plan, rest): (Self, _) = postcard::take_from_bytes(bytes)
+            .map_err(|_| PlanError::Decode { problem: "it is not a plan" })?;
+        if !rest.is_empty() {
+            return Err(PlanError::Decode { problem: "something follows it" });
+        }
+        plan.check()?;
+        Ok(plan)
+    }
+
+    /// SHA-256 of the encoded plan, as lower-case hexadecimal digits: the same for the same decisions.
+    ///
+    /// # Errors
+    /// As [`Plan::encode`].
+    pub fn hash(&self) -> Result<String, PlanError> {
+        Ok(Sha256::digest(self.encode()?).iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+}

@@ -1,0 +1,339 @@
+//! What can be wrong with a profile, on this host, for this call.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::program::ProgramProblem;
+use crate::host::FileKind;
+
+/// Why there is no plan. Nothing has been started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlanError {
+    /// A path inside that nothing can be mounted at.
+    #[error("plan: cannot mount at {path:?}: {problem}")]
+    Destination {
+        /// The destination as it was asked for.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: DestinationProblem,
+    },
+    /// The source of a mount is not there.
+    #[error("plan: cannot mount {path:?} at {destination:?}: it does not exist")]
+    SourceMissing {
+        /// The source on the host.
+        path: PathBuf,
+        /// Where it should appear.
+        destination: PathBuf,
+    },
+    /// The source of a mount cannot be looked at.
+    #[error("plan: cannot mount {path:?} at {destination:?}: it cannot be looked up")]
+    SourceLookup {
+        /// The source on the host.
+        path: PathBuf,
+        /// Where it should appear.
+        destination: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The source is a socket, a pipe or a device.
+    #[error("plan: cannot mount {path:?} at {destination:?}: it is a {kind}")]
+    SourceKind {
+        /// The source on the host.
+        path: PathBuf,
+        /// Where it should appear.
+        destination: PathBuf,
+        /// What it is.
+        kind: FileKind,
+    },
+    /// The source is part of the host's procfs, or is reached through it.
+    #[error("plan: cannot mount {path:?} at {destination:?}: it leads through the host's /proc")]
+    SourceProc {
+        /// The source on the host.
+        path: PathBuf,
+        /// Where it should appear.
+        destination: PathBuf,
+    },
+    /// A file over a folder, or the reverse.
+    #[error("plan: cannot mount {path:?} at {destination:?}: one is a folder and the other is not")]
+    Mismatch {
+        /// The source on the host, or the kind of the mount.
+        path: PathBuf,
+        /// Where it should appear.
+        destination: PathBuf,
+    },
+    /// The mount point would have to be made in a folder of the host.
+    #[error(
+        "plan: cannot mount at {destination:?}: {host:?} does not exist, and nothing is created on the host"
+    )]
+    MountPoint {
+        /// Where it should appear.
+        destination: PathBuf,
+        /// The missing file or folder.
+        host: PathBuf,
+    },
+    /// A masked or read-only path would hide or weaken a more specific mount.
+    #[error("plan: the mount at {destination:?} and {key} {path:?} contradict each other")]
+    Contradiction {
+        /// The mount.
+        destination: PathBuf,
+        /// `masked_paths` or `readonly_paths`.
+        key: &'static str,
+        /// Its path.
+        path: PathBuf,
+    },
+    /// A path in a list of the profile is not absolute, or has `..`.
+    #[error("plan: {key} has the path {path:?}, which is not an absolute path without `..`")]
+    Path {
+        /// The profile's key.
+        key: &'static str,
+        /// The path.
+        path: PathBuf,
+    },
+    /// The root folder cannot be used.
+    #[error("plan: cannot use {path:?} as the root: {problem}")]
+    Root {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// The profile wants a root folder and none was given.
+    #[error("plan: the profile needs a root folder")]
+    NoRoot,
+    /// The working directory cannot be used.
+    #[error("plan: cannot start in {path:?}: {problem}")]
+    Cwd {
+        /// The working directory inside.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// The caller's working directory is deleted or out of reach, and something depends on it.
+    #[error("plan: the caller's working directory is deleted or out of reach")]
+    NoCwd,
+    /// Something that this profile, on this host, has no means to enforce.
+    #[error("plan: {key} cannot be enforced: {reason}")]
+    Unenforceable {
+        /// The profile's key or the option.
+        key: String,
+        /// Why.
+        reason: &'static str,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// The caller is root without the capabilities that an id of the sandbox's own needs.
+    #[error("plan: running as root without the capabilities to give the sandbox an id of its own")]
+    RootWithoutCapabilities,
+    /// The caller's user namespace maps too few ids to give one to the sandbox.
+    #[error("plan: this user namespace maps {mapped} ids, too few to give the sandbox one of its own")]
+    TooFewIds {
+        /// How many it maps.
+        mapped: u64,
+    },
+    /// Without namespaces ids cannot be other than the host's.
+    #[error("plan: user {uid}:{gid} cannot be had without a user namespace")]
+    User {
+        /// User id asked for.
+        uid: u32,
+        /// Group id asked for.
+        gid: u32,
+    },
+    /// Root without namespaces would stay root.
+    #[error("plan: without namespaces root would stay root")]
+    RootWithoutNamespaces,
+    /// Landlock is asked for, and the kernel's is missing or too old.
+    #[error("plan: {key} needs Landlock ABI {needs}, the kernel has {}", display_abi(*.has))]
+    Landlock {
+        /// The profile's key.
+        key: &'static str,
+        /// The ABI that has it.
+        needs: u32,
+        /// The kernel's.
+        has: Option<u32>,
+    },
+    /// A name that the kernel does not know.
+    #[error("plan: unknown {what} {name:?}")]
+    UnknownName {
+        /// What it should name.
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// A value that makes no sense.
+    #[error("plan: {key} is {value:?}: {problem}")]
+    Value {
+        /// The profile's key or the option.
+        key: &'static str,
+        /// Its value.
+        value: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// The system-call filter cannot be built.
+    #[error("plan: cannot compile the system-call filter")]
+    Seccomp {
+        /// Why.
+        source: crate::seccomp::CompileError,
+    },
+    /// An environment variable that cannot be.
+    #[error("plan: environment variable {name:?} {problem}")]
+    Env {
+        /// Its name, lossy.
+        name: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// The kernel would refuse arguments or environment of this size (`E2BIG`).
+    #[error("plan: {what} has {bytes} bytes, the kernel takes at most {limit}")]
+    TooLong {
+        /// `argument 3`, `environment variable PATH`, `arguments and environment together`.
+        what: String,
+        /// Its size with the closing NUL.
+        bytes: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// The program cannot be run.
+    #[error("plan: cannot run {program:?}: {problem}")]
+    Program {
+        /// The program as it was asked for, lossy.
+        program: String,
+        /// Why.
+        problem: ProgramProblem,
+    },
+    /// A file of the host that the plan copies from or depends on cannot be read.
+    #[error("plan: cannot read {path:?}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A device node of the host is missing or is another device.
+    #[error("plan: {path:?} on the host is not the character device {major}:{minor}")]
+    Device {
+        /// The node.
+        path: PathBuf,
+        /// Major number it must have.
+        major: u32,
+        /// Minor number it must have.
+        minor: u32,
+    },
+    /// More of something than a plan may have.
+    #[error("plan: {count} {what}, at most {limit} are allowed")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// How many.
+        count: usize,
+        /// At most.
+        limit: usize,
+    },
+    /// An encoded plan is not one.
+    #[error("plan: cannot decode: {problem}")]
+    Decode {
+        /// What is wrong.
+        problem: &'static str,
+    },
+}
+
+fn display_abi(abi: Option<u32>) -> String {
+    abi.map_or_else(|| "none".to_owned(), |abi| format!("ABI {abi}"))
+}
+
+/// What is wrong with a destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DestinationProblem {
+    /// It is relative.
+    #[error("it is not an absolute path")]
+    Relative,
+    /// It has a `..`, or a symlink on its way leads back over something that is not there.
+    #[error("it has `..` in it")]
+    Parent,
+    /// It is the root.
+    #[error("the root itself cannot be mounted over")]
+    Root,
+    /// It has a NUL.
+    #[error("it has a NUL byte in it")]
+    Nul,
+    /// It is below `/proc`, or is `/proc` and not a procfs.
+    #[error("only the sandbox's own procfs may be at /proc, and nothing below it")]
+    Proc,
+    /// It is below `/dev` and neither a device, nor a file system that belongs there.
+    #[error("below /dev only devices, a tmpfs at /dev/shm and message queues at /dev/mqueue may be")]
+    Dev,
+    /// Something on its way is a file.
+    #[error("something on its way is not a folder")]
+    NotAFolder,
+    /// Symlinks on its way lead in a circle, or mounts move each other.
+    #[error("symlinks on its way lead in a circle")]
+    Loop,
+    /// Something on its way cannot be seen before it is mounted.
+    #[error("it is on a file system whose content is not known")]
+    Unknown,
+}
+
+impl PlanError {
+    /// The exit code of `belljar run`: 127 where the program was not found, 126 where it cannot be executed, else 125.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Program { problem, .. } => problem.exit_code(),
+            Self::TooLong { .. } => 126,
+            _ => 125,
+        }
+    }
+
+    /// What a person can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::Destination { problem: DestinationProblem::Root, .. } => {
+                "give a root folder with --rootfs, or bind single folders"
+            }
+            Self::Destination { problem: DestinationProblem::Proc, .. } => {
+                "hide parts of /proc with masked_paths"
+            }
+            Self::SourceMissing { .. } => {
+                "create it, correct the path, or mark the mount as optional in the profile"
+            }
+            Self::SourceLookup { .. } => "the caller itself must be able to reach what it shows to a sandbox",
+            Self::SourceKind { kind: FileKind::CharDevice, .. } => "a device can only be shown below /dev",
+            Self::SourceKind { kind: FileKind::Socket, .. } => {
+                "a socket of the host is a way out; pass a connected descriptor instead"
+            }
+            Self::SourceKind { kind: FileKind::Fifo, .. } => {
+                "pass the pipe as standard input or as a descriptor"
+            }
+            Self::SourceProc { .. } => "give the path of the file itself",
+            Self::MountPoint { host, .. } => {
+                return Some(format!("create {host:?} on the host first, or mount elsewhere"));
+            }
+            Self::Contradiction { .. } => "remove one of the two",
+            Self::NoRoot => "give one with --rootfs DIR",
+            Self::Cwd { .. } => "choose another with --workdir, or show it with --bind",
+            Self::NoCwd => "change to a folder that exists",
+            Self::Unenforceable { hint, .. } => hint,
+            Self::RootWithoutCapabilities => {
+                "run as an ordinary user, or with CAP_SYS_ADMIN, CAP_SETUID, CAP_SETGID and CAP_CHOWN"
+            }
+            Self::TooFewIds { .. } => {
+                "run as an ordinary user inside, or map a range of ids into this user namespace"
+            }
+            Self::User { .. } => "leave the user out, or use a profile with namespaces",
+            Self::RootWithoutNamespaces => {
+                "name an unprivileged id with --user UID:GID, or use a profile with namespaces"
+            }
+            Self::Landlock { has: None, .. } => {
+                "boot a kernel with CONFIG_SECURITY_LANDLOCK and `landlock` in its lsm= list, or set landlock = \"off\""
+            }
+            Self::Landlock { .. } => "use a newer kernel, or do not require this in the profile",
+            Self::TooLong { .. } => "pass large data through a file or standard input",
+            Self::Program { problem, .. } => return problem.hint(),
+            _ => return None,
+        };
+        Some(hint.to_owned())
+    }
+}

@@ -1,0 +1,46 @@
+//! The system-call filter, compiled for this machine.
+
+use super::{Note, PlanError, Seccomp};
+use crate::host::Facts;
+use crate::profile::Profile;
+use crate::seccomp::{Action, Data, Program, Unknown, compile, names};
+
+/// The compiled filter; `None` where the profile turned it off.
+///
+/// A name that no system call has is left out, with a note, where the filter allows only what it lists: less is allowed
+/// then. Where it lists what is refused, leaving one out would allow more, and it is an error.
+pub(super) fn filter(
+    profile: &Profile,
+    facts: &Facts,
+    notes: &mut Vec<Note>,
+) -> Result<Option<Seccomp>, PlanError> {
+    let Some(policy) = &profile.seccomp else { return Ok(None) };
+    let unknown = match policy.default {
+        Action::Allow | Action::Log => Unknown::Refuse,
+        _ => Unknown::Skip,
+    };
+    let compiled = compile(policy, facts.arch, unknown).map_err(|source| PlanError::Seccomp { source })?;
+    if !compiled.skipped.is_empty() {
+        notes.push(Note::UnknownSyscalls { names: compiled.skipped });
+    }
+    let program = compiled.program;
+    // A program that was just compiled evaluates; an answer that is unknown is treated as one that kills.
+    let readback = program.readback(facts.arch).unwrap_or(None);
+    Ok(Some(Seccomp { flags: policy.flags, program, readback }))
+}
+
+/// Whether a filter lets a process open internet sockets.
+pub(super) fn allows_internet(program: &Program, facts: &Facts) -> bool {
+    let names::Known::Here(number) = names::lookup("socket", facts.arch) else { return true };
+    [libc::AF_INET, libc::AF_INET6].iter().any(|&family| {
+        [libc::SOCK_STREAM, libc::SOCK_DGRAM].iter().any(|&kind| {
+            let args = [family as u64, kind as u64, 0, 0, 0, 0];
+            match program.evaluate(&Data::new(number, facts.arch, args)).map(Action::from_return) {
+                Ok(action) => {
+                    matches!(action, Action::Allow | Action::Log | Action::Trace(_) | Action::Notify)
+                }
+                Err(_) => true,
+            }
+        })
+    })
+}

@@ -1,0 +1,95 @@
+//! What a plan puts at a path, while it is being made.
+
+use std::path::PathBuf;
+
+use super::{Mount, Node, PlanError, Source, Tmpfs, text::c_path};
+
+/// One thing at a path inside. The same as [`Node`], with paths that can still be looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Item {
+    Folder {
+        mode: u32,
+    },
+    Symlink(PathBuf),
+    File {
+        mode: u32,
+        content: Vec<u8>,
+    },
+    Bind(Bind),
+    /// `readonly` is for Landlock: a read-only mount does not keep anyone from writing to a device.
+    Device {
+        source: PathBuf,
+        major: u32,
+        minor: u32,
+        readonly: bool,
+    },
+    Tmpfs {
+        limits: Tmpfs,
+        noexec: bool,
+        readonly: bool,
+    },
+    Proc {
+        subset_pid: bool,
+    },
+    Devpts,
+    Mqueue,
+}
+
+/// A file or folder of the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Bind {
+    /// Canonical path on the host.
+    pub path: PathBuf,
+    pub source: Source,
+    pub readonly: bool,
+    pub noexec: bool,
+    /// The host's owner and group that appear as the sandbox's own.
+    pub owner: Option<(u32, u32)>,
+}
+
+impl Item {
+    pub fn is_folder(&self) -> bool {
+        match self {
+            Self::Folder { .. } | Self::Tmpfs { .. } | Self::Proc { .. } | Self::Devpts | Self::Mqueue => {
+                true
+            }
+            Self::Bind(bind) => bind.source.folder,
+            Self::Symlink(_) | Self::File { .. } | Self::Device { .. } => false,
+        }
+    }
+
+    /// What it is called where there is no path to name.
+    pub fn label(&self) -> PathBuf {
+        match self {
+            Self::Bind(bind) => bind.path.clone(),
+            Self::Device { source, .. } => source.clone(),
+            Self::Tmpfs { .. } => PathBuf::from("tmpfs"),
+            Self::Proc { .. } => PathBuf::from("proc"),
+            Self::Devpts => PathBuf::from("devpts"),
+            Self::Mqueue => PathBuf::from("mqueue"),
+            Self::Folder { .. } => PathBuf::from("folder"),
+            Self::Symlink(target) => target.clone(),
+            Self::File { .. } => PathBuf::from("file"),
+        }
+    }
+
+    pub fn node(&self, path: &std::path::Path) -> Result<Node, PlanError> {
+        let path = c_path(path)?;
+        let mount = match self.clone() {
+            Self::Folder { mode } => return Ok(Node::Folder { path, mode }),
+            Self::Symlink(target) => return Ok(Node::Symlink { path, target: c_path(&target)? }),
+            Self::File { mode, content } => return Ok(Node::File { path, mode, content }),
+            Self::Bind(bind) => {
+                Mount::Bind { source: bind.source, readonly: bind.readonly, noexec: bind.noexec }
+            }
+            Self::Device { source, major, minor, .. } => {
+                Mount::Device { source: c_path(&source)?, major, minor }
+            }
+            Self::Tmpfs { limits, noexec, readonly } => Mount::Tmpfs { limits, noexec, readonly },
+            Self::Proc { subset_pid } => Mount::Proc { subset_pid },
+            Self::Devpts => Mount::Devpts,
+            Self::Mqueue => Mount::Mqueue,
+        };
+        Ok(Node::Mount { path, mount })
+    }
+}

@@ -1,0 +1,175 @@
+//! Limits and capabilities: from names to the kernel's numbers.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{Limits, Note, PlanError, Rlimit};
+use crate::host::{Facts, HostLimit};
+use crate::profile::Profile;
+
+/// `RLIMIT_*` by their OCI names, lower case, at their numbers on x86-64 and aarch64 (`asm-generic/resource.h`).
+pub(super) const RLIMITS: [&str; 16] = [
+    "cpu",
+    "fsize",
+    "data",
+    "stack",
+    "core",
+    "rss",
+    "nproc",
+    "nofile",
+    "memlock",
+    "as",
+    "locks",
+    "sigpending",
+    "msgqueue",
+    "nice",
+    "rtprio",
+    "rttime",
+];
+const CPU: u32 = 0;
+const FSIZE: u32 = 1;
+const STACK: u32 = 3;
+const UNLIMITED: u64 = u64::MAX;
+
+/// `CAP_*` without the prefix, at their numbers (`linux/capability.h`).
+pub(super) const CAPABILITIES: [&str; 41] = [
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "DAC_READ_SEARCH",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "SETGID",
+    "SETUID",
+    "SETPCAP",
+    "LINUX_IMMUTABLE",
+    "NET_BIND_SERVICE",
+    "NET_BROADCAST",
+    "NET_ADMIN",
+    "NET_RAW",
+    "IPC_LOCK",
+    "IPC_OWNER",
+    "SYS_MODULE",
+    "SYS_RAWIO",
+    "SYS_CHROOT",
+    "SYS_PTRACE",
+    "SYS_PACCT",
+    "SYS_ADMIN",
+    "SYS_BOOT",
+    "SYS_NICE",
+    "SYS_RESOURCE",
+    "SYS_TIME",
+    "SYS_TTY_CONFIG",
+    "MKNOD",
+    "LEASE",
+    "AUDIT_WRITE",
+    "AUDIT_CONTROL",
+    "SETFCAP",
+    "MAC_OVERRIDE",
+    "MAC_ADMIN",
+    "SYSLOG",
+    "WAKE_ALARM",
+    "BLOCK_SUSPEND",
+    "AUDIT_READ",
+    "PERFMON",
+    "BPF",
+    "CHECKPOINT_RESTORE",
+];
+
+/// The capabilities that are kept, as a bit mask.
+pub(super) fn capabilities(profile: &Profile) -> Result<u64, PlanError> {
+    let mut mask = 0;
+    for name in &profile.process.capabilities {
+        let number = CAPABILITIES.iter().position(|known| known == name);
+        let unknown = || PlanError::UnknownName { what: "capability", name: name.clone() };
+        mask |= 1 << number.ok_or_else(unknown)?;
+    }
+    Ok(mask)
+}
+
+/// The resource limits, by number. A limit above the caller's own hard limit cannot be had by an unprivileged sandbox; the
+/// caller's is the stricter one and takes its place, with a note.
+pub(super) fn rlimits(
+    profile: &Profile,
+    facts: &Facts,
+    notes: &mut Vec<Note>,
+) -> Result<Vec<Rlimit>, PlanError> {
+    let mut wanted: BTreeMap<u32, (u64, u64)> = BTreeMap::new();
+    for (name, limit) in &profile.process.rlimits {
+        let number = RLIMITS.iter().position(|known| known == name);
+        let unknown = || PlanError::UnknownName { what: "resource limit", name: name.clone() };
+        let resource = u32::try_from(number.ok_or_else(unknown)?).unwrap_or(u32::MAX);
+        let (soft, hard) = (limit.soft.unwrap_or(UNLIMITED), limit.hard.unwrap_or(UNLIMITED));
+        if soft > hard {
+            let problem = "the soft limit is above the hard limit";
+            return Err(PlanError::Value { key: "process.rlimits", value: name.clone(), problem });
+        }
+        wanted.insert(resource, (soft, hard));
+    }
+    let mut tighten = |resource, soft: u64, hard: u64| {
+        let entry = wanted.entry(resource).or_insert((UNLIMITED, UNLIMITED));
+        *entry = (entry.0.min(soft), entry.1.min(hard));
+    };
+    if let Some(bytes) = profile.limits.file_size {
+        tighten(FSIZE, bytes, bytes);
+    }
+    if let Some(time) = profile.limits.cpu_time {
+        let seconds = whole_seconds(time)?;
+        // SIGXCPU first; one second later SIGKILL, for those that ignore it.
+        tighten(CPU, seconds, seconds.saturating_add(1));
+    }
+    Ok(wanted
+        .into_iter()
+        .map(|(resource, (soft, hard))| {
+            let own = facts
+                .limit(resource)
+                .unwrap_or(HostLimit { resource, soft: UNLIMITED, hard: UNLIMITED })
+                .hard;
+            if hard > own || soft > own {
+                notes.push(Note::Lowered { resource, asked: hard, given: own });
+            }
+            Rlimit { resource, soft: soft.min(own), hard: hard.min(own) }
+        })
+        .collect())
+}
+
+fn whole_seconds(time: Duration) -> Result<u64, PlanError> {
+    let problem = "the CPU time must be whole seconds, and not none";
+    if time.is_zero() || time.subsec_nanos() != 0 {
+        return Err(PlanError::Value { key: "limits.cpu_time", value: format!("{time:?}"), problem });
+    }
+    Ok(time.as_secs())
+}
+
+/// The stack limit that the task will have: a quarter of it is what arguments and environment may take.
+pub(super) fn stack(rlimits: &[Rlimit], facts: &Facts) -> u64 {
+    let planned = rlimits.iter().find(|limit| limit.resource == STACK).map(|limit| limit.soft);
+    planned.or_else(|| facts.limit(STACK).map(|limit| limit.soft)).unwrap_or(UNLIMITED)
+}
+
+/// What the caller's side enforces. What needs a control group is refused: nothing enforces it yet.
+pub(super) fn limits(profile: &Profile) -> Result<Limits, PlanError> {
+    let resources = [
+        ("resources.memory", profile.resources.memory),
+        ("resources.pids", profile.resources.pids),
+        ("resources.cpus", profile.resources.cpus),
+    ];
+    if let Some((key, _)) = resources.iter().find(|(_, value)| value.is_some()) {
+        return Err(PlanError::Unenforceable {
+            key: (*key).to_owned(),
+            reason: "it needs a control group, and belljar cannot make one yet",
+            hint: "leave it out; process.rlimits has limits for each process (as, data, nproc)",
+        });
+    }
+    let timeout_ms = match profile.limits.timeout {
+        None => None,
+        Some(timeout) => match u64::try_from(timeout.as_millis()) {
+            Ok(ms) if ms > 0 => Some(ms),
+            _ => {
+                let (value, problem) = (format!("{timeout:?}"), "it must be a millisecond or more");
+                return Err(PlanError::Value { key: "limits.timeout", value, problem });
+            }
+        },
+    };
+    Ok(Limits { timeout_ms, output: profile.limits.output })
+}

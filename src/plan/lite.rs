@@ -1,0 +1,171 @@
+//! *Lite*: no namespaces, so no root of one's own. The mounts of the profile become rights to the host's own paths; what
+//! only a mount could give is refused.
+
+use std::path::{Path, PathBuf};
+
+use super::landlock::{self, Rules};
+use super::source::{Located, Wanted, absolute, locate};
+use super::text::normal;
+use super::view::missing;
+use super::{DestinationProblem, HostIdentity, Note, PlanError};
+use super::{dev, item::Item, mounts::workdir};
+use crate::host::{Facts, Files};
+use crate::profile::{Mount, MountKind, Profile};
+
+fn refused(key: String, reason: &'static str, hint: &'static str) -> PlanError {
+    PlanError::Unenforceable { key, reason, hint }
+}
+
+/// What needs a namespace, and is asked for all the same.
+pub(super) fn possible(profile: &Profile, terminal: bool) -> Result<(), PlanError> {
+    const HINT: &str = "use a profile with namespaces, or leave it out";
+    let asked = [
+        ("root.path", profile.root.path.is_some() || profile.root.path_required),
+        ("root.overlay", profile.root.overlay),
+        ("hostname", profile.hostname.is_some()),
+        ("process.capabilities", !profile.process.capabilities.is_empty()),
+        ("process.no_new_privileges = false", !profile.process.no_new_privileges),
+        ("a terminal of its own", terminal),
+    ];
+    match asked.iter().find(|(_, asked)| *asked) {
+        Some((key, _)) => Err(refused((*key).to_owned(), "the profile has no namespaces", HINT)),
+        None if !profile.landlock.require
+            && !(profile.mounts.is_empty() && profile.masked_paths.is_empty()) =>
+        {
+            let hint = "require Landlock, or use a profile with namespaces";
+            Err(refused(
+                "mounts".to_owned(),
+                "without namespaces only Landlock holds paths, and it is off",
+                hint,
+            ))
+        }
+        None => Ok(()),
+    }
+}
+
+/// The Landlock rules, by path on the host.
+pub(super) fn rules(
+    profile: &Profile,
+    host: HostIdentity,
+    facts: &Facts,
+    files: &dyn Files,
+    notes: &mut Vec<Note>,
+) -> Result<Rules, PlanError> {
+    let mut rules = Rules::new();
+    let workdir = workdir(profile, facts)?;
+    let mut wanted = std::collections::BTreeMap::new();
+    for mount in profile.mounts.iter().chain(&workdir) {
+        let problem = |problem| PlanError::Destination { path: mount.destination.clone(), problem };
+        let path = normal(&mount.destination).map_err(problem)?;
+        if path == Path::new("/") {
+            return Err(problem(DestinationProblem::Root));
+        }
+        wanted.insert(path, mount);
+    }
+    for (path, mount) in wanted {
+        for (path, access) in granted(&path, mount, host, facts, files, notes)? {
+            *rules.entry(path).or_insert(0) |= access;
+        }
+    }
+    denied(&rules, "masked_paths", &profile.masked_paths, u64::MAX)?;
+    let write = landlock::access::WRITE_FILE | landlock::access::MAKE_REG | landlock::access::REMOVE_FILE;
+    denied(&rules, "readonly_paths", &profile.readonly_paths, write)?;
+    Ok(rules)
+}
+
+fn granted(
+    path: &Path,
+    mount: &Mount,
+    host: HostIdentity,
+    facts: &Facts,
+    files: &dyn Files,
+    notes: &mut Vec<Note>,
+) -> Result<Vec<(PathBuf, u64)>, PlanError> {
+    const NO_MOUNT: &str = "without namespaces nothing can be mounted";
+    let key = || format!("the mount at {path:?}");
+    match &mount.kind {
+        MountKind::Bind { source, .. } => {
+            let same = normal(&absolute(source, facts)?).is_ok_and(|source| source == path);
+            if !same {
+                let hint = "show it at its own path: --bind SRC without :DST";
+                return Err(refused(key(), "without namespaces a path cannot be another's", hint));
+            }
+            let Mount { readonly, noexec, optional, .. } = *mount;
+            let wanted =
+                Wanted { source, destination: path, readonly, noexec, idmap: false, optional, system: false };
+            Ok(match locate(wanted, host, facts, files)? {
+                // The rule is for what the path leads to: Landlock holds files, not names.
+                Some(Located { item: Item::Bind(b), .. }) => {
+                    let access = landlock::bind(b.source.folder, b.readonly, b.noexec);
+                    vec![(b.path, access)]
+                }
+                Some(Located { item: Item::Device { source, major, minor, readonly }, .. }) => {
+                    vec![(source, landlock::device(major, minor, readonly))]
+                }
+                Some(_) => Vec::new(),
+                None => {
+                    notes.push(Note::Skipped { path: source.clone(), destination: path.to_owned() });
+                    Vec::new()
+                }
+            })
+        }
+        MountKind::Dev => Ok(dev::dev(false, files)?
+            .into_iter()
+            .filter_map(|(path, item)| match item {
+                Item::Device { major, minor, readonly, .. } => {
+                    Some((path, landlock::device(major, minor, readonly)))
+                }
+                _ => None,
+            })
+            .collect()),
+        MountKind::Proc { subset_pid: false } if path == Path::new("/proc") => {
+            Ok(vec![(path.to_owned(), landlock::bind(true, true, true))])
+        }
+        MountKind::Proc { .. } => {
+            Err(refused(key(), NO_MOUNT, "leave it out, or show the host's with subset_pid = false"))
+        }
+        MountKind::Tmpfs { .. } => Err(refused(
+            key(),
+            NO_MOUNT,
+            "show a folder of the host with --bind, or use a profile with namespaces",
+        )),
+        MountKind::Mqueue => Err(refused(key(), NO_MOUNT, "leave it out, or use a profile with namespaces")),
+    }
+}
+
+/// Landlock grants and cannot take back: a path that must not be reached may not lie where something is granted.
+fn denied(rules: &Rules, key: &'static str, paths: &[PathBuf], rights: u64) -> Result<(), PlanError> {
+    for asked in paths {
+        let path = normal(asked).map_err(|_| PlanError::Path { key, path: asked.clone() })?;
+        if let Some((at, _)) =
+            rules.iter().find(|(at, access)| **access & rights != 0 && path.starts_with(at))
+        {
+            return Err(PlanError::Contradiction { destination: at.clone(), key, path: asked.clone() });
+        }
+    }
+    Ok(())
+}
+
+/// The working directory on the host, canonical.
+pub(super) fn cwd(asked: Option<&Path>, rules: &Rules, files: &dyn Files) -> Result<PathBuf, PlanError> {
+    let Some(path) = asked else { return Ok(PathBuf::from("/")) };
+    let wrong = |problem| PlanError::Cwd { path: path.to_owned(), problem };
+    let followed = match files.follow(path) {
+        Err(e) if missing(&e) => return Err(wrong("it does not exist")),
+        followed => followed.map_err(|source| PlanError::Read { path: path.to_owned(), source })?,
+    };
+    if followed.through_proc {
+        return Err(wrong("it leads into /proc"));
+    }
+    let stat =
+        files.lstat(&followed.path).map_err(|source| PlanError::Read { path: path.to_owned(), source })?;
+    if stat.kind != crate::host::FileKind::Folder {
+        return Err(wrong("it is not a folder"));
+    }
+    let shown = followed.path.ancestors().any(|at| rules.contains_key(at));
+    if shown || followed.path == Path::new("/") {
+        Ok(followed.path)
+    } else {
+        Err(wrong("nothing shows it to the sandbox"))
+    }
+}

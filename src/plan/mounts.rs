@@ -1,0 +1,303 @@
+//! Everything that is asked to be in the root, gathered from the profile, the call and the host.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::dev::dev;
+use super::etc::{Setting, etc, localtime};
+use super::item::Item;
+use super::place::{Candidate, Rank, place};
+use super::source::{Located, Wanted, absolute, locate, via};
+use super::text::normal;
+use super::view::{Found, Ground, View};
+use super::{Base, DestinationProblem, HostIdentity, Node, Note, PlanError, Root, Source, Tmpfs, Via};
+use crate::host::{Facts, FileKind, Files};
+use crate::profile::{Mount, MountKind, Namespace, Profile, Workdir};
+
+/// More mounts than any profile has; each costs init two system calls or more.
+const MAX_MOUNTS: usize = 512;
+
+/// The root, and what it looks like from inside.
+#[derive(Debug)]
+pub(super) struct Built {
+    pub root: Root,
+    pub ground: Ground,
+    pub items: BTreeMap<PathBuf, Item>,
+    pub masked: Vec<PathBuf>,
+}
+
+impl Built {
+    pub fn view<'a>(&'a self, files: &'a dyn Files) -> View<'a> {
+        View { files, ground: &self.ground, items: &self.items, masked: &self.masked, except: None }
+    }
+}
+
+/// Builds the root.
+pub(super) fn build(
+    profile: &Profile,
+    facts: &Facts,
+    files: &dyn Files,
+    setting: &Setting<'_>,
+    notes: &mut Vec<Note>,
+) -> Result<Built, PlanError> {
+    let host = setting.identity.host;
+    let (base, ground) = base(profile, host, facts, files)?;
+    let mut candidates = Vec::new();
+    if profile.root.synthetic_etc && profile.root.path.is_none() {
+        for (asked, item) in etc(setting, files)? {
+            candidates.push(Candidate { asked, item, rank: Rank::Synthetic, link: None });
+        }
+    }
+    for (destination, mount) in wanted(profile, facts)? {
+        candidates.extend(candidate(profile, &destination, &mount, host, facts, files, notes)?);
+    }
+    let mut items = place(&candidates, &ground, files)?;
+    if profile.root.synthetic_etc && profile.root.path.is_none() {
+        add_localtime(&mut candidates, &mut items, &ground, files)?;
+    }
+    let masked = paths("masked_paths", &profile.masked_paths)?;
+    let readonly = paths("readonly_paths", &profile.readonly_paths)?;
+    contradictions(&items, &candidates, &masked, &readonly)?;
+    let mut nodes = items.iter().map(|(path, item)| item.node(path)).collect::<Result<Vec<_>, _>>()?;
+    for path in &masked {
+        nodes.push(Node::Mask { path: super::text::c_path(path)? });
+    }
+    for path in &readonly {
+        nodes.push(Node::Readonly { path: super::text::c_path(path)? });
+    }
+    Ok(Built { root: Root { base, readonly: profile.root.readonly, nodes }, ground, items, masked })
+}
+
+/// The mounts by destination: the last one for each. Sorted by path, so that the order of the list plays no part.
+fn wanted(profile: &Profile, facts: &Facts) -> Result<BTreeMap<PathBuf, Mount>, PlanError> {
+    let mut wanted: BTreeMap<PathBuf, Mount> = BTreeMap::new();
+    for mount in &profile.mounts {
+        let path = normal(&mount.destination)
+            .and_then(|path| if path == Path::new("/") { Err(DestinationProblem::Root) } else { Ok(path) })
+            .map_err(|problem| PlanError::Destination { path: mount.destination.clone(), problem })?;
+        wanted.insert(path, mount.clone());
+    }
+    if let Some(mount) = workdir(profile, facts)? {
+        // What the profile binds there on purpose stays; an empty file system gives way to the caller's files.
+        let kept = wanted.get(&mount.destination).is_some_and(|m| matches!(m.kind, MountKind::Bind { .. }));
+        if !kept {
+            wanted.insert(mount.destination.clone(), mount);
+        }
+    }
+    if wanted.len() > MAX_MOUNTS {
+        return Err(PlanError::TooMany { what: "mounts", count: wanted.len(), limit: MAX_MOUNTS });
+    }
+    Ok(wanted)
+}
+
+/// The caller's working directory as a mount.
+pub(super) fn workdir(profile: &Profile, facts: &Facts) -> Result<Option<Mount>, PlanError> {
+    let readonly = match profile.workdir {
+        Workdir::None => return Ok(None),
+        Workdir::Readonly => true,
+        Workdir::Writable => false,
+    };
+    let cwd = facts.cwd.clone().ok_or(PlanError::NoCwd)?;
+    let destination =
+        normal(&cwd).map_err(|problem| PlanError::Destination { path: cwd.clone(), problem })?;
+    if destination == Path::new("/") {
+        return Err(PlanError::Cwd {
+            path: destination,
+            problem: "the whole of the host would be its working directory",
+        });
+    }
+    let kind = MountKind::Bind { source: cwd, idmap: true };
+    Ok(Some(Mount { destination, kind, readonly, noexec: false, optional: false, system: false }))
+}
+
+/// What a mount puts where.
+fn candidate(
+    profile: &Profile,
+    destination: &Path,
+    mount: &Mount,
+    host: HostIdentity,
+    facts: &Facts,
+    files: &dyn Files,
+    notes: &mut Vec<Note>,
+) -> Result<Vec<Candidate>, PlanError> {
+    let needs = |namespace, key: &str| {
+        if profile.namespaces.contains(&namespace) {
+            return Ok(());
+        }
+        let reason = "it needs a namespace of its own";
+        Err(PlanError::Unenforceable {
+            key: key.to_owned(),
+            reason,
+            hint: "add the namespace to the profile",
+        })
+    };
+    let asked = destination.to_owned();
+    let (item, link) = match &mount.kind {
+        MountKind::Bind { source, idmap } => {
+            let Mount { readonly, noexec, optional, system, .. } = *mount;
+            let wanted = Wanted { source, destination, readonly, noexec, idmap: *idmap, optional, system };
+            match locate(wanted, host, facts, files)? {
+                Some(Located { item: Item::Device { readonly: true, .. }, .. })
+                    if !profile.landlock.require =>
+                {
+                    let reason = "only Landlock can make a device read-only, and it is off";
+                    let (key, hint) = (format!("a read-only {destination:?}"), "require Landlock");
+                    return Err(PlanError::Unenforceable { key, reason, hint });
+                }
+                Some(Located { item, link }) => (item, link),
+                None => {
+                    notes.push(Note::Skipped { path: source.clone(), destination: asked });
+                    return Ok(Vec::new());
+                }
+            }
+        }
+        MountKind::Tmpfs { size, inodes, mode } => {
+            let limits = Tmpfs { size: *size, inodes: *inodes, mode: *mode };
+            (Item::Tmpfs { limits, noexec: mount.noexec, readonly: mount.readonly }, None)
+        }
+        MountKind::Proc { subset_pid } => (Item::Proc { subset_pid: *subset_pid }, None),
+        MountKind::Mqueue => {
+            needs(Namespace::Ipc, "a mount of message queues")?;
+            (Item::Mqueue, None)
+        }
+        MountKind::Dev if destination != Path::new("/dev") => {
+            return Err(PlanError::Destination { path: asked, problem: DestinationProblem::Dev });
+        }
+        MountKind::Dev => {
+            let items = dev(profile.root.path.is_some(), files)?;
+            return Ok(items
+                .into_iter()
+                .map(|(asked, item)| Candidate { asked, item, rank: Rank::Device, link: None })
+                .collect());
+        }
+    };
+    Ok(vec![Candidate { asked, item, rank: Rank::Mount, link }])
+}
+
+/// The root itself.
+fn base(
+    profile: &Profile,
+    host: HostIdentity,
+    facts: &Facts,
+    files: &dyn Files,
+) -> Result<(Base, Ground), PlanError> {
+    let tmpfs = Tmpfs { size: profile.root.size, inodes: profile.root.inodes, mode: 0o755 };
+    let Some(asked) = &profile.root.path else {
+        if profile.root.path_required {
+            return Err(PlanError::NoRoot);
+        }
+        if profile.root.overlay {
+            let hint = "give a root folder with --rootfs, or leave the overlay out: the minimal root is thrown away anyway";
+            let reason = "there is no root folder to lay it over";
+            return Err(PlanError::Unenforceable { key: "root.overlay".to_owned(), reason, hint });
+        }
+        return Ok((Base::Tmpfs(tmpfs), Ground::Tmpfs));
+    };
+    let asked = absolute(asked, facts)?;
+    let wrong = |problem| PlanError::Root { path: asked.clone(), problem };
+    let followed = files.follow(&asked).map_err(|source| PlanError::Read { path: asked.clone(), source })?;
+    if followed.through_proc {
+        return Err(wrong("it leads through the host's /proc"));
+    }
+    let path = followed.path;
+    if path == Path::new("/") {
+        return Err(wrong("it is the host's own root"));
+    }
+    let read = |source| PlanError::Read { path: path.clone(), source };
+    let stat = files.lstat(&path).map_err(read)?;
+    if stat.kind != FileKind::Folder {
+        return Err(wrong("it is not a folder"));
+    }
+    let via = via(host, true, &path, &stat, files).map_err(read)?;
+    let owner = match via {
+        Via::Tree { idmap } => idmap,
+        Via::Path => None,
+    };
+    let source = Source {
+        path: super::text::c_path(&path)?,
+        device: stat.device,
+        inode: stat.inode,
+        folder: true,
+        via,
+    };
+    let base = if profile.root.overlay {
+        Base::Overlay { lower: source, upper: tmpfs }
+    } else {
+        Base::Folder(source)
+    };
+    Ok((base, Ground::Folder { path, owner }))
+}
+
+/// `/etc/localtime` depends on whether the host's time zones are visible.
+fn add_localtime(
+    candidates: &mut Vec<Candidate>,
+    items: &mut BTreeMap<PathBuf, Item>,
+    ground: &Ground,
+    files: &dyn Files,
+) -> Result<(), PlanError> {
+    let path = PathBuf::from("/etc/localtime");
+    let view = View { files, ground, items, masked: &[], except: None };
+    // A mount over it, or over all of /etc, is what the profile wants there.
+    if !matches!(view.cover(&path), Some((_, Item::Folder { .. }))) {
+        return Ok(());
+    }
+    let shown = |zone: &Path| match view.resolve(zone).map(|resolved| resolved.found) {
+        Ok(Found::File(file)) => file.path == zone,
+        _ => false,
+    };
+    if let Some(item) = localtime(files, shown)? {
+        candidates.push(Candidate {
+            asked: path.clone(),
+            item: item.clone(),
+            rank: Rank::Synthetic,
+            link: None,
+        });
+        items.insert(path, item);
+    }
+    Ok(())
+}
+
+/// A list of paths, normalised, each once.
+fn paths(key: &'static str, list: &[PathBuf]) -> Result<Vec<PathBuf>, PlanError> {
+    if list.len() > MAX_MOUNTS {
+        return Err(PlanError::TooMany { what: key, count: list.len(), limit: MAX_MOUNTS });
+    }
+    let mut out = Vec::new();
+    for path in list {
+        match normal(path) {
+            Ok(path) if path != Path::new("/") => out.push(path),
+            _ => return Err(PlanError::Path { key, path: path.clone() }),
+        }
+    }
+    out.sort();
+    out.dedup();
+    Ok(out)
+}
+
+/// Masks and read-only marks are applied last, over everything: a mount that one would hide, or a writable one that
+/// would stop being so, is a contradiction that somebody has to settle.
+fn contradictions(
+    items: &BTreeMap<PathBuf, Item>,
+    candidates: &[Candidate],
+    masked: &[PathBuf],
+    readonly: &[PathBuf],
+) -> Result<(), PlanError> {
+    for (path, item) in items {
+        let mounted = candidates.iter().any(|c| c.rank == Rank::Mount && c.item == *item);
+        if !mounted {
+            continue;
+        }
+        let writable = match item {
+            Item::Bind(bind) => !bind.readonly,
+            Item::Tmpfs { readonly, .. } => !readonly,
+            _ => false,
+        };
+        let lists = [("masked_paths", masked, true), ("readonly_paths", readonly, writable)];
+        for (key, list, matters) in lists {
+            if let Some(mark) = list.iter().find(|mark| matters && path.starts_with(mark)) {
+                return Err(PlanError::Contradiction { destination: path.clone(), key, path: mark.clone() });
+            }
+        }
+    }
+    Ok(())
+}

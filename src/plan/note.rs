@@ -1,0 +1,51 @@
+//! What a person may want to know of a plan, though nothing is wrong.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use super::limits::RLIMITS;
+
+/// A decision that is not plain from the profile. Never a weakening.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Note {
+    /// The source of an optional mount is not there.
+    Skipped {
+        /// The source on the host.
+        path: PathBuf,
+        /// Where it would have been.
+        destination: PathBuf,
+    },
+    /// The caller's own hard limit is lower than the profile's, and takes its place.
+    Lowered {
+        /// `RLIMIT_*`
+        resource: u32,
+        /// The hard limit of the profile, `u64::MAX` is unlimited.
+        asked: u64,
+        /// The caller's.
+        given: u64,
+    },
+    /// Names in the allow-list that no known system call has: they are not allowed.
+    UnknownSyscalls {
+        /// The names.
+        names: Vec<String>,
+    },
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Skipped { path, destination } => {
+                write!(f, "{destination:?} is left out: {path:?} does not exist")
+            }
+            Self::Lowered { resource, asked, given } => {
+                let name = RLIMITS.get(*resource as usize).unwrap_or(&"?");
+                let asked = if *asked == u64::MAX { "unlimited".to_owned() } else { asked.to_string() };
+                write!(f, "limit {name} is {given}, the caller's own, in place of {asked}")
+            }
+            Self::UnknownSyscalls { names } => {
+                write!(f, "unknown system calls are not allowed: {}", names.join(", "))
+            }
+        }
+    }
+}

@@ -1,0 +1,400 @@
+//! The program: found as the sandbox will see it, and looked at closely enough to say why it would not start.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use super::elf::{self, Elf};
+use super::landlock::{Rules, access::EXECUTE};
+use super::text::shown;
+use super::view::{Found, HostFile, Stop, View};
+use super::{HostIdentity, Identity, PlanError};
+use crate::host::{Facts, FileKind};
+
+/// `PATH` where the sandbox has none: what `execvp(3)` uses.
+const DEFAULT_PATH: &str = "/bin:/usr/bin";
+/// Interpreters of interpreters that the kernel follows (`execve(2)`).
+const MAX_INTERPRETERS: usize = 4;
+/// `BINPRM_BUF_SIZE`: how much of a script's first line the kernel reads.
+const FIRST_LINE: usize = 256;
+
+/// Why a program cannot be run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProgramProblem {
+    /// No name.
+    #[error("the name is empty")]
+    Empty,
+    /// A NUL in the name.
+    #[error("the name has a NUL byte in it")]
+    Nul,
+    /// Nowhere inside or outside.
+    #[error("it was not found{}", .path.as_ref().map(|p| format!(" in PATH={}", shown(p))).unwrap_or_default())]
+    NotFound {
+        /// The `PATH` inside, where it was searched.
+        path: Option<OsString>,
+    },
+    /// On the host, but not inside.
+    #[error("it is {host:?} on the host, which the sandbox does not see")]
+    NotVisible {
+        /// Where it is on the host.
+        host: PathBuf,
+        /// What would show it.
+        show: PathBuf,
+        /// Another program of the name that the sandbox does see.
+        other: Option<PathBuf>,
+    },
+    /// A symlink to something that is not inside.
+    #[error("{link:?} is a symlink to {target:?}, which the sandbox does not see")]
+    Dangling {
+        /// The symlink.
+        link: PathBuf,
+        /// Where it leads.
+        target: PathBuf,
+    },
+    /// A folder.
+    #[error("{path:?} is a folder")]
+    Folder {
+        /// Its path inside.
+        path: PathBuf,
+    },
+    /// A device, a socket or the like.
+    #[error("{path:?} is not a regular file")]
+    Special {
+        /// Its path inside.
+        path: PathBuf,
+    },
+    /// Symlinks in a circle, or a file as a folder.
+    #[error("{path:?} does not lead to a file")]
+    Broken {
+        /// Its path inside.
+        path: PathBuf,
+    },
+    /// Not executable for the sandbox's ids.
+    #[error("{path:?} is not executable for the user of the sandbox")]
+    Permission {
+        /// Its path inside.
+        path: PathBuf,
+    },
+    /// On a mount without execution.
+    #[error("{path:?} is on the mount {mount:?}, which is noexec")]
+    NoExec {
+        /// Its path inside.
+        path: PathBuf,
+        /// The mount.
+        mount: PathBuf,
+    },
+    /// The interpreter of a script is not inside.
+    #[error("{script:?} wants the interpreter {interpreter:?}, which the sandbox does not see")]
+    Interpreter {
+        /// The script.
+        script: PathBuf,
+        /// Its interpreter.
+        interpreter: PathBuf,
+    },
+    /// The loader of a dynamic program is not inside.
+    #[error("{program:?} wants the loader {loader:?}, which the sandbox does not see")]
+    Loader {
+        /// The program.
+        program: PathBuf,
+        /// `PT_INTERP`
+        loader: PathBuf,
+    },
+    /// Scripts that interpret scripts, too many.
+    #[error("{path:?} is a script for a script for a script, more than the kernel follows")]
+    Interpreters {
+        /// The first of them.
+        path: PathBuf,
+    },
+    /// For another machine.
+    #[error("{path:?} is a program for {machine}")]
+    Architecture {
+        /// Its path inside.
+        path: PathBuf,
+        /// The machine it is for.
+        machine: String,
+    },
+    /// Neither a program nor a script.
+    #[error("{path:?} is neither a program nor a script with a #! line")]
+    Format {
+        /// Its path inside.
+        path: PathBuf,
+    },
+    /// It is on a file system whose content is not known yet.
+    #[error("{path:?} cannot be seen before the sandbox exists")]
+    Unknown {
+        /// Its path inside.
+        path: PathBuf,
+    },
+    /// The host refused to say.
+    #[error("{path:?} cannot be looked at ({source})")]
+    Host {
+        /// The file on the host.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+impl ProgramProblem {
+    /// 127 where nothing was found, 126 where what was found cannot be executed.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Empty | Self::NotFound { .. } | Self::NotVisible { .. } | Self::Dangling { .. } => 127,
+            _ => 126,
+        }
+    }
+
+    /// What a person can do about it.
+    pub(super) fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::NotVisible { show, other: None, .. } => format!("show it with --ro-bind {}", shown(show)),
+            Self::NotVisible { show, other: Some(other), .. } => {
+                format!("run {} in its place, or show it with --ro-bind {}", shown(other), shown(show))
+            }
+            Self::Dangling { target, .. } | Self::Loader { loader: target, .. } => {
+                format!("show it with --ro-bind {}", shown(target))
+            }
+            Self::Interpreter { interpreter, .. } if interpreter.as_os_str().as_bytes().ends_with(b"\r") => {
+                "the script has DOS line endings: convert it".to_owned()
+            }
+            Self::Interpreter { interpreter, .. } => format!("show it with --ro-bind {}", shown(interpreter)),
+            Self::NoExec { .. } => "copy it elsewhere, or leave noexec out of the profile".to_owned(),
+            Self::Format { .. } => "name its interpreter: belljar run -- sh FILE".to_owned(),
+            Self::Permission { .. } => "chmod +x it, or name its interpreter".to_owned(),
+            _ => return None,
+        })
+    }
+}
+
+/// What the search goes by.
+pub(super) struct Search<'a> {
+    pub view: View<'a>,
+    /// In *lite*: what may be executed. Everything that the view shows, otherwise.
+    pub rules: Option<&'a Rules>,
+    pub identity: Identity,
+    pub facts: &'a Facts,
+    /// `PATH` inside.
+    pub path: Option<&'a OsStr>,
+    /// Working directory inside.
+    pub cwd: &'a Path,
+    pub caller_env: &'a BTreeMap<OsString, OsString>,
+}
+
+impl Search<'_> {
+    /// The program's absolute path inside.
+    pub fn program(&self, name: &OsStr) -> Result<PathBuf, PlanError> {
+        self.find(name).map_err(|problem| PlanError::Program { program: shown(name), problem })
+    }
+
+    fn find(&self, name: &OsStr) -> Result<PathBuf, ProgramProblem> {
+        if name.is_empty() {
+            return Err(ProgramProblem::Empty);
+        }
+        if name.as_bytes().contains(&0) {
+            return Err(ProgramProblem::Nul);
+        }
+        if name.as_bytes().contains(&b'/') {
+            let path = self.cwd.join(name);
+            return match self.examine(&path, 0) {
+                Ok(()) => Ok(path),
+                Err(ProgramProblem::NotFound { .. }) => Err(self.outside(name, Some(&path))),
+                Err(problem) => Err(problem),
+            };
+        }
+        let mut first = None;
+        match self.search(name, &mut first) {
+            Some(path) => Ok(path),
+            None => Err(first.unwrap_or_else(|| self.outside(name, None))),
+        }
+    }
+
+    /// Goes through `PATH`, as `execvp(3)` does; `first` is what stood in the way of the first one found.
+    fn search(&self, name: &OsStr, first: &mut Option<ProgramProblem>) -> Option<PathBuf> {
+        let path = self.path.unwrap_or(OsStr::new(DEFAULT_PATH));
+        for folder in std::env::split_paths(path) {
+            // An empty part is the working directory.
+            let candidate = self.cwd.join(folder).join(name);
+            match self.examine(&candidate, 0) {
+                Ok(()) => return Some(candidate),
+                Err(ProgramProblem::NotFound { .. }) => {}
+                Err(problem) => {
+                    first.get_or_insert(problem);
+                }
+            }
+        }
+        None
+    }
+
+    /// Whether what is at a path can be executed.
+    fn examine(&self, path: &Path, depth: usize) -> Result<(), ProgramProblem> {
+        let file = self.executable(path)?;
+        let head = match self.view.files.read_at(&file.path, 0, FIRST_LINE) {
+            Ok(head) => head,
+            // Executable, but not readable for us: the kernel will tell.
+            Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => return Ok(()),
+            Err(source) => return Err(ProgramProblem::Host { path: file.path, source }),
+        };
+        if let Some(line) = head.strip_prefix(b"#!") {
+            if depth > MAX_INTERPRETERS {
+                return Err(ProgramProblem::Interpreters { path: path.to_owned() });
+            }
+            return self.interpreter(path, line, depth);
+        }
+        if !head.starts_with(b"\x7fELF") {
+            return Err(ProgramProblem::Format { path: path.to_owned() });
+        }
+        let read = |offset, len| self.view.files.read_at(&file.path, offset, len);
+        match elf::inspect(read, self.facts.arch) {
+            Ok(Elf::Here { loader: None }) => Ok(()),
+            Ok(Elf::Here { loader: Some(loader) }) => {
+                let loader = PathBuf::from(OsStr::from_bytes(&loader));
+                match self.executable(&self.cwd.join(&loader)) {
+                    Ok(_) => Ok(()),
+                    Err(_) => Err(ProgramProblem::Loader { program: path.to_owned(), loader }),
+                }
+            }
+            Ok(Elf::Foreign { machine }) => {
+                Err(ProgramProblem::Architecture { path: path.to_owned(), machine })
+            }
+            Ok(Elf::Broken) => Err(ProgramProblem::Format { path: path.to_owned() }),
+            Err(source) => Err(ProgramProblem::Host { path: file.path, source }),
+        }
+    }
+
+    /// Whether the interpreter that a `#!` line names can be executed.
+    fn interpreter(&self, script: &Path, line: &[u8], depth: usize) -> Result<(), ProgramProblem> {
+        let line = line.split(|&b| b == b'\n').next().unwrap_or_default();
+        let blank = |b: &u8| *b == b' ' || *b == b'\t';
+        let start = line.iter().position(|b| !blank(b)).unwrap_or(line.len());
+        let name = line[start..].split(blank).next().unwrap_or_default();
+        if name.is_empty() {
+            return Err(ProgramProblem::Format { path: script.to_owned() });
+        }
+        let interpreter = PathBuf::from(OsStr::from_bytes(name));
+        match self.examine(&self.cwd.join(&interpreter), depth + 1) {
+            Err(
+                ProgramProblem::NotFound { .. }
+                | ProgramProblem::Dangling { .. }
+                | ProgramProblem::NotVisible { .. },
+            ) => Err(ProgramProblem::Interpreter { script: script.to_owned(), interpreter }),
+            other => other,
+        }
+    }
+
+    /// The file of the host that a path inside leads to, if it may be executed.
+    fn executable(&self, path: &Path) -> Result<HostFile, ProgramProblem> {
+        let path = path.to_owned();
+        let resolved = match self.view.resolve(&path) {
+            Ok(resolved) => resolved,
+            Err(Stop::NotAFolder) => return Err(ProgramProblem::NotFound { path: None }),
+            Err(Stop::Loop) => return Err(ProgramProblem::Broken { path }),
+            Err(Stop::Parent) => return Err(ProgramProblem::NotFound { path: None }),
+            Err(Stop::Unknown) => return Err(ProgramProblem::Unknown { path }),
+            Err(Stop::Host { path, source }) => return Err(ProgramProblem::Host { path, source }),
+        };
+        let file = match resolved.found {
+            Found::Missing => {
+                let link = self.view.resolve_parent(&path).map(|r| r.found);
+                if matches!(link, Ok(Found::Symlink(_))) {
+                    return Err(ProgramProblem::Dangling { link: path, target: resolved.path });
+                }
+                return Err(ProgramProblem::NotFound { path: None });
+            }
+            Found::Folder(_) => return Err(ProgramProblem::Folder { path }),
+            Found::Made | Found::Symlink(_) => return Err(ProgramProblem::Special { path }),
+            Found::Unknown => return Err(ProgramProblem::Unknown { path }),
+            Found::File(file) => file,
+        };
+        if file.stat.kind != FileKind::File {
+            return Err(ProgramProblem::Special { path });
+        }
+        if let Some(rules) = self.rules {
+            let granted =
+                file.path.ancestors().filter_map(|at| rules.get(at)).fold(0, |sum, access| sum | access);
+            if granted & EXECUTE == 0 {
+                let show = self.show(&file.path);
+                return Err(ProgramProblem::NotVisible { host: file.path, show, other: None });
+            }
+        }
+        if file.noexec {
+            return Err(ProgramProblem::NoExec { path, mount: file.mount });
+        }
+        if !self.may_execute(&file) {
+            return Err(ProgramProblem::Permission { path });
+        }
+        Ok(file)
+    }
+
+    /// The permission bits, as far as they tell: access control lists and capabilities are the kernel's to judge, and it
+    /// will. A file that nobody may execute is refused in any case.
+    fn may_execute(&self, file: &HostFile) -> bool {
+        let stat = &file.stat;
+        let (owner, group) = match self.identity.host {
+            HostIdentity::Own { uid, gid } => {
+                let groups = uid == self.facts.uid && self.facts.groups.contains(&stat.gid);
+                (stat.uid == uid, stat.gid == gid || groups)
+            }
+            HostIdentity::Unique => {
+                (file.owner.is_some_and(|o| o.0 == stat.uid), file.owner.is_some_and(|o| o.1 == stat.gid))
+            }
+        };
+        let bit = if owner {
+            0o100
+        } else if group {
+            0o010
+        } else {
+            0o001
+        };
+        stat.mode & bit != 0
+    }
+
+    /// What is to be said of a program that is not inside: perhaps it is outside.
+    fn outside(&self, name: &OsStr, path: Option<&Path>) -> ProgramProblem {
+        let files = self.view.files;
+        let there = |path: &Path| {
+            let real = files.canonicalize(path).ok()?;
+            let stat = files.lstat(&real).ok()?;
+            (stat.kind == FileKind::File && stat.mode & 0o111 != 0).then_some(real)
+        };
+        let not_found = ProgramProblem::NotFound {
+            path: match path {
+                Some(_) => None,
+                None => Some(self.path.unwrap_or(OsStr::new(DEFAULT_PATH)).to_owned()),
+            },
+        };
+        let (host, other) = match path {
+            Some(path) => {
+                let base = path.file_name().unwrap_or_default();
+                (there(path), self.search(base, &mut None))
+            }
+            None => {
+                let caller = self.caller_env.get(OsStr::new("PATH"));
+                let folders =
+                    caller.map(|path| std::env::split_paths(path).collect::<Vec<_>>()).unwrap_or_default();
+                let found = folders.iter().filter(|f| f.is_absolute()).find_map(|f| there(&f.join(name)));
+                (found, None)
+            }
+        };
+        match host {
+            Some(host) => {
+                let show = self.show(&host);
+                ProgramProblem::NotVisible { host, show, other }
+            }
+            None => not_found,
+        }
+    }
+
+    /// The folder to show so that a program is visible with what belongs to it: `/opt/tool` for `/opt/tool/bin/tool`,
+    /// but never the caller's home or a folder directly below the root, rather its own folder or the file.
+    fn show(&self, host: &Path) -> PathBuf {
+        let home = self.caller_env.get(OsStr::new("HOME")).map(Path::new);
+        let fits =
+            |path: &&Path| path.components().count() > 2 && home.is_none_or(|home| !home.starts_with(path));
+        let folder = host.parent();
+        let above = folder.filter(|f| f.ends_with("bin")).and_then(Path::parent);
+        above.filter(fits).or_else(|| folder.filter(fits)).unwrap_or(host).to_owned()
+    }
+}

@@ -1,0 +1,146 @@
+//! The plan as JSON: names in place of numbers, and strings without loss (a backslash is doubled, bytes that are not
+//! printable UTF-8 are `\xNN`).
+
+use serde_json::{Value, json};
+
+use super::super::landlock::names;
+use super::super::{
+    Base, HostIdentity, Landlock, Mount, Node, Note, Plan, Root, Seccomp, Source, Task, Tmpfs, Via,
+};
+use super::{capabilities, namespaces, network_rights, rlimit, scopes, text};
+
+impl Plan {
+    /// The plan as JSON, for `--dry-run --json`. The filter is counted, not listed; the encoded plan has it all.
+    ///
+    /// Strings are escaped: `\\` for a backslash and `\xNN` for each byte that is not printable UTF-8.
+    #[must_use]
+    pub fn to_json(&self, notes: &[Note]) -> Value {
+        json!({
+            "profile": self.profile,
+            "hash": self.hash().ok(),
+            "task": task(&self.task),
+            "identity": {
+                "uid": self.identity.uid,
+                "gid": self.identity.gid,
+                "host": match self.identity.host {
+                    HostIdentity::Own { uid, gid } => json!({ "uid": uid, "gid": gid }),
+                    HostIdentity::Unique => json!("unique"),
+                },
+            },
+            "namespaces": namespaces(self.namespaces),
+            "hostname": self.hostname.as_ref().map(text),
+            "loopback": self.loopback,
+            "root": self.root.as_ref().map(root),
+            "cwd": text(&self.cwd),
+            "umask": format!("{:03o}", self.umask),
+            "rlimits": self.rlimits.iter().map(|limit| json!({
+                "type": rlimit(limit.resource), "soft": number(limit.soft), "hard": number(limit.hard),
+            })).collect::<Vec<_>>(),
+            "capabilities": capabilities(self.capabilities),
+            "no_new_privileges": self.no_new_privileges,
+            "landlock": self.landlock.as_ref().map(landlock),
+            "seccomp": self.seccomp.as_ref().map(seccomp),
+            "env": self.env.iter().map(text).collect::<Vec<_>>(),
+            "descriptors": self.descriptors,
+            "terminal": self.terminal,
+            "limits": { "timeout_ms": self.limits.timeout_ms, "output": self.limits.output },
+            "notes": notes.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        })
+    }
+}
+
+/// `RLIM_INFINITY` by its word.
+fn number(value: u64) -> Value {
+    if value == u64::MAX { json!("unlimited") } else { json!(value) }
+}
+
+fn task(task: &Task) -> Value {
+    match task {
+        Task::Program { path, argv } => {
+            json!({ "program": text(path), "argv": argv.iter().map(text).collect::<Vec<_>>() })
+        }
+        Task::Role { name } => json!({ "role": name }),
+        Task::Call { entry, function } => json!({ "call": { "entry": entry, "function": function } }),
+    }
+}
+
+fn source(source: &Source) -> Value {
+    let (via, idmap) = match source.via {
+        Via::Path => ("path", None),
+        Via::Tree { idmap } => ("tree", idmap),
+    };
+    json!({
+        "path": text(&source.path), "device": source.device, "inode": source.inode, "folder": source.folder,
+        "via": via, "idmap": idmap.map(|(uid, gid)| json!({ "uid": uid, "gid": gid })),
+    })
+}
+
+fn tmpfs(limits: &Tmpfs) -> Value {
+    json!({ "size": limits.size, "inodes": limits.inodes, "mode": format!("{:04o}", limits.mode) })
+}
+
+fn root(root: &Root) -> Value {
+    let base = match &root.base {
+        Base::Tmpfs(limits) => json!({ "tmpfs": tmpfs(limits) }),
+        Base::Folder(folder) => json!({ "folder": source(folder) }),
+        Base::Overlay { lower, upper } => {
+            json!({ "overlay": { "lower": source(lower), "upper": tmpfs(upper) } })
+        }
+    };
+    json!({ "base": base, "readonly": root.readonly, "nodes": root.nodes.iter().map(node).collect::<Vec<_>>() })
+}
+
+fn node(node: &Node) -> Value {
+    match node {
+        Node::Folder { path, mode } => {
+            json!({ "type": "folder", "path": text(path), "mode": format!("{mode:04o}") })
+        }
+        Node::Symlink { path, target } => {
+            json!({ "type": "symlink", "path": text(path), "target": text(target) })
+        }
+        Node::File { path, mode, content } => json!({
+            "type": "file", "path": text(path), "mode": format!("{mode:04o}"),
+            "content": super::super::text::escaped(content),
+        }),
+        Node::Mask { path } => json!({ "type": "mask", "path": text(path) }),
+        Node::Readonly { path } => json!({ "type": "readonly", "path": text(path) }),
+        Node::Mount { path, mount } => {
+            let path = text(path);
+            match mount {
+                Mount::Bind { source: from, readonly, noexec } => json!({
+                    "type": "bind", "path": path, "source": source(from), "readonly": readonly, "noexec": noexec,
+                }),
+                Mount::Device { source, major, minor } => json!({
+                    "type": "device", "path": path, "source": text(source), "major": major, "minor": minor,
+                }),
+                Mount::Tmpfs { limits, noexec, readonly } => json!({
+                    "type": "tmpfs", "path": path, "limits": tmpfs(limits), "readonly": readonly, "noexec": noexec,
+                }),
+                Mount::Proc { subset_pid } => {
+                    json!({ "type": "proc", "path": path, "subset_pid": subset_pid })
+                }
+                Mount::Devpts => json!({ "type": "devpts", "path": path }),
+                Mount::Mqueue => json!({ "type": "mqueue", "path": path }),
+            }
+        }
+    }
+}
+
+fn landlock(ruleset: &Landlock) -> Value {
+    let rules =
+        ruleset.rules.iter().map(|rule| json!({ "path": text(&rule.path), "access": names(rule.access) }));
+    json!({
+        "handled_access_fs": names(ruleset.handled_fs),
+        "handled_access_net": network_rights(ruleset.handled_net),
+        "scoped": scopes(ruleset.scoped),
+        "rules": rules.collect::<Vec<_>>(),
+    })
+}
+
+fn seccomp(seccomp: &Seccomp) -> Value {
+    json!({
+        "flags": seccomp.flags,
+        "instructions": seccomp.program.instructions.len(),
+        "readback": seccomp.readback,
+    })
+}

@@ -1,0 +1,225 @@
+//! The plan for a person: grouped, aligned, terse.
+
+use std::fmt::{self, Write as _};
+
+use super::super::landlock::access::{EXECUTE, WRITE_FILE};
+use super::super::{Base, HostIdentity, Landlock, Mount, Node, Note, Plan, Source, Task, Tmpfs, Via};
+use super::{capabilities, namespaces, network_rights, rlimit, scopes, text};
+
+impl Plan {
+    /// The plan for a person, for `--dry-run`: ends with a line break. Nothing in it can move a terminal's cursor.
+    #[must_use]
+    pub fn to_text(&self, notes: &[Note]) -> String {
+        let mut out = String::new();
+        // Writing to a String cannot fail.
+        let _ = self.write(&mut out, notes);
+        out
+    }
+
+    fn write(&self, out: &mut String, notes: &[Note]) -> fmt::Result {
+        line(out, "profile", &super::super::text::shown(&self.profile))?;
+        line(out, "task", &task(&self.task))?;
+        line(out, "directory", &text(&self.cwd))?;
+        line(out, "user", &self.user())?;
+        if let Some(name) = &self.hostname {
+            line(out, "host name", &text(name))?;
+        }
+        line(
+            out,
+            "network",
+            if self.loopback {
+                "none but its own loopback"
+            } else {
+                "the host's, as far as the filter lets it"
+            },
+        )?;
+        if self.terminal {
+            line(out, "terminal", "its own")?;
+        }
+        if !self.descriptors.is_empty() {
+            line(out, "descriptors", &list(self.descriptors.iter().map(ToString::to_string)))?;
+        }
+        out.push_str("\nwalls\n");
+        self.walls(out)?;
+        self.root(out)?;
+        self.limits(out)?;
+        if !self.env.is_empty() {
+            out.push_str("\nenvironment\n");
+            for entry in &self.env {
+                writeln!(out, "  {}", text(entry))?;
+            }
+        }
+        if !notes.is_empty() {
+            out.push_str("\nnotes\n");
+            for note in notes {
+                writeln!(out, "  {note}")?;
+            }
+        }
+        Ok(())
+    }
+
+    fn user(&self) -> String {
+        let identity = &self.identity;
+        let host = match identity.host {
+            HostIdentity::Own { uid, gid } => format!("{uid}:{gid} on the host"),
+            HostIdentity::Unique => "on the host an id that nothing else has".to_owned(),
+        };
+        format!("{}:{} inside, {host}", identity.uid, identity.gid)
+    }
+
+    fn walls(&self, out: &mut String) -> fmt::Result {
+        let none = |names: Vec<&str>| if names.is_empty() { "none".to_owned() } else { names.join(" ") };
+        line(out, "  namespaces", &none(namespaces(self.namespaces)))?;
+        line(out, "  capabilities", &none(capabilities(self.capabilities)))?;
+        line(out, "  no_new_privs", if self.no_new_privileges { "on" } else { "OFF" })?;
+        let seccomp = self.seccomp.as_ref();
+        let seccomp = seccomp.map(|s| format!("on, {} instructions", s.program.instructions.len()));
+        line(out, "  seccomp", seccomp.as_deref().unwrap_or("OFF"))?;
+        line(out, "  landlock", &self.landlock.as_ref().map_or_else(|| "OFF".to_owned(), landlock))?;
+        if let (Some(ruleset), None) = (&self.landlock, &self.root) {
+            for rule in &ruleset.rules {
+                let write = if rule.access & WRITE_FILE == 0 { "ro" } else { "rw" };
+                let exec = if rule.access & EXECUTE == 0 { " noexec" } else { "" };
+                writeln!(out, "    {write} {}{exec}", text(&rule.path))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn root(&self, out: &mut String) -> fmt::Result {
+        let Some(root) = &self.root else { return Ok(()) };
+        let base = match &root.base {
+            Base::Tmpfs(limits) => tmpfs(limits),
+            Base::Folder(folder) => source(folder),
+            Base::Overlay { lower, upper } => {
+                format!("{} below {} for the writes", source(lower), tmpfs(upper))
+            }
+        };
+        let mut rows = vec![(String::from("/"), access(root.readonly, false), base)];
+        let mut marks = Vec::new();
+        for node in &root.nodes {
+            rows.push(match node {
+                // They only lead to something.
+                Node::Folder { .. } => continue,
+                Node::Symlink { path, target } => (text(path), "->".to_owned(), text(target)),
+                Node::File { path, content, .. } => {
+                    (text(path), "file".to_owned(), format!("made by belljar, {} bytes", content.len()))
+                }
+                Node::Mount { path, mount } => row(text(path), mount),
+                Node::Mask { path } => {
+                    marks.push(("masked", text(path)));
+                    continue;
+                }
+                Node::Readonly { path } => {
+                    marks.push(("read-only", text(path)));
+                    continue;
+                }
+            });
+        }
+        out.push_str("\nroot\n");
+        let width = rows.iter().map(|row| row.0.chars().count()).max().unwrap_or(0).min(40);
+        let middle = rows.iter().map(|row| row.1.len()).max().unwrap_or(0);
+        for (path, access, what) in rows {
+            writeln!(out, "  {path:width$}  {access:middle$}  {what}")?;
+        }
+        for (mark, path) in marks {
+            writeln!(out, "  {path:width$}  {mark}")?;
+        }
+        Ok(())
+    }
+
+    fn limits(&self, out: &mut String) -> fmt::Result {
+        out.push_str("\nlimits\n");
+        line(
+            out,
+            "  timeout",
+            &self.limits.timeout_ms.map_or_else(|| "none".to_owned(), |ms| format!("{ms} ms")),
+        )?;
+        line(out, "  output", &self.limits.output.map_or_else(|| "unlimited".to_owned(), size))?;
+        for limit in &self.rlimits {
+            let word = |value| if value == u64::MAX { "unlimited".to_owned() } else { format!("{value}") };
+            let (soft, hard) = (word(limit.soft), word(limit.hard));
+            let value = if soft == hard { soft } else { format!("{soft}, can be raised to {hard}") };
+            line(out, &format!("  {}", rlimit(limit.resource)), &value)?;
+        }
+        line(out, "  umask", &format!("{:03o}", self.umask))
+    }
+}
+
+fn line(out: &mut String, key: &str, value: &str) -> fmt::Result {
+    writeln!(out, "{key:16}{value}")
+}
+
+fn list(items: impl Iterator<Item = String>) -> String {
+    items.collect::<Vec<_>>().join(" ")
+}
+
+fn task(task: &Task) -> String {
+    match task {
+        Task::Program { path, argv } => {
+            let args = argv.iter().skip(1).map(|arg| {
+                let arg = text(arg);
+                let plain = !arg.is_empty() && !arg.contains([' ', '\'', '"']);
+                if plain { arg } else { format!("{arg:?}") }
+            });
+            list(std::iter::once(text(path)).chain(args))
+        }
+        Task::Role { name } => format!("role {name}"),
+        Task::Call { .. } => "a function of the caller's program".to_owned(),
+    }
+}
+
+fn access(readonly: bool, noexec: bool) -> String {
+    format!("{}{}", if readonly { "ro" } else { "rw" }, if noexec { " noexec" } else { "" })
+}
+
+fn row(path: String, mount: &Mount) -> (String, String, String) {
+    match mount {
+        Mount::Bind { source: from, readonly, noexec } => (path, access(*readonly, *noexec), source(from)),
+        Mount::Device { source, major, minor } => {
+            (path, "rw".to_owned(), format!("device {major}:{minor} ({})", text(source)))
+        }
+        Mount::Tmpfs { limits, noexec, readonly } => (path, access(*readonly, *noexec), tmpfs(limits)),
+        Mount::Proc { subset_pid } => {
+            (path, "rw".to_owned(), if *subset_pid { "proc, processes only" } else { "proc" }.to_owned())
+        }
+        Mount::Devpts => (path, "rw".to_owned(), "devpts".to_owned()),
+        Mount::Mqueue => (path, "rw".to_owned(), "mqueue".to_owned()),
+    }
+}
+
+fn source(source: &Source) -> String {
+    let via = match source.via {
+        Via::Path => String::new(),
+        Via::Tree { idmap: None } => " (handed over by the caller)".to_owned(),
+        Via::Tree { idmap: Some((uid, gid)) } => format!(" (as owner {uid}:{gid})"),
+    };
+    format!("host {}{via}", text(&source.path))
+}
+
+fn tmpfs(limits: &Tmpfs) -> String {
+    format!("tmpfs {}, {} files", size(limits.size), limits.inodes)
+}
+
+/// Bytes, in the largest unit that loses nothing.
+fn size(bytes: u64) -> String {
+    let (mut value, mut unit) = (bytes, "bytes");
+    for next in ["KiB", "MiB", "GiB", "TiB"] {
+        if value == 0 || value % 1024 != 0 {
+            break;
+        }
+        (value, unit) = (value / 1024, next);
+    }
+    format!("{value} {unit}")
+}
+
+fn landlock(ruleset: &Landlock) -> String {
+    let mut out = format!("on, {} rights, {} rules", ruleset.handled_fs.count_ones(), ruleset.rules.len());
+    if ruleset.scoped != 0 {
+        let _ = write!(out, ", scopes {}", scopes(ruleset.scoped).join(" "));
+    }
+    if ruleset.handled_net != 0 {
+        let _ = write!(out, ", refuses {}", network_rights(ruleset.handled_net).join(" "));
+    }
+    out
+}

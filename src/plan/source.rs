@@ -1,0 +1,122 @@
+//! What a bind mount shows: found, checked and written down once, by the caller.
+
+use std::path::{Path, PathBuf};
+
+use super::item::{Bind, Item};
+use super::text::c_path;
+use super::view::missing;
+use super::{HostIdentity, PlanError, Source, Via};
+use crate::host::{Facts, FileKind, Files, Stat};
+
+/// A bind mount that is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    pub source: &'a Path,
+    pub destination: &'a Path,
+    pub readonly: bool,
+    pub noexec: bool,
+    pub idmap: bool,
+    pub optional: bool,
+    /// Whether a symlink at the source is worth keeping.
+    pub system: bool,
+}
+
+/// What was found.
+#[derive(Debug, Clone)]
+pub(super) struct Located {
+    pub item: Item,
+    /// The text of the symlink at the source, where it is worth keeping.
+    pub link: Option<PathBuf>,
+}
+
+/// `path`, absolute.
+pub(super) fn absolute(path: &Path, facts: &Facts) -> Result<PathBuf, PlanError> {
+    if path.is_absolute() {
+        return Ok(path.to_owned());
+    }
+    Ok(facts.cwd.as_deref().ok_or(PlanError::NoCwd)?.join(path))
+}
+
+/// Locates the source of a bind mount; `None` for an optional one that is not there.
+pub(super) fn locate(
+    wanted: Wanted<'_>,
+    host: HostIdentity,
+    facts: &Facts,
+    files: &dyn Files,
+) -> Result<Option<Located>, PlanError> {
+    let asked = absolute(wanted.source, facts)?;
+    let destination = wanted.destination.to_owned();
+    let fail = |source: std::io::Error| {
+        let (path, destination) = (asked.clone(), destination.clone());
+        if missing(&source) {
+            PlanError::SourceMissing { path, destination }
+        } else {
+            PlanError::SourceLookup { path, destination, source }
+        }
+    };
+    // Whatever is below /proc is refused by its text, before the kernel is asked.
+    let proc = || PlanError::SourceProc { path: asked.clone(), destination: destination.clone() };
+    if asked.starts_with("/proc") {
+        return Err(proc());
+    }
+    let followed = match files.follow(&asked) {
+        Err(e) if wanted.optional && missing(&e) => return Ok(None),
+        followed => followed.map_err(fail)?,
+    };
+    if followed.through_proc {
+        return Err(proc());
+    }
+    let path = followed.path;
+    let stat = files.lstat(&path).map_err(fail)?;
+    let folder = match stat.kind {
+        FileKind::Folder => true,
+        FileKind::File => false,
+        FileKind::CharDevice if destination.starts_with("/dev") => {
+            let (major, minor) = (libc::major(stat.rdev), libc::minor(stat.rdev));
+            let item = Item::Device { source: path, major, minor, readonly: wanted.readonly };
+            return Ok(Some(Located { item, link: None }));
+        }
+        kind => return Err(PlanError::SourceKind { path: asked, destination, kind }),
+    };
+    let link = if wanted.system { link_text(&asked, files) } else { None };
+    let via = via(host, wanted.idmap, &path, &stat, files).map_err(fail)?;
+    let owner = match via {
+        Via::Tree { idmap } => idmap,
+        Via::Path => None,
+    };
+    let source = Source { path: c_path(&path)?, device: stat.device, inode: stat.inode, folder, via };
+    let bind = Bind { path, source, readonly: wanted.readonly, noexec: wanted.noexec, owner };
+    Ok(Some(Located { item: Item::Bind(bind), link }))
+}
+
+/// What the symlink at `path` holds, if there is one.
+fn link_text(path: &Path, files: &dyn Files) -> Option<PathBuf> {
+    let at: PathBuf = path.components().collect();
+    match files.lstat(&at) {
+        Ok(Stat { kind: FileKind::Symlink, .. }) => files.readlink(&at).ok(),
+        _ => None,
+    }
+}
+
+/// How init gets hold of a source. An ordinary user's sandbox has that user's own rights; one that root starts has the
+/// rights of a stranger, so the caller hands over what a stranger cannot reach, or what shall keep its owner.
+pub(super) fn via(
+    host: HostIdentity,
+    idmap: bool,
+    path: &Path,
+    stat: &Stat,
+    files: &dyn Files,
+) -> std::io::Result<Via> {
+    if !matches!(host, HostIdentity::Unique) {
+        return Ok(Via::Path);
+    }
+    if idmap {
+        return Ok(Via::Tree { idmap: Some((stat.uid, stat.gid)) });
+    }
+    for parent in path.ancestors().skip(1) {
+        if files.lstat(parent)?.mode & 0o001 == 0 {
+            return Ok(Via::Tree { idmap: None });
+        }
+    }
+    Ok(Via::Path)
+}

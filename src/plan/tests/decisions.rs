@@ -1,0 +1,333 @@
+//! Identity, limits, environment, and the plan as bytes.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use super::super::{
+    Call, HostIdentity, Identity, Note, Plan, PlanError, Rlimit, Task, TaskRequest, Via, resolve,
+    resolve_with_notes,
+};
+use super::fixtures::*;
+use crate::host::{Facts, HostLimit};
+use crate::profile::{self, MountKind, Namespace, Profile, User, Workdir};
+
+fn as_user(profile: &Profile, facts: &Facts) -> Result<Plan, PlanError> {
+    resolve(profile, facts, &files(), &Call::program(["sh"]))
+}
+
+#[test]
+fn who_the_sandbox_is() {
+    let with_user = |user: Option<(u32, u32)>, mut profile: Profile| {
+        profile.process.user = user.map(|(uid, gid)| User { uid, gid });
+        profile
+    };
+    let identity = |uid, gid, host| Identity { uid, gid, host };
+    for (facts, user, profile, expected) in [
+        (facts(), None, profile(), identity(1000, 1000, own(1000, 1000))),
+        (facts(), Some((0, 0)), profile(), identity(0, 0, own(1000, 1000))),
+        (root_facts(), None, profile(), identity(1000, 1000, HostIdentity::Unique)),
+        (root_facts(), Some((0, 0)), profile(), identity(0, 0, HostIdentity::Unique)),
+        (facts(), None, lite(), identity(1000, 1000, own(1000, 1000))),
+        (facts(), Some((1000, 1000)), lite(), identity(1000, 1000, own(1000, 1000))),
+        (root_facts(), Some((99, 98)), lite(), identity(99, 98, own(99, 98))),
+    ] {
+        assert_eq!(as_user(&with_user(user, profile), &facts).unwrap().identity, expected);
+    }
+    let plain_root = Facts { capabilities: 0, ..root_facts() };
+    let alone = Facts { mapped_ids: Some(1), ..root_facts() };
+    assert!(matches!(as_user(&profile(), &plain_root), Err(PlanError::RootWithoutCapabilities)));
+    assert!(matches!(as_user(&profile(), &alone), Err(PlanError::TooFewIds { mapped: 1 })));
+    for (facts, user) in [
+        (root_facts(), None),
+        (root_facts(), Some((0, 5))),
+        (root_facts(), Some((5, 0))),
+        (facts(), Some((0, 0))),
+    ] {
+        let result = as_user(&with_user(user, lite()), &facts);
+        assert!(matches!(result, Err(PlanError::RootWithoutNamespaces)), "{result:?}");
+    }
+    assert!(matches!(as_user(&with_user(Some((7, 7)), lite()), &facts()), Err(PlanError::User { .. })));
+    assert!(matches!(
+        as_user(&with_user(Some((u32::MAX, 7)), profile()), &facts()),
+        Err(PlanError::Value { .. })
+    ));
+}
+
+#[test]
+fn root_hands_over_what_a_stranger_cannot_reach() {
+    let idmapped = |source: &str, idmap| {
+        let kind = MountKind::Bind { source: source.into(), idmap };
+        with([mount("/x", kind)])
+    };
+    let via =
+        |profile: &Profile, facts: &Facts| bound(&as_user(profile, facts).unwrap(), "/x").unwrap().0.via;
+    // /home/me is 0700, its owner is 1000.
+    assert_eq!(via(&idmapped("/home/me/work", false), &root_facts()), Via::Tree { idmap: None });
+    assert_eq!(via(&idmapped("/home/me", false), &root_facts()), Via::Path);
+    assert_eq!(via(&idmapped("/home/me/work", true), &root_facts()), Via::Tree { idmap: Some((1000, 1000)) });
+    assert_eq!(via(&idmapped("/opt", true), &root_facts()), Via::Tree { idmap: Some((0, 0)) });
+    assert_eq!(via(&idmapped("/home/me/work", true), &facts()), Via::Path);
+    let work = Profile { workdir: Workdir::Writable, ..profile() };
+    let plan = as_user(&work, &root_facts()).unwrap();
+    assert_eq!(bound(&plan, "/home/me/work").unwrap().0.via, Via::Tree { idmap: Some((1000, 1000)) });
+    assert_eq!(bound(&plan, "/usr").unwrap().0.via, Via::Path);
+}
+
+#[test]
+fn namespaces_belong_together() {
+    let plan = as_user(&profile(), &facts()).unwrap();
+    assert_eq!(plan.namespaces, 0x7e02_0000);
+    assert!(plan.loopback);
+    for missing in [Namespace::User, Namespace::Mount, Namespace::Pid] {
+        let mut profile = profile();
+        profile.namespaces.remove(&missing);
+        assert!(matches!(as_user(&profile, &facts()), Err(PlanError::Value { key: "namespaces", .. })));
+    }
+    let mut host_net = profile();
+    host_net.namespaces.remove(&Namespace::Network);
+    let plan = as_user(&host_net, &facts()).unwrap();
+    assert!(!plan.loopback && plan.namespaces & 0x4000_0000 == 0);
+}
+
+#[test]
+fn host_names() {
+    for (name, fine) in [
+        ("glass", true),
+        ("a.b-c_1", true),
+        ("", false),
+        ("a b", false),
+        ("a\nb", false),
+        (&"x".repeat(65), false),
+    ] {
+        let profile = Profile { hostname: Some(name.into()), ..profile() };
+        assert_eq!(as_user(&profile, &facts()).is_ok(), fine, "{name:?}");
+    }
+    let mut profile = profile();
+    profile.namespaces.remove(&Namespace::Uts);
+    assert!(matches!(as_user(&profile, &facts()), Err(PlanError::Unenforceable { .. })));
+}
+
+#[test]
+fn limits_become_numbers() {
+    let mut profile = profile();
+    let limit = |soft, hard| profile::Rlimit { soft, hard };
+    profile.process.rlimits =
+        [("nofile".into(), limit(Some(10), Some(20))), ("nproc".into(), limit(Some(5), None))].into();
+    profile.limits.file_size = Some(1 << 30);
+    profile.limits.cpu_time = Some(Duration::from_secs(7));
+    profile.limits.timeout = Some(Duration::from_millis(1500));
+    let mut facts = facts();
+    facts.limits[7] = HostLimit { resource: 7, soft: 8, hard: 15 };
+    let call = Call::program(["sh"]);
+    let (plan, notes) = resolve_with_notes(&profile, &facts, &files(), &call).unwrap();
+    assert_eq!(
+        plan.rlimits,
+        [
+            Rlimit { resource: 0, soft: 7, hard: 8 },
+            Rlimit { resource: 1, soft: 1 << 30, hard: 1 << 30 },
+            Rlimit { resource: 6, soft: 5, hard: u64::MAX },
+            // The caller's own hard limit is stricter, and a person is told.
+            Rlimit { resource: 7, soft: 10, hard: 15 },
+        ]
+    );
+    assert_eq!(notes, [Note::Lowered { resource: 7, asked: 20, given: 15 }]);
+    assert!(plan.to_text(&notes).contains("limit nofile is 15, the caller's own, in place of 20"));
+    assert_eq!(plan.limits.timeout_ms, Some(1500));
+    for (soft, hard) in [(Some(2), Some(1)), (None, Some(1))] {
+        profile.process.rlimits = [("nofile".into(), limit(soft, hard))].into();
+        assert!(matches!(as_user(&profile, &facts), Err(PlanError::Value { .. })));
+    }
+    profile.process.rlimits = [("files".into(), limit(None, None))].into();
+    assert!(matches!(as_user(&profile, &facts), Err(PlanError::UnknownName { .. })));
+    profile.process.rlimits.clear();
+    for wrong in [Duration::ZERO, Duration::from_millis(1500)] {
+        profile.limits.cpu_time = Some(wrong);
+        assert!(matches!(as_user(&profile, &facts), Err(PlanError::Value { key: "limits.cpu_time", .. })));
+    }
+    profile.limits.cpu_time = None;
+    profile.limits.timeout = Some(Duration::from_micros(1));
+    assert!(matches!(as_user(&profile, &facts), Err(PlanError::Value { key: "limits.timeout", .. })));
+}
+
+#[test]
+fn what_nothing_enforces_is_refused() {
+    for resources in [
+        profile::Resources { memory: Some(1), ..Default::default() },
+        profile::Resources { pids: Some(1), ..Default::default() },
+        profile::Resources { cpus: Some(1), ..Default::default() },
+    ] {
+        let result = as_user(&Profile { resources, ..profile() }, &facts());
+        let Err(error @ PlanError::Unenforceable { .. }) = result else { panic!("{result:?}") };
+        assert!(error.hint().is_some() && error.exit_code() == 125);
+    }
+}
+
+#[test]
+fn capabilities_become_bits() {
+    let mut profile = profile();
+    profile.process.capabilities = ["CHOWN".into(), "SYS_ADMIN".into(), "CHECKPOINT_RESTORE".into()].into();
+    assert_eq!(as_user(&profile, &facts()).unwrap().capabilities, 1 | 1 << 21 | 1 << 40);
+    profile.process.capabilities = ["CAP_CHOWN".into()].into();
+    assert!(matches!(as_user(&profile, &facts()), Err(PlanError::UnknownName { .. })));
+}
+
+#[test]
+fn the_environment_is_an_allow_list() {
+    let mut profile = profile();
+    profile.process.env = vec!["PATH=/usr/bin".into(), "TERM".into(), "UNSET".into(), "A=1=2".into()];
+    let mut call = Call::program(["sh"]);
+    call.caller_env =
+        [("TERM", "xterm"), ("SECRET", "s"), ("PASSED", "p")].map(|(k, v)| (k.into(), v.into())).into();
+    call.env = vec![
+        ("A".into(), Some("3".into())),
+        ("PASSED".into(), None),
+        ("NOT".into(), None),
+        ("E".into(), Some("".into())),
+    ];
+    let plan = resolve(&profile, &facts(), &files(), &call).unwrap();
+    let env: Vec<&str> = plan.env.iter().map(|entry| entry.to_str().unwrap()).collect();
+    assert_eq!(env, ["PATH=/usr/bin", "TERM=xterm", "A=3", "PASSED=p", "E="]);
+    for (name, value) in
+        [("", Some("x")), ("A=B", Some("x")), ("A\0", Some("x")), ("A", Some("x\0")), ("", None)]
+    {
+        call.env = vec![(name.into(), value.map(OsString::from))];
+        assert!(
+            matches!(resolve(&profile, &facts(), &files(), &call), Err(PlanError::Env { .. })),
+            "{name:?}"
+        );
+    }
+}
+
+#[test]
+fn arguments_and_environment_have_a_size() {
+    let run = |args: Vec<String>, env: Vec<(OsString, Option<OsString>)>| {
+        let call = Call { env, ..Call::program(std::iter::once("sh".to_owned()).chain(args)) };
+        resolve(&profile(), &facts(), &files(), &call)
+    };
+    let long = |n: usize| "x".repeat(n);
+    assert!(run(vec![long((128 << 10) - 1)], vec![]).is_ok());
+    let error = run(vec![long(128 << 10)], vec![]).unwrap_err();
+    assert!(error.to_string().contains("argument 1") && error.exit_code() == 126, "{error}");
+    assert!(run(vec!["a\0b".into()], vec![]).is_err());
+    // 6 MiB in all, however much stack there is.
+    assert!(run(vec![long(100 << 10); 60], vec![]).is_ok());
+    assert!(matches!(run(vec![long(100 << 10); 62], vec![]), Err(PlanError::TooLong { .. })));
+    let big: Vec<_> = (0..62).map(|i| (format!("V{i}").into(), Some(long(100 << 10).into()))).collect();
+    assert!(matches!(run(vec![], big), Err(PlanError::TooLong { .. })));
+    // A quarter of a small stack.
+    let mut small = profile();
+    small.process.rlimits = [("stack".into(), profile::Rlimit { soft: Some(1 << 20), hard: None })].into();
+    let call = |n| Call::program(std::iter::once("sh".to_owned()).chain(vec![long(50 << 10); n]));
+    assert!(resolve(&small, &facts(), &files(), &call(4)).is_ok());
+    assert!(matches!(resolve(&small, &facts(), &files(), &call(6)), Err(PlanError::TooLong { .. })));
+}
+
+#[test]
+fn roles_and_functions() {
+    let run = |task| resolve(&profile(), &facts(), &files(), &Call::new(task));
+    let role = |name: &str| TaskRequest::Role { name: name.into(), args: vec!["x".into()] };
+    assert_eq!(run(role("probe")).unwrap().task, Task::Role { name: "probe".into() });
+    for wrong in ["", "a/b", "a\nb"] {
+        assert!(matches!(run(role(wrong)), Err(PlanError::Value { key: "role", .. })), "{wrong:?}");
+    }
+    let call = TaskRequest::Function { entry: -5, function: 7 };
+    assert_eq!(run(call).unwrap().task, Task::Call { entry: -5, function: 7 });
+}
+
+#[test]
+fn descriptors_and_terminals() {
+    let run = |descriptors: Vec<i32>, terminal, profile: &Profile| {
+        resolve(profile, &facts(), &files(), &Call { descriptors, terminal, ..Call::program(["sh"]) })
+    };
+    assert_eq!(run(vec![9, 3], false, &profile()).unwrap().descriptors, [3, 9]);
+    for wrong in [vec![2], vec![-1], vec![4, 4], (3..2000).collect()] {
+        assert!(run(wrong, false, &profile()).is_err());
+    }
+    assert!(run(vec![], true, &profile()).unwrap().terminal);
+    let mut bare = profile();
+    bare.mounts.retain(|m| m.kind != MountKind::Dev);
+    assert!(matches!(run(vec![], true, &bare), Err(PlanError::Unenforceable { .. })));
+    assert!(matches!(run(vec![], true, &lite()), Err(PlanError::Unenforceable { .. })));
+}
+
+#[test]
+fn a_plan_survives_its_bytes() {
+    for (profile, facts) in [(profile(), facts()), (profile(), root_facts()), (lite(), facts())] {
+        let plan = as_user(&profile, &facts).unwrap();
+        let bytes = plan.encode().unwrap();
+        assert_eq!(Plan::decode(&bytes).unwrap(), plan);
+        let mut longer = bytes.clone();
+        longer.push(0);
+        assert!(matches!(Plan::decode(&longer), Err(PlanError::Decode { .. })));
+        assert!(Plan::decode(&bytes[..bytes.len() - 1]).is_err());
+        assert_eq!(plan.hash().unwrap().len(), 64);
+        let json = plan.to_json(&[]);
+        assert_eq!(json["hash"], plan.hash().unwrap());
+        assert_eq!(json["task"]["argv"][0], "sh");
+    }
+}
+
+#[test]
+fn a_plan_that_could_not_be_is_refused() {
+    let good = as_user(&profile(), &facts()).unwrap();
+    let broken: Vec<(&str, Box<dyn Fn(&mut Plan)>)> = vec![
+        ("cwd", Box::new(|p| p.cwd = c"tmp".into())),
+        ("cwd parent", Box::new(|p| p.cwd = c"/a/../b".into())),
+        ("namespaces", Box::new(|p| p.namespaces = 1)),
+        ("half of them", Box::new(|p| p.namespaces &= !0x1000_0000)),
+        ("no root", Box::new(|p| p.root = None)),
+        ("host name", Box::new(|p| p.hostname = Some(c"".into()))),
+        ("id", Box::new(|p| p.identity.uid = u32::MAX)),
+        ("umask", Box::new(|p| p.umask = 0o1000)),
+        ("capabilities", Box::new(|p| p.capabilities = 1 << 41)),
+        ("env", Box::new(|p| p.env.push(c"=x".into()))),
+        ("argv", Box::new(|p| p.task = Task::Program { path: c"/x".into(), argv: vec![] })),
+        ("program", Box::new(|p| p.task = Task::Program { path: c"x".into(), argv: vec![c"x".into()] })),
+        ("role", Box::new(|p| p.task = Task::Role { name: "a/b".into() })),
+        ("descriptors", Box::new(|p| p.descriptors = vec![5, 4])),
+        ("low descriptor", Box::new(|p| p.descriptors = vec![1])),
+        ("limit", Box::new(|p| p.rlimits = vec![Rlimit { resource: 16, soft: 0, hard: 0 }])),
+        ("limits", Box::new(|p| p.rlimits = vec![Rlimit { resource: 1, soft: 2, hard: 1 }])),
+        ("order", Box::new(|p| p.root.as_mut().unwrap().nodes.reverse())),
+        (
+            "twice",
+            Box::new(|p| {
+                let nodes = &mut p.root.as_mut().unwrap().nodes;
+                nodes.push(nodes[0].clone());
+            }),
+        ),
+        ("rule", Box::new(|p| p.landlock.as_mut().unwrap().rules[0].access = 1 << 40)),
+        ("rights", Box::new(|p| p.landlock.as_mut().unwrap().handled_fs = 1 << 40)),
+        (
+            "filter",
+            Box::new(|p| {
+                let program = crate::seccomp::Program { instructions: vec![] };
+                p.seccomp = Some(super::super::Seccomp { flags: 0, program, readback: None });
+            }),
+        ),
+    ];
+    good.check().unwrap();
+    for (what, break_it) in broken {
+        let mut plan = good.clone();
+        break_it(&mut plan);
+        assert!(plan.check().is_err(), "{what}");
+        assert!(Plan::decode(&plan.encode().unwrap()).is_err(), "{what}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn decoding_anything_is_calm(bytes: Vec<u8>) {
+        let _ = Plan::decode(&bytes);
+    }
+
+    #[test]
+    fn decoding_a_damaged_plan_is_calm(at: proptest::sample::Index, byte: u8) {
+        let mut bytes = as_user(&profile(), &facts()).unwrap().encode().unwrap();
+        let at = at.index(bytes.len());
+        bytes[at] = byte;
+        if let Ok(plan) = Plan::decode(&bytes) {
+            plan.check().unwrap();
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Programs as the sandbox will find them, and why it would not.
+
+use std::path::{Path, PathBuf};
+
+use super::super::{Call, Plan, PlanError, ProgramProblem as P, Task, elf, resolve};
+use super::fixtures::*;
+use crate::host::{Facts, MemoryFiles};
+use crate::profile::{Mount, Profile, Workdir};
+
+fn host() -> MemoryFiles {
+    files()
+        .file("/usr/bin/script", 0o755, "#! /bin/sh -e\nexit\n")
+        .file("/usr/bin/py", 0o755, "#!/opt/tool/bin/python\n")
+        .file("/usr/bin/dos", 0o755, "#!/bin/sh\r\nexit\r\n")
+        .file("/usr/bin/loop", 0o755, "#!/usr/bin/loop\n")
+        .file("/usr/bin/plain", 0o644, elf::sample(62, None))
+        .file("/usr/bin/text", 0o755, "exit 0\n")
+        .file("/usr/bin/empty", 0o755, "")
+        .file("/usr/bin/bang", 0o755, "#!  \n")
+        .file("/usr/bin/arm", 0o755, elf::sample(183, None))
+        .file("/usr/bin/musl", 0o755, elf::sample(62, Some("/lib/ld-musl-x86_64.so.1")))
+        .file("/usr/bin/private", 0o700, elf::sample(62, None))
+        .symlink("/usr/bin/java", "/etc/alternatives/java")
+        .file("/usr/bin/adir/x", 0o755, "")
+        .file("/usr/local/bin/plain", 0o755, elf::sample(62, None))
+        .file("/home/me/work/run", 0o755, elf::sample(62, None))
+        .file("/home/me/bin/mine", 0o755, elf::sample(62, None))
+        .file("/home/me/sh", 0o755, elf::sample(62, None))
+}
+
+fn run_as(profile: &Profile, facts: &Facts, name: &str) -> Result<PathBuf, P> {
+    let mut call = Call::program([name]);
+    call.caller_env = [("PATH", "/opt/tool/bin:/home/me/bin:/usr/bin"), ("HOME", "/home/me")]
+        .map(|(k, v)| (k.into(), v.into()))
+        .into();
+    match resolve(profile, facts, &host(), &call) {
+        Ok(Plan { task: Task::Program { path, .. }, .. }) => Ok(text(&path)),
+        Err(PlanError::Program { problem, .. }) => Err(problem),
+        other => panic!("{name}: {other:?}"),
+    }
+}
+
+fn run(name: &str) -> Result<PathBuf, P> {
+    run_as(&profile(), &facts(), name)
+}
+
+#[test]
+fn found_as_the_sandbox_sees_it() {
+    assert_eq!(run("sh").unwrap(), Path::new(SHELL));
+    assert_eq!(run("/bin/sh").unwrap(), Path::new("/bin/sh"));
+    assert_eq!(run("script").unwrap(), Path::new("/usr/bin/script"));
+    // The first that can be executed, as execvp(3) has it.
+    let mut profile = profile();
+    profile.process.env = vec!["PATH=/usr/bin::/usr/local/bin".into()];
+    assert_eq!(run_as(&profile, &facts(), "plain").unwrap(), Path::new("/usr/local/bin/plain"));
+    // Relative to the working directory inside.
+    let work = Profile { workdir: Workdir::Readonly, ..profile };
+    assert_eq!(run_as(&work, &facts(), "./run").unwrap(), Path::new("/home/me/work/run"));
+    assert_eq!(run_as(&work, &facts(), "run").unwrap(), Path::new("/home/me/work/run"));
+}
+
+#[test]
+fn why_not() {
+    type Is = fn(&P) -> bool;
+    let table: [(&str, u8, Is); 17] = [
+        ("", 127, |p| matches!(p, P::Empty)),
+        ("a\0b", 126, |p| matches!(p, P::Nul)),
+        ("nope", 127, |p| matches!(p, P::NotFound { path: Some(path) } if path == "/usr/bin:/bin")),
+        ("/usr/bin/nope", 127, |p| matches!(p, P::NotFound { path: None })),
+        ("/usr/bin/sh/x", 127, |p| matches!(p, P::NotFound { path: None })),
+        ("tool", 127, |p| matches!(p, P::NotVisible { show, .. } if show == Path::new("/opt/tool"))),
+        (
+            "java",
+            127,
+            |p| matches!(p, P::Dangling { target, .. } if target == Path::new("/etc/alternatives/java")),
+        ),
+        ("/usr/bin", 126, |p| matches!(p, P::Folder { .. })),
+        ("adir", 126, |p| matches!(p, P::Folder { .. })),
+        ("plain", 126, |p| matches!(p, P::Permission { .. })),
+        ("private", 126, |p| matches!(p, P::Permission { .. })),
+        ("py", 126, |p| matches!(p, P::Interpreter { interpreter, .. } if interpreter.ends_with("python"))),
+        (
+            "musl",
+            126,
+            |p| matches!(p, P::Loader { loader, .. } if loader == Path::new("/lib/ld-musl-x86_64.so.1")),
+        ),
+        ("arm", 126, |p| matches!(p, P::Architecture { machine, .. } if machine == "aarch64")),
+        ("loop", 126, |p| matches!(p, P::Interpreters { .. })),
+        ("/etc/passwd", 126, |p| matches!(p, P::Special { .. })),
+        ("/proc/self/exe", 126, |p| matches!(p, P::Unknown { .. })),
+    ];
+    for (name, code, is) in table {
+        let problem = run(name).unwrap_err();
+        assert!(is(&problem), "{name:?}: {problem:?}");
+        assert_eq!(problem.exit_code(), code, "{name:?}");
+    }
+    for name in ["text", "empty", "bang"] {
+        assert!(matches!(run(name), Err(P::Format { .. })), "{name}");
+    }
+    let error = resolve(&profile(), &facts(), &host(), &Call::program(["dos"])).unwrap_err();
+    assert!(error.hint().unwrap().contains("line endings"));
+}
+
+#[test]
+fn what_would_show_it() {
+    let show = |name: &str| match run(name) {
+        Err(P::NotVisible { show, other, .. }) => (show, other),
+        other => panic!("{name}: {other:?}"),
+    };
+    // Never the home as a whole.
+    assert_eq!(show("mine"), ("/home/me/bin".into(), None));
+    // Another of the name is visible.
+    assert_eq!(show("/home/me/sh"), ("/home/me/sh".into(), Some(SHELL.into())));
+    let call = Call::program(["/home/me/sh"]);
+    let error = resolve(&profile(), &facts(), &host(), &call).unwrap_err();
+    assert!(error.hint().unwrap().starts_with("run /usr/bin/sh in its place, or show it with --ro-bind"));
+    assert_eq!(error.exit_code(), 127);
+}
+
+#[test]
+fn mounts_without_execution() {
+    let noexec = with([Mount { noexec: true, ..bind("/opt/tool", "/opt/tool", true) }]);
+    match run_as(&noexec, &facts(), "/opt/tool/bin/tool") {
+        Err(P::NoExec { mount, .. }) => assert_eq!(mount, Path::new("/opt/tool")),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn permissions_are_those_of_the_sandbox() {
+    // 0700 and root's: not for a stranger, nor for root's sandbox; shown as its own it is.
+    assert!(run_as(&profile(), &root_facts(), "private").is_err());
+    let mut mine = with([bind("/usr/bin/private", "/own/private", true)]);
+    let own = mine.mounts.last_mut().unwrap();
+    own.kind = crate::profile::MountKind::Bind { source: "/usr/bin/private".into(), idmap: true };
+    assert!(run_as(&mine, &root_facts(), "/own/private").is_ok());
+    assert!(run_as(&mine, &facts(), "/own/private").is_err());
+    let as_owner = Facts { uid: 0, ..root_facts() };
+    assert!(run_as(&mine, &as_owner, "/usr/bin/private").is_err());
+}
+
+#[test]
+fn masked_programs_are_not_there() {
+    let mut profile = profile();
+    profile.masked_paths = vec!["/usr/bin/sh".into(), "/usr/local".into()];
+    assert!(matches!(run_as(&profile, &facts(), "/usr/bin/sh"), Err(P::Special { .. })));
+    assert!(run_as(&profile, &facts(), "/usr/local/bin/plain").is_err());
+}
+
+#[test]
+fn lite_runs_what_it_may_execute() {
+    assert_eq!(run_as(&lite(), &facts(), "sh").unwrap(), Path::new(SHELL));
+    match run_as(&lite(), &facts(), "/opt/tool/bin/tool") {
+        Err(P::NotVisible { show, .. }) => assert_eq!(show, Path::new("/opt/tool")),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn nothing_to_run() {
+    let empty = Call::program(Vec::<String>::new());
+    let error = resolve(&profile(), &facts(), &host(), &empty).unwrap_err();
+    assert!(matches!(error, PlanError::Program { problem: P::Empty, .. }));
+}

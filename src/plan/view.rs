@@ -1,0 +1,251 @@
+//! What the sandbox will see: paths inside, resolved over the mounts of a plan and the host's files behind them.
+//!
+//! This is for decisions and diagnosis. The kernel resolves every path once more, inside, and has the last word.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+use super::item::Item;
+use crate::host::{FileKind, Files, Stat};
+
+/// Symlinks that one path may lead through (`path_resolution(7)`).
+const MAX_LINKS: usize = 40;
+
+/// The root below all items.
+#[derive(Debug, Clone)]
+pub(super) enum Ground {
+    /// An empty tmpfs.
+    Tmpfs,
+    /// A folder of the host: its path, and the owner whose files the sandbox owns.
+    Folder { path: PathBuf, owner: Option<(u32, u32)> },
+}
+
+/// The root and everything in it.
+pub(super) struct View<'a> {
+    pub files: &'a dyn Files,
+    pub ground: &'a Ground,
+    pub items: &'a BTreeMap<PathBuf, Item>,
+    pub masked: &'a [PathBuf],
+    /// An item that is looked behind.
+    pub except: Option<&'a Path>,
+}
+
+/// What is at a path inside that has no symlinks in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Found {
+    /// Nothing.
+    Missing,
+    /// A folder; on the host, where it is one of the host's.
+    Folder(Option<HostFile>),
+    /// A symlink.
+    Symlink(PathBuf),
+    /// A file or special file of the host.
+    File(HostFile),
+    /// A file that the plan itself makes, or a device node.
+    Made,
+    /// Below a procfs or the like: not known before it is mounted.
+    Unknown,
+}
+
+/// A file of the host that is seen inside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct HostFile {
+    pub path: PathBuf,
+    pub stat: Stat,
+    /// Whether the mount it is seen through is `noexec`.
+    pub noexec: bool,
+    /// Whether the mount it is seen through is read-only.
+    pub readonly: bool,
+    /// The host's owner and group that appear as the sandbox's own.
+    pub owner: Option<(u32, u32)>,
+    /// Where the mount is inside.
+    pub mount: PathBuf,
+}
+
+/// Why a path does not resolve.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// Something on its way is not a folder.
+    NotAFolder,
+    /// Too many symlinks.
+    Loop,
+    /// A `..` behind something that is not there.
+    Parent,
+    /// On its way is something that cannot be seen.
+    Unknown,
+    /// The host refused to say.
+    Host { path: PathBuf, source: io::Error },
+}
+
+/// A path inside, resolved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Resolved {
+    /// Without symlinks.
+    pub path: PathBuf,
+    pub found: Found,
+}
+
+impl View<'_> {
+    /// The item at `path` or the nearest above it.
+    pub fn cover(&self, path: &Path) -> Option<(&PathBuf, &Item)> {
+        path.ancestors().filter(|at| Some(*at) != self.except).find_map(|at| self.items.get_key_value(at))
+    }
+
+    /// What is at a path without symlinks.
+    pub fn look(&self, path: &Path) -> Result<Found, Stop> {
+        match self.masked.iter().find(|mask| path.starts_with(mask)) {
+            Some(mask) if path != mask => return Ok(Found::Missing),
+            Some(_) => {
+                return Ok(match self.look_behind(path)? {
+                    Found::Folder(_) => Found::Folder(None),
+                    Found::Missing => Found::Missing,
+                    _ => Found::Made,
+                });
+            }
+            None => {}
+        }
+        let found = self.look_behind(path)?;
+        // Above a deeper item there is a folder in any case: it is made as that item's parent.
+        if found == Found::Missing && self.has_below(path) { Ok(Found::Folder(None)) } else { Ok(found) }
+    }
+
+    /// What is at a path before parents of deeper items are made, and before anything is masked.
+    pub fn look_behind(&self, path: &Path) -> Result<Found, Stop> {
+        let (at, item) = match self.cover(path) {
+            Some((at, item)) => (at.as_path(), Some(item)),
+            None => (Path::new("/"), None),
+        };
+        let rest = path.strip_prefix(at).unwrap_or(path);
+        let here = rest.as_os_str().is_empty();
+        let found = match item {
+            None => match self.ground {
+                Ground::Tmpfs if here => Found::Folder(None),
+                Ground::Tmpfs => Found::Missing,
+                Ground::Folder { path: host, owner } => {
+                    let file = |path, stat| HostFile {
+                        path,
+                        stat,
+                        noexec: false,
+                        readonly: false,
+                        owner: *owner,
+                        mount: PathBuf::from("/"),
+                    };
+                    self.host(host, rest, &file)?
+                }
+            },
+            Some(Item::Bind(bind)) => {
+                let file = |path, stat| HostFile {
+                    path,
+                    stat,
+                    noexec: bind.noexec,
+                    readonly: bind.readonly,
+                    owner: bind.owner,
+                    mount: at.to_owned(),
+                };
+                self.host(&bind.path, rest, &file)?
+            }
+            Some(Item::Symlink(target)) if here => Found::Symlink(target.clone()),
+            Some(Item::File { .. } | Item::Device { .. }) if here => Found::Made,
+            Some(item) if here && item.is_folder() => Found::Folder(None),
+            Some(Item::Folder { .. } | Item::Tmpfs { .. }) => Found::Missing,
+            Some(Item::Proc { .. } | Item::Devpts | Item::Mqueue) => Found::Unknown,
+            Some(_) => return Err(Stop::NotAFolder),
+        };
+        Ok(found)
+    }
+
+    /// Whether there is an item strictly below a path.
+    pub fn has_below(&self, path: &Path) -> bool {
+        let after = (std::ops::Bound::Excluded(path), std::ops::Bound::Unbounded);
+        self.items.range::<Path, _>(after).next().is_some_and(|(next, _)| next.starts_with(path))
+    }
+
+    fn host(
+        &self,
+        base: &Path,
+        rest: &Path,
+        file: &dyn Fn(PathBuf, Stat) -> HostFile,
+    ) -> Result<Found, Stop> {
+        let path = if rest.as_os_str().is_empty() { base.to_owned() } else { base.join(rest) };
+        match self.files.lstat(&path) {
+            Ok(stat) => match stat.kind {
+                FileKind::Folder => Ok(Found::Folder(Some(file(path, stat)))),
+                FileKind::Symlink => {
+                    let target = self.files.readlink(&path);
+                    Ok(Found::Symlink(target.map_err(|source| Stop::Host { path, source })?))
+                }
+                _ => Ok(Found::File(file(path, stat))),
+            },
+            Err(e) if missing(&e) => Ok(Found::Missing),
+            Err(source) => Err(Stop::Host { path, source }),
+        }
+    }
+
+    /// Follows a path as a process inside would. Missing parts at its end are kept as they are.
+    pub fn resolve(&self, path: &Path) -> Result<Resolved, Stop> {
+        self.walk(path, true)
+    }
+
+    /// As [`resolve`](Self::resolve), but a symlink at the end is not followed.
+    pub fn resolve_parent(&self, path: &Path) -> Result<Resolved, Stop> {
+        self.walk(path, false)
+    }
+
+    fn walk(&self, path: &Path, follow: bool) -> Result<Resolved, Stop> {
+        let mut todo = parts(path);
+        let mut done = PathBuf::from("/");
+        let mut found = self.look(&done)?;
+        let mut links = 0;
+        while let Some(part) = todo.pop() {
+            if part == ".." {
+                if found == Found::Missing {
+                    return Err(Stop::Parent);
+                }
+                done.pop();
+                found = self.look(&done)?;
+                continue;
+            }
+            match found {
+                Found::Folder(_) | Found::Missing => {}
+                Found::Unknown => return Err(Stop::Unknown),
+                _ => return Err(Stop::NotAFolder),
+            }
+            let next = done.join(&part);
+            found = self.look(&next)?;
+            match &found {
+                Found::Symlink(target) if follow || !todo.is_empty() => {
+                    links += 1;
+                    if links > MAX_LINKS {
+                        return Err(Stop::Loop);
+                    }
+                    if target.is_absolute() {
+                        done = PathBuf::from("/");
+                    }
+                    todo.extend(parts(target));
+                    found = self.look(&done)?;
+                }
+                _ => done = next,
+            }
+        }
+        Ok(Resolved { path: done, found })
+    }
+}
+
+/// `ENOENT` or `ENOTDIR`: there is no such file.
+pub(super) fn missing(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR))
+}
+
+/// The parts of a path, last first.
+fn parts(path: &Path) -> Vec<OsString> {
+    path.components()
+        .rev()
+        .filter_map(|c| match c {
+            Component::Normal(name) => Some(name.to_owned()),
+            Component::ParentDir => Some(OsString::from("..")),
+            _ => None,
+        })
+        .collect()
+}

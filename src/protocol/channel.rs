@@ -1,0 +1,97 @@
+//! A sequenced-packet socket with one message a datagram.
+
+use std::io::{IoSlice, IoSliceMut};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::sys::socket::{self, MsgFlags};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::LIMIT;
+
+/// One side of the channel.
+#[derive(Debug)]
+pub(crate) struct Channel(OwnedFd);
+
+/// Why nothing could be sent or received.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum ChannelError {
+    /// The system call failed.
+    #[error("the channel between the caller and init failed")]
+    System {
+        /// Why.
+        source: Errno,
+    },
+    /// A message is longer than [`LIMIT`], or not one at all.
+    #[error("the channel between the caller and init carried a malformed message")]
+    Malformed,
+}
+
+impl From<Errno> for ChannelError {
+    fn from(source: Errno) -> Self {
+        Self::System { source }
+    }
+}
+
+impl AsFd for Channel {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl Channel {
+    pub(crate) fn new(socket: OwnedFd) -> Self {
+        Self(socket)
+    }
+
+    /// Sends one message.
+    pub(crate) fn send<T: Serialize>(&self, message: &T) -> Result<(), ChannelError> {
+        let bytes = postcard::to_stdvec(message).map_err(|_| ChannelError::Malformed)?;
+        if bytes.len() > LIMIT {
+            return Err(ChannelError::Malformed);
+        }
+        loop {
+            let sent = socket::sendmsg::<()>(
+                self.0.as_raw_fd(),
+                &[IoSlice::new(&bytes)],
+                &[],
+                MsgFlags::MSG_NOSIGNAL,
+                None,
+            );
+            match sent {
+                Ok(count) if count == bytes.len() => return Ok(()),
+                Ok(_) => return Err(ChannelError::Malformed),
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+    }
+
+    /// Receives one message; `None` once the other side is gone. No descriptor is ever accepted with it.
+    pub(crate) fn receive<T: DeserializeOwned>(&self) -> Result<Option<T>, ChannelError> {
+        let mut buffer = vec![0u8; LIMIT];
+        let (count, flags) = loop {
+            let mut parts = [IoSliceMut::new(&mut buffer)];
+            match socket::recvmsg::<()>(self.0.as_raw_fd(), &mut parts, None, MsgFlags::MSG_CMSG_CLOEXEC) {
+                Ok(message) => break (message.bytes, message.flags),
+                // ECONNRESET is told once when the other side went away with messages of ours unread; what it had sent
+                // before, or the end, comes with the next call.
+                Err(Errno::EINTR | Errno::ECONNRESET) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        };
+        if count == 0 {
+            return Ok(None);
+        }
+        if flags.contains(MsgFlags::MSG_TRUNC) {
+            return Err(ChannelError::Malformed);
+        }
+        let bytes = buffer.get(..count).ok_or(ChannelError::Malformed)?;
+        match postcard::take_from_bytes(bytes) {
+            Ok((message, [])) => Ok(Some(message)),
+            _ => Err(ChannelError::Malformed),
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! What can go wrong in init, in a form that crosses to the caller without turning into text.
+
+use std::fmt;
+
+use nix::errno::Errno;
+use serde::{Deserialize, Serialize};
+
+/// A stage of init, in the order in which they run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Stage {
+    /// Reading the Plan and the go-ahead.
+    Handshake,
+    /// The namespaces differ from the caller's.
+    Namespaces,
+    /// User and group ids, supplementary groups.
+    Identity,
+    /// Host name.
+    Hostname,
+    /// The loopback interface.
+    Loopback,
+    /// Mount propagation.
+    Propagation,
+    /// The root and what is in it.
+    Root,
+    /// The old root goes.
+    Pivot,
+    /// The working directory.
+    WorkingDirectory,
+    /// Capability sets and securebits.
+    Capabilities,
+    /// `no_new_privs`
+    NoNewPrivileges,
+    /// The task's process.
+    Process,
+    /// The task's session and terminal.
+    Session,
+    /// Resource limits and the umask.
+    Limits,
+    /// Descriptors.
+    Descriptors,
+    /// Signal dispositions and mask.
+    Signals,
+    /// Landlock.
+    Landlock,
+    /// Reading everything back.
+    ReadBack,
+    /// The system-call filter.
+    Seccomp,
+    /// Executing the program, or finding the role.
+    Execute,
+    /// Waiting for the task.
+    Supervise,
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Handshake => "handshake",
+            Self::Namespaces => "namespaces",
+            Self::Identity => "identity",
+            Self::Hostname => "host name",
+            Self::Loopback => "loopback interface",
+            Self::Propagation => "mount propagation",
+            Self::Root => "root file system",
+            Self::Pivot => "pivot root",
+            Self::WorkingDirectory => "working directory",
+            Self::Capabilities => "capabilities",
+            Self::NoNewPrivileges => "no_new_privs",
+            Self::Process => "process",
+            Self::Session => "session",
+            Self::Limits => "resource limits",
+            Self::Descriptors => "descriptors",
+            Self::Signals => "signals",
+            Self::Landlock => "landlock",
+            Self::ReadBack => "read-back",
+            Self::Seccomp => "seccomp",
+            Self::Execute => "execute",
+            Self::Supervise => "supervise",
+        })
+    }
+}
+
+/// A fault and the stage it happened in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{stage}: {fault}")]
+#[non_exhaustive]
+pub struct Failure {
+    /// Where.
+    pub stage: Stage,
+    /// What.
+    pub fault: Fault,
+}
+
+/// What went wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
+pub enum Fault {
+    /// A system call failed.
+    #[error("{call} {object}: {}", errno_text(*.errno))]
+    System {
+        /// Name of the call.
+        call: String,
+        /// The path, limit or other object that it was about.
+        object: String,
+        /// `errno`.
+        errno: i32,
+    },
+    /// The kernel's state is not what the plan says.
+    #[error("{what} is {found}, but the plan says {expected}")]
+    Mismatch {
+        /// What was read back.
+        what: String,
+        /// By the plan.
+        expected: String,
+        /// From the kernel.
+        found: String,
+    },
+    /// A file of the host is not the one that the plan was made for.
+    #[error("{path} was replaced after the plan was made")]
+    Replaced {
+        /// Its path.
+        path: String,
+    },
+    /// No role of that name is linked into this program.
+    #[error("there is no role {name:?} in this program")]
+    UnknownRole {
+        /// Its name.
+        name: String,
+    },
+    /// The other side sent something that it should not have.
+    #[error("the message between the caller and init is malformed ({what})")]
+    Protocol {
+        /// What was wrong.
+        what: String,
+    },
+}
+
+fn errno_text(errno: i32) -> String {
+    let errno = Errno::from_raw(errno);
+    format!("{} ({errno:?})", errno.desc())
+}
+
+/// What of an object's name crosses at most; longer ones are cut.
+const OBJECT_LIMIT: usize = 1024;
+
+/// The text of bytes that are only shown: lossy, cut, and free of control characters.
+pub(crate) fn shown(bytes: &[u8]) -> String {
+    let cut = bytes.get(..OBJECT_LIMIT).unwrap_or(bytes);
+    String::from_utf8_lossy(cut)
+        .chars()
+        .map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c })
+        .collect()
+}
+
+impl Fault {
+    /// A failed system call on an object.
+    pub(crate) fn system(call: &str, object: &[u8], errno: Errno) -> Self {
+        Self::System { call: call.to_owned(), object: shown(object), errno: errno as i32 }
+    }
+
+    /// For `map_err`.
+    pub(crate) fn on(call: &str, object: &[u8]) -> impl FnOnce(Errno) -> Self {
+        move |errno| Self::system(call, object, errno)
+    }
+
+    /// A state that differs from the plan's.
+    pub(crate) fn mismatch(what: &str, expected: impl fmt::Display, found: impl fmt::Display) -> Self {
+        Self::Mismatch { what: what.to_owned(), expected: expected.to_string(), found: found.to_string() }
+    }
+
+    /// For `map_err` outside of the stage list.
+    pub(crate) fn at(stage: Stage) -> impl FnOnce(Self) -> Failure {
+        move |fault| Failure { stage, fault }
+    }
+
+    /// The errno of a failed system call.
+    #[must_use]
+    pub fn errno(&self) -> Option<Errno> {
+        match self {
+            Self::System { errno, .. } => Some(Errno::from_raw(*errno)),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! Typed calls: a function of this program, in isolation; its value, its error or its panic comes back.
+//!
+//! The function is named by its offset from an anchor in the image. That is sound because the child runs the very same
+//! image (the descriptor or the literal `/proc/self/exe` is executed, never a path that could have been replaced), and the
+//! offset comes from the caller, in the sealed Plan. What comes back is hostile: it is bounded, and decoded as data.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::error::{Error, Step};
+use super::spawn::errno_of;
+use super::{Command, Ended, Sandbox};
+use crate::plan::TaskRequest;
+use crate::reexec::Stdio;
+
+/// The largest result that is taken, bytes.
+pub const RESULT_LIMIT: u64 = 64 * 1024 * 1024;
+
+/// What crosses back.
+#[derive(Serialize, Deserialize)]
+enum Reply<R> {
+    Returned(R),
+    Panicked { message: String, location: String },
+}
+
+type Entry = fn(function: usize, argument: OwnedFd, result: OwnedFd) -> i32;
+
+/// The exit status of a call whose reply could not be sent.
+const NO_REPLY: i32 = 125;
+
+impl Sandbox {
+    /// Runs `function(argument)` in isolation and gives what it returned. A `Result` that the function returns comes back
+    /// as the value it is; a panic is [`Error::Panicked`].
+    ///
+    /// Standard input is `/dev/null`; standard output and error are the caller's. The function sees nothing of the
+    /// caller's memory but its argument.
+    ///
+    /// ```no_run
+    /// fn count(text: String) -> usize {
+    ///     text.lines().count()
+    /// }
+    ///
+    /// fn main() -> Result<(), belljar::Error> {
+    ///     belljar::init();
+    ///     let sandbox = belljar::Sandbox::new("strict")?;
+    ///     assert_eq!(sandbox.call(count, &"a\nb".to_owned())?, 2);
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Command::spawn`]; the function's panic; an end without a result (a signal, a limit, an exit).
+    pub fn call<A, R>(&self, function: fn(A) -> R, argument: &A) -> Result<R, Error>
+    where
+        A: Serialize + DeserializeOwned,
+        R: Serialize + DeserializeOwned,
+    {
+        let entry: Entry = perform::<A, R>;
+        let task =
+            TaskRequest::Function { entry: offset(entry as usize)?, function: offset(function as usize)? };
+        let bytes = postcard::to_stdvec(argument)
+            .map_err(|source| Error::Codec { action: "encode the argument", source })?;
+        let failed = |source: std::io::Error| {
+            Error::prepare(Step::Descriptors, "write", "a call's argument")(errno_of(&source))
+        };
+        let argument = argument_file(&bytes).map_err(failed)?;
+        let (reader, writer) = std::io::pipe().map_err(failed)?;
+        let mut child = Command::new(self, task)
+            .spawn_with([Stdio::null, Stdio::inherit, Stdio::inherit], Some((argument, writer.into())))?;
+        let mut reply = Vec::new();
+        let read = reader.take(RESULT_LIMIT + 1).read_to_end(&mut reply);
+        let too_long = reply.len() as u64 > RESULT_LIMIT;
+        if too_long || read.is_err() {
+            child.kill().map_err(|source| Error::Child { action: "end", source })?;
+        }
+        let outcome = child.wait_outcome()?;
+        read.map_err(|source| Error::Child { action: "read the result of", source })?;
+        if too_long {
+            return Err(Error::ResultTooLong { limit: RESULT_LIMIT });
+        }
+        if outcome.ended != (Ended::Exit { code: 0 }) {
+            return Err(Error::CallEnded { ended: outcome.ended });
+        }
+        match postcard::from_bytes(&reply) {
+            Ok(Reply::Returned(value)) => Ok(value),
+            Ok(Reply::Panicked { message, location }) => Err(Error::Panicked { message, location }),
+            Err(source) => Err(Error::Codec { action: "decode the result", source }),
+        }
+    }
+}
+
+/// The argument, in memory of its own: any size, nothing to block on.
+fn argument_file(bytes: &[u8]) -> std::io::Result<OwnedFd> {
+    let name = c"belljar-call";
+    let memory = nix::sys::memfd::memfd_create(name, nix::sys::memfd::MFdFlags::MFD_CLOEXEC)?;
+    let mut file = File::from(memory);
+    file.write_all(bytes)?;
+    std::io::Seek::rewind(&mut file)?;
+    Ok(file.into())
+}
+
+/// A code address of this image, as an offset from the anchor.
+fn offset(address: usize) -> Result<i64, Error> {
+    let anchor = anchor();
+    if image_of(address) != image_of(anchor) || image_of(anchor).is_none() {
+        return Err(Error::ForeignFunction);
+    }
+    let difference = (address as isize).wrapping_sub(anchor as isize);
+    i64::try_from(difference).map_err(|_| Error::ForeignFunction)
+}
+
+/// Any function of this crate: it is linked into the same image as the caller's, or the offset is refused.
+fn anchor() -> usize {
+    enter_call as *const () as usize
+}
+
+/// Which loaded object an address is in, by its load address.
+fn image_of(address: usize) -> Option<usize> {
+    struct Search {
+        address: usize,
+        found: Option<usize>,
+    }
+    unsafe extern "C" fn look(
+        info: *mut libc::dl_phdr_info,
+        _: libc::size_t,
+        data: *mut libc::c_void,
+    ) -> libc::c_int {
+        // SAFETY: `data` is the Search below, and libc passes a valid info with dlpi_phnum headers.
+        let (search, info) = unsafe { (&mut *data.cast::<Search>(), &*info) };
+        for index in 0..usize::from(info.dlpi_phnum) {
+            // SAFETY: index is below dlpi_phnum.
+            let header = unsafe { &*info.dlpi_phdr.add(index) };
+            let start = (info.dlpi_addr as usize).wrapping_add(header.p_vaddr as usize);
+            if header.p_type == libc::PT_LOAD && search.address.wrapping_sub(start) < header.p_memsz as usize
+            {
+                search.found = Some(info.dlpi_addr as usize);
+                return 1;
+            }
+        }
+        0
+    }
+    let mut search = Search { address, found: None };
+    // SAFETY: the callback fits, and the Search outlives the call.
+    unsafe { libc::dl_iterate_phdr(Some(look), (&raw mut search).cast()) };
+    search.found
+}
+
+/// In the sandbox: calls the entry that the Plan names.
+pub(crate) fn enter_call(entry: i64, function: i64, argument: OwnedFd, result: OwnedFd) -> i32 {
+    let address = |offset: i64| (anchor() as isize).wrapping_add(offset as isize) as usize;
+    // SAFETY: the offset was made from an `Entry` of this very image, by `Sandbox::call` (see the module's text).
+    let entry: Entry = unsafe { std::mem::transmute::<usize, Entry>(address(entry)) };
+    entry(address(function), argument, result)
+}
+
+/// Where the last panic happened, for the reply.
+static PANIC: Mutex<Option<String>> = Mutex::new(None);
+
+/// In the sandbox: decodes, calls, encodes.
+fn perform<A: DeserializeOwned, R: Serialize>(function: usize, argument: OwnedFd, result: OwnedFd) -> i32 {
+    let mut bytes = Vec::new();
+    if File::from(argument).read_to_end(&mut bytes).is_err() {
+        return NO_REPLY;
+    }
+    let Ok(argument) = postcard::from_bytes::<A>(&bytes) else { return NO_REPLY };
+    // SAFETY: the offset was made from a `fn(A) -> R` of this very image together with this entry, by `Sandbox::call`.
+    let function = unsafe { std::mem::transmute::<usize, fn(A) -> R>(function) };
+    // The panic is the caller's to report: nothing is printed here.
+    std::panic::set_hook(Box::new(|info| {
+        if let Ok(mut place) = PANIC.lock() {
+            *place = info.location().map(ToString::to_string);
+        }
+    }));
+    let reply = match catch_unwind(AssertUnwindSafe(|| function(argument))) {
+        Ok(value) => Reply::Returned(value),
+        Err(payload) => {
+            let text = payload.downcast_ref::<&str>().map(ToString::to_string);
+            let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
+            Reply::Panicked {
+                message: text.unwrap_or_else(|| "a value that is not text".to_owned()),
+                location: PANIC
+                    .lock()
+                    .ok()
+                    .and_then(|mut place| place.take())
+                    .unwrap_or_else(|| "an unknown place".to_owned()),
+            }
+        }
+    };
+    let Ok(bytes) = postcard::to_stdvec(&reply) else { return NO_REPLY };
+    match File::from(result).write_all(&bytes) {
+        Ok(()) => 0,
+        Err(_) => NO_REPLY,
+    }
+}

@@ -1,0 +1,228 @@
+//! A running sandbox, with the habits of `std::process::Child`.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::process::{ChildStderr, ChildStdin, ChildStdout, ExitStatus};
+use std::time::Duration;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::error::Error;
+use super::outcome::{Ended, Outcome, Protections};
+use super::relay::Relay;
+use super::spawn::{Started, log};
+use crate::plan::Plan;
+use crate::protocol::{End, Message};
+use crate::sys;
+
+/// A running sandbox. Dropping it neither waits for it nor ends it, as with `std`; the sandbox itself ends with the
+/// process that started it.
+#[derive(Debug)]
+pub struct Child {
+    /// The writing end of its standard input, if that is piped.
+    pub stdin: Option<ChildStdin>,
+    /// The reading end of its standard output, if that is piped.
+    pub stdout: Option<ChildStdout>,
+    /// The reading end of its standard error, if that is piped.
+    pub stderr: Option<ChildStderr>,
+    /// The caller's end of its terminal, if it has one of its own: input is written to it, output read from it, and the
+    /// window's size set on it (`TIOCSWINSZ`). Reading gives `EIO` once the task and all that it started are gone.
+    pub terminal: Option<OwnedFd>,
+    pub(super) plan: Plan,
+    pub(super) profile_hash: String,
+    pub(super) plan_hash: String,
+    /// `None` only while it is being dropped.
+    pub(super) started: Option<Started>,
+    pub(super) relay: Option<Relay>,
+    pub(super) killed: bool,
+    pub(super) end: Option<End>,
+    pub(super) outcome: Option<Outcome>,
+}
+
+/// What `wait_with_output` and `output` give.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Output {
+    /// The task's status.
+    pub status: ExitStatus,
+    /// What it wrote to a piped standard output.
+    pub stdout: Vec<u8>,
+    /// What it wrote to a piped standard error.
+    pub stderr: Vec<u8>,
+    /// How the run ended, in full.
+    pub outcome: Outcome,
+}
+
+impl Child {
+    pub(super) fn started(&self) -> io::Result<&Started> {
+        self.started.as_ref().ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
+    }
+
+    /// The process id of the sandbox's init, on the host. For messages: signals go through [`Child::signal`].
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.started.as_ref().map_or(0, |started| started.pid.cast_unsigned())
+    }
+
+    /// A pidfd of the sandbox's init: readable once the sandbox is gone.
+    ///
+    /// # Errors
+    /// After the child was given up.
+    pub fn pidfd(&self) -> io::Result<BorrowedFd<'_>> {
+        self.started().map(|started| started.pidfd.as_fd())
+    }
+
+    /// Sends a signal to the task, through init: TERM, INT, HUP, QUIT, USR1, USR2 or WINCH. KILL ends the whole sandbox.
+    ///
+    /// # Errors
+    /// `InvalidInput` for any other signal or once the sandbox was waited for, as `std::process::Child::kill`.
+    pub fn signal(&mut self, signal: i32) -> io::Result<()> {
+        const PASSED_ON: [i32; 7] = [
+            libc::SIGTERM,
+            libc::SIGINT,
+            libc::SIGHUP,
+            libc::SIGQUIT,
+            libc::SIGUSR1,
+            libc::SIGUSR2,
+            libc::SIGWINCH,
+        ];
+        if signal == libc::SIGKILL {
+            return self.kill();
+        }
+        if self.outcome.is_some() || !PASSED_ON.contains(&signal) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        Ok(sys::process::pidfd_send_signal(self.pidfd()?, signal)?)
+    }
+
+    /// Ends the sandbox with everything in it. Nothing happens if it has ended.
+    ///
+    /// # Errors
+    /// From `pidfd_send_signal(2)`.
+    pub fn kill(&mut self) -> io::Result<()> {
+        if self.outcome.is_none() {
+            self.ender()?.end()?;
+            self.killed = true;
+        }
+        Ok(())
+    }
+
+    /// The outcome, if the run has ended.
+    ///
+    /// # Errors
+    /// As [`Child::wait_outcome`].
+    pub fn try_wait(&mut self) -> Result<Option<ExitStatus>, Error> {
+        if let Some(outcome) = &self.outcome {
+            return Ok(Some(outcome.status));
+        }
+        let failed = |source| Error::Child { action: "wait for", source };
+        let started = self.started().map_err(failed)?;
+        let mut watched = [PollFd::new(started.pidfd.as_fd(), PollFlags::POLLIN)];
+        let ready = poll(&mut watched, PollTimeout::ZERO).map_err(|errno| failed(errno.into()))?;
+        if ready == 0 { Ok(None) } else { self.wait().map(Some) }
+    }
+
+    /// Waits for the end, and gives the task's status. Closes a piped standard input first, as `std` does.
+    ///
+    /// # Errors
+    /// As [`Child::wait_outcome`].
+    pub fn wait(&mut self) -> Result<ExitStatus, Error> {
+        self.wait_outcome().map(|outcome| outcome.status)
+    }
+
+    /// Waits for the end. Closes a piped standard input first, as `std` does.
+    ///
+    /// # Errors
+    /// If init failed after the start, or ended without a word.
+    pub fn wait_outcome(&mut self) -> Result<Outcome, Error> {
+        drop(self.stdin.take());
+        if let Some(outcome) = &self.outcome {
+            return Ok(outcome.clone());
+        }
+        let failed = |source| Error::Child { action: "wait for", source };
+        let failure = self.listen();
+        let started = self.started().map_err(failed)?;
+        let waited = sys::process::wait_pidfd(started.pidfd.as_fd(), 0)
+            .map_err(|errno| failed(errno.into()))?
+            .ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
+        let wall = started.began.elapsed();
+        let protections = Protections::new(&self.plan, &started.readback);
+        let flooded = self.relay.take().is_some_and(Relay::finish);
+        if let Err(error) = failure
+            && !(flooded || self.killed)
+        {
+            return Err(error);
+        }
+        // init is killed by the caller's side, or by the host; by itself it always says how the task ended.
+        if self.end.is_none() && waited.status & 0x7f == 0 && !(flooded || self.killed) {
+            return Err(Error::Silent { status: waited.status });
+        }
+        let ended = Ended::new(&self.plan, self.end, flooded, self.killed, waited.status);
+        let outcome = Outcome {
+            ended,
+            status: ended.status(self.end, waited.status),
+            wall,
+            user: duration(waited.usage.ru_utime),
+            system: duration(waited.usage.ru_stime),
+            // The kernel counts in KiB.
+            max_rss: u64::try_from(waited.usage.ru_maxrss).unwrap_or_default().saturating_mul(1024),
+            profile: self.plan.profile.clone(),
+            profile_hash: self.profile_hash.clone(),
+            plan_hash: self.plan_hash.clone(),
+            protections,
+        };
+        self.outcome = Some(outcome.clone());
+        Ok(outcome)
+    }
+
+    /// Reads init's messages until it has said how the task ended, or is gone.
+    fn listen(&mut self) -> Result<(), Error> {
+        let program = super::spawn::task_name(&self.plan);
+        while self.end.is_none() {
+            let started = self.started().map_err(|source| Error::Child { action: "wait for", source })?;
+            match started.channel.receive::<Message>() {
+                Ok(Some(Message::Ended(end))) => self.end = Some(end),
+                Ok(Some(Message::Log { level, text })) => log(level, &text),
+                Ok(Some(Message::Failed(failure))) => return Err(Error::from_init(failure, &program)),
+                Ok(None) => return Ok(()),
+                Ok(Some(_)) | Err(_) => {
+                    // Whatever it is, it is not our init any more.
+                    self.kill().map_err(|source| Error::Child { action: "end", source })?;
+                    self.killed = false;
+                    return Err(Error::Protocol);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the piped streams to their ends and waits.
+    ///
+    /// # Errors
+    /// As [`Child::wait_outcome`], and if a pipe cannot be read.
+    pub fn wait_with_output(mut self) -> Result<Output, Error> {
+        drop(self.stdin.take());
+        let (stdout, stderr) = crate::reexec::read_to_end(self.stdout.take(), self.stderr.take())
+            .map_err(|source| Error::Child { action: "read the output of", source })?;
+        let outcome = self.wait_outcome()?;
+        Ok(Output { status: outcome.status, stdout, stderr, outcome })
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        // A sandbox ends when its channel closes: one that was not waited for keeps it until the caller's process ends.
+        if self.outcome.is_none()
+            && let Some(started) = self.started.take()
+        {
+            std::mem::forget(started);
+        }
+    }
+}
+
+fn duration(time: libc::timeval) -> Duration {
+    Duration::new(
+        u64::try_from(time.tv_sec).unwrap_or_default(),
+        u32::try_from(time.tv_usec).unwrap_or_default().saturating_mul(1000),
+    )
+}

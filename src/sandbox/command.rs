@@ -1,0 +1,268 @@
+//! A task to be run in a sandbox, with the habits of `std::process::Command`.
+
+use std::ffi::{CString, OsStr, OsString};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+
+use super::Sandbox;
+use super::child::{Child, Output};
+use super::ender::Ender;
+use super::error::{Error, Step};
+use super::relay::{Relay, Stream as Relayed};
+use super::spawn::{self, Handed, errno_of};
+use crate::plan::{self, Call, Plan, Task, TaskRequest};
+use crate::reexec::{Prepared, Stdio, Stream};
+
+/// A program or a role to be run in a [`Sandbox`].
+#[derive(Debug)]
+pub struct Command<'a> {
+    sandbox: &'a Sandbox,
+    task: TaskRequest,
+    env: Vec<(OsString, Option<OsString>)>,
+    cwd: Option<PathBuf>,
+    stdio: [Option<Stdio>; 3],
+    kept: Vec<(OwnedFd, i32)>,
+    terminal: bool,
+}
+
+const STREAMS: [Stream; 3] = [Stream::Stdin, Stream::Stdout, Stream::Stderr];
+
+impl<'a> Command<'a> {
+    pub(super) fn new(sandbox: &'a Sandbox, task: TaskRequest) -> Self {
+        Self { sandbox, task, env: Vec::new(), cwd: None, stdio: [const { None }; 3], kept: Vec::new(), terminal: false }
+    }
+
+    /// Adds an argument.
+    pub fn arg(&mut self, arg: impl AsRef<OsStr>) -> &mut Self {
+        let arg = arg.as_ref().to_owned();
+        match &mut self.task {
+            TaskRequest::Program { argv } => argv.push(arg),
+            TaskRequest::Role { args, .. } => args.push(arg),
+            TaskRequest::Function { .. } => {}
+        }
+        self
+    }
+
+    /// Adds arguments.
+    pub fn args<S: AsRef<OsStr>>(&mut self, args: impl IntoIterator<Item = S>) -> &mut Self {
+        for arg in args {
+            self.arg(arg);
+        }
+        self
+    }
+
+    /// Sets a variable inside. Nothing of the caller's environment goes in but what the profile or
+    /// [`env_pass`](Self::env_pass) names.
+    pub fn env(&mut self, key: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> &mut Self {
+        self.env.push((key.as_ref().to_owned(), Some(value.as_ref().to_owned())));
+        self
+    }
+
+    /// Passes a variable of the caller's on, if it is set.
+    pub fn env_pass(&mut self, key: impl AsRef<OsStr>) -> &mut Self {
+        self.env.push((key.as_ref().to_owned(), None));
+        self
+    }
+
+    /// The working directory inside.
+    pub fn current_dir(&mut self, dir: impl AsRef<Path>) -> &mut Self {
+        self.cwd = Some(dir.as_ref().to_owned());
+        self
+    }
+
+    /// Standard input; inherited by default, except for [`output`](Self::output), where it is `/dev/null`.
+    pub fn stdin(&mut self, stdio: impl Into<Stdio>) -> &mut Self {
+        self.stdio[0] = Some(stdio.into());
+        self
+    }
+
+    /// Standard output; inherited by default, except for [`output`](Self::output), where it is piped.
+    pub fn stdout(&mut self, stdio: impl Into<Stdio>) -> &mut Self {
+        self.stdio[1] = Some(stdio.into());
+        self
+    }
+
+    /// Standard error; inherited by default, except for [`output`](Self::output), where it is piped.
+    pub fn stderr(&mut self, stdio: impl Into<Stdio>) -> &mut Self {
+        self.stdio[2] = Some(stdio.into());
+        self
+    }
+
+    /// Gives the task a descriptor beyond 2, under the given number. Everything that is not named is closed.
+    pub fn keep_fd(&mut self, fd: impl Into<OwnedFd>, number: i32) -> &mut Self {
+        self.kept.push((fd.into(), number));
+        self
+    }
+
+    /// Gives the task a terminal of its own for its three standard streams, whatever they were set to; the caller's end is
+    /// [`Child::terminal`].
+    pub fn terminal(&mut self, on: bool) -> &mut Self {
+        self.terminal = on;
+        self
+    }
+
+    /// What would be done: everything is decided and checked, nothing is started.
+    ///
+    /// # Errors
+    /// If the profile cannot be had on this host or for this task.
+    pub fn plan(&self) -> Result<Plan, Error> {
+        let mut call = Call::new(self.task.clone()).with_caller_env();
+        call.env.clone_from(&self.env);
+        call.cwd.clone_from(&self.cwd);
+        call.descriptors = self.kept.iter().map(|(_, number)| *number).collect();
+        call.descriptors.sort_unstable();
+        call.terminal = self.terminal;
+        let facts = crate::host::Facts::detect()?;
+        Ok(plan::resolve(&self.sandbox.profile, &facts, &crate::host::RealFiles, &call)?)
+    }
+
+    /// Starts the task. Once this returns, all walls stand and were read back, and the program was executed.
+    ///
+    /// # Errors
+    /// Anything that stands in the way. Nothing untrusted has run then, and nothing is left behind.
+    pub fn spawn(&mut self) -> Result<Child, Error> {
+        self.spawn_with([Stdio::inherit, Stdio::inherit, Stdio::inherit], None)
+    }
+
+    /// Runs the task to its end and gives its status.
+    ///
+    /// # Errors
+    /// As [`spawn`](Self::spawn) and [`Child::wait_outcome`].
+    pub fn status(&mut self) -> Result<ExitStatus, Error> {
+        self.spawn()?.wait()
+    }
+
+    /// Runs the task to its end and gives what it wrote.
+    ///
+    /// # Errors
+    /// As [`spawn`](Self::spawn) and [`Child::wait_with_output`].
+    pub fn output(&mut self) -> Result<Output, Error> {
+        self.spawn_with([Stdio::null, Stdio::piped, Stdio::piped], None)?.wait_with_output()
+    }
+
+    pub(super) fn spawn_with(
+        &mut self,
+        defaults: [fn() -> Stdio; 3],
+        call: Option<(OwnedFd, OwnedFd)>,
+    ) -> Result<Child, Error> {
+        let plan = self.plan()?;
+        let plan_hash = plan.hash()?;
+        let prepare = |source: std::io::Error| {
+            Error::prepare(Step::Descriptors, "open", "standard streams")(errno_of(&source))
+        };
+        for (stdio, default) in self.stdio.iter_mut().zip(defaults) {
+            stdio.get_or_insert_with(default);
+        }
+        let mut terminal = None;
+        if self.terminal {
+            let (ours, theirs) =
+                super::terminal::open().map_err(Error::prepare(Step::Descriptors, "posix_openpt", ""))?;
+            for stdio in &mut self.stdio {
+                *stdio = Some(theirs.try_clone().map_err(prepare)?.into());
+            }
+            terminal = Some(ours);
+        }
+        let mut prepared: Vec<Prepared<'_>> = Vec::new();
+        for (stdio, stream) in self.stdio.iter().zip(STREAMS) {
+            if let Some(stdio) = stdio {
+                prepared.push(stdio.prepare(stream).map_err(prepare)?);
+            }
+        }
+        let mut child_ends = Vec::new();
+        for end in &prepared {
+            child_ends.push(end.as_fd().try_clone_to_owned().map_err(prepare)?);
+        }
+        let mut ours = prepared.into_iter().map(Prepared::into_ours);
+        let (stdin, stdout, stderr) = (ours.next(), ours.next(), ours.next());
+        let [input, output, error] = <[OwnedFd; 3]>::try_from(child_ends)
+            .map_err(|_| prepare(std::io::ErrorKind::InvalidInput.into()))?;
+        let (stdio, relayed) = match plan.limits.output {
+            Some(_) => {
+                let (from_output, to_task) = std::io::pipe().map_err(prepare)?;
+                let (from_error, to_task_error) = std::io::pipe().map_err(prepare)?;
+                let relayed = vec![
+                    Relayed { from: from_output.into(), to: output },
+                    Relayed { from: from_error.into(), to: error },
+                ];
+                ([input, to_task.into(), to_task_error.into()], relayed)
+            }
+            None => ([input, output, error], Vec::new()),
+        };
+        let mut kept: Vec<(BorrowedFd<'_>, i32)> =
+            self.kept.iter().map(|(fd, number)| (fd.as_fd(), *number)).collect();
+        kept.sort_unstable_by_key(|(_, number)| *number);
+        let handed = Handed {
+            stdio,
+            descriptors: kept.into_iter().map(|(fd, _)| fd).collect(),
+            call,
+            argv: self.argv(&plan)?,
+        };
+        let started = spawn::start(&plan, &handed)?;
+        drop(handed);
+        if self.terminal {
+            // The task's end must be the task's alone, or the caller's never comes to its end.
+            self.stdio = [const { None }; 3];
+        }
+        let mut child = Child {
+            stdin: stdin.flatten().map(Into::into),
+            stdout: stdout.flatten().map(Into::into),
+            stderr: stderr.flatten().map(Into::into),
+            terminal,
+            profile_hash: self.sandbox.profile_hash.clone(),
+            plan_hash,
+            plan,
+            started: Some(started),
+            relay: None,
+            killed: false,
+            end: None,
+            outcome: None,
+        };
+        if let Some(limit) = child.plan.limits.output {
+            let relay = child.ender().and_then(|ender| Relay::start(relayed, limit, ender));
+            match relay {
+                Ok(relay) => child.relay = Some(relay),
+                Err(source) => {
+                    let failed = |source| Error::Child { action: "relay the output of", source };
+                    child.kill().map_err(failed)?;
+                    return Err(failed(source));
+                }
+            }
+        }
+        Ok(child)
+    }
+
+    /// A role finds its arguments in `std::env::args`, which is init's own argument list.
+    fn argv(&self, plan: &Plan) -> Result<Vec<CString>, Error> {
+        let strings: Vec<OsString> = match &self.task {
+            TaskRequest::Role { name, args } => {
+                std::iter::once(OsString::from(name)).chain(args.iter().cloned()).collect()
+            }
+            _ => vec![OsString::from("belljar-init"), OsString::from(&plan.profile)],
+        };
+        debug_assert!(!matches!(plan.task, Task::Role { .. }) || !strings.is_empty());
+        strings
+            .into_iter()
+            .map(|string| {
+                CString::new(string.into_vec()).map_err(|_| {
+                    Error::prepare(Step::Descriptors, "execve", "an argument with a NUL byte")(
+                        nix::errno::Errno::EINVAL,
+                    )
+                })
+            })
+            .collect()
+    }
+}
+
+impl Child {
+    /// What ends this run.
+    pub(super) fn ender(&self) -> std::io::Result<Ender> {
+        let started = self.started()?;
+        Ok(Ender {
+            pidfd: started.pidfd.try_clone()?,
+            channel: started.channel.as_fd().try_clone_to_owned()?,
+            pid_namespace: self.plan.namespaces != 0,
+        })
+    }
+}

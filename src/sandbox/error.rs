@@ -1,0 +1,172 @@
+//! What can go wrong with a sandbox, from its profile to its end.
+
+use std::io;
+
+use nix::errno::Errno;
+
+use crate::plan::PlanError;
+use crate::profile::ProfileError;
+use crate::protocol::{Failure, Stage};
+use crate::reexec::LaunchError;
+
+/// Why a sandbox could not be made, or a run of it has no outcome of its own.
+///
+/// Whenever one of these comes out of a start, no untrusted code has run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The profile cannot be used.
+    #[error(transparent)]
+    Profile(#[from] ProfileError),
+    /// The profile cannot be had on this host, or for this task.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The host cannot be asked what it can do.
+    #[error(transparent)]
+    Host(#[from] crate::host::FactsError),
+    /// The re-executed image did not come up.
+    #[error("cannot start the sandbox's init")]
+    Launch {
+        /// The namespaces that were asked for, `CLONE_NEW*`.
+        namespaces: u64,
+        /// Why.
+        #[source]
+        source: LaunchError,
+    },
+    /// The caller's side of the preparation failed.
+    #[error("{step}: {call} {object}")]
+    Prepare {
+        /// What was being prepared.
+        step: Step,
+        /// The system call.
+        call: &'static str,
+        /// What it was about.
+        object: String,
+        /// Why.
+        #[source]
+        source: Errno,
+    },
+    /// A wall could not be built, or did not read back as planned.
+    #[error("cannot build the sandbox")]
+    Init {
+        /// Which, and why.
+        #[source]
+        source: Failure,
+    },
+    /// All walls stood, but the program could not be executed.
+    #[error("cannot execute {program}")]
+    Execute {
+        /// The program's path inside.
+        program: String,
+        /// Why.
+        #[source]
+        source: Errno,
+    },
+    /// init ended without a word.
+    #[error("the sandbox's init ended without reporting (wait status {status:#x})")]
+    Silent {
+        /// Its wait status.
+        status: i32,
+    },
+    /// init's messages make no sense.
+    #[error("the sandbox's init broke the protocol")]
+    Protocol,
+    /// The child cannot be waited for, or a pipe to it failed.
+    #[error("cannot {action} the sandboxed process")]
+    Child {
+        /// What was being done.
+        action: &'static str,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A call's argument could not be encoded, or its result not be decoded.
+    #[error("cannot {action} of the sandboxed call")]
+    Codec {
+        /// What was being done.
+        action: &'static str,
+        /// Why.
+        #[source]
+        source: postcard::Error,
+    },
+    /// A call's result is longer than allowed.
+    #[error("the result of the sandboxed call is longer than {limit} bytes")]
+    ResultTooLong {
+        /// The limit.
+        limit: u64,
+    },
+    /// A call's function is not part of the program's own image.
+    #[error(
+        "the function of the sandboxed call is not in this program's own image (but in a shared library)"
+    )]
+    ForeignFunction,
+    /// The function panicked, inside.
+    #[error("the sandboxed call panicked at {location}: {message}")]
+    Panicked {
+        /// The panic's message, as the sandbox tells it.
+        message: String,
+        /// `file:line:column`
+        location: String,
+    },
+    /// The call's process ended before it returned.
+    #[error("the sandboxed call ended without a result: {ended}")]
+    CallEnded {
+        /// How.
+        ended: super::Ended,
+    },
+}
+
+/// A step of the caller's side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Step {
+    /// The id maps of the user namespace.
+    IdMaps,
+    /// An unprivileged host id of the sandbox's own.
+    HostId,
+    /// Trees that only the caller can reach.
+    Trees,
+    /// Standard streams, pipes, the channel.
+    Descriptors,
+    /// The caller's own namespaces, to compare with.
+    Namespaces,
+}
+
+impl std::fmt::Display for Step {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::IdMaps => "cannot map the sandbox's ids",
+            Self::HostId => "cannot claim an id for the sandbox",
+            Self::Trees => "cannot prepare a bind mount",
+            Self::Descriptors => "cannot prepare the descriptors",
+            Self::Namespaces => "cannot read the own namespaces",
+        })
+    }
+}
+
+impl Error {
+    /// The command line's exit code for it: 127 not found, 126 found but not executable, 125 everything else.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Plan(error) => error.exit_code(),
+            Self::Execute { source: Errno::ENOENT | Errno::ENOTDIR, .. } => 127,
+            Self::Execute { .. } => 126,
+            _ => 125,
+        }
+    }
+
+    /// For `map_err` in the caller's preparation.
+    pub(crate) fn prepare(step: Step, call: &'static str, object: &str) -> impl FnOnce(Errno) -> Self {
+        let object = object.to_owned();
+        move |source| Self::Prepare { step, call, object, source }
+    }
+
+    /// What init said, as an error of ours.
+    pub(super) fn from_init(failure: Failure, program: &str) -> Self {
+        match (failure.stage, failure.fault.errno()) {
+            (Stage::Execute, Some(errno)) => Self::Execute { program: program.to_owned(), source: errno },
+            _ => Self::Init { source: failure },
+        }
+    }
+}

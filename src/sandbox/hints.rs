@@ -1,0 +1,77 @@
+//! What a person can do about an error: the host is asked why the kernel refused.
+
+use nix::errno::Errno;
+
+use super::error::{Error, Step};
+use crate::host::{self, Symptoms, diagnose};
+use crate::profile::Namespace;
+use crate::protocol::{Failure, Fault, Stage};
+use crate::reexec::LaunchError;
+
+impl Error {
+    /// What a person can do about it, a line each: causes first, then commands. Reads the host's state, so it is for the
+    /// edge, right after the failure.
+    #[must_use]
+    pub fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Plan(error) => error.hint().into_iter().collect(),
+            Self::Execute { .. } => vec![
+                "the program, its interpreter (#!) or its loader is not visible or not executable inside; \
+                 --dry-run shows what is"
+                    .to_owned(),
+            ],
+            _ => self.refusal().map(|refusal| explain(&refusal)).unwrap_or_default(),
+        }
+    }
+
+    /// The kernel's refusal behind the error, in the doctor's words.
+    fn refusal(&self) -> Option<host::Failure> {
+        match self {
+            Self::Launch { namespaces, source } => launch(*namespaces, source),
+            Self::Prepare { step, call, object, source } => {
+                let step = match (step, *source) {
+                    (Step::IdMaps, _) => host::Step::IdMap,
+                    (Step::Trees, Errno::EINVAL) => host::Step::IdMappedMount,
+                    _ => host::Step::Call,
+                };
+                Some(host::Failure::new(step, *call, object.as_str(), *source))
+            }
+            Self::Init { source } => init(source),
+            _ => None,
+        }
+    }
+}
+
+fn launch(namespaces: u64, error: &LaunchError) -> Option<host::Failure> {
+    let LaunchError::Clone { source, .. } = error else { return None };
+    let errno = Errno::from_raw(source.raw_os_error()?);
+    let step = if namespaces == 0 { host::Step::Process } else { host::Step::Namespace(Namespace::User) };
+    Some(host::Failure::new(step, "clone3", "", errno))
+}
+
+fn init(failure: &Failure) -> Option<host::Failure> {
+    let Fault::System { call, object, errno } = &failure.fault else { return None };
+    let errno = Errno::from_raw(*errno);
+    let step = match (failure.stage, object.as_str(), call.as_str()) {
+        (Stage::Root, "proc", _) => host::Step::MountProc,
+        (Stage::Root, "overlay", _) => host::Step::MountOverlay,
+        (Stage::Root, _, "write" | "mkdirat" | "openat" | "symlinkat") if errno == Errno::ENOSPC => {
+            host::Step::Fill
+        }
+        (Stage::Root | Stage::Pivot | Stage::Propagation, ..) => host::Step::Mount,
+        (Stage::Loopback, ..) => host::Step::Loopback,
+        (Stage::Landlock, ..) => host::Step::Landlock,
+        (Stage::Seccomp, ..) => host::Step::Seccomp,
+        (Stage::Process, ..) => host::Step::Process,
+        _ => host::Step::Call,
+    };
+    Some(host::Failure::new(step, call.as_str(), object.as_str(), errno))
+}
+
+fn explain(refusal: &host::Failure) -> Vec<String> {
+    let diagnosis = diagnose(refusal, &Symptoms::read());
+    if matches!(diagnosis.cause, host::Cause::Unexplained { .. }) {
+        return vec!["run 'belljar doctor' to see what this host supports".to_owned()];
+    }
+    std::iter::once(diagnosis.cause.to_string()).chain(diagnosis.mend).collect()
+}

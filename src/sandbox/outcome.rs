@@ -1,0 +1,193 @@
+//! How a run ended, what it used, and what held.
+
+use std::fmt;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use serde::Serialize;
+
+use crate::plan::Plan;
+use crate::protocol::{End, ReadBack};
+
+/// The outcome of a run.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Outcome {
+    /// How it ended.
+    pub ended: Ended,
+    /// The task's status as `std::process` has it; killed by `SIGKILL` where belljar ended it.
+    pub status: ExitStatus,
+    /// Wall time from the start of the sandbox to its end.
+    pub wall: Duration,
+    /// CPU time in user mode, of everything in the sandbox that was waited for.
+    pub user: Duration,
+    /// CPU time in the kernel, likewise.
+    pub system: Duration,
+    /// The largest resident set that any one process had, bytes (`ru_maxrss`; init's own start is its floor).
+    pub max_rss: u64,
+    /// The profile's name.
+    pub profile: String,
+    /// A hash of the effective profile.
+    pub profile_hash: String,
+    /// A hash of the plan.
+    pub plan_hash: String,
+    /// What was in force, as init read it back.
+    pub protections: Protections,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "camelCase")]
+#[non_exhaustive]
+pub enum Ended {
+    /// The task exited.
+    Exit {
+        /// Its exit code.
+        code: i32,
+    },
+    /// A signal ended it.
+    Signal {
+        /// Its number.
+        signal: i32,
+        /// Whether a core was dumped.
+        core_dumped: bool,
+    },
+    /// It ran for as long as it may, and was ended.
+    Timeout {
+        /// The limit, milliseconds.
+        limit_ms: u64,
+    },
+    /// It wrote more than it may, and was ended.
+    OutputLimit {
+        /// The limit, bytes.
+        limit: u64,
+    },
+    /// It used as much CPU time as one process may (`SIGXCPU`).
+    CpuLimit,
+    /// It wrote a file larger than it may (`SIGXFSZ`).
+    FileSize,
+    /// The system-call filter killed it (`SIGSYS`).
+    Seccomp,
+    /// The caller killed it.
+    KilledByCaller,
+}
+
+/// What was in force, as init read it back from the kernel right before the hand-over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Protections {
+    /// New namespaces, by their names under `/proc/PID/ns`.
+    pub namespaces: Vec<String>,
+    /// User id inside.
+    pub uid: u32,
+    /// Group id inside.
+    pub gid: u32,
+    /// Whether the root is one of the sandbox's own.
+    pub new_root: bool,
+    /// The effective capability set, as a mask.
+    pub capabilities: u64,
+    /// The bounding capability set, as a mask.
+    pub bounding: u64,
+    /// `no_new_privs`
+    pub no_new_privileges: bool,
+    /// Whether a Landlock domain was entered.
+    pub landlock: bool,
+    /// Whether a system-call filter was loaded.
+    pub seccomp: bool,
+}
+
+impl Protections {
+    pub(super) fn new(plan: &Plan, found: &ReadBack) -> Self {
+        let [effective, _, _, bounding, _] = found.capabilities;
+        Self {
+            namespaces: found.namespaces.clone(),
+            uid: found.uid,
+            gid: found.gid,
+            new_root: found.new_root,
+            capabilities: effective,
+            bounding,
+            no_new_privileges: found.no_new_privileges,
+            landlock: found.landlock,
+            seccomp: plan.seccomp.is_some(),
+        }
+    }
+}
+
+impl Ended {
+    /// From what init reported, if it did, and what the caller's side did.
+    pub(super) fn new(plan: &Plan, end: Option<End>, flooded: bool, killed: bool, init: i32) -> Self {
+        if let (true, Some(limit)) = (flooded, plan.limits.output) {
+            return Self::OutputLimit { limit };
+        }
+        match end {
+            Some(End::Timeout) => Self::Timeout { limit_ms: plan.limits.timeout_ms.unwrap_or_default() },
+            Some(End::Status(status)) => Self::of_status(plan, status),
+            None if killed => Self::KilledByCaller,
+            None => Self::of_status(plan, init),
+        }
+    }
+
+    fn of_status(plan: &Plan, status: i32) -> Self {
+        let status = ExitStatus::from_raw(status);
+        let Some(signal) = status.signal() else {
+            return Self::Exit { code: status.code().unwrap_or_default() };
+        };
+        let limited = |resource: u32| plan.rlimits.iter().any(|limit| limit.resource == resource);
+        match Signal::try_from(signal) {
+            Ok(Signal::SIGSYS) if plan.seccomp.is_some() => Self::Seccomp,
+            Ok(Signal::SIGXCPU) if limited(libc::RLIMIT_CPU as u32) => Self::CpuLimit,
+            Ok(Signal::SIGXFSZ) if limited(libc::RLIMIT_FSIZE as u32) => Self::FileSize,
+            _ => Self::Signal { signal, core_dumped: status.core_dumped() },
+        }
+    }
+
+    /// The status that `std::process` would show.
+    pub(super) fn status(self, end: Option<End>, init: i32) -> ExitStatus {
+        match (self, end) {
+            (Self::Timeout { .. } | Self::OutputLimit { .. } | Self::KilledByCaller, _) => {
+                ExitStatus::from_raw(libc::SIGKILL)
+            }
+            (_, Some(End::Status(status))) => ExitStatus::from_raw(status),
+            _ => ExitStatus::from_raw(init),
+        }
+    }
+
+    /// The command line's exit code: the program's own, 124 at the time limit, 128+N when signal N ended it.
+    #[must_use]
+    pub fn exit_code(self) -> u8 {
+        let by_signal = |signal: i32| u8::try_from(128 + signal).unwrap_or(u8::MAX);
+        match self {
+            // An exit code has eight bits; the kernel has cut it already.
+            Self::Exit { code } => u8::try_from(code & 0xff).unwrap_or(u8::MAX),
+            Self::Signal { signal, .. } => by_signal(signal),
+            Self::Timeout { .. } => 124,
+            Self::CpuLimit => by_signal(libc::SIGXCPU),
+            Self::FileSize => by_signal(libc::SIGXFSZ),
+            Self::Seccomp => by_signal(libc::SIGSYS),
+            Self::OutputLimit { .. } | Self::KilledByCaller => by_signal(libc::SIGKILL),
+        }
+    }
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exit { code } => write!(f, "it exited with {code}"),
+            Self::Signal { signal, .. } => match Signal::try_from(*signal) {
+                Ok(name) => write!(f, "{name} ended it"),
+                Err(_) => write!(f, "signal {signal} ended it"),
+            },
+            Self::Timeout { limit_ms } => {
+                write!(f, "it ran for {:?}, the time limit", Duration::from_millis(*limit_ms))
+            }
+            Self::OutputLimit { limit } => write!(f, "it wrote more than {limit} bytes, the output limit"),
+            Self::CpuLimit => f.write_str("it reached the limit of CPU time"),
+            Self::FileSize => f.write_str("it reached the limit of a file's size"),
+            Self::Seccomp => f.write_str("the system-call filter killed it"),
+            Self::KilledByCaller => f.write_str("the caller killed it"),
+        }
+    }
+}

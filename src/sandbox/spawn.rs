@@ -1,0 +1,185 @@
+//! From a Plan to a running sandbox: the descriptors, the clone and re-execution, the id maps, the go-ahead, and init's
+//! word that all walls stand.
+
+use std::ffi::CString;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+
+use super::error::{Error, Step};
+use super::host_id::HostId;
+use super::id_maps::IdMaps;
+use super::trees;
+use crate::plan::{HostIdentity, Plan, Task};
+use crate::protocol::{Channel, Go, Message, ReadBack};
+use crate::{init, reexec, sys};
+
+/// How long the re-executed image may take to reach its `init()` call.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What goes in besides the Plan.
+#[derive(Debug)]
+pub(super) struct Handed<'a> {
+    /// Standard input, output and error.
+    pub(super) stdio: [OwnedFd; 3],
+    /// In the order of the Plan's numbers.
+    pub(super) descriptors: Vec<BorrowedFd<'a>>,
+    /// A call's argument and the pipe for its result.
+    pub(super) call: Option<(OwnedFd, OwnedFd)>,
+    /// A role's arguments, its name first; for a program what `ps` shows of init.
+    pub(super) argv: Vec<CString>,
+}
+
+/// A sandbox whose task has started.
+#[derive(Debug)]
+pub(super) struct Started {
+    pub(super) pid: i32,
+    pub(super) pidfd: OwnedFd,
+    pub(super) channel: Channel,
+    pub(super) readback: ReadBack,
+    pub(super) began: Instant,
+    /// The claim lasts as long as the sandbox.
+    _host_id: Option<HostId>,
+}
+
+/// Starts the task of a plan. On an error nothing of it is left.
+pub(super) fn start(plan: &Plan, handed: &Handed<'_>) -> Result<Started, Error> {
+    let began = Instant::now();
+    let host_id = match plan.identity.host {
+        HostIdentity::Unique => Some(HostId::claim().map_err(Error::prepare(Step::HostId, "bind", ""))?),
+        HostIdentity::Own { .. } => None,
+    };
+    let trees = trees::make(plan, host_id.as_ref().map(HostId::id))?;
+    let own = sys::process::pidfd_open(nix::unistd::getpid().as_raw()).map_err(Error::prepare(
+        Step::Descriptors,
+        "pidfd_open",
+        "own process",
+    ))?;
+    let go = Go {
+        namespaces: init::own_namespaces(plan.namespaces)
+            .map_err(|(path, errno)| Error::prepare(Step::Namespaces, "stat", &path)(errno))?,
+    };
+    let payload = plan.encode()?;
+    let call = handed.call.iter().flat_map(|(argument, result)| [argument.as_fd(), result.as_fd()]);
+    let extra: Vec<BorrowedFd<'_>> = std::iter::once(own.as_fd())
+        .chain(trees.iter().map(AsFd::as_fd))
+        .chain(handed.descriptors.iter().copied())
+        .chain(call)
+        .collect();
+    let failed = |source| Error::Launch { namespaces: plan.namespaces, source };
+    let launched = reexec::launch(&reexec::Launch {
+        role: init::ROLE,
+        payload: &payload,
+        argv: &handed.argv,
+        env: &[],
+        stdio: [handed.stdio[0].as_fd(), handed.stdio[1].as_fd(), handed.stdio[2].as_fd()],
+        extra: &extra,
+        clone_flags: plan.namespaces,
+        raise_capabilities: plan.namespaces != 0,
+        cwd: None,
+        // In *lite* init has to live long enough to end the task's descendants.
+        death_signal: plan.namespaces != 0,
+        death_watch: false,
+        new_session: false,
+        cgroup: None,
+    })
+    .map_err(failed)?;
+    let reexec::Launched { pid, pidfd, channel, .. } = &launched;
+    let guard = EndOnError(Some(pidfd.as_fd()));
+    if let Some(maps) = id_maps(plan, host_id.as_ref()) {
+        maps.write(*pid)?;
+    }
+    launched.wait_ready(PATIENCE).map_err(failed)?;
+    let channel = Channel::new(
+        channel.try_clone().map_err(|source| Error::Child { action: "keep the channel to", source })?,
+    );
+    let readback = hand_over(&channel, &go, plan, pidfd.as_fd())?;
+    guard.keep();
+    let reexec::Launched { pid, pidfd, .. } = launched;
+    Ok(Started { pid, pidfd, channel, readback, began, _host_id: host_id })
+}
+
+/// Ends a half-made sandbox when anything fails.
+struct EndOnError<'a>(Option<BorrowedFd<'a>>);
+
+impl EndOnError<'_> {
+    fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for EndOnError<'_> {
+    fn drop(&mut self) {
+        if let Some(pidfd) = self.0 {
+            // It may have ended, or been reaped, already: then there is nothing to do.
+            sys::process::pidfd_send_signal(pidfd, libc::SIGKILL).ok();
+            sys::process::wait_pidfd(pidfd, 0).ok();
+        }
+    }
+}
+
+fn id_maps(plan: &Plan, host_id: Option<&HostId>) -> Option<IdMaps> {
+    if plan.namespaces & u64::from(libc::CLONE_NEWUSER.cast_unsigned()) == 0 {
+        return None;
+    }
+    let inside = (plan.identity.uid, plan.identity.gid);
+    Some(match (plan.identity.host, host_id) {
+        (HostIdentity::Own { uid, gid }, _) => IdMaps { inside, outside: (uid, gid), deny_setgroups: true },
+        (HostIdentity::Unique, host_id) => {
+            let id = host_id.map_or(u32::MAX, HostId::id);
+            IdMaps { inside, outside: (id, id), deny_setgroups: false }
+        }
+    })
+}
+
+/// Gives the go-ahead and waits until the task has started.
+fn hand_over(channel: &Channel, go: &Go, plan: &Plan, pidfd: BorrowedFd<'_>) -> Result<ReadBack, Error> {
+    // If init is gone already, what it said is still there to be read.
+    let sent = channel.send(go);
+    let mut ready = None;
+    let mut started = false;
+    loop {
+        match channel.receive::<Message>() {
+            Ok(Some(Message::Ready(readback))) if ready.is_none() => ready = Some(readback),
+            Ok(Some(Message::Started)) if !started => started = true,
+            Ok(Some(Message::Log { level, text })) => log(level, &text),
+            Ok(Some(Message::Failed(failure))) => return Err(Error::from_init(failure, &task_name(plan))),
+            Ok(None) => {
+                let status =
+                    sys::process::wait_pidfd(pidfd, 0).ok().flatten().map_or(0, |waited| waited.status);
+                return Err(Error::Silent { status });
+            }
+            Ok(Some(_)) | Err(_) => return Err(Error::Protocol),
+        }
+        if started && let Some(readback) = ready.take() {
+            return sent.map(|()| readback).map_err(|_| Error::Protocol);
+        }
+    }
+}
+
+/// The program's path or the role's name, for messages.
+pub(super) fn task_name(plan: &Plan) -> String {
+    match &plan.task {
+        Task::Program { path, .. } => crate::protocol::shown(path.to_bytes()),
+        Task::Role { name } => name.clone(),
+        Task::Call { .. } => "the function".to_owned(),
+    }
+}
+
+/// A record of init's, in the caller's log.
+pub(super) fn log(level: u8, text: &str) {
+    let level = match level {
+        1 => log::Level::Error,
+        2 => log::Level::Warn,
+        3 => log::Level::Info,
+        4 => log::Level::Debug,
+        _ => log::Level::Trace,
+    };
+    log::log!(target: "belljar::init", level, "{text}");
+}
+
+/// The errno of an I/O error.
+pub(super) fn errno_of(error: &std::io::Error) -> Errno {
+    Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))
+}

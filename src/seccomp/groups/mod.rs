@@ -1,0 +1,214 @@
+//! Named groups of system calls: what a profile lists in place of two hundred names.
+//!
+//! A profile writes `syscalls = [{ names = ["@belljar-strict", "ptrace"], action = "allow" }]`; [`resolve`] turns each
+//! such entry into [`Rule`]s. The first rule that matches a call decides, so an entry of a profile's own goes *before*
+//! the group that it should overrule.
+//!
+//! # Editions
+//!
+//! Groups grow as the kernel does. `@file-system` is the newest edition, `@file-system.1` is what the group held in
+//! edition 1, nested groups included, and never changes again. Edition 1 is Linux 6.12, edition 2 is Linux 7.0
+//! ([`EDITION`]). A group never loses a call.
+//!
+//! # Plain groups (any action)
+//!
+//! | name | what it holds |
+//! | --- | --- |
+//! | `@aio` | kernel asynchronous I/O (`io_submit`, …) |
+//! | `@basic-io` | read, write, seek, close, duplicate, pipe |
+//! | `@chown` | change a file's owner |
+//! | `@clock` | set the clock |
+//! | `@cpu-emulation` | segment tables and the like (`modify_ldt`, …) |
+//! | `@debug` | tracing other processes, performance counters |
+//! | `@default` | what every program needs to start, wait and end |
+//! | `@file-handle` | files by handle (`open_by_handle_at`: CVE-2014-3519, "shocker") |
+//! | `@file-system` | open, stat, create, rename, link, remove, attributes |
+//! | `@inotify` | watch files (inotify) |
+//! | `@io-event` | poll, select, epoll, eventfd |
+//! | `@io-uring` | io_uring |
+//! | `@ipc` | System V and POSIX queues, semaphores, shared memory; pipes, memfd |
+//! | `@kexec` | load another kernel |
+//! | `@keyring` | kernel keys (not namespaced) |
+//! | `@memory` | map, protect, advise, seal, lock memory |
+//! | `@module` | load kernel modules |
+//! | `@mount` | mount, unmount, change roots |
+//! | `@network-io` | sockets |
+//! | `@numa` | memory policy and page migration |
+//! | `@obsolete` | calls that no new program makes |
+//! | `@pkey` | memory protection keys |
+//! | `@privileged` | all that needs a capability in the host's own namespaces |
+//! | `@process` | create, replace, signal, wait for processes; names, sessions, limits |
+//! | `@ptrace` | read and control other processes (part of `@debug`) |
+//! | `@raw-io` | ports and PCI |
+//! | `@reboot` | reboot, and `@kexec` |
+//! | `@resources` | priorities, scheduling, limits, memory policy |
+//! | `@sandbox` | Landlock and seccomp: a program that sandboxes itself |
+//! | `@setuid` | change one's own ids |
+//! | `@signal` | signals |
+//! | `@swap` | swap space |
+//! | `@sync` | write back to disk |
+//! | `@timer` | timers and alarms |
+//! | `@known` | every system call that belljar knows; see below |
+//!
+//! # Groups with arguments
+//!
+//! The *sets* decide over every call that they name: allowed as described, else refused with the errno given. They can
+//! be used with the actions `allow` and `log`, without `args` of the entry.
+//!
+//! | name | allows | else |
+//! | --- | --- | --- |
+//! | `@clone-no-namespaces` | `clone` without any `CLONE_NEW*`; `clone3` is always ENOSYS (its flags are out of a filter's sight, CVE-2021-41133; libc falls back to `clone`) | EPERM |
+//! | `@unshare-no-namespaces` | `unshare` without any `CLONE_NEW*` | EPERM |
+//! | `@socket-pair` | `socketpair` of `AF_UNIX`, no `socket` at all | EAFNOSUPPORT |
+//! | `@socket-local` | `socket` and `socketpair` of `AF_UNIX` | EAFNOSUPPORT |
+//! | `@socket-inet` | also `AF_INET` and `AF_INET6` with the protocols 0, ICMP, TCP, UDP, ICMPv6 (no MPTCP, SCTP, DCCP, L2TP: EPROTONOSUPPORT), and `AF_NETLINK` with `NETLINK_ROUTE` | EAFNOSUPPORT |
+//! | `@ioctl-no-terminal-injection` | `ioctl` but `TIOCSTI`, `TIOCLINUX`, `TIOCSETD` (low 32 bits compared, CVE-2019-10063) | EPERM |
+//! | `@fcntl-no-leases` | `fcntl` but `F_SETLEASE` and `F_NOTIFY` (they block and watch whoever shares the file) | EPERM |
+//! | `@prctl-safe` | `prctl` but `PR_SET_MM` and `PR_SET_IO_FLUSHER` | EPERM |
+//! | `@personality-query` | `personality(0xffffffff)`, which asks, and `personality(0)`, `PER_LINUX` | EPERM |
+//! | `@personality-linux` | also `PER_LINUX32`, each with and without `UNAME26` | EPERM |
+//! | `@mknod-no-devices` | `mknod` and `mknodat` of files, FIFOs and sockets | EPERM |
+//!
+//! For deny-lists (any action): `@terminal-injection` is `ioctl` with one of the three requests above,
+//! `@clone-namespaces` is `clone` with any `CLONE_NEW*` flag.
+//!
+//! # The composed policies
+//!
+//! Made of all the above, for `allow` (or `log`, to learn):
+//!
+//! * `@belljar-strict`: untrusted computation. Files, memory, threads, children, timers, pipes, unix sockets.
+//! * `@belljar-standard`: ordinary programs. Also Internet sockets, System V IPC, inotify, scheduling, kernel AIO.
+//! * `@belljar-container`: root in a container of its own. Also `chroot`, `mknod`, `setgroups`, ptrace of one's own.
+//!
+//! None of them has namespaces, mounts, modules, keys, io_uring, BPF, performance counters, userfaultfd, kexec, clocks,
+//! swap, reboot, handles to reopen files (the container's may only make them), or the kernel log.
+//!
+//! # Which errno for the rest
+//!
+//! A libc takes ENOSYS as "this kernel is older", and falls back; it takes EPERM as an answer. So the best default
+//! action of an allow-list is ENOSYS, with `@known` as its last entry:
+//!
+//! ```toml
+//! default = "errno:ENOSYS"                                     # what is newer than belljar
+//! syscalls = [
+//!     { names = ["@belljar-strict"], action = "allow" },
+//!     { names = ["@known"], action = "errno", errno = "EPERM" }, # what is known and not allowed
+//! ]
+//! ```
+
+mod calls;
+mod lists;
+mod policies;
+mod resolve;
+mod sets;
+
+use std::fmt;
+
+use super::{Action, Condition};
+pub use resolve::{GroupError, resolve};
+
+/// The newest edition of the groups.
+pub const EDITION: u32 = 2;
+
+/// A named group of system calls.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Group {
+    /// With its `@`.
+    pub name: &'static str,
+    /// The edition that last added something to its own entries.
+    pub version: u32,
+    /// One line.
+    pub description: &'static str,
+    entries: &'static [Entry],
+}
+
+impl fmt::Debug for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Group")
+            .field("name", &self.name)
+            .field("version", &self.version)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Group {
+    /// The system calls and nested groups (`@…`) that it names, in order, without the conditions.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.entries.iter().flat_map(|entry| match entry.what {
+            What::Names(names) | What::Rule { names, .. } => names.iter().copied(),
+            What::Known => [].iter().copied(),
+        })
+    }
+}
+
+/// Something in a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Entry {
+    /// The edition that brought it.
+    since: u32,
+    what: What,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum What {
+    /// System calls and groups, whatever their arguments.
+    Names(&'static [&'static str]),
+    /// System calls under conditions, or with an action of the group's own.
+    Rule { names: &'static [&'static str], args: &'static [Condition], verdict: Verdict },
+    /// Every known system call.
+    Known,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// The action of the profile's entry.
+    Asked,
+    /// Always this one.
+    Fixed(Action),
+}
+
+/// All groups, sorted by name.
+pub fn groups() -> impl Iterator<Item = &'static Group> {
+    let mut all: Vec<_> = calls::GROUPS.iter().chain(sets::GROUPS).chain(policies::GROUPS).collect();
+    all.sort_by_key(|group| group.name);
+    all.into_iter()
+}
+
+/// A group by its name with the `@`, without a version.
+#[must_use]
+pub fn group(name: &str) -> Option<&'static Group> {
+    calls::GROUPS.iter().chain(sets::GROUPS).chain(policies::GROUPS).find(|group| group.name == name)
+}
+
+// The tables' own words.
+
+const fn group_of(name: &'static str, description: &'static str, entries: &'static [Entry]) -> Group {
+    let mut version = 1;
+    let mut at = 0;
+    while at < entries.len() {
+        if entries[at].since > version {
+            version = entries[at].since;
+        }
+        at += 1;
+    }
+    Group { name, version, description, entries }
+}
+
+const fn names(names: &'static [&'static str]) -> Entry {
+    since(1, names)
+}
+
+const fn since(since: u32, names: &'static [&'static str]) -> Entry {
+    Entry { since, what: What::Names(names) }
+}
+
+/// The profile's action under conditions.
+const fn when(names: &'static [&'static str], args: &'static [Condition]) -> Entry {
+    Entry { since: 1, what: What::Rule { names, args, verdict: Verdict::Asked } }
+}
+
+/// Refused under conditions.
+const fn refuse(names: &'static [&'static str], args: &'static [Condition], errno: i32) -> Entry {
+    Entry { since: 1, what: What::Rule { names, args, verdict: Verdict::Fixed(Action::Errno(errno as u16)) } }
+}

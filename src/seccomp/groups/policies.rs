@@ -1,0 +1,164 @@
+//! The composed policies: what the built-in profiles allow.
+//!
+//! The sets come first: they decide over every call that they name, whatever the plain groups below say.
+
+use super::{Entry, Group, group_of, names};
+
+pub(super) const GROUPS: &[Group] = &[
+    group_of("@belljar-strict", "untrusted computation", STRICT),
+    group_of("@belljar-standard", "ordinary programs, as container engines let them", STANDARD),
+    group_of("@belljar-container", "root in a container of its own", CONTAINER),
+];
+
+/// Sets that all of them have.
+const SETS: &[&str] =
+    &["@clone-no-namespaces", "@fcntl-no-leases", "@ioctl-no-terminal-injection", "@prctl-safe"];
+
+/// Plain groups that all of them have.
+const PLAIN: &[&str] = &[
+    "@default",
+    "@basic-io",
+    "@chown",
+    "@file-system",
+    "@io-event",
+    "@pkey",
+    "@sandbox",
+    "@setuid",
+    "@signal",
+    "@sync",
+    "@timer",
+];
+
+const STRICT: &[Entry] = &[
+    names(SETS),
+    names(&["@socket-local", "@personality-query", "@mknod-no-devices"]),
+    names(PLAIN),
+    names(STRICT_NETWORK),
+    names(STRICT_PROCESS),
+    names(STRICT_MEMORY),
+    names(STRICT_RESOURCES),
+];
+
+/// On sockets that `@socket-local` lets through.
+const STRICT_NETWORK: &[&str] = &[
+    "accept",
+    "accept4",
+    "bind",
+    "connect",
+    "getpeername",
+    "getsockname",
+    "getsockopt",
+    "listen",
+    "recv",
+    "recvfrom",
+    "recvmmsg",
+    "recvmmsg_time64",
+    "recvmsg",
+    "send",
+    "sendmmsg",
+    "sendmsg",
+    "sendto",
+    "setsockopt",
+    "shutdown",
+];
+
+/// `@process` without `process_mrelease`, which serves out-of-memory daemons.
+const STRICT_PROCESS: &[&str] = &[
+    "capget",
+    "capset",
+    "fork",
+    "kill",
+    "pidfd_open",
+    "pidfd_send_signal",
+    "rt_sigqueueinfo",
+    "rt_tgsigqueueinfo",
+    "setpgid",
+    "setsid",
+    "tgkill",
+    "tkill",
+    "vfork",
+    "wait4",
+    "waitid",
+    "waitpid",
+];
+
+/// `@memory` without `mlockall`.
+const STRICT_MEMORY: &[&str] =
+    &["madvise", "memfd_create", "mlock", "mlock2", "mremap", "mseal", "msync", "munlock", "munlockall"];
+
+/// Asking for priorities, lowering one's own, and choosing processors.
+const STRICT_RESOURCES: &[&str] = &[
+    "getpriority",
+    "ioprio_get",
+    "nice",
+    "sched_get_priority_max",
+    "sched_get_priority_min",
+    "sched_getattr",
+    "sched_getparam",
+    "sched_getscheduler",
+    "sched_rr_get_interval",
+    "sched_rr_get_interval_time64",
+    "sched_setaffinity",
+    "setpriority",
+    "setrlimit",
+];
+
+/// What container engines give over `@belljar-strict`.
+const BROAD: &[&str] = &[
+    "@aio",
+    "@inotify",
+    "@ipc",
+    "@memory",
+    "@network-io",
+    "@process",
+    "cachestat",
+    "fanotify_mark",
+    "getpriority",
+    "ioprio_get",
+    "ioprio_set",
+    "listmount",
+    "memfd_secret",
+    "mincore",
+    "nice",
+    "remap_file_pages",
+    "sched_get_priority_max",
+    "sched_get_priority_min",
+    "sched_getattr",
+    "sched_getparam",
+    "sched_getscheduler",
+    "sched_rr_get_interval",
+    "sched_rr_get_interval_time64",
+    "sched_setaffinity",
+    "sched_setattr",
+    "sched_setparam",
+    "sched_setscheduler",
+    "setpriority",
+    "setrlimit",
+    "statmount",
+    "vmsplice",
+];
+
+const STANDARD: &[Entry] = &[
+    names(SETS),
+    names(&["@socket-inet", "@personality-linux", "@mknod-no-devices", "@unshare-no-namespaces"]),
+    names(PLAIN),
+    names(BROAD),
+];
+
+const CONTAINER: &[Entry] = &[
+    names(SETS),
+    names(&["@socket-inet", "@personality-linux", "@unshare-no-namespaces"]),
+    names(PLAIN),
+    names(BROAD),
+    names(&[
+        "@ptrace",
+        "chroot",
+        "name_to_handle_at",
+        "setfsgid",
+        "setfsgid32",
+        "setfsuid",
+        "setfsuid32",
+        "setgroups",
+        "setgroups32",
+    ]),
+];

@@ -1,0 +1,132 @@
+//! Capability sets and securebits of the calling thread (capabilities(7)), as bit masks.
+
+use nix::errno::Errno;
+
+use super::check;
+
+/// `_LINUX_CAPABILITY_VERSION_3`
+const VERSION_3: u32 = 0x2008_0522;
+/// More than the kernel has: the loops end at the first `EINVAL`.
+const LIMIT: u32 = 64;
+
+
+#[repr(C)]
+struct Header {
+    version: u32,
+    pid: i32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct Data {
+    effective: u32,
+    permitted: u32,
+    inheritable: u32,
+}
+
+/// All five sets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sets {
+    pub(crate) effective: u64,
+    pub(crate) permitted: u64,
+    pub(crate) inheritable: u64,
+    pub(crate) bounding: u64,
+    pub(crate) ambient: u64,
+}
+
+fn join(low: u32, high: u32) -> u64 {
+    u64::from(low) | u64::from(high) << 32
+}
+
+#[allow(clippy::cast_possible_truncation)] // taking the halves is the point
+fn halves(set: u64) -> (u32, u32) {
+    (set as u32, (set >> 32) as u32)
+}
+
+/// Reads all five sets back from the kernel.
+pub(crate) fn get() -> Result<Sets, Errno> {
+    let header = Header { version: VERSION_3, pid: 0 };
+    let mut data = [Data::default(); 2];
+    // SAFETY: version 3 takes a header and two data structs, all of which live through the call.
+    check(unsafe { libc::syscall(libc::SYS_capget, &raw const header, data.as_mut_ptr()) })?;
+    let [low, high] = data;
+    Ok(Sets {
+        effective: join(low.effective, high.effective),
+        permitted: join(low.permitted, high.permitted),
+        inheritable: join(low.inheritable, high.inheritable),
+        bounding: read_set(|cap| prctl(libc::PR_CAPBSET_READ, cap, 0))?,
+        ambient: read_set(|cap| {
+            prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_IS_SET.cast_unsigned().into(), cap)
+        })?,
+    })
+}
+
+fn read_set(read: impl Fn(u64) -> Result<libc::c_long, Errno>) -> Result<u64, Errno> {
+    let mut set = 0;
+    for cap in 0..LIMIT {
+        match read(u64::from(cap)) {
+            Ok(0) => {}
+            Ok(_) => set |= 1 << cap,
+            Err(Errno::EINVAL) if cap > 0 => break, // past the kernel's last capability
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(set)
+}
+
+/// `capset(2)`: effective = permitted.
+pub(crate) fn set(permitted: u64, inheritable: u64) -> Result<(), Errno> {
+    let header = Header { version: VERSION_3, pid: 0 };
+    let (permitted_low, permitted_high) = halves(permitted);
+    let (inheritable_low, inheritable_high) = halves(inheritable);
+    let data = [
+        Data { effective: permitted_low, permitted: permitted_low, inheritable: inheritable_low },
+        Data { effective: permitted_high, permitted: permitted_high, inheritable: inheritable_high },
+    ];
+    // SAFETY: version 3 takes a header and two data structs, all of which live through the call.
+    check(unsafe { libc::syscall(libc::SYS_capset, &raw const header, data.as_ptr()) }).map(drop)
+}
+
+/// Drops from the bounding set all that is not in `keep`.
+pub(crate) fn limit_bounding(keep: u64) -> Result<(), Errno> {
+    for cap in 0..LIMIT {
+        if keep & (1 << cap) != 0 {
+            continue;
+        }
+        match prctl(libc::PR_CAPBSET_DROP, u64::from(cap), 0) {
+            Ok(_) => {}
+            Err(Errno::EINVAL) if cap > 0 => break, // past the kernel's last capability
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}
+
+/// Empties the ambient set.
+pub(crate) fn clear_ambient() -> Result<(), Errno> {
+    prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL.cast_unsigned().into(), 0).map(drop)
+}
+
+/// Raises each capability of `set` (permitted and inheritable already) as ambient.
+pub(crate) fn raise_ambient(set: u64) -> Result<(), Errno> {
+    for cap in (0..LIMIT).filter(|cap| set & (1 << cap) != 0) {
+        prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE.cast_unsigned().into(), u64::from(cap))?;
+    }
+    Ok(())
+}
+
+/// Sets and reads the securebits.
+pub(crate) fn set_securebits(bits: i32) -> Result<(), Errno> {
+    prctl(libc::PR_SET_SECUREBITS, u64::from(bits.cast_unsigned()), 0).map(drop)
+}
+
+/// Reads the securebits.
+pub(crate) fn securebits() -> Result<i32, Errno> {
+    let bits = prctl(libc::PR_GET_SECUREBITS, 0, 0)?;
+    i32::try_from(bits).map_err(|_| Errno::EOVERFLOW)
+}
+
+fn prctl(option: libc::c_int, arg2: u64, arg3: u64) -> Result<libc::c_long, Errno> {
+    // SAFETY: these options take numbers only.
+    check(libc::c_long::from(unsafe { libc::prctl(option, arg2, arg3, 0, 0) }))
+}

@@ -1,0 +1,158 @@
+//! The mount calls by descriptor (Linux 5.2, `mount_setattr` 5.12) and `pivot_root(2)`.
+
+use std::ffi::CStr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use nix::errno::Errno;
+
+use super::{check, owned};
+
+pub(crate) const ATTR_RDONLY: u64 = 0x0000_0001;
+pub(crate) const ATTR_NOSUID: u64 = 0x0000_0002;
+pub(crate) const ATTR_NODEV: u64 = 0x0000_0004;
+pub(crate) const ATTR_NOEXEC: u64 = 0x0000_0008;
+pub(crate) const ATTR_IDMAP: u64 = 0x0010_0000;
+
+const OPEN_TREE_CLONE: libc::c_uint = 1;
+const OPEN_TREE_CLOEXEC: libc::c_uint = libc::O_CLOEXEC.cast_unsigned();
+const FSOPEN_CLOEXEC: libc::c_uint = 1;
+const FSMOUNT_CLOEXEC: libc::c_uint = 1;
+const FSCONFIG_SET_FLAG: libc::c_uint = 0;
+const FSCONFIG_SET_STRING: libc::c_uint = 1;
+const FSCONFIG_CMD_CREATE: libc::c_uint = 6;
+const MOVE_MOUNT_F_EMPTY_PATH: libc::c_uint = 0x04;
+const MOVE_MOUNT_T_EMPTY_PATH: libc::c_uint = 0x40;
+
+/// `struct mount_attr` of `mount_setattr(2)`.
+#[repr(C)]
+struct MountAttr {
+    attr_set: u64,
+    attr_clr: u64,
+    propagation: u64,
+    userns_fd: u64,
+}
+
+/// `open_tree(2)`: a detached copy of the mount (and all below it) that `fd` is in, seen from `fd`.
+pub(crate) fn clone_tree(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    let flags =
+        OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (libc::AT_RECURSIVE | libc::AT_EMPTY_PATH).cast_unsigned();
+    // SAFETY: an open descriptor and a C string.
+    owned(unsafe { libc::syscall(libc::SYS_open_tree, fd.as_raw_fd(), c"".as_ptr(), flags) })
+}
+
+/// `mount_setattr(2)`: sets attributes on the mount that `fd` is the root of.
+pub(crate) fn set_attributes(fd: BorrowedFd<'_>, set: u64, recursive: bool) -> Result<(), Errno> {
+    setattr(fd, c"", &MountAttr { attr_set: set, attr_clr: 0, propagation: 0, userns_fd: 0 }, recursive)
+}
+
+/// `mount_setattr(2)`: clears attributes of the one mount that `fd` is the root of.
+pub(crate) fn clear_attributes(fd: BorrowedFd<'_>, clear: u64) -> Result<(), Errno> {
+    setattr(fd, c"", &MountAttr { attr_set: 0, attr_clr: clear, propagation: 0, userns_fd: 0 }, false)
+}
+
+/// `mount_setattr(2)` with `MOUNT_ATTR_IDMAP` (a detached mount; Linux 5.12, each file system since its own version).
+pub(crate) fn set_idmap(fd: BorrowedFd<'_>, user_namespace: BorrowedFd<'_>) -> Result<(), Errno> {
+    let userns_fd = u64::from(user_namespace.as_raw_fd().cast_unsigned());
+    setattr(fd, c"", &MountAttr { attr_set: ATTR_IDMAP, attr_clr: 0, propagation: 0, userns_fd }, false)
+}
+
+/// Makes every mount that the calling process can see private: nothing propagates in or out.
+pub(crate) fn make_all_private() -> Result<(), Errno> {
+    let attr = MountAttr { attr_set: 0, attr_clr: 0, propagation: libc::MS_PRIVATE, userns_fd: 0 };
+    // SAFETY: AT_FDCWD is always valid to borrow; the path is absolute, so it is not even used.
+    let cwd = unsafe { BorrowedFd::borrow_raw(libc::AT_FDCWD) };
+    setattr(cwd, c"/", &attr, true)
+}
+
+fn setattr(fd: BorrowedFd<'_>, path: &CStr, attr: &MountAttr, recursive: bool) -> Result<(), Errno> {
+    let mut flags = libc::AT_EMPTY_PATH | libc::AT_SYMLINK_NOFOLLOW;
+    if recursive {
+        flags |= libc::AT_RECURSIVE;
+    }
+    // SAFETY: `attr` has the kernel's layout, lives through the call, and its size is given.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            fd.as_raw_fd(),
+            path.as_ptr(),
+            flags,
+            std::ptr::from_ref(attr),
+            std::mem::size_of::<MountAttr>(),
+        )
+    })
+    .map(drop)
+}
+
+/// `move_mount(2)`: attaches a detached mount at `target`, which is on the top of what is mounted there.
+pub(crate) fn attach(mount: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<(), Errno> {
+    // SAFETY: two open descriptors and C strings.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_move_mount,
+            mount.as_raw_fd(),
+            c"".as_ptr(),
+            target.as_raw_fd(),
+            c"".as_ptr(),
+            MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH,
+        )
+    })
+    .map(drop)
+}
+
+/// A parameter of a new file system.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Parameter<'a> {
+    /// `key`
+    Flag(&'a CStr),
+    /// `key=value`
+    Text(&'a CStr, &'a CStr),
+}
+
+/// `fsopen`, `fsconfig`, `fsmount`: a new file system as a detached mount. The failing call's name comes with the error.
+pub(crate) fn new_filesystem(
+    kind: &CStr,
+    parameters: &[Parameter<'_>],
+    attributes: u64,
+) -> Result<OwnedFd, (&'static str, Errno)> {
+    // SAFETY: a C string.
+    let context = owned(unsafe { libc::syscall(libc::SYS_fsopen, kind.as_ptr(), FSOPEN_CLOEXEC) })
+        .map_err(|e| ("fsopen", e))?;
+    for parameter in parameters {
+        let (command, key, value) = match parameter {
+            Parameter::Flag(key) => (FSCONFIG_SET_FLAG, key.as_ptr(), std::ptr::null()),
+            Parameter::Text(key, value) => (FSCONFIG_SET_STRING, key.as_ptr(), value.as_ptr()),
+        };
+        // SAFETY: an open descriptor and C strings (or null for a flag).
+        check(unsafe { libc::syscall(libc::SYS_fsconfig, context.as_raw_fd(), command, key, value, 0) })
+            .map_err(|e| ("fsconfig", e))?;
+    }
+    let null = std::ptr::null::<libc::c_char>();
+    // SAFETY: FSCONFIG_CMD_CREATE takes neither key nor value.
+    check(unsafe {
+        libc::syscall(libc::SYS_fsconfig, context.as_raw_fd(), FSCONFIG_CMD_CREATE, null, null, 0)
+    })
+    .map_err(|e| ("fsconfig", e))?;
+    // SAFETY: an open descriptor and numbers.
+    owned(unsafe { libc::syscall(libc::SYS_fsmount, context.as_raw_fd(), FSMOUNT_CLOEXEC, attributes) })
+        .map_err(|e| ("fsmount", e))
+}
+
+/// `pivot_root(".", ".")`: the working directory becomes the root, the old root is stacked over it (pivot_root(2), NOTES).
+pub(crate) fn pivot_root_here() -> Result<(), Errno> {
+    // SAFETY: two C strings.
+    check(unsafe { libc::syscall(libc::SYS_pivot_root, c".".as_ptr(), c".".as_ptr()) }).map(drop)
+}
+
+/// `umount2(path, MNT_DETACH)`: what is on the top there, with all that is mounted below it.
+pub(crate) fn detach(path: &CStr) -> Result<(), Errno> {
+    // SAFETY: a C string.
+    check(libc::c_long::from(unsafe { libc::umount2(path.as_ptr(), libc::MNT_DETACH) })).map(drop)
+}
+
+/// `/proc/self/fd/N` of a descriptor, for the interfaces that only take paths.
+pub(crate) fn descriptor_path(fd: &impl AsFd) -> std::ffi::CString {
+    let mut text = format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd()).into_bytes();
+    text.push(0);
+    // A number has no NUL: the only one is the last byte.
+    std::ffi::CString::from_vec_with_nul(text).unwrap_or_default()
+}

@@ -1,0 +1,124 @@
+//! Process attributes, pidfds and waiting.
+
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+
+use nix::errno::Errno;
+
+use super::{check, owned};
+
+fn prctl(option: libc::c_int, argument: libc::c_ulong) -> Result<libc::c_long, Errno> {
+    // SAFETY: the options used here take a number only.
+    check(libc::c_long::from(unsafe { libc::prctl(option, argument, 0, 0, 0) }))
+}
+
+/// `PR_SET_DUMPABLE` 0: no core, no ptrace, and /proc/PID belongs to (inner) root (CVE-2016-9962).
+pub(crate) fn set_not_dumpable() -> Result<(), Errno> {
+    prctl(libc::PR_SET_DUMPABLE, 0).map(drop)
+}
+
+/// `PR_GET_DUMPABLE`
+pub(crate) fn dumpable() -> Result<bool, Errno> {
+    prctl(libc::PR_GET_DUMPABLE, 0).map(|value| value != 0)
+}
+
+/// `PR_SET_NO_NEW_PRIVS`
+pub(crate) fn set_no_new_privileges() -> Result<(), Errno> {
+    prctl(libc::PR_SET_NO_NEW_PRIVS, 1).map(drop)
+}
+
+/// `PR_GET_NO_NEW_PRIVS`
+pub(crate) fn no_new_privileges() -> Result<bool, Errno> {
+    prctl(libc::PR_GET_NO_NEW_PRIVS, 0).map(|value| value == 1)
+}
+
+/// `PR_SET_CHILD_SUBREAPER`
+pub(crate) fn become_subreaper() -> Result<(), Errno> {
+    prctl(libc::PR_SET_CHILD_SUBREAPER, 1).map(drop)
+}
+
+/// `PR_SET_PDEATHSIG`
+pub(crate) fn set_death_signal(signal: libc::c_int) -> Result<(), Errno> {
+    prctl(libc::PR_SET_PDEATHSIG, u64::from(signal.cast_unsigned())).map(drop)
+}
+
+/// `PR_GET_SECCOMP`: 0 is none, 2 is a filter; below a filter the filter's own answer may come.
+pub(crate) fn seccomp_mode() -> Result<libc::c_long, Errno> {
+    prctl(libc::PR_GET_SECCOMP, 0)
+}
+
+/// `seccomp(SECCOMP_SET_MODE_FILTER)`: the filter holds for the calling thread and all it makes.
+pub(crate) fn load_filter(
+    program: &[crate::seccomp::Instruction],
+    flags: libc::c_ulong,
+) -> Result<(), Errno> {
+    let len = libc::c_ushort::try_from(program.len()).map_err(|_| Errno::E2BIG)?;
+    let fprog = libc::sock_fprog { len, filter: program.as_ptr().cast_mut().cast::<libc::sock_filter>() };
+    const { assert!(size_of::<crate::seccomp::Instruction>() == size_of::<libc::sock_filter>()) };
+    // SAFETY: Instruction has sock_filter's layout (repr(C), same fields), the kernel only reads it, and its length is given.
+    match unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const fprog) }
+    {
+        0 => Ok(()),
+        // With SECCOMP_FILTER_FLAG_TSYNC a positive number is a thread that could not be synchronized.
+        value if value > 0 => Err(Errno::EBUSY),
+        _ => Err(Errno::last()),
+    }
+}
+
+/// `pidfd_open(2)` (Linux 5.3). Only safe for oneself or for a child that has not been waited for.
+pub(crate) fn pidfd_open(pid: libc::pid_t) -> Result<OwnedFd, Errno> {
+    // SAFETY: numbers only.
+    owned(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })
+}
+
+/// `pidfd_send_signal(2)` (Linux 5.1).
+pub(crate) fn pidfd_send_signal(pidfd: BorrowedFd<'_>, signal: libc::c_int) -> Result<(), Errno> {
+    let no_info = std::ptr::null::<libc::siginfo_t>();
+    // SAFETY: an open descriptor; a null siginfo means that the kernel fills it in.
+    check(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, no_info, 0) })
+        .map(drop)
+}
+
+/// How a child ended, as `wait4(2)` encodes it, with what it and its descendants used.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Waited {
+    pub(crate) pid: libc::pid_t,
+    pub(crate) status: i32,
+    pub(crate) usage: libc::rusage,
+}
+
+/// `waitid(2)` with the kernel's fifth argument (rusage). `Ok(None)`: with `WNOHANG`, nothing has ended yet.
+pub(crate) fn wait(
+    kind: libc::idtype_t,
+    id: libc::id_t,
+    options: libc::c_int,
+) -> Result<Option<Waited>, Errno> {
+    // SAFETY: plain data for which all zeroes is a value.
+    let (mut info, mut usage): (libc::siginfo_t, libc::rusage) = unsafe { std::mem::zeroed() };
+    loop {
+        // SAFETY: both structs are writable and live through the call.
+        let done = check(unsafe {
+            libc::syscall(libc::SYS_waitid, kind, id, &raw mut info, libc::WEXITED | options, &raw mut usage)
+        });
+        match done {
+            Ok(_) => break,
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    // SAFETY: waitid filled in the SIGCHLD fields, or left the zeroes.
+    let (pid, value) = unsafe { (info.si_pid(), info.si_status()) };
+    if pid == 0 {
+        return Ok(None);
+    }
+    let status = match info.si_code {
+        libc::CLD_EXITED => (value & 0xff) << 8,
+        libc::CLD_DUMPED => (value & 0x7f) | 0x80,
+        _ => value & 0x7f,
+    };
+    Ok(Some(Waited { pid, status, usage }))
+}
+
+/// Waits for the process behind a pidfd (a child of the caller), and reaps it.
+pub(crate) fn wait_pidfd(pidfd: BorrowedFd<'_>, options: libc::c_int) -> Result<Option<Waited>, Errno> {
+    wait(libc::P_PIDFD, pidfd.as_raw_fd().cast_unsigned(), options)
+}

@@ -1,0 +1,295 @@
+//! The library, in a process of its own for each case: as root, and as an unprivileged user.
+
+use std::io::{Read, Write};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use belljar::reexec::Stdio;
+use belljar::{Ended, Error, Sandbox};
+use libtest_mimic::Trial;
+use serde::{Deserialize, Serialize};
+
+use crate::caller::{self, Caller};
+use crate::need::{Need, trial};
+
+/// Tells this program which case it is to run.
+const CASE: &str = "BELLJAR_TEST_CASE";
+
+type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+const CASES: &[(&str, fn() -> Outcome)] = &[
+    ("call_returns_the_value", call_returns_the_value),
+    ("call_returns_an_error_as_a_value", call_returns_an_error_as_a_value),
+    ("call_brings_a_panic_back", call_brings_a_panic_back),
+    ("call_that_exits_or_dies_is_an_error", call_that_exits_or_dies_is_an_error),
+    ("call_sees_nothing_of_the_callers_memory_or_environment", call_sees_nothing_of_the_caller),
+    ("role_runs_with_its_arguments", role_runs_with_its_arguments),
+    ("role_has_no_descriptor_of_inits", role_has_no_descriptor_of_inits),
+    ("unknown_role_is_refused", unknown_role_is_refused),
+    ("output_status_and_stdin_as_std", output_status_and_stdin_as_std),
+    ("kill_and_try_wait", kill_and_try_wait),
+    ("kept_descriptors_and_no_others", kept_descriptors_and_no_others),
+    ("many_threads_at_once", many_threads_at_once),
+    ("a_thread_that_ends_does_not_end_its_sandbox", a_thread_that_ends_does_not_end_its_sandbox),
+    ("a_large_caller_costs_no_more", a_large_caller_costs_no_more),
+    ("a_dropped_child_lives_on", a_dropped_child_lives_on),
+];
+
+/// In the process of one case: runs it and ends. Otherwise nothing.
+pub fn run_case() {
+    let Ok(name) = std::env::var(CASE) else { return };
+    let case = CASES.iter().find(|(known, _)| *known == name).expect("a known case");
+    if let Err(error) = case.1() {
+        eprintln!("{name}: {error}");
+        std::process::exit(1);
+    }
+    std::process::exit(0);
+}
+
+/// Each case, as each caller.
+pub fn trials() -> Vec<Trial> {
+    let mut trials = Vec::new();
+    for (caller, needs) in [(Caller::Root, &[Need::Root][..]), (Caller::User, &[])] {
+        for (name, _) in CASES {
+            trials.push(trial(format!("library::{name} as {caller:?}"), needs, move || {
+                let program = caller::shelf().join("end_to_end");
+                let mut command = Command::new(program);
+                caller::as_caller(caller, &mut command);
+                command.env(CASE, name).current_dir(caller::shelf());
+                let run = caller::finish(command);
+                if run.code == Some(0) { Ok(()) } else { Err(format!("{run:#?}").into()) }
+            }));
+        }
+    }
+    trials
+}
+
+fn strict() -> Result<Sandbox, Error> {
+    Sandbox::new("strict")
+}
+
+fn ensure(holds: bool, what: impl std::fmt::Debug) -> Outcome {
+    if holds { Ok(()) } else { Err(format!("does not hold: {what:?}").into()) }
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Words {
+    text: String,
+    count: u64,
+}
+
+fn count(words: Words) -> Words {
+    Words { count: words.text.split_whitespace().count() as u64, text: words.text }
+}
+
+fn call_returns_the_value() -> Outcome {
+    let sandbox = strict()?;
+    let text = "one two three ".repeat(100_000);
+    let counted = sandbox.call(count, &Words { text: text.clone(), count: 0 })?;
+    ensure(counted == Words { text, count: 300_000 }, counted.count)?;
+    // Used again: resolved once, run many times.
+    for n in 0..5u64 {
+        ensure(sandbox.call(|n: u64| n * n, &n)? == n * n, n)?;
+    }
+    Ok(())
+}
+
+fn parse(text: String) -> Result<i64, String> {
+    text.parse::<i64>().map_err(|error| error.to_string())
+}
+
+fn call_returns_an_error_as_a_value() -> Outcome {
+    let sandbox = strict()?;
+    ensure(sandbox.call(parse, &"12".to_owned())? == Ok(12), "12")?;
+    let error = sandbox.call(parse, &"twelve".to_owned())?;
+    ensure(error.as_ref().is_err_and(|text| text.contains("invalid digit")), error)
+}
+
+fn divide(by: i32) -> i32 {
+    assert!(by != 0, "a divisor of {by}");
+    100 / by
+}
+
+fn call_brings_a_panic_back() -> Outcome {
+    match strict()?.call(divide, &0) {
+        Err(Error::Panicked { message, location }) => {
+            ensure(message == "a divisor of 0", &message)?;
+            ensure(location.contains("library.rs:"), &location)
+        }
+        other => Err(format!("{other:?}").into()),
+    }
+}
+
+fn call_that_exits_or_dies_is_an_error() -> Outcome {
+    let sandbox = strict()?;
+    match sandbox.call(|code: i32| -> () { std::process::exit(code) }, &7) {
+        Err(Error::CallEnded { ended: Ended::Exit { code: 7 } }) => {}
+        other => return Err(format!("{other:?}").into()),
+    }
+    match sandbox.call(|(): ()| -> () { std::process::abort() }, &()) {
+        Err(Error::CallEnded { ended: Ended::Signal { signal: libc::SIGABRT, .. } }) => {}
+        other => return Err(format!("{other:?}").into()),
+    }
+    // It claims to be done without a result.
+    match sandbox.call(|(): ()| -> u64 { std::process::exit(0) }, &()) {
+        Err(Error::Codec { .. }) => Ok(()),
+        other => Err(format!("{other:?}").into()),
+    }
+}
+
+static SECRET: std::sync::Mutex<String> = std::sync::Mutex::new(String::new());
+
+fn look_around((): ()) -> (String, Vec<String>) {
+    let secret = SECRET.lock().map(|secret| secret.clone()).unwrap_or_default();
+    (secret, std::env::vars().map(|(key, _)| key).collect())
+}
+
+fn call_sees_nothing_of_the_caller() -> Outcome {
+    *SECRET.lock().map_err(|error| error.to_string())? = "hunter2".to_owned();
+    // SAFETY: this process has one thread.
+    unsafe { std::env::set_var("AWS_SECRET_ACCESS_KEY", "hunter2") };
+    let (secret, names) = strict()?.call(look_around, &())?;
+    ensure(secret.is_empty(), secret)?;
+    ensure(!names.iter().any(|name| name.contains("AWS") || name.contains("BELLJAR")), &names)?;
+    ensure(names.iter().any(|name| name == "PATH"), names)
+}
+
+fn tell() {
+    let args: Vec<String> = std::env::args().collect();
+    println!("{}", args.join("|"));
+}
+belljar::role!("test-tell", tell);
+
+fn role_runs_with_its_arguments() -> Outcome {
+    let output = strict()?.role("test-tell").args(["a b", "", "--flag"]).output()?;
+    ensure(output.status.success(), output.status)?;
+    ensure(output.stdout == b"test-tell|a b||--flag\n", String::from_utf8_lossy(&output.stdout))
+}
+
+fn descriptors() {
+    let mut numbers: Vec<String> = std::fs::read_dir("/proc/self/fd")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    numbers.sort();
+    println!("{}", numbers.join(" "));
+}
+belljar::role!("test-descriptors", descriptors);
+
+fn role_has_no_descriptor_of_inits() -> Outcome {
+    let output = strict()?.role("test-descriptors").output()?;
+    // 3 is the folder that is being read.
+    ensure(output.stdout == b"0 1 2 3\n", String::from_utf8_lossy(&output.stdout))
+}
+
+fn unknown_role_is_refused() -> Outcome {
+    match strict()?.role("test-tel").spawn() {
+        Err(error) => {
+            let text = belljar::error_chain(&error);
+            ensure(text.contains("test-tel") && error.exit_code() == 125, text)
+        }
+        Ok(_) => Err("it ran".into()),
+    }
+}
+
+fn output_status_and_stdin_as_std() -> Outcome {
+    let sandbox = strict()?;
+    let output = sandbox.command("sh").args(["-c", "echo out; echo err >&2; exit 3"]).output()?;
+    ensure(output.status.code() == Some(3), output.status)?;
+    ensure((&output.stdout[..], &output.stderr[..]) == (b"out\n", b"err\n"), &output)?;
+    let mut child =
+        sandbox.command("tr").args(["a-z", "A-Z"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    child.stdin.as_mut().ok_or("no stdin")?.write_all(b"glass")?;
+    drop(child.stdin.take());
+    let mut text = String::new();
+    child.stdout.take().ok_or("no stdout")?.read_to_string(&mut text)?;
+    ensure(text == "GLASS", text)?;
+    ensure(child.wait()?.success(), "tr")?;
+    ensure(sandbox.command("false").status()?.code() == Some(1), "false")
+}
+
+fn kill_and_try_wait() -> Outcome {
+    let mut child = strict()?.command("sleep").arg("60").spawn()?;
+    ensure(child.try_wait()?.is_none(), "still running")?;
+    child.kill()?;
+    let outcome = child.wait_outcome()?;
+    ensure(outcome.ended == Ended::KilledByCaller, outcome.ended)?;
+    child.kill()?;
+    ensure(child.try_wait()? == Some(outcome.status), "the same status again")
+}
+
+fn kept_descriptors_and_no_others() -> Outcome {
+    // Something without close-on-exec, as careless callers have it.
+    let leak = std::fs::File::open("/")?;
+    nix::fcntl::fcntl(&leak, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty()))?;
+    let (reader, writer) = std::io::pipe()?;
+    let sandbox = strict()?;
+    let mut command = sandbox.command("sh");
+    command.args(["-c", "echo through >&7; exec 7>&-; ls /proc/self/fd"]).keep_fd(writer, 7);
+    let output = command.output()?;
+    drop(command);
+    let mut text = String::new();
+    let mut reader = reader;
+    reader.read_to_string(&mut text)?;
+    ensure(text == "through\n", text)?;
+    ensure(output.stdout == b"0\n1\n2\n3\n", String::from_utf8_lossy(&output.stdout))
+}
+
+fn many_threads_at_once() -> Outcome {
+    let sandbox = strict()?;
+    std::thread::scope(|scope| {
+        let runs: Vec<_> = (0..24u64)
+            .map(|n| {
+                let sandbox = &sandbox;
+                scope.spawn(move || sandbox.call(|n: u64| n + 1, &n).map_err(|error| error.to_string()))
+            })
+            .collect();
+        for (n, run) in (0u64..).zip(runs) {
+            let value = run.join().map_err(|_| "a panic")?;
+            ensure(value == Ok(n + 1), value)?;
+        }
+        Ok(())
+    })
+}
+
+fn a_thread_that_ends_does_not_end_its_sandbox() -> Outcome {
+    let sandbox = strict()?;
+    let mut child = std::thread::scope(|scope| {
+        scope.spawn(|| sandbox.command("sh").args(["-c", "sleep 0.3; exit 9"]).spawn()).join()
+    })
+    .map_err(|_| "a panic")??;
+    ensure(child.wait()?.code() == Some(9), "ran to its end")
+}
+
+fn a_large_caller_costs_no_more() -> Outcome {
+    let sandbox = strict()?;
+    let time = |sandbox: &Sandbox| -> Result<Duration, Error> {
+        let began = Instant::now();
+        for _ in 0..5 {
+            sandbox.command("true").status()?;
+        }
+        Ok(began.elapsed())
+    };
+    let small = time(&sandbox)?;
+    // Touched, so that a fork would have to copy its page tables: 256 MiB cost about 10 ms each time.
+    let memory = vec![1u8; 256 << 20];
+    let large = time(&sandbox)?;
+    std::hint::black_box(&memory);
+    ensure(large < small * 5 + Duration::from_millis(100), (small, large))
+}
+
+fn a_dropped_child_lives_on() -> Outcome {
+    let (mut reader, writer) = std::io::pipe()?;
+    let sandbox = strict()?;
+    let child = sandbox
+        .command("sh")
+        .args(["-c", "sleep 0.3; echo alive"])
+        .stdout(writer)
+        .spawn()?;
+    drop(child);
+    let mut text = String::new();
+    reader.read_to_string(&mut text)?;
+    ensure(text == "alive\n", text)
+}

@@ -1,0 +1,23 @@
+//! The whole corridor from the outside, against the real kernel, as root and as an unprivileged user.
+//!
+//! `cargo test --test end_to_end`. Where the kernel or the machine lacks something that a check needs, the check is counted
+//! as ignored and says why; `BELLJAR_TEST_REQUIRE=all` (or a list: `root,python3,gcc,git,busybox,jq,strace`) turns that into a
+//! failure.
+
+mod caller;
+mod leftovers;
+mod library;
+mod need;
+
+use libtest_mimic::{Arguments, Trial};
+
+fn main() {
+    // This program is also the image that the library's sandboxes re-execute.
+    belljar::init();
+    library::run_case();
+    let arguments = Arguments::from_args();
+    let trials: Vec<Trial> = [library::trials(), leftovers::trials()].into_iter().flatten().collect();
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    caller::clear_shelf();
+    conclusion.exit();
+}

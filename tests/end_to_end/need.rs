@@ -1,0 +1,55 @@
+//! What a check needs of the machine, and what happens where it is not there.
+
+use std::path::Path;
+
+use libtest_mimic::{Failed, Trial};
+
+/// Something that not every machine has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// The tests run as root (to become other users).
+    Root,
+    /// A program in /usr/bin or /bin.
+    Program(&'static str),
+}
+
+impl Need {
+    fn name(self) -> &'static str {
+        match self {
+            Need::Root => "root",
+            Need::Program(name) => name,
+        }
+    }
+
+    fn missing(self) -> Option<String> {
+        match self {
+            Need::Root => (!nix::unistd::geteuid().is_root()).then(|| "not running as root".to_owned()),
+            Need::Program(name) => {
+                let found = ["/usr/bin", "/bin"].iter().any(|dir| Path::new(dir).join(name).exists());
+                (!found).then(|| format!("{name} is not installed"))
+            }
+        }
+    }
+
+    /// Whether `BELLJAR_TEST_REQUIRE` makes its absence a failure.
+    fn required(self) -> bool {
+        let list = std::env::var("BELLJAR_TEST_REQUIRE").unwrap_or_default();
+        list.split(',').any(|word| word == "all" || word == self.name())
+    }
+}
+
+/// A check, or its place in the list of what could not be checked here.
+pub fn trial(
+    name: String,
+    needs: &[Need],
+    check: impl FnOnce() -> Result<(), Failed> + Send + 'static,
+) -> Trial {
+    let Some((need, why)) = needs.iter().find_map(|need| need.missing().map(|why| (*need, why))) else {
+        return Trial::test(name, check);
+    };
+    if need.required() {
+        return Trial::test(name, move || Err(format!("required, but {why}").into()));
+    }
+    eprintln!("skipped: {name}: {why}");
+    Trial::test(format!("{name} (skipped: {why})"), || Ok(())).with_ignored_flag(true)
+}
