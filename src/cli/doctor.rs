@@ -20,11 +20,8 @@ pub struct DoctorArgs {
 pub fn main(args: &DoctorArgs) -> Result<u8, Error> {
     let findings = engine::examine()?;
     let mut text = Vec::new();
-    let written = if args.json {
-        doctor::json(&findings, &mut text)
-    } else {
-        doctor::render(&findings, &mut text)
-    };
+    let written =
+        if args.json { doctor::json(&findings, &mut text) } else { doctor::render(&findings, &mut text) };
     written.map_err(|source| Error::Output { source })?;
     stdio::print(&text)?;
     Ok(doctor::exit_code(&findings))

@@ -20,6 +20,7 @@ pub use cause::Cause;
 pub use diagnose::{Diagnosis, diagnose, kernel_for_namespaces};
 pub use doctor::Doctor;
 pub use facts::{Facts, FactsError, HostLimit};
+pub(crate) use failure::errno_name;
 pub use failure::{Failure, Step};
 pub use files::{FileKind, Files, Followed, MemoryFiles, RealFiles, Stat};
 pub use finding::{Finding, State, Verdict};
