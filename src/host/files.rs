@@ -277,8 +277,8 @@ impl MemoryFiles {
         let inode = self.entries.len() as u64 + 2;
         let size = content.len() as u64;
         let stat = Stat { device: 1, inode, kind, mode, uid: 0, gid: 0, rdev: 0, size };
-        let entry = self.entries.entry(path.to_owned());
-        &mut entry.insert_entry(Entry { stat, content }).into_mut().stat
+        self.entries.remove(path);
+        &mut self.entries.entry(path.to_owned()).or_insert(Entry { stat, content }).stat
     }
 
     /// Adds a folder, mode 0755, owned by root, and its parents.

@@ -270,7 +270,8 @@ fn a_plan_survives_its_bytes() {
 #[test]
 fn a_plan_that_could_not_be_is_refused() {
     let good = as_user(&profile(), &facts()).unwrap();
-    let broken: Vec<(&str, Box<dyn Fn(&mut Plan)>)> = vec![
+    type Breaks = Box<dyn Fn(&mut Plan)>;
+    let broken: Vec<(&str, Breaks)> = vec![
         ("cwd", Box::new(|p| p.cwd = c"tmp".into())),
         ("cwd parent", Box::new(|p| p.cwd = c"/a/../b".into())),
         ("namespaces", Box::new(|p| p.namespaces = 1)),
