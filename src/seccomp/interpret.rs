@@ -29,9 +29,9 @@ impl Data {
 
     /// The 32-bit word at a multiple of four, as a little-endian kernel lays it out.
     fn word(&self, offset: u32) -> Option<u32> {
-        let half = |value: u64| if offset % 8 == 0 { value as u32 } else { (value >> 32) as u32 };
+        let half = |value: u64| if offset.is_multiple_of(8) { value as u32 } else { (value >> 32) as u32 };
         match offset {
-            _ if offset % 4 != 0 => None,
+            _ if !offset.is_multiple_of(4) => None,
             OFFSET_NR => Some(self.nr),
             OFFSET_ARCH => Some(self.arch),
             8 | 12 => Some(half(self.ip)),

@@ -97,6 +97,7 @@
 //! ```
 
 mod calls;
+mod lists;
 mod policies;
 mod resolve;
 mod sets;

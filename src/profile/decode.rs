@@ -1,0 +1,195 @@
+//! From a TOML table to a [`Layer`]: the keys that a profile has, and what each of them takes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::layer::{LandlockLayer, Layer, LimitsLayer, List, ProcessLayer, ResourcesLayer, RootLayer};
+use super::reader::{Source, Table, Value, word};
+use super::{Namespace, ProfileError, Rlimit, Scope, User, ValueError, Workdir};
+use super::{check, filter, mounts, names, units};
+
+pub(crate) const NAMESPACES: [(&str, Namespace); 8] = [
+    ("user", Namespace::User),
+    ("mount", Namespace::Mount),
+    ("pid", Namespace::Pid),
+    ("ipc", Namespace::Ipc),
+    ("uts", Namespace::Uts),
+    ("network", Namespace::Network),
+    ("cgroup", Namespace::Cgroup),
+    ("time", Namespace::Time),
+];
+
+pub(crate) const SCOPES: [(&str, Scope); 2] =
+    [("signal", Scope::Signal), ("abstract-unix-socket", Scope::AbstractUnixSocket)];
+
+pub(crate) const WORKDIRS: [(&str, Workdir); 3] =
+    [("none", Workdir::None), ("readonly", Workdir::Readonly), ("writable", Workdir::Writable)];
+
+/// A whole text: the layer, and what it extends.
+///
+/// # Errors
+/// Not TOML, or a key or value that no profile has.
+pub(crate) fn text(source: &Source<'_>) -> Result<(Layer, Option<String>), ProfileError> {
+    let document = toml::de::DeTable::parse(source.text).map_err(|error| source.syntax(error))?;
+    let root = Table::root(source, document.get_ref());
+    let extends = root.read("extends", |v| Ok(v.string()?.to_owned()))?;
+    let layer = layer(&root)?;
+    root.done()?;
+    Ok((layer, extends))
+}
+
+/// Everything but `extends`.
+pub(crate) fn layer(t: &Table<'_>) -> Result<Layer, ProfileError> {
+    Ok(Layer {
+        description: t.read("description", |v| v.parse(|text| check::line(text).map(str::to_owned)))?,
+        hostname: t.read("hostname", |v| {
+            v.parse(|text| if text.is_empty() { Ok(None) } else { check::hostname(text).map(Some) })
+        })?,
+        workdir: t.read("workdir", |v| v.parse(|text| word(text, "workdir mode", &WORKDIRS)))?,
+        namespaces: t.read("namespaces", |v| list(v, |text| word(text, "namespace", &NAMESPACES)))?,
+        root: t.read("root", |v| v.keys(root))?.unwrap_or_default(),
+        process: t.read("process", |v| v.keys(process))?.unwrap_or_default(),
+        mounts: t.read("mounts", mounts::list)?.unwrap_or_default(),
+        masked_paths: t.read("maskedPaths", |v| list(v, check::inside))?,
+        readonly_paths: t.read("readonlyPaths", |v| list(v, check::inside))?,
+        seccomp: t.read("seccomp", |v| v.keys(filter::layer))?.unwrap_or_default(),
+        landlock: t.read("landlock", |v| v.keys(landlock))?.unwrap_or_default(),
+        limits: t.read("limits", |v| v.keys(limits))?.unwrap_or_default(),
+        resources: t.read("resources", |v| v.keys(resources))?.unwrap_or_default(),
+    })
+}
+
+fn root(t: &Table<'_>) -> Result<RootLayer, ProfileError> {
+    Ok(RootLayer {
+        path: t.read("path", |v| v.parse(check::host_path))?,
+        path_required: t.read("pathRequired", Value::boolean)?,
+        readonly: t.read("readonly", Value::boolean)?,
+        overlay: t.read("overlay", Value::boolean)?,
+        size: t.read("size", |v| v.number(units::size))?,
+        inodes: t.read("inodes", |v| v.number(units::count))?,
+        synthetic_etc: t.read("etc", |v| {
+            v.parse(|text| word(text, "way to make /etc", &[("synthetic", true), ("none", false)]))
+        })?,
+    })
+}
+
+fn process(t: &Table<'_>) -> Result<ProcessLayer, ProfileError> {
+    Ok(ProcessLayer {
+        cwd: t.read("cwd", |v| v.parse(check::cwd))?,
+        env: t.read("env", environment)?.unwrap_or_default(),
+        user: t.read("user", |v| {
+            if v.is_table() {
+                v.keys(user).map(Some)
+            } else {
+                v.number(|text| if text == "default" { Ok(None) } else { units::user(text).map(Some) })
+            }
+        })?,
+        capabilities: t
+            .read("capabilities", |v| list(v, |text| names::capability(text).map(str::to_owned)))?,
+        no_new_privileges: t.read("noNewPrivileges", Value::boolean)?,
+        umask: t.read("umask", |v| v.octal(0o777))?,
+        rlimits: t.read("rlimits", rlimits)?.unwrap_or_default(),
+    })
+}
+
+fn environment(v: &Value<'_>) -> Result<BTreeMap<String, String>, ProfileError> {
+    let mut all = BTreeMap::new();
+    for entry in v.list()? {
+        let (name, text) = entry.parse(|text| Ok((check::variable(text)?.to_owned(), text.to_owned())))?;
+        if all.insert(name.clone(), text).is_some() {
+            return Err(entry.fail(ValueError::Duplicate { entry: name }));
+        }
+    }
+    Ok(all)
+}
+
+fn user(t: &Table<'_>) -> Result<User, ProfileError> {
+    let id = |v: &Value<'_>| v.number(|text| units::user(text).map(|user| user.uid));
+    let uid = t.require("uid", id)?;
+    Ok(User { uid, gid: t.read("gid", id)?.unwrap_or(uid) })
+}
+
+fn rlimits(v: &Value<'_>) -> Result<BTreeMap<String, Rlimit>, ProfileError> {
+    let mut all = BTreeMap::new();
+    for (name, value) in v.table()?.entries() {
+        let name = names::rlimit(name).map_err(|error| value.fail(error))?;
+        let limit = if value.is_table() {
+            value.keys(|t| {
+                let number = |v: &Value<'_>| v.number(units::rlimit);
+                Ok(Rlimit { soft: t.require("soft", number)?, hard: t.require("hard", number)? })
+            })?
+        } else {
+            let both = value.number(units::rlimit)?;
+            Rlimit { soft: both, hard: both }
+        };
+        check::rlimit(limit).map_err(|error| value.fail(error))?;
+        if all.insert(name.to_owned(), limit).is_some() {
+            return Err(value.fail(ValueError::Duplicate { entry: name.to_owned() }));
+        }
+    }
+    Ok(all)
+}
+
+fn landlock(t: &Table<'_>) -> Result<LandlockLayer, ProfileError> {
+    Ok(LandlockLayer {
+        require: t.read("mode", |v| {
+            v.parse(|text| word(text, "Landlock mode", &[("require", true), ("off", false)]))
+        })?,
+        scopes: t.read("scopes", |v| list(v, |text| word(text, "Landlock scope", &SCOPES)))?,
+    })
+}
+
+fn limits(t: &Table<'_>) -> Result<LimitsLayer, ProfileError> {
+    Ok(LimitsLayer {
+        timeout: t.read("timeout", |v| v.number(|text| units::limit(text, check::timeout)))?,
+        cpu_time: t.read("cpuTime", |v| v.number(|text| units::limit(text, check::cpu_time)))?,
+        output: t.read("output", |v| v.number(|text| units::limit(text, units::size)))?,
+        file_size: t.read("fileSize", |v| v.number(|text| units::limit(text, units::size)))?,
+    })
+}
+
+fn resources(t: &Table<'_>) -> Result<ResourcesLayer, ProfileError> {
+    let mut layer = ResourcesLayer::default();
+    let memory = t.read("memory", |v| {
+        v.keys(|t| t.read("limit", |v| v.number(|text| units::limit(text, units::size))))
+    })?;
+    layer.memory = memory.flatten();
+    let pids = t.read("pids", |v| {
+        v.keys(|t| t.read("limit", |v| v.number(|text| units::limit(text, units::count))))
+    })?;
+    layer.pids = pids.flatten();
+    if let Some(cpu) = t.get("cpu") {
+        (layer.quota, layer.period) = cpu.keys(|t| {
+            Ok((
+                t.read("quota", |v| v.number(|text| units::limit(text, units::duration)))?,
+                t.read("period", |v| v.number(check::cpu_period))?,
+            ))
+        })?;
+    }
+    Ok(layer)
+}
+
+/// A list without order whose entries replace the inherited ones or, where all start with `+` or `-`, edit them.
+fn list<T: Ord>(
+    v: &Value<'_>,
+    parse: impl Fn(&str) -> Result<T, ValueError>,
+) -> Result<List<T>, ProfileError> {
+    let (mut plain, mut add, mut remove) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    let mut seen = BTreeSet::new();
+    for entry in v.list()? {
+        let text = entry.string()?;
+        let (to, bare) = match text.split_at_checked(1) {
+            Some(("+", rest)) => (&mut add, rest),
+            Some(("-", rest)) => (&mut remove, rest),
+            _ => (&mut plain, text),
+        };
+        to.insert(parse(bare).map_err(|error| entry.fail(error))?);
+        if !seen.insert(bare) {
+            return Err(entry.fail(ValueError::Duplicate { entry: bare.to_owned() }));
+        }
+    }
+    match (plain.is_empty(), add.is_empty() && remove.is_empty()) {
+        (_, true) => Ok(List::Replace(plain)),
+        (true, false) => Ok(List::Edit { add, remove }),
+        (false, false) => Err(v.fail(ValueError::MixedEdit)),
+    }
+}

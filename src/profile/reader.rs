@@ -1,0 +1,310 @@
+//! A parsed TOML text, read key by key: every value knows its place, and a table knows which keys it was asked for.
+//!
+//! Not serde's derive, because its errors are text: here an error keeps the key, the line, the column and the nearest known
+//! key as data, and the list of known keys is the list of keys that are read.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+
+use toml::de::{DeTable, DeValue};
+
+use super::text::nearest;
+use super::{Origin, Place, ProfileError, SyntaxError, ValueError};
+
+/// The most that a profile's text may have.
+pub(crate) const MAX_TEXT: usize = 256 * 1024;
+
+/// A text and where it is from.
+#[derive(Debug)]
+pub(crate) struct Source<'a> {
+    pub(crate) origin: &'a Origin,
+    pub(crate) text: &'a str,
+    /// Whether the text is a whole file, where lines and columns help.
+    pub(crate) positions: bool,
+}
+
+impl Source<'_> {
+    pub(crate) fn place(&self, offset: usize) -> Place {
+        let position = self.positions.then(|| {
+            let before = self.text.get(..offset).unwrap_or(self.text);
+            let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+            (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+        });
+        Place { origin: self.origin.clone(), position }
+    }
+
+    pub(crate) fn syntax(&self, error: toml::de::Error) -> ProfileError {
+        let offset = error.span().map_or(0, |span| span.start);
+        ProfileError::Syntax { place: self.place(offset), source: SyntaxError(Box::new(error)) }
+    }
+}
+
+/// A table, and the keys that were asked for so far.
+#[derive(Debug)]
+pub(crate) struct Table<'a> {
+    source: &'a Source<'a>,
+    key: String,
+    at: usize,
+    table: &'a DeTable<'a>,
+    known: RefCell<Vec<&'static str>>,
+}
+
+impl<'a> Table<'a> {
+    /// The table of a whole text.
+    pub(crate) fn root(source: &'a Source<'a>, table: &'a DeTable<'a>) -> Self {
+        Self { source, key: String::new(), at: 0, table, known: RefCell::default() }
+    }
+
+    /// The value of a key, if it is there.
+    pub(crate) fn get(&self, key: &'static str) -> Option<Value<'a>> {
+        self.known.borrow_mut().push(key);
+        self.table.iter().find(|(k, _)| k.get_ref() == key).map(|(k, v)| self.value(k.get_ref(), v))
+    }
+
+    /// The value of a key, read by `read`, if it is there.
+    pub(crate) fn read<T>(
+        &self,
+        key: &'static str,
+        read: impl FnOnce(&Value<'a>) -> Result<T, ProfileError>,
+    ) -> Result<Option<T>, ProfileError> {
+        self.get(key).map(|value| read(&value)).transpose()
+    }
+
+    /// Like [`Self::read`]; the key has to be there.
+    pub(crate) fn require<T>(
+        &self,
+        key: &'static str,
+        read: impl FnOnce(&Value<'a>) -> Result<T, ProfileError>,
+    ) -> Result<T, ProfileError> {
+        self.read(key, read)?.ok_or_else(|| self.fail(key, ValueError::Missing))
+    }
+
+    /// All keys with their values, for tables whose keys are names.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&'a str, Value<'a>)> {
+        self.table.iter().map(|(k, v)| (&**k.get_ref(), self.value(k.get_ref(), v)))
+    }
+
+    /// Ends the reading: a key that was not asked for is an error.
+    ///
+    /// # Errors
+    /// [`ProfileError::UnknownKey`] for the first one in the text.
+    pub(crate) fn done(self) -> Result<(), ProfileError> {
+        let known = self.known.borrow();
+        let unknown = self
+            .table
+            .keys()
+            .filter(|k| !known.iter().any(|n| n == k.get_ref()))
+            .min_by_key(|k| k.span().start);
+        match unknown {
+            None => Ok(()),
+            Some(key) => Err(ProfileError::UnknownKey {
+                place: self.source.place(key.span().start),
+                key: join(&self.key, key.get_ref()),
+                nearest: nearest(key.get_ref(), known.iter().copied())
+                    .map(|n| join(&self.key, n))
+                    .or_else(|| super::keys::nearest_key(key.get_ref()).map(str::to_owned)),
+            }),
+        }
+    }
+
+    /// An error about one of the table's keys that is not there.
+    pub(crate) fn fail(&self, key: &str, source: ValueError) -> ProfileError {
+        ProfileError::Value { place: self.source.place(self.at), key: join(&self.key, key), source }
+    }
+
+    fn value(&self, key: &str, value: &'a toml::Spanned<DeValue<'a>>) -> Value<'a> {
+        Value {
+            source: self.source,
+            key: join(&self.key, key),
+            at: value.span().start,
+            value: value.get_ref(),
+        }
+    }
+}
+
+fn join(table: &str, key: &str) -> String {
+    if table.is_empty() { key.to_owned() } else { format!("{table}.{key}") }
+}
+
+/// A value, its key and its place.
+#[derive(Debug)]
+pub(crate) struct Value<'a> {
+    source: &'a Source<'a>,
+    key: String,
+    at: usize,
+    value: &'a DeValue<'a>,
+}
+
+impl<'a> Value<'a> {
+    pub(crate) fn place(&self) -> Place {
+        self.source.place(self.at)
+    }
+
+    pub(crate) fn fail(&self, source: ValueError) -> ProfileError {
+        ProfileError::Value { place: self.place(), key: self.key.clone(), source }
+    }
+
+    fn wrong_type(&self, expected: &'static str) -> ProfileError {
+        let found = match self.value {
+            DeValue::String(_) => "a string",
+            DeValue::Integer(_) => "an integer",
+            DeValue::Float(_) => "a float",
+            DeValue::Boolean(_) => "a boolean",
+            DeValue::Datetime(_) => "a date",
+            DeValue::Array(_) => "a list",
+            DeValue::Table(_) => "a table",
+        };
+        self.fail(ValueError::Type { expected, found })
+    }
+
+    /// Whether this is the whole value of an override.
+    fn is_bare(&self) -> bool {
+        !self.source.positions && self.at == 0
+    }
+
+    /// The text of a string. An override that is a single word need not have quotes, whatever TOML takes it for.
+    pub(crate) fn string(&self) -> Result<&'a str, ProfileError> {
+        match self.value {
+            DeValue::String(text) => Ok(text),
+            DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_)
+                if self.is_bare() =>
+            {
+                Ok(self.source.text)
+            }
+            _ => Err(self.wrong_type("a string")),
+        }
+    }
+
+    /// A string that `parse` understands.
+    pub(crate) fn parse<T>(
+        &self,
+        parse: impl FnOnce(&str) -> Result<T, ValueError>,
+    ) -> Result<T, ProfileError> {
+        parse(self.string()?).map_err(|error| self.fail(error))
+    }
+
+    /// A string, or an integer in decimal digits, that `parse` understands.
+    pub(crate) fn number<T>(
+        &self,
+        parse: impl FnOnce(&str) -> Result<T, ValueError>,
+    ) -> Result<T, ProfileError> {
+        let text = match self.value {
+            DeValue::String(text) => Cow::Borrowed(&**text),
+            DeValue::Integer(n) if n.radix() == 10 => Cow::Borrowed(n.as_str()),
+            DeValue::Integer(n) => match u64::from_str_radix(n.as_str(), n.radix()) {
+                Ok(n) => Cow::Owned(n.to_string()),
+                Err(_) => Cow::Borrowed(n.as_str()),
+            },
+            DeValue::Float(_) | DeValue::Datetime(_) if self.is_bare() => Cow::Borrowed(self.source.text),
+            _ => return Err(self.wrong_type("a number or a string")),
+        };
+        parse(&text).map_err(|error| self.fail(error))
+    }
+
+    /// A mode or mask: octal in a string, or with TOML's `0o`. A decimal integer is refused, 22 would not mean 022.
+    pub(crate) fn octal(&self, max: u32) -> Result<u32, ProfileError> {
+        match self.value {
+            DeValue::String(text) => super::units::octal(text, max).map_err(|error| self.fail(error)),
+            DeValue::Integer(n) if n.radix() == 8 => {
+                super::units::octal(n.as_str(), max).map_err(|error| self.fail(error))
+            }
+            DeValue::Integer(n) => Err(self.fail(ValueError::Refused {
+                word: n.as_str().to_owned(),
+                why: "is it octal? write 0o022, or \"022\" as a string",
+            })),
+            _ => Err(self.wrong_type("an octal integer or a string of octal digits")),
+        }
+    }
+
+    /// An integer of 0 to 2^64 - 1, in any of TOML's notations.
+    pub(crate) fn u64(&self) -> Result<u64, ProfileError> {
+        match self.value {
+            DeValue::Integer(n) => u64::from_str_radix(n.as_str(), n.radix()).map_err(|_| {
+                self.fail(ValueError::Range { text: n.as_str().to_owned(), min: 0, max: u64::MAX })
+            }),
+            _ => Err(self.wrong_type("an integer")),
+        }
+    }
+
+    pub(crate) fn boolean(&self) -> Result<bool, ProfileError> {
+        match self.value {
+            DeValue::Boolean(b) => Ok(*b),
+            _ => Err(self.wrong_type("true or false")),
+        }
+    }
+
+    /// The entries of a list. An override may leave the brackets out where the list has one entry.
+    pub(crate) fn list(&self) -> Result<Vec<Value<'a>>, ProfileError> {
+        match self.value {
+            DeValue::Array(list) => Ok(list
+                .iter()
+                .enumerate()
+                .map(|(i, v)| Value {
+                    source: self.source,
+                    key: format!("{}[{i}]", self.key),
+                    at: v.span().start,
+                    value: v.get_ref(),
+                })
+                .collect()),
+            DeValue::String(_) if self.is_bare() => Ok(vec![Value { key: self.key.clone(), ..*self }]),
+            _ => Err(self.wrong_type("a list")),
+        }
+    }
+
+    /// The entries of a list, each read by `read`.
+    pub(crate) fn each<T>(
+        &self,
+        read: impl FnMut(&Value<'a>) -> Result<T, ProfileError>,
+    ) -> Result<Vec<T>, ProfileError> {
+        self.list()?.iter().map(read).collect()
+    }
+
+    pub(crate) fn is_table(&self) -> bool {
+        matches!(self.value, DeValue::Table(_))
+    }
+
+    pub(crate) fn table(&self) -> Result<Table<'a>, ProfileError> {
+        match self.value {
+            DeValue::Table(table) => Ok(Table {
+                source: self.source,
+                key: self.key.clone(),
+                at: self.at,
+                table,
+                known: RefCell::default(),
+            }),
+            _ => Err(self.wrong_type("a table")),
+        }
+    }
+
+    /// The table of a key, read by `read`; a key in it that `read` does not ask for is an error.
+    pub(crate) fn keys<T>(
+        &self,
+        read: impl FnOnce(&Table<'a>) -> Result<T, ProfileError>,
+    ) -> Result<T, ProfileError> {
+        let table = self.table()?;
+        let value = read(&table)?;
+        table.done()?;
+        Ok(value)
+    }
+}
+
+/// One of a few words.
+pub(crate) fn word<T: Copy>(
+    text: &str,
+    what: &'static str,
+    words: &[(&'static str, T)],
+) -> Result<T, ValueError> {
+    match words.iter().find(|(word, _)| *word == text) {
+        Some((_, value)) => Ok(*value),
+        None => Err(unknown(text, what, words.iter().map(|(word, _)| *word))),
+    }
+}
+
+/// An unknown word, with the known one that is nearest to it.
+pub(crate) fn unknown<'w>(
+    text: &str,
+    what: &'static str,
+    known: impl IntoIterator<Item = &'w str>,
+) -> ValueError {
+    ValueError::Unknown { what, word: text.to_owned(), nearest: nearest(text, known).map(str::to_owned) }
+}

@@ -1,0 +1,288 @@
+//! One thing at a time, from code: what a command line's own options change. Each is checked as the same key in a file is,
+//! and leaves the profile as it was where it fails.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::mounts::{DEFAULT_INODES, DEFAULT_MODE};
+use super::{
+    Mount, MountKind, Namespace, Origin, Place, Profile, ProfileError, Rlimit, User, ValueError, Workdir,
+    check, names, units,
+};
+
+/// The network that a sandbox has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Network {
+    /// None but a loopback of its own.
+    None,
+    /// The host's: everything that the host can reach, and what listens on its loopback.
+    Host,
+}
+
+impl Profile {
+    /// Shows a file or folder of the host at `destination`, in place of what the profile has there.
+    /// A relative `source` starts at the current folder.
+    ///
+    /// # Errors
+    /// `destination` is not absolute and normalised, or is the root; without namespaces: it is not the same as `source`.
+    pub fn add_bind(
+        &mut self,
+        source: &Path,
+        destination: &Path,
+        readonly: bool,
+    ) -> Result<(), ProfileError> {
+        self.change("add_bind", "mounts", |profile| {
+            let kind = MountKind::Bind { source: check::real_host_path(source)?, idmap: false };
+            profile.put(check::destination(destination)?, kind, readonly);
+            Ok(())
+        })
+    }
+
+    /// Puts an empty file system in memory at `destination`; `None` holds 64 MiB.
+    ///
+    /// # Errors
+    /// As [`Self::add_bind`]; a size of 0 or above 2^63 - 1; without namespaces.
+    pub fn add_tmpfs(&mut self, destination: &Path, size: Option<u64>) -> Result<(), ProfileError> {
+        self.change("add_tmpfs", "mounts", |profile| {
+            let size = positive(size.unwrap_or(super::mounts::DEFAULT_SIZE))?;
+            let kind = MountKind::Tmpfs { size, inodes: DEFAULT_INODES, mode: DEFAULT_MODE };
+            profile.put(check::destination(destination)?, kind, false);
+            Ok(())
+        })
+    }
+
+    /// Makes a folder of the host the root. The host's system is not shown in it, and `/etc` is its own.
+    ///
+    /// # Errors
+    /// The path is empty or has control characters; without namespaces.
+    pub fn set_rootfs(&mut self, folder: &Path) -> Result<(), ProfileError> {
+        self.change("set_rootfs", "root.path", |profile| {
+            profile.root.path = Some(check::real_host_path(folder)?);
+            profile.leave_system_to_root();
+            Ok(())
+        })
+    }
+
+    /// Whether writes to the root folder go to memory and are thrown away. The root can then be written to.
+    ///
+    /// # Errors
+    /// There is no root folder.
+    pub fn set_overlay(&mut self, overlay: bool) -> Result<(), ProfileError> {
+        self.change("set_overlay", "root.overlay", |profile| {
+            profile.root.overlay = overlay;
+            profile.root.readonly &= !overlay;
+            Ok(())
+        })
+    }
+
+    /// Sets a variable (`K=V`) or passes the caller's on (`K`), in place of what the profile says about it.
+    ///
+    /// # Errors
+    /// No name, or one with spaces or control characters in it.
+    pub fn set_env(&mut self, entry: &str) -> Result<(), ProfileError> {
+        self.change("set_env", "process.env", |profile| {
+            let name = check::variable(entry)?;
+            profile.process.env.retain(|other| check::variable(other) != Ok(name));
+            profile.process.env.push(entry.to_owned());
+            profile.process.env.sort();
+            Ok(())
+        })
+    }
+
+    /// The ids inside.
+    ///
+    /// # Errors
+    /// An id is 4294967295, which is "none" to the kernel; without namespaces.
+    pub fn set_user(&mut self, user: User) -> Result<(), ProfileError> {
+        self.change("set_user", "process.user", |profile| {
+            units::user(&format!("{}:{}", user.uid, user.gid))?;
+            profile.process.user = Some(user);
+            Ok(())
+        })
+    }
+
+    /// The host name inside.
+    ///
+    /// # Errors
+    /// It is not one (hostname(7)), or there is no uts namespace.
+    pub fn set_hostname(&mut self, hostname: &str) -> Result<(), ProfileError> {
+        self.change("set_hostname", "hostname", |profile| {
+            profile.hostname = Some(check::hostname(hostname)?);
+            Ok(())
+        })
+    }
+
+    /// Whether there is a network. What the system-call filter says about sockets stays as it is.
+    ///
+    /// # Errors
+    /// Without namespaces there is none to choose.
+    pub fn set_network(&mut self, network: Network) -> Result<(), ProfileError> {
+        if self.namespaces.is_empty() {
+            return Err(ProfileError::Conflict {
+                profile: Origin::Text(self.name.clone()),
+                key: "namespaces".to_owned(),
+                source: super::Conflict::NeedsNamespaces,
+            });
+        }
+        match network {
+            Network::None => self.namespaces.insert(Namespace::Network),
+            Network::Host => self.namespaces.remove(&Namespace::Network),
+        };
+        Ok(())
+    }
+
+    /// How the caller's working directory is shown.
+    ///
+    /// # Errors
+    /// Without Landlock and without namespaces nothing would hold it.
+    pub fn set_workdir(&mut self, workdir: Workdir) -> Result<(), ProfileError> {
+        self.change("set_workdir", "workdir", |profile| {
+            profile.workdir = workdir;
+            Ok(())
+        })
+    }
+
+    /// The working directory inside.
+    ///
+    /// # Errors
+    /// It is not absolute and normalised, or lies in `/proc`.
+    pub fn set_cwd(&mut self, folder: &Path) -> Result<(), ProfileError> {
+        self.change("set_cwd", "process.cwd", |profile| {
+            profile.process.cwd = Some(check::cwd_path(folder)?);
+            Ok(())
+        })
+    }
+
+    /// A resource limit by its name (`nofile`); `None` is unlimited.
+    ///
+    /// # Errors
+    /// An unknown name, `cpu` or `fsize` (see [`Limits`](super::Limits)), or a soft limit above the hard one.
+    pub fn set_rlimit(&mut self, name: &str, limit: Rlimit) -> Result<(), ProfileError> {
+        self.change("set_rlimit", "process.rlimits", |profile| {
+            let name = names::rlimit(name)?;
+            profile.process.rlimits.insert(name.to_owned(), check::rlimit(limit)?);
+            Ok(())
+        })
+    }
+
+    /// Wall time for the whole run; `None` is unlimited.
+    ///
+    /// # Errors
+    /// 0, or not whole milliseconds.
+    pub fn set_timeout(&mut self, time: Option<Duration>) -> Result<(), ProfileError> {
+        self.change("set_timeout", "limits.timeout", |profile| {
+            profile.limits.timeout = time.map(check::real_timeout).transpose()?;
+            Ok(())
+        })
+    }
+
+    /// CPU time of each process; `None` is unlimited.
+    ///
+    /// # Errors
+    /// 0, or not whole seconds.
+    pub fn set_cpu_time(&mut self, time: Option<Duration>) -> Result<(), ProfileError> {
+        self.change("set_cpu_time", "limits.cpuTime", |profile| {
+            profile.limits.cpu_time = time.map(check::real_cpu_time).transpose()?;
+            Ok(())
+        })
+    }
+
+    /// Bytes of output; `None` is unlimited.
+    ///
+    /// # Errors
+    /// 0, or above 2^63 - 1.
+    pub fn set_output(&mut self, bytes: Option<u64>) -> Result<(), ProfileError> {
+        self.change("set_output", "limits.output", |profile| {
+            profile.limits.output = bytes.map(positive).transpose()?;
+            Ok(())
+        })
+    }
+
+    /// Bytes that a file may have; `None` is unlimited.
+    ///
+    /// # Errors
+    /// 0, or above 2^63 - 1.
+    pub fn set_file_size(&mut self, bytes: Option<u64>) -> Result<(), ProfileError> {
+        self.change("set_file_size", "limits.fileSize", |profile| {
+            profile.limits.file_size = bytes.map(positive).transpose()?;
+            Ok(())
+        })
+    }
+
+    /// Bytes of memory; `None` is unlimited.
+    ///
+    /// # Errors
+    /// 0, or above 2^63 - 1.
+    pub fn set_memory(&mut self, bytes: Option<u64>) -> Result<(), ProfileError> {
+        self.change("set_memory", "resources.memory.limit", |profile| {
+            profile.resources.memory = bytes.map(positive).transpose()?;
+            Ok(())
+        })
+    }
+
+    /// Processes and threads; `None` is unlimited.
+    ///
+    /// # Errors
+    /// 0, or above 2^63 - 1.
+    pub fn set_pids(&mut self, number: Option<u64>) -> Result<(), ProfileError> {
+        self.change("set_pids", "resources.pids.limit", |profile| {
+            profile.resources.pids = number.map(positive).transpose()?;
+            Ok(())
+        })
+    }
+
+    /// CPUs in thousandths (see [`units::cpus`]); `None` is unlimited.
+    ///
+    /// # Errors
+    /// 0, or above 2^20 CPUs.
+    pub fn set_cpus(&mut self, thousandths: Option<u64>) -> Result<(), ProfileError> {
+        self.change("set_cpus", "resources.cpu.quota", |profile| {
+            let most = units::MAX_CPUS;
+            let cpus = thousandths.map(positive).transpose()?;
+            if let Some(n) = cpus.filter(|&n| n > most) {
+                return Err(ValueError::Range { text: n.to_string(), min: 1, max: most });
+            }
+            profile.resources.cpus = cpus;
+            Ok(())
+        })
+    }
+
+    fn put(&mut self, destination: PathBuf, kind: MountKind, readonly: bool) {
+        self.mounts.retain(|mount| mount.destination != destination);
+        self.mounts.push(Mount {
+            destination,
+            kind,
+            readonly,
+            noexec: false,
+            optional: false,
+            system: false,
+        });
+        self.mounts.sort_by(|a, b| a.destination.cmp(&b.destination));
+    }
+
+    fn change(
+        &mut self,
+        call: &'static str,
+        key: &'static str,
+        change: impl FnOnce(&mut Self) -> Result<(), ValueError>,
+    ) -> Result<(), ProfileError> {
+        let mut changed = self.clone();
+        change(&mut changed).map_err(|source| ProfileError::Value {
+            place: Place { origin: Origin::Call(call), position: None },
+            key: key.to_owned(),
+            source,
+        })?;
+        changed.validate()?;
+        *self = changed;
+        Ok(())
+    }
+}
+
+fn positive(n: u64) -> Result<u64, ValueError> {
+    match n {
+        0 => Err(ValueError::Zero),
+        n if n > units::MAX => Err(ValueError::Range { text: n.to_string(), min: 1, max: units::MAX }),
+        n => Ok(n),
+    }
+}

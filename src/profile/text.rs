@@ -1,0 +1,97 @@
+//! Text from outside, made safe to print, and suggestions for mistyped words.
+
+use std::fmt;
+
+/// Shows text with control characters, backslashes and double quotes escaped, so that a file name or a key can neither
+/// start a new line in a log nor speak to a terminal.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Escaped<'a>(pub(crate) &'a str);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use fmt::Write as _;
+        for c in self.0.chars() {
+            if needs_escape(c) { write!(f, "\\u{{{:x}}}", u32::from(c))? } else { f.write_char(c)? }
+        }
+        Ok(())
+    }
+}
+
+/// Control characters, and the format characters that turn the direction of text or hide.
+pub(crate) fn needs_escape(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+/// The word that `word` was most likely meant to be, if any is near enough.
+pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // A mistyped word is short; comparing a long one with everything would only cost time.
+    if word.len() > 64 {
+        return None;
+    }
+    let word = word.to_lowercase();
+    let allowed = (word.chars().count() / 3).max(1) + 1;
+    known
+        .into_iter()
+        .map(|k| (distance(&word, &k.to_lowercase()), k))
+        .filter(|&(d, k)| d <= allowed && d < k.chars().count())
+        .min()
+        .map(|(_, k)| k)
+}
+
+/// Edit distance with swapped neighbours counted as one (optimal string alignment).
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut before: Vec<usize> = vec![0; b.len() + 1];
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    for i in 0..a.len() {
+        let mut row = vec![i + 1];
+        for j in 0..b.len() {
+            let change = last[j] + usize::from(a[i] != b[j]);
+            let mut best = change.min(last[j + 1] + 1).min(row[j] + 1);
+            if i > 0 && j > 0 && a[i] == b[j - 1] && a[i - 1] == b[j] {
+                best = best.min(before[j - 1] + 1);
+            }
+            row.push(best);
+        }
+        before = std::mem::replace(&mut last, row);
+    }
+    last[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_are_escaped() {
+        assert_eq!(Escaped("a\x1b[31m\nb\u{202e}").to_string(), "a\\u{1b}[31m\\u{a}b\\u{202e}");
+        assert_eq!(Escaped("grüße").to_string(), "grüße");
+    }
+
+    #[test]
+    fn distances() {
+        for (a, b, d) in [
+            ("", "", 0),
+            ("", "abc", 3),
+            ("hostname", "hostnmae", 1),
+            ("kitten", "sitting", 3),
+            ("umask", "umask", 0),
+        ] {
+            assert_eq!(distance(a, b), d, "{a} {b}");
+            assert_eq!(distance(b, a), d, "{b} {a}");
+        }
+    }
+
+    #[test]
+    fn nearest_word() {
+        let known = ["hostname", "mounts", "maskedPaths", "env"];
+        assert_eq!(nearest("hostnane", known), Some("hostname"));
+        assert_eq!(nearest("maskedpaths", known), Some("maskedPaths"));
+        assert_eq!(nearest("masked_paths", known), Some("maskedPaths"));
+        assert_eq!(nearest("mount", known), Some("mounts"));
+        assert_eq!(nearest("completelyelse", known), None);
+        assert_eq!(nearest("x", known), None);
+        assert_eq!(nearest(&"x".repeat(100_000), known), None);
+    }
+}

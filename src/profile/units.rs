@@ -1,0 +1,412 @@
+//! Sizes, times, counts and ids as people write them, and back.
+//!
+//! A size or a time always has a unit, and 0 is never a limit: `unlimited` is the word for none. There are no signs, no
+//! fractions (but for CPUs), no spaces and no leading zeros; what does not fit is an error.
+
+use std::time::Duration;
+
+use super::User;
+use super::value_error::ValueError;
+
+/// Limits are offsets and counts of the kernel's, which are signed.
+pub(crate) const MAX: u64 = i64::MAX as u64;
+
+/// The most CPUs there can be, in thousandths.
+pub(crate) const MAX_CPUS: u64 = 1000 << 20;
+
+const SIZE_HINT: &str = "write B, KiB, MiB, GiB or TiB (powers of 1024; K, M, G and T mean the same), or kB, MB, GB or TB (powers of 1000)";
+const TIME_HINT: &str = "write us, ms, s, m (minutes) or h";
+
+/// Longest first, so that the first one that fits is the one that prints shortest.
+const SIZES: [(&str, u64); 13] = [
+    ("TiB", 1 << 40),
+    ("GiB", 1 << 30),
+    ("MiB", 1 << 20),
+    ("KiB", 1 << 10),
+    ("B", 1),
+    // Single letters are powers of 1024, as docker, systemd and dd have them.
+    ("T", 1 << 40),
+    ("G", 1 << 30),
+    ("M", 1 << 20),
+    ("K", 1 << 10),
+    ("TB", 1_000_000_000_000),
+    ("GB", 1_000_000_000),
+    ("MB", 1_000_000),
+    ("kB", 1_000),
+];
+
+const TIMES: [(&str, u64); 5] =
+    [("h", 3_600_000_000), ("m", 60_000_000), ("s", 1_000_000), ("ms", 1_000), ("us", 1)];
+
+/// A limit that can be `unlimited` (`None`), by the parser of its value.
+///
+/// # Errors
+/// Those of `parse`.
+pub(crate) fn limit<T>(
+    text: &str,
+    parse: impl FnOnce(&str) -> Result<T, ValueError>,
+) -> Result<Option<T>, ValueError> {
+    if text == "unlimited" { Ok(None) } else { parse(text).map(Some) }
+}
+
+/// A size in bytes, above 0: `64MiB`, `512K`, `10MB`.
+///
+/// # Errors
+/// No unit, an unknown or ambiguous one (`k`, `KB`, `m`, `g`), 0, not a number, or more than 2^63 - 1 bytes.
+pub fn size(text: &str) -> Result<u64, ValueError> {
+    quantity(text, &SIZES, "a size (as in 64MiB)", SIZE_HINT)
+}
+
+/// A time above 0: `500ms`, `10s`, `5m`, `1h`.
+///
+/// # Errors
+/// No unit, an unknown one, 0, not a number, or more than 2^63 - 1 microseconds.
+pub fn duration(text: &str) -> Result<Duration, ValueError> {
+    quantity(text, &TIMES, "a time (as in 10s)", TIME_HINT).map(Duration::from_micros)
+}
+
+/// A number above 0 without a unit.
+///
+/// # Errors
+/// 0, not a decimal number, or more than 2^63 - 1.
+pub fn count(text: &str) -> Result<u64, ValueError> {
+    match decimal(text, "a whole number (as in 256)")? {
+        0 => Err(ValueError::Zero),
+        n if n > MAX => Err(range(text, 1, MAX)),
+        n => Ok(n),
+    }
+}
+
+/// A number of CPUs, in thousandths: `2`, `1.5`, `0.25`.
+///
+/// # Errors
+/// 0, not a decimal number with at most three digits after the point, or more than 2^20 CPUs.
+pub fn cpus(text: &str) -> Result<u64, ValueError> {
+    const EXPECTED: &str = "a number of CPUs (as in 1.5, with at most three digits after the point)";
+    let malformed = || ValueError::Malformed { text: text.to_owned(), expected: EXPECTED };
+    let (whole, fraction) = match text.split_once('.') {
+        Some((whole, fraction)) => {
+            if fraction.is_empty() || fraction.len() > 3 || !fraction.bytes().all(|b| b.is_ascii_digit()) {
+                return Err(malformed());
+            }
+            (whole, format!("{fraction:0<3}").parse::<u64>().map_err(|_| malformed())?)
+        }
+        None => (text, 0),
+    };
+    let whole = decimal(whole, EXPECTED)
+        .map_err(|e| if let ValueError::Malformed { .. } = e { malformed() } else { e })?;
+    match whole.checked_mul(1000).and_then(|w| w.checked_add(fraction)) {
+        Some(0) => Err(ValueError::Zero),
+        Some(n) if n <= MAX_CPUS => Ok(n),
+        _ => Err(range(text, 0, 1 << 20)),
+    }
+}
+
+/// `UID[:GID]`; without the group, it has the user's number.
+///
+/// # Errors
+/// Anything that is not one or two decimal numbers of 0 to 4294967294 (the last number of 32 bits is "no id" to the kernel).
+pub fn user(text: &str) -> Result<User, ValueError> {
+    let (uid, gid) = match text.split_once(':') {
+        Some((uid, gid)) => (id(uid, text)?, id(gid, text)?),
+        None => (id(text, text)?, id(text, text)?),
+    };
+    Ok(User { uid, gid })
+}
+
+fn id(text: &str, whole: &str) -> Result<u32, ValueError> {
+    let id = decimal(text, "a user id, or UID:GID (as in 1000:1000)").map_err(|e| match e {
+        ValueError::Malformed { expected, .. } => ValueError::Malformed { text: whole.to_owned(), expected },
+        other => other,
+    })?;
+    u32::try_from(id)
+        .ok()
+        .filter(|&id| id != u32::MAX)
+        .ok_or_else(|| range(whole, 0, u64::from(u32::MAX) - 1))
+}
+
+/// The value of a resource limit: a number (0 is one, for the kernel), a size, or `unlimited` (`None`).
+///
+/// # Errors
+/// Neither of these.
+pub fn rlimit(text: &str) -> Result<Option<u64>, ValueError> {
+    limit(text, |text| {
+        if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
+            match decimal(text, "a number")? {
+                n if n > MAX => Err(range(text, 0, MAX)),
+                n => Ok(n),
+            }
+        } else {
+            size(text)
+        }
+    })
+}
+
+/// A mode or a mask in octal digits, with or without leading zeros: `022`, `1777`.
+///
+/// # Errors
+/// Anything else, or a number above `max`.
+pub(crate) fn octal(text: &str, max: u32) -> Result<u32, ValueError> {
+    let digits = text.strip_prefix("0o").unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|b| (b'0'..=b'7').contains(&b)) {
+        return Err(ValueError::Malformed { text: text.to_owned(), expected: "octal digits (as in 022)" });
+    }
+    u32::from_str_radix(digits, 8).ok().filter(|&n| n <= max).ok_or_else(|| ValueError::Malformed {
+        text: text.to_owned(),
+        expected: if max == 0o777 { "a mask of at most 0777" } else { "a mode of at most 07777" },
+    })
+}
+
+/// The shortest exact way to write a size that [`size`] reads.
+pub(crate) fn show_size(bytes: u64) -> String {
+    show(bytes, &SIZES)
+}
+
+/// The shortest exact way to write a time that [`duration`] reads; below a microsecond nothing is kept.
+pub(crate) fn show_duration(time: Duration) -> String {
+    show(u64::try_from(time.as_micros()).unwrap_or(u64::MAX), &TIMES)
+}
+
+fn show(value: u64, units: &[(&str, u64)]) -> String {
+    let unit = units.iter().find(|(_, factor)| value != 0 && value.is_multiple_of(*factor));
+    let (name, factor) = unit.copied().unwrap_or(units[4]);
+    format!("{}{name}", value / factor)
+}
+
+fn quantity(
+    text: &str,
+    units: &[(&str, u64)],
+    expected: &'static str,
+    hint: &'static str,
+) -> Result<u64, ValueError> {
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (number, unit) = text.split_at(digits);
+    if number.is_empty() || !unit.bytes().all(|b| b.is_ascii_alphabetic()) {
+        return Err(ValueError::Malformed { text: text.to_owned(), expected });
+    }
+    let number = decimal(number, expected).map_err(|e| match e {
+        ValueError::Malformed { .. } => ValueError::Malformed { text: text.to_owned(), expected },
+        other => other,
+    })?;
+    if number == 0 {
+        return Err(ValueError::Zero);
+    }
+    if unit.is_empty() {
+        return Err(ValueError::NoUnit { text: text.to_owned(), hint });
+    }
+    let factor = units.iter().find(|(name, _)| *name == unit).map(|(_, factor)| *factor);
+    let factor = factor.ok_or_else(|| ValueError::Unit { text: text.to_owned(), hint })?;
+    number.checked_mul(factor).filter(|&n| n <= MAX).ok_or_else(|| range(text, 1, MAX))
+}
+
+/// Decimal digits, without a sign and without leading zeros.
+fn decimal(text: &str, expected: &'static str) -> Result<u64, ValueError> {
+    let canonical = text == "0" || !text.starts_with('0');
+    if text.is_empty() || !canonical || !text.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(ValueError::Malformed { text: text.to_owned(), expected });
+    }
+    text.parse().map_err(|_| range(text, 0, MAX))
+}
+
+fn range(text: &str, min: u64, max: u64) -> ValueError {
+    ValueError::Range { text: text.to_owned(), min, max }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        for (text, bytes) in [
+            ("1B", 1),
+            ("512B", 512),
+            ("1KiB", 1024),
+            ("1K", 1024),
+            ("64MiB", 64 << 20),
+            ("64M", 64 << 20),
+            ("2GiB", 2 << 30),
+            ("1TiB", 1 << 40),
+            ("10kB", 10_000),
+            ("10MB", 10_000_000),
+            ("1GB", 1_000_000_000),
+            ("1TB", 1_000_000_000_000),
+            ("9223372036854775807B", MAX),
+        ] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes_that_are_none() {
+        for text in [
+            "",
+            " ",
+            "MiB",
+            "-1MiB",
+            "+1MiB",
+            "1 MiB",
+            " 1MiB",
+            "1MiB ",
+            "1.5MiB",
+            "0x10B",
+            "1_000B",
+            "1e3B",
+            "01MiB",
+            "1MiB1",
+            "1µB",
+            "١MiB",
+            "unlimited",
+            "1,5M",
+            "1M\n",
+            "1M\0",
+            "--1M",
+        ] {
+            assert!(matches!(size(text), Err(ValueError::Malformed { .. })), "{text:?}: {:?}", size(text));
+        }
+        for text in ["1", "512", "67108864"] {
+            assert!(matches!(size(text), Err(ValueError::NoUnit { .. })), "{text}");
+        }
+        // KB is 1000 to some and 1024 to others, m is minutes, and the rest are nobody's.
+        for text in
+            ["1k", "1m", "1g", "1b", "1KB", "1kb", "1kib", "1mib", "1Mib", "1Mb", "1PiB", "1s", "1bytes"]
+        {
+            assert!(matches!(size(text), Err(ValueError::Unit { .. })), "{text}");
+        }
+        for text in ["0", "0B", "0MiB"] {
+            assert_eq!(size(text), Err(ValueError::Zero), "{text}");
+        }
+        for text in
+            ["9223372036854775808B", "8388608TiB", "18446744073709551616B", "99999999999999999999999999TiB"]
+        {
+            assert!(matches!(size(text), Err(ValueError::Range { .. })), "{text}");
+        }
+    }
+
+    #[test]
+    fn times() {
+        for (text, ms) in [("1ms", 1), ("500ms", 500), ("10s", 10_000), ("5m", 300_000), ("1h", 3_600_000)] {
+            assert_eq!(duration(text), Ok(Duration::from_millis(ms)), "{text}");
+        }
+        assert_eq!(duration("7us"), Ok(Duration::from_micros(7)));
+    }
+
+    #[test]
+    fn times_that_are_none() {
+        for text in
+            ["", "s", "-1s", "+1s", "1 s", "1.5s", "1h30m", "1m30", "01s", "1e3s", "unlimited", "\u{1b}1s"]
+        {
+            assert!(matches!(duration(text), Err(ValueError::Malformed { .. })), "{text:?}");
+        }
+        assert!(matches!(duration("10"), Err(ValueError::NoUnit { .. })));
+        for text in ["10M", "10S", "10min", "10sec", "10ns", "10d", "10H", "10MiB"] {
+            assert!(matches!(duration(text), Err(ValueError::Unit { .. })), "{text}");
+        }
+        for text in ["0", "0s", "0ms"] {
+            assert_eq!(duration(text), Err(ValueError::Zero), "{text}");
+        }
+        for text in ["9999999999999999h", "9223372036854775808us", "18446744073709551616s"] {
+            assert!(matches!(duration(text), Err(ValueError::Range { .. })), "{text}");
+        }
+    }
+
+    #[test]
+    fn counts() {
+        assert_eq!(count("1"), Ok(1));
+        assert_eq!(count("9223372036854775807"), Ok(MAX));
+        assert_eq!(count("0"), Err(ValueError::Zero));
+        for text in ["", "-1", "+1", "1.0", "0x1", "007", "1 ", "many", "unlimited", "1K"] {
+            assert!(matches!(count(text), Err(ValueError::Malformed { .. })), "{text:?}");
+        }
+        for text in ["9223372036854775808", "18446744073709551616"] {
+            assert!(matches!(count(text), Err(ValueError::Range { .. })), "{text}");
+        }
+    }
+
+    #[test]
+    fn cpu_numbers() {
+        for (text, milli) in
+            [("1", 1000), ("1.5", 1500), ("0.25", 250), ("0.001", 1), ("2.050", 2050), ("128", 128_000)]
+        {
+            assert_eq!(cpus(text), Ok(milli), "{text}");
+        }
+        for text in ["0", "0.0", "0.000"] {
+            assert_eq!(cpus(text), Err(ValueError::Zero), "{text}");
+        }
+        for text in [
+            "", ".", ".5", "1.", "1.2345", "-1", "+1", "1e3", "inf", "nan", "1,5", "1.5 ", "01", "0.+1",
+            "0.-1",
+        ] {
+            assert!(matches!(cpus(text), Err(ValueError::Malformed { .. })), "{text:?}");
+        }
+        for text in ["1048577", "18446744073709551616", "18446744073709551615"] {
+            assert!(matches!(cpus(text), Err(ValueError::Range { .. })), "{text}");
+        }
+    }
+
+    #[test]
+    fn users() {
+        assert_eq!(user("1000"), Ok(User { uid: 1000, gid: 1000 }));
+        assert_eq!(user("0:5"), Ok(User { uid: 0, gid: 5 }));
+        assert_eq!(user("4294967294:0"), Ok(User { uid: 4_294_967_294, gid: 0 }));
+        for text in [
+            "", ":", "1:", ":1", "1:2:3", "root", "-1", "+1", " 1", "1 ", "01", "0x0", "1:-1", "1.0", "1\0",
+            "１",
+        ] {
+            assert!(matches!(user(text), Err(ValueError::Malformed { .. })), "{text:?}");
+        }
+        for text in ["4294967295", "4294967296", "0:4294967295", "18446744073709551616"] {
+            assert!(matches!(user(text), Err(ValueError::Range { .. })), "{text}");
+        }
+    }
+
+    #[test]
+    fn resource_limits() {
+        assert_eq!(rlimit("0"), Ok(Some(0)));
+        assert_eq!(rlimit("256"), Ok(Some(256)));
+        assert_eq!(rlimit("8MiB"), Ok(Some(8 << 20)));
+        assert_eq!(rlimit("unlimited"), Ok(None));
+        for text in ["", "-1", "infinity", "Unlimited", "1.5", "08", "9223372036854775808"] {
+            assert!(rlimit(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn octal_numbers() {
+        for (text, n) in
+            [("0", 0), ("022", 0o22), ("22", 0o22), ("0022", 0o22), ("0o77", 0o77), ("777", 0o777)]
+        {
+            assert_eq!(octal(text, 0o777), Ok(n), "{text}");
+        }
+        for text in ["", "8", "0o", "-22", "1000", "0x1f", "rwx", "7777777777777777777"] {
+            assert!(octal(text, 0o777).is_err(), "{text}");
+        }
+        assert_eq!(octal("1777", 0o7777), Ok(0o1777));
+    }
+
+    proptest! {
+        #[test]
+        fn a_size_comes_back(bytes in 1..=MAX) {
+            prop_assert_eq!(size(&show_size(bytes)), Ok(bytes));
+        }
+
+        #[test]
+        fn a_round_size_comes_back_short(n in 1u64..1024, unit in 0usize..4) {
+            let text = format!("{n}{}", SIZES[unit].0);
+            prop_assert_eq!(show_size(size(&text).unwrap()), text);
+        }
+
+        #[test]
+        fn a_time_comes_back(us in 1..=MAX) {
+            let time = Duration::from_micros(us);
+            prop_assert_eq!(duration(&show_duration(time)), Ok(time));
+        }
+
+        #[test]
+        fn nothing_panics(text in "\\PC*|[0-9]{0,30}[a-zA-Z]{0,4}|[0-9.:]{0,24}") {
+            let _ = (size(&text), duration(&text), count(&text), cpus(&text), user(&text), rlimit(&text), octal(&text, 0o777));
+        }
+    }
+}
