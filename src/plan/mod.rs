@@ -21,6 +21,10 @@
 //! it leads to is mounted in its place. A destination is resolved inside, through the symlinks that the sandbox itself
 //! will see, and never leaves the root; below `/proc` and `/dev` symlinks are refused.
 //!
+//! **Owners.** An ordinary user's sandbox has that user's rights. Where root is the caller, a source that only root can
+//! reach is handed over by the caller; one that is writable, marked `idmap` or the working directory shows its owner's
+//! files as the sandbox's own, so that what is written there keeps that owner.
+//!
 //! **Kinds.** A folder cannot cover a file, nor the reverse. Sources are files and folders; a character device only
 //! below `/dev`; sockets, pipes and block devices never. A source that is, or is reached through, the host's `/proc` is
 //! refused.
