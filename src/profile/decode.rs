@@ -104,8 +104,9 @@ fn environment(v: &Value<'_>) -> Result<BTreeMap<String, String>, ProfileError> 
 
 fn user(t: &Table<'_>) -> Result<User, ProfileError> {
     let id = |v: &Value<'_>| v.number(|text| units::user(text).map(|user| user.uid));
-    let uid = t.require("uid", id)?;
-    Ok(User { uid, gid: t.read("gid", id)?.unwrap_or(uid) })
+    let (uid, gid) = (t.read("uid", id)?, t.read("gid", id)?);
+    let uid = t.need("uid", uid)?;
+    Ok(User { uid, gid: gid.unwrap_or(uid) })
 }
 
 fn rlimits(v: &Value<'_>) -> Result<BTreeMap<String, Rlimit>, ProfileError> {
@@ -115,7 +116,8 @@ fn rlimits(v: &Value<'_>) -> Result<BTreeMap<String, Rlimit>, ProfileError> {
         let limit = if value.is_table() {
             value.keys(|t| {
                 let number = |v: &Value<'_>| v.number(units::rlimit);
-                Ok(Rlimit { soft: t.require("soft", number)?, hard: t.require("hard", number)? })
+                let (soft, hard) = (t.read("soft", number)?, t.read("hard", number)?);
+                Ok(Rlimit { soft: t.need("soft", soft)?, hard: t.need("hard", hard)? })
             })?
         } else {
             let both = value.number(units::rlimit)?;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::text::Escaped;
+use super::text::{Escaped, EscapedWhole};
 use super::value_error::ValueError;
 
 /// What can be wrong with a profile. Text from outside is shown with its control characters escaped.
@@ -113,7 +113,7 @@ pub enum ProfileError {
         /// The key with the tables that it is in.
         key: String,
         /// What is wrong.
-        source: ValueError,
+        source: Box<ValueError>,
     },
     /// Values that are right by themselves, but not together.
     #[error("profile {profile}: {}", Escaped(key))]
@@ -139,10 +139,10 @@ pub enum ProfileError {
         /// How many may.
         limit: usize,
     },
-    /// A profile that another one extends can not be taken.
-    #[error("{chain}")]
+    /// A profile that another one extends can not be found or taken.
+    #[error("profile {chain}")]
     Extends {
-        /// From the one that was asked for to the one that is wrong.
+        /// From the one that was asked for to the one that is wrong, or that names one that is not there.
         chain: Chain,
         /// What is wrong with it.
         source: Box<ProfileError>,
@@ -163,7 +163,7 @@ pub enum ProfileError {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: crate::seccomp::oci::OciError,
+        source: Box<crate::seccomp::oci::OciError>,
     },
     /// The kernel's version, which an OCI seccomp profile can ask for, is not to be had.
     #[error("cannot tell the kernel's version from \"{}\"", Escaped(release))]
@@ -281,7 +281,7 @@ impl fmt::Display for SyntaxError {
 impl std::error::Error for SyntaxError {}
 
 fn show(path: &std::path::Path) -> String {
-    Escaped(&path.to_string_lossy()).to_string()
+    EscapedWhole(&path.to_string_lossy()).to_string()
 }
 
 fn suggestion(nearest: Option<&str>) -> String {

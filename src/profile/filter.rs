@@ -152,7 +152,7 @@ impl FilterLayer {
             let fail = |source| ProfileError::Value {
                 place: rule.place.clone(),
                 key: "seccomp.syscalls".to_owned(),
-                source,
+                source: Box::new(source),
             };
             let names =
                 filter_source::known(&rule.names, self.unknown.unwrap_or(Unknown::Refuse)).map_err(fail)?;
@@ -171,9 +171,11 @@ impl FilterLayer {
 
 fn at(place: Option<&Place>, source: ValueError, missing: impl Fn(&str) -> ProfileError) -> ProfileError {
     match place {
-        Some(place) => {
-            ProfileError::Value { place: place.clone(), key: "seccomp.defaultErrnoRet".to_owned(), source }
-        }
+        Some(place) => ProfileError::Value {
+            place: place.clone(),
+            key: "seccomp.defaultErrnoRet".to_owned(),
+            source: Box::new(source),
+        },
         None => missing("seccomp.defaultErrnoRet"),
     }
 }
@@ -212,18 +214,18 @@ pub(crate) fn layer(t: &Table<'_>) -> Result<FilterLayer, ProfileError> {
 }
 
 fn rule(t: &Table<'_>, entry: &Value<'_>) -> Result<RuleLayer, ProfileError> {
-    let names = t.require("names", |v| {
+    let names = t.read("names", |v| {
         let names = v.each(|v| v.parse(|text| filter_source::well_formed(text).map(str::to_owned)))?;
         if names.is_empty() { Err(v.fail(ValueError::Missing)) } else { Ok(names) }
     })?;
-    let word = t.require("action", |v| v.parse(action_word))?;
-    let errno =
-        t.read("errnoRet", |v| {
-            v.number(|text| {
-                if word == ActionWord::Trace { filter_source::trace_data(text) } else { names::errno(text) }
-            })
-        })?;
+    let word = t.read("action", |v| v.parse(action_word))?;
+    let errno = t.read("errnoRet", |v| {
+        v.number(|text| {
+            if word == Some(ActionWord::Trace) { filter_source::trace_data(text) } else { names::errno(text) }
+        })
+    })?;
     let args = t.read("args", |v| v.each(|v| v.keys(condition)))?.unwrap_or_default();
+    let (names, word) = (t.need("names", names)?, t.need("action", word)?);
     let action = action(word, errno).map_err(|error| t.fail("errnoRet", error))?;
     Ok(RuleLayer { names, action, args, place: entry.place() })
 }
@@ -250,16 +252,17 @@ fn action(word: ActionWord, errno: Option<u16>) -> Result<Action, ValueError> {
 }
 
 fn condition(t: &Table<'_>) -> Result<Condition, ProfileError> {
-    let index = t.require("index", |v| {
+    let index = t.read("index", |v| {
         let index = v.u64()?;
         u8::try_from(index)
             .ok()
             .filter(|&i| i < 6)
             .ok_or_else(|| v.fail(ValueError::Range { text: index.to_string(), min: 0, max: 5 }))
     })?;
-    let op = t.require("op", |v| v.parse(|text| word(text, "operator", &OPERATORS)))?;
-    let value = t.require("value", Value::u64)?;
+    let op = t.read("op", |v| v.parse(|text| word(text, "operator", &OPERATORS)))?;
+    let value = t.read("value", Value::u64)?;
     let second = t.read("valueTwo", Value::u64)?;
+    let (index, op, value) = (t.need("index", index)?, t.need("op", op)?, t.need("value", value)?);
     match (op, second) {
         // As in the OCI runtime-spec: the first value is the mask, the second what is left of the argument.
         (OpWord::Masked, Some(second)) => Ok(Condition { index, op: Op::MaskedEq(value), value: second }),

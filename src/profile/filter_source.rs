@@ -68,7 +68,7 @@ pub(crate) fn oci(
             Origin::File(path) => path,
             _ => file.value.clone(),
         },
-        source,
+        source: Box::new(source),
     })
 }
 

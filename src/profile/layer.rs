@@ -147,7 +147,9 @@ impl Layer {
                 return Err(ProfileError::Value {
                     place: entry.place,
                     key: "mounts".to_owned(),
-                    source: ValueError::NothingToRemove { entry: destination.to_string_lossy().into_owned() },
+                    source: Box::new(ValueError::NothingToRemove {
+                        entry: destination.to_string_lossy().into_owned(),
+                    }),
                 });
             }
         }

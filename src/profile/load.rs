@@ -100,7 +100,9 @@ fn chain(first: Found, user_folder: Option<&Path>) -> Result<(Layers, Chain), Pr
             Origin::File(path) => path.parent(),
             _ => None,
         };
-        found = find::find(&extends, folder, user_folder).map_err(|error| within(&chain, error))?;
+        // The one that is not found is no link of the chain; the last one names it.
+        found = find::find(&extends, folder, user_folder)
+            .map_err(|error| ProfileError::Extends { chain: chain.clone(), source: Box::new(error) })?;
         chain.0.push(found.origin.clone());
         let again = |(origin, identity): &(Origin, Option<(u64, u64)>)| match (identity, found.identity) {
             (Some(a), Some(b)) => *a == b,

@@ -1,4 +1,90 @@
 //! Profiles: what a sandbox is asked to be.
+//!
+//! A profile is a TOML text in the words of the OCI runtime-spec. Six are built in ([`builtin_names`]); others are files, which
+//! mostly extend one of them:
+//!
+//! ```
+//! let text = r#"
+//!     extends = "strict"
+//!     description = "strict, with the data that the job needs"
+//!     mounts = [{ destination = "/data", source = "/srv/data", options = ["ro", "noexec"] }]
+//!     process.env = ["DATA=/data"]
+//!     limits.timeout = "30s"
+//! "#;
+//! let profile = belljar::profile::Profile::from_toml(text, "job")?;
+//! assert_eq!(profile.limits.timeout, Some(std::time::Duration::from_secs(30)));
+//! # Ok::<(), belljar::profile::ProfileError>(())
+//! ```
+//!
+//! # Where profiles are looked for
+//!
+//! A name (`[a-z0-9._-]{1,64}`, not starting with `.` or `-`) is looked up among the built-in profiles, then as `NAME.toml` in
+//! the [user's folder](user_folder). A built-in name can not be taken over. Anything with a `/` is a path. A file has to belong to
+//! root or the caller, and nobody else may write to it; in the user's folder, the same holds for the folder, and no symlink is
+//! followed. Nothing is ever loaded because it lies in the current folder.
+//!
+//! # Keys
+//!
+//! A key that is not in this table is an error. [`KEYS`] has them all.
+//!
+//! | key | value |
+//! | --- | --- |
+//! | `extends` | the name or path (relative to this file) of the profile that this one changes |
+//! | `description` | one line for people; not inherited |
+//! | `namespaces` | list of `user` `mount` `pid` `ipc` `uts` `network` `cgroup` `time`; the first three, or none at all (lite) |
+//! | `hostname` | a host name, `""` for none |
+//! | `workdir` | `none`, `readonly`, `writable`: how the caller's working directory is shown |
+//! | `root.path` | a folder that becomes the root; else a minimal root is made |
+//! | `root.pathRequired` | whether a `root.path` has to be given |
+//! | `root.readonly` | boolean; true unless there is an overlay |
+//! | `root.overlay` | boolean: writes go to memory and are thrown away |
+//! | `root.size`, `root.inodes` | limits of the root's, or the overlay's, memory |
+//! | `root.etc` | `synthetic` or `none` |
+//! | `process.cwd` | absolute path inside |
+//! | `process.env` | list of `K=V` and `K` (the caller's) |
+//! | `process.user` | `{ uid, gid }`, `"UID[:GID]"` or `"default"` |
+//! | `process.capabilities` | list of `CAP_…` |
+//! | `process.noNewPrivileges` | boolean; true |
+//! | `process.umask` | octal: `0o022` or `"022"` |
+//! | `process.rlimits.NAME` | number, size, `"unlimited"`, or `{ soft, hard }` of these; [`RLIMITS`] |
+//! | `mounts` | list of `{ destination, type, source, options }` or `{ destination, remove = true }` |
+//! | `maskedPaths`, `readonlyPaths` | lists of absolute paths inside |
+//! | `seccomp.mode` | `filter` or `off` |
+//! | `seccomp.defaultAction` | `allow` `log` `errno` `kill` `killThread` `trap` `trace` |
+//! | `seccomp.defaultErrnoRet` | an errno by name or number |
+//! | `seccomp.syscalls` | list of `{ names, action, errnoRet, args }`; the first match decides; see [`groups`](crate::seccomp::groups) |
+//! | `seccomp.profile` | an OCI or Docker JSON profile (relative to this file) |
+//! | `seccomp.unknownNames` | `skip` or `refuse`; without it, names here are refused and those in JSON skipped |
+//! | `seccomp.flags` | list of `SECCOMP_FILTER_FLAG_TSYNC`, `…_LOG`, `…_SPEC_ALLOW` |
+//! | `landlock.mode` | `require` or `off` |
+//! | `landlock.scopes` | list of `signal`, `abstract-unix-socket`: an error where the kernel lacks them |
+//! | `limits.timeout`, `limits.cpuTime` | a time or `"unlimited"` |
+//! | `limits.output`, `limits.fileSize` | a size or `"unlimited"` |
+//! | `resources.memory.limit` | a size or `"unlimited"` |
+//! | `resources.pids.limit` | a number or `"unlimited"` |
+//! | `resources.cpu.quota`, `.period` | times; their quotient is the number of CPUs, the period is 100 ms unless it is given |
+//!
+//! Sizes, times and numbers are described in [`units`].
+//!
+//! A mount's `type` is `bind` (the default; `source` is the same path as the destination unless it is given), `tmpfs`, `proc`,
+//! `dev` (the minimal one) or `mqueue`. Its `options`: `ro` or `rw` (a bind says which), `noexec` or `exec`, for binds `optional` (no
+//! error if it is missing), `system` (see [`Mount::system`]) and `idmap`, for tmpfs `size=`, `nr_inodes=` and `mode=` (64 MiB, 8192
+//! and 1777 where they are missing), for proc `subset=pid`. `nosuid` and `nodev` always hold.
+//!
+//! # Merging
+//!
+//! A profile goes on top of the one that it extends, overrides (`--set KEY=VALUE`) in their order on top of that:
+//!
+//! * Tables merge key by key; a value takes the place of the inherited one.
+//! * `mounts` merge by destination, `process.env` by the variable's name, `process.rlimits` by the limit's name: an entry takes the
+//!   place of the whole inherited one.
+//! * `namespaces`, `process.capabilities`, `maskedPaths`, `readonlyPaths` and `landlock.scopes` take the place of the inherited list
+//!   or, where every entry starts with `+` or `-`, edit it (`namespaces = ["-network"]`).
+//! * `seccomp.syscalls` go before the inherited ones, as the first match decides. `seccomp.profile` takes the place of all that is
+//!   inherited of the filter but `mode` and `unknownNames`; `syscalls` beside it or above it go before its rules.
+//!   `seccomp.defaultErrnoRet` belongs to the `defaultAction` that it stands with: a new action does not inherit it.
+//!
+//! At most [`MAX_CHAIN`] profiles extend each other. A text has at most 256 KiB, and all of them 512 KiB.
 
 mod builtin;
 mod check;

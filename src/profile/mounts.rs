@@ -68,11 +68,13 @@ pub(crate) fn list(v: &Value<'_>) -> Result<BTreeMap<PathBuf, MountEntry>, Profi
 }
 
 fn mount(t: &Table<'_>) -> Result<(PathBuf, Option<Mount>), ProfileError> {
-    let destination = t.require("destination", |v| v.parse(|text| check::destination(Path::new(text))))?;
+    let destination = t.read("destination", |v| v.parse(|text| check::destination(Path::new(text))))?;
     let kind = t.read("type", |v| v.parse(kind))?;
     let source = t.read("source", |v| v.parse(check::host_path))?;
     let options = t.read("options", options)?;
-    if t.read("remove", Value::boolean)? == Some(true) {
+    let remove = t.read("remove", Value::boolean)?;
+    let destination = t.need("destination", destination)?;
+    if remove == Some(true) {
         return match (kind, source, options) {
             (None, None, None) => Ok((destination, None)),
             _ => Err(t.fail("remove", ValueError::NotWith { with: "type, source or options" })),

@@ -12,9 +12,9 @@ use super::{Origin, Place, ProfileError, ValueError, decode, find};
 
 /// One override as a layer.
 pub(crate) fn parse(text: &str) -> Result<(Layer, Origin), ProfileError> {
-    let origin = Origin::Override(shorten(text));
+    let origin = Origin::Override(text.to_owned());
     find::bounded(text.len(), &origin)?;
-    let not_one = || ProfileError::Override { text: shorten(text) };
+    let not_one = || ProfileError::Override { text: text.to_owned() };
     let (key, value) = text.split_once('=').ok_or_else(not_one)?;
     let segment =
         |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
@@ -25,7 +25,7 @@ pub(crate) fn parse(text: &str) -> Result<(Layer, Origin), ProfileError> {
     let fail = |source| ProfileError::Value {
         place: Place { origin: origin.clone(), position: None },
         key: key.to_owned(),
-        source,
+        source: Box::new(source),
     };
     if key == "extends" {
         let why = "what a profile extends is decided in its file";
@@ -51,14 +51,6 @@ fn toml_value<'a>(source: &Source<'a>) -> Result<DeValue<'a>, ProfileError> {
         // Meant to be TOML: a bare word would not start like this.
         Err(error) if source.text.starts_with(['[', '{', '"', '\'']) => Err(source.syntax(error)),
         Err(_) => Ok(DeValue::String(source.text.into())),
-    }
-}
-
-/// As much of an override as anyone wants to read in a message.
-fn shorten(text: &str) -> String {
-    match text.char_indices().nth(200) {
-        Some((at, _)) => format!("{}…", &text[..at]),
-        None => text.to_owned(),
     }
 }
 

@@ -70,13 +70,10 @@ impl<'a> Table<'a> {
         self.get(key).map(|value| read(&value)).transpose()
     }
 
-    /// Like [`Self::read`]; the key has to be there.
-    pub(crate) fn require<T>(
-        &self,
-        key: &'static str,
-        read: impl FnOnce(&Value<'a>) -> Result<T, ProfileError>,
-    ) -> Result<T, ProfileError> {
-        self.read(key, read)?.ok_or_else(|| self.fail(key, ValueError::Missing))
+    /// What was read of a key that has to be there. Unknown keys come first: one of them may be the key, mistyped.
+    pub(crate) fn need<T>(&self, key: &str, value: Option<T>) -> Result<T, ProfileError> {
+        self.done()?;
+        value.ok_or_else(|| self.fail(key, ValueError::Missing))
     }
 
     /// All keys with their values, for tables whose keys are names.
@@ -88,7 +85,7 @@ impl<'a> Table<'a> {
     ///
     /// # Errors
     /// [`ProfileError::UnknownKey`] for the first one in the text.
-    pub(crate) fn done(self) -> Result<(), ProfileError> {
+    pub(crate) fn done(&self) -> Result<(), ProfileError> {
         let known = self.known.borrow();
         let unknown = self
             .table
@@ -109,7 +106,11 @@ impl<'a> Table<'a> {
 
     /// An error about one of the table's keys that is not there.
     pub(crate) fn fail(&self, key: &str, source: ValueError) -> ProfileError {
-        ProfileError::Value { place: self.source.place(self.at), key: join(&self.key, key), source }
+        ProfileError::Value {
+            place: self.source.place(self.at),
+            key: join(&self.key, key),
+            source: Box::new(source),
+        }
     }
 
     fn value(&self, key: &str, value: &'a toml::Spanned<DeValue<'a>>) -> Value<'a> {
@@ -141,7 +142,7 @@ impl<'a> Value<'a> {
     }
 
     pub(crate) fn fail(&self, source: ValueError) -> ProfileError {
-        ProfileError::Value { place: self.place(), key: self.key.clone(), source }
+        ProfileError::Value { place: self.place(), key: self.key.clone(), source: Box::new(source) }
     }
 
     fn wrong_type(&self, expected: &'static str) -> ProfileError {

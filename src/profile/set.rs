@@ -271,7 +271,7 @@ impl Profile {
         change(&mut changed).map_err(|source| ProfileError::Value {
             place: Place { origin: Origin::Call(call), position: None },
             key: key.to_owned(),
-            source,
+            source: Box::new(source),
         })?;
         changed.validate()?;
         *self = changed;

@@ -4,10 +4,27 @@ use std::fmt;
 
 /// Shows text with control characters, backslashes and double quotes escaped, so that a file name or a key can neither
 /// start a new line in a log nor speak to a terminal.
+/// Of a text longer than anyone would read, the start.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Escaped<'a>(pub(crate) &'a str);
 
+/// The most characters that [`Escaped`] shows. Paths are shown whole, with [`EscapedWhole`].
+const SHOWN: usize = 256;
+
 impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.char_indices().nth(SHOWN) {
+            Some((end, _)) => write!(f, "{}…", EscapedWhole(&self.0[..end])),
+            None => EscapedWhole(self.0).fmt(f),
+        }
+    }
+}
+
+/// [`Escaped`], however long.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct EscapedWhole<'a>(pub(crate) &'a str);
+
+impl fmt::Display for EscapedWhole<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use fmt::Write as _;
         for c in self.0.chars() {
@@ -67,6 +84,7 @@ mod tests {
     fn control_characters_are_escaped() {
         assert_eq!(Escaped("a\x1b[31m\nb\u{202e}").to_string(), "a\\u{1b}[31m\\u{a}b\\u{202e}");
         assert_eq!(Escaped("grüße").to_string(), "grüße");
+        assert_eq!(Escaped(&"ü".repeat(100_000)).to_string().chars().count(), SHOWN + 1);
     }
 
     #[test]
