@@ -2,6 +2,8 @@
 
 mod facts;
 mod files;
+mod memory_files;
 
 pub use facts::{Facts, FactsError, HostLimit};
-pub use files::{FileKind, Files, Followed, MemoryFiles, RealFiles, Stat};
+pub use files::{FileKind, Files, Followed, RealFiles, Stat};
+pub use memory_files::MemoryFiles;
