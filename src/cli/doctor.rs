@@ -3,8 +3,9 @@
 use clap::Args;
 
 use super::error::Error;
-use super::{engine, stdio};
-use crate::host::doctor;
+use super::stdio;
+use crate::host::doctor::{self, Doctor};
+use crate::profile::{Profile, builtin_names};
 
 /// Tell what this host supports, what it lacks, and how to mend it
 ///
@@ -18,7 +19,11 @@ pub struct DoctorArgs {
 
 /// Runs it.
 pub fn main(args: &DoctorArgs) -> Result<u8, Error> {
-    let findings = engine::examine()?;
+    let mut profiles = Vec::new();
+    for name in builtin_names() {
+        profiles.push(Profile::load::<&str>(name, &[])?);
+    }
+    let findings = Doctor::new(profiles).examine();
     let mut text = Vec::new();
     let written =
         if args.json { doctor::json(&findings, &mut text) } else { doctor::render(&findings, &mut text) };

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use super::engine::Ended;
 use super::{escape, units};
 use crate::profile::Limits;
+use crate::sandbox::Ended;
 
 /// The line for a person; `None` where the program ended by itself or was asked to.
 pub fn line(ended: &Ended, name: &str, profile: &str, limits: &Limits) -> Option<String> {
@@ -86,16 +86,16 @@ mod tests {
         for (ended, text) in [
             (
                 Ended::Timeout { limit_ms: 5000 },
-                "was ended: it ran for 5 s, its limit; raise it with --timeout",
+                "was ended: it ran for 5s, its limit; raise it with --timeout",
             ),
             (
                 Ended::OutputLimit { limit: 1 << 20 },
-                "was ended: its output went over the limit of 1 MiB; raise it with --output-limit",
+                "was ended: its output went over the limit of 1MiB; raise it with --output-limit",
             ),
-            (Ended::CpuLimit, "was ended: it used up its CPU time of 1 min 30 s; raise it with --cpu-time"),
+            (Ended::CpuLimit, "was ended: it used up its CPU time of 90s; raise it with --cpu-time"),
             (
                 Ended::FileSize,
-                "was ended: a file that it wrote went over the limit of 64 MiB; raise it with --file-size",
+                "was ended: a file that it wrote went over the limit of 64MiB; raise it with --file-size",
             ),
             (Ended::Seccomp, "was killed by the system-call filter (profile strict)"),
             (

@@ -5,7 +5,8 @@ use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 
-use super::{engine, escape};
+use super::escape;
+use crate::profile::ProfileError;
 
 /// An error of the command line.
 #[derive(Debug, thiserror::Error)]
@@ -87,16 +88,6 @@ pub enum Error {
         /// The destination.
         path: PathBuf,
     },
-    /// An option that needs what the profile does not have.
-    #[error("{option} cannot be had with profile {}: {lack}", escape::text(.profile))]
-    ProfileLacks {
-        /// The option.
-        option: &'static str,
-        /// The profile's name.
-        profile: String,
-        /// What it lacks.
-        lack: &'static str,
-    },
     /// The report's file.
     #[error("--report {}: {action}", escape::os(.path.as_os_str()))]
     Report {
@@ -133,16 +124,50 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
-    /// The library's.
+    /// An option that fits no sandbox, or not this profile.
+    #[error("{option}")]
+    Option {
+        /// The option.
+        option: &'static str,
+        /// Why.
+        source: Box<ProfileError>,
+    },
+    /// `--tty` without a terminal to connect it to.
+    #[error("--tty: standard input is not a terminal")]
+    NoTerminal,
+    /// The terminal cannot be taken over.
+    #[error("--tty: {action}")]
+    Terminal {
+        /// What was tried.
+        action: &'static str,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// A profile.
     #[error(transparent)]
-    Engine(#[from] engine::Error),
+    Profile(Box<ProfileError>),
+    /// The sandbox.
+    #[error(transparent)]
+    Sandbox(Box<crate::Error>),
+}
+
+impl From<ProfileError> for Error {
+    fn from(error: ProfileError) -> Self {
+        Error::Profile(Box::new(error))
+    }
+}
+
+impl From<crate::Error> for Error {
+    fn from(error: crate::Error) -> Self {
+        Error::Sandbox(Box::new(error))
+    }
 }
 
 impl Error {
     /// 125: belljar itself failed or refused; 126 and 127 where the command cannot be executed or found.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Error::Engine(error) => error.exit_code(),
+            Error::Sandbox(error) => error.exit_code(),
             _ => 125,
         }
     }
@@ -164,7 +189,7 @@ impl Error {
             Error::Report { source, .. } if source.raw_os_error() == Some(libc::ENXIO) => {
                 vec!["a named pipe needs its reader first".to_owned()]
             }
-            Error::Engine(error) => error.hints(),
+            Error::Sandbox(error) => error.hints(),
             _ => Vec::new(),
         }
     }
@@ -225,7 +250,7 @@ mod tests {
 
     #[test]
     fn a_transparent_error_is_told_once() {
-        let error = Error::from(engine::Error::NotConnected { part: "x" });
-        assert_eq!(error.message(), "x: not connected in this build");
+        let error = Error::from(crate::Error::Protocol);
+        assert_eq!(error.message(), "the sandbox's init broke the protocol");
     }
 }

@@ -4,7 +4,6 @@ mod args;
 mod completions;
 mod doctor;
 mod ended;
-mod engine;
 mod error;
 mod escape;
 mod logging;
@@ -15,6 +14,7 @@ mod run;
 mod signals;
 mod start;
 mod stdio;
+mod terminal;
 mod units;
 mod values;
 

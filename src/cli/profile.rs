@@ -1,13 +1,11 @@
 //! `belljar profile`: the profiles that there are, and whether a file is one.
 
-use std::ffi::OsString;
-use std::path::PathBuf;
-
-use clap::builder::{OsStringValueParser, TypedValueParser as _};
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 
 use super::error::Error;
-use super::{engine, escape, stdio, values};
+use super::{escape, stdio};
+use crate::profile::{self, Listed, Profile};
 
 /// List, show and check profiles
 #[derive(Debug, Args)]
@@ -24,7 +22,7 @@ enum Action {
     Show {
         /// A name, or a path with a / in it
         #[arg(value_name = "NAME|FILE")]
-        profile: OsString,
+        profile: String,
         /// Print what it comes to, with all that it extends, as one file
         #[arg(long)]
         effective: bool,
@@ -32,24 +30,39 @@ enum Action {
     /// Check a file; says nothing where it is good
     Check {
         /// The file
-        #[arg(value_parser = OsStringValueParser::new().try_map(values::host_path))]
-        file: PathBuf,
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
+        file: String,
     },
 }
 
 /// Runs it.
 pub fn main(args: &ProfileArgs) -> Result<u8, Error> {
     match &args.action {
-        Action::List => stdio::print(table(&engine::profile_list()?).as_bytes())?,
-        Action::Show { profile, effective: false } => {
-            stdio::print(engine::profile_source(profile)?.as_bytes())?;
+        Action::List => {
+            let rows: Vec<_> = profile::list()?.iter().map(row).collect();
+            stdio::print(table(&rows).as_bytes())?;
         }
-        Action::Show { profile, effective: true } => {
-            stdio::print(engine::profile_effective(profile)?.as_bytes())?;
+        Action::Show { profile, effective } => {
+            let shown = profile::show(profile)?;
+            let text = if *effective { shown.effective() } else { shown.source };
+            stdio::print(text.as_bytes())?;
         }
-        Action::Check { file } => engine::profile_check(file)?,
+        Action::Check { file } => {
+            // Without a slash it would be a name.
+            let path = if file.contains('/') { file.clone() } else { format!("./{file}") };
+            Profile::load::<&str>(&path, &[])?;
+        }
     }
     Ok(0)
+}
+
+fn row(listed: &Listed) -> (String, String) {
+    let text = match &listed.description {
+        _ if listed.shadowed => "(not used: the built-in profile has the same name)".to_owned(),
+        Ok(description) => description.clone(),
+        Err(error) => format!("(cannot be loaded: {})", crate::error_chain(error)),
+    };
+    (listed.name.clone(), text)
 }
 
 /// Names and descriptions in two columns.

@@ -10,9 +10,9 @@ use std::time::Duration;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use serde::Serialize;
 
-use super::engine::{Ended, Outcome, Protections};
 use super::error::Error;
 use super::{ended, stdio};
+use crate::sandbox::{Ended, Outcome, Protections};
 
 /// The report.
 #[derive(Debug, Serialize)]

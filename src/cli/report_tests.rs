@@ -12,7 +12,18 @@ fn outcome(ended: Ended) -> Outcome {
         profile: "strict".into(),
         profile_hash: "aa".into(),
         plan_hash: "bb".into(),
-        protections: Protections(json!({"seccomp": "filter"})),
+        status: std::process::ExitStatus::default(),
+        protections: Protections {
+            namespaces: vec!["pid".into()],
+            uid: 1000,
+            gid: 1001,
+            new_root: true,
+            capabilities: 0,
+            bounding: 0,
+            no_new_privileges: true,
+            landlock: true,
+            seccomp: true,
+        },
     }
 }
 
@@ -35,7 +46,17 @@ fn a_run() {
             "profile": "strict",
             "profileHash": "aa",
             "planHash": "bb",
-            "protections": {"seccomp": "filter"},
+            "protections": {
+                "namespaces": ["pid"],
+                "uid": 1000,
+                "gid": 1001,
+                "newRoot": true,
+                "capabilities": 0,
+                "bounding": 0,
+                "noNewPrivileges": true,
+                "landlock": true,
+                "seccomp": true,
+            },
         })
     );
 }

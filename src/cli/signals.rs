@@ -5,12 +5,15 @@
 //! (sigwait(3)). What was ignored when belljar started (nohup(1), a shell's background job) stays ignored.
 
 use std::io;
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal};
 
 use super::error::Error;
+use super::terminal;
+use crate::sys;
 
 const FORWARDED: [Signal; 7] = [
     Signal::SIGTERM,
@@ -21,6 +24,15 @@ const FORWARDED: [Signal; 7] = [
     Signal::SIGUSR2,
     Signal::SIGWINCH,
 ];
+
+/// What the signals go to.
+#[derive(Debug)]
+pub struct Receiver {
+    /// Of the sandbox's init, which passes them on.
+    pub pidfd: OwnedFd,
+    /// The outer end of its terminal, where it has one of its own.
+    pub terminal: Option<OwnedFd>,
+}
 
 /// Where a signal goes.
 #[derive(Debug)]
@@ -47,15 +59,15 @@ enum Action {
 impl<T> State<T> {
     fn take(&mut self, signal: Signal) -> Action {
         match self {
-            // Nothing untrusted has begun; what is half built falls with its creator.
-            State::Starting { .. } if ends_a_program(signal) => Action::Die,
-            State::Starting { kept } => {
-                // As the kernel does: a signal that is pending already is not queued twice.
-                if !kept.contains(&signal) {
-                    kept.push(signal);
-                }
+            // The program may run before we know that it does: the first is for it.
+            State::Starting { kept } if !kept.contains(&signal) => {
+                kept.push(signal);
                 Action::None
             }
+            // Who asks twice while nothing answers shall not wait. What is half built falls with its creator.
+            State::Starting { .. } if ends_a_program(signal) => Action::Die,
+            // As the kernel does: a signal that is pending already is not queued twice.
+            State::Starting { .. } => Action::None,
             State::Running { .. } => Action::Forward,
             State::Ended => Action::None,
         }
@@ -69,7 +81,7 @@ fn ends_a_program(signal: Signal) -> bool {
 /// Takes the signals from [`Forwarder::start`] on, until the process ends.
 #[derive(Debug)]
 pub struct Forwarder {
-    state: Arc<Mutex<State<OwnedFd>>>,
+    state: Arc<Mutex<State<Receiver>>>,
 }
 
 impl Forwarder {
@@ -92,8 +104,8 @@ impl Forwarder {
         Ok(Forwarder { state })
     }
 
-    /// From now on they go to the sandbox (`sandbox` is a pidfd of its init, which passes them on), those first that came meanwhile.
-    pub fn attach(&self, sandbox: OwnedFd) {
+    /// From now on they go to the sandbox, those first that came meanwhile.
+    pub fn attach(&self, sandbox: Receiver) {
         let mut state = lock(&self.state);
         if let State::Starting { kept } = &*state {
             kept.iter().for_each(|signal| forward(&sandbox, *signal));
@@ -107,7 +119,7 @@ impl Forwarder {
     }
 }
 
-fn wait_for(signals: SigSet, state: &Mutex<State<OwnedFd>>) {
+fn wait_for(signals: SigSet, state: &Mutex<State<Receiver>>) {
     loop {
         let signal = match signals.wait() {
             Ok(signal) => signal,
@@ -126,22 +138,20 @@ fn wait_for(signals: SigSet, state: &Mutex<State<OwnedFd>>) {
     }
 }
 
-fn forward(sandbox: &OwnedFd, signal: Signal) {
-    match send(sandbox, signal) {
+fn forward(sandbox: &Receiver, signal: Signal) {
+    if let (Signal::SIGWINCH, Some(terminal)) = (signal, &sandbox.terminal) {
+        // The kernel tells the terminal's own foreground process.
+        match terminal::copy_size(terminal.as_fd()) {
+            Ok(()) => log::debug!("the terminal's new size is passed on"),
+            Err(errno) => log::error!("the terminal's new size cannot be passed on: {errno}"),
+        }
+        return;
+    }
+    match sys::process::pidfd_send_signal(sandbox.pidfd.as_fd(), signal as i32) {
         Ok(()) => log::debug!("{signal} forwarded"),
-        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => log::debug!("{signal}: it has ended"),
+        Err(Errno::ESRCH) => log::debug!("{signal}: it has ended"),
         Err(error) => log::error!("{signal} cannot be forwarded: {error}"),
     }
-}
-
-/// pidfd_send_signal(2): reaches this init or nobody, whatever has come to have its number since.
-fn send(pidfd: &OwnedFd, signal: Signal) -> io::Result<()> {
-    let (pidfd, signal) = (pidfd.as_raw_fd(), signal as i32);
-    // SAFETY: without a siginfo the kernel reads no memory of ours.
-    let sent = unsafe {
-        libc::syscall(libc::SYS_pidfd_send_signal, pidfd, signal, std::ptr::null::<libc::siginfo_t>(), 0)
-    };
-    if sent == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// Ends the process by `signal`, so that its parent sees what ended it.
@@ -178,20 +188,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn before_there_is_a_sandbox_a_request_to_end_ends_belljar() {
-        for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT] {
-            assert_eq!(State::<()>::Starting { kept: vec![] }.take(signal), Action::Die);
-        }
-    }
-
-    #[test]
-    fn what_does_not_end_a_program_is_kept_for_the_sandbox() {
+    fn what_comes_before_there_is_a_sandbox_is_kept_for_it() {
         let mut state = State::<()>::Starting { kept: vec![] };
-        for signal in [Signal::SIGUSR1, Signal::SIGWINCH, Signal::SIGUSR1] {
+        for signal in [Signal::SIGUSR1, Signal::SIGTERM, Signal::SIGWINCH, Signal::SIGUSR1] {
             assert_eq!(state.take(signal), Action::None);
         }
         let State::Starting { kept } = state else { panic!("{state:?}") };
-        assert_eq!(kept, [Signal::SIGUSR1, Signal::SIGWINCH]);
+        assert_eq!(kept, [Signal::SIGUSR1, Signal::SIGTERM, Signal::SIGWINCH]);
+    }
+
+    #[test]
+    fn a_second_request_to_end_while_there_is_no_sandbox_ends_belljar() {
+        for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT] {
+            let mut state = State::<()>::Starting { kept: vec![] };
+            assert_eq!(state.take(signal), Action::None);
+            assert_eq!(state.take(signal), Action::Die);
+        }
     }
 
     #[test]

@@ -4,8 +4,8 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Component, Path, PathBuf};
 
-use super::units::{self, UnitError};
-use crate::profile::User;
+use super::units;
+use crate::profile;
 
 /// `SRC[:DST]`: a path of the host, and where it is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,15 +34,6 @@ pub struct Variable {
     pub value: Option<OsString>,
 }
 
-/// `KEY=VALUE`: one key of the profile.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Override {
-    /// Dotted (`limits.timeout`).
-    pub key: String,
-    /// As it would be written in the file; the quotes of a text may be left out.
-    pub value: String,
-}
-
 /// Why a value is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -66,19 +57,10 @@ pub enum ValueError {
     Root,
     /// A size.
     #[error("the size: {source}")]
-    Size { source: UnitError },
+    Size { source: profile::ValueError },
     /// `=V`.
     #[error("the variable's name is empty")]
     EmptyName,
-    /// Not `KEY=VALUE`.
-    #[error("not of the form KEY=VALUE")]
-    NotKeyValue,
-    /// Not `UID[:GID]`.
-    #[error("not of the form UID[:GID] with numbers up to 4294967294")]
-    NotUser,
-    /// Not `[A-Za-z0-9.-]{1,64}`.
-    #[error("a host name has 1 to 64 letters, digits, \"-\" and \".\", and starts with a letter or digit")]
-    NotHostname,
     /// Below 3.
     #[error("0, 1 and 2 are the standard streams and always passed; name a descriptor from 3 on")]
     StandardStream,
@@ -151,35 +133,6 @@ pub fn variable(value: OsString) -> Result<Variable, ValueError> {
         return Err(ValueError::EmptyName);
     }
     Ok(Variable { name: OsStr::from_bytes(name).to_owned(), value })
-}
-
-/// Reads `KEY=VALUE`.
-pub fn key_value(text: &str) -> Result<Override, ValueError> {
-    match text.split_once('=') {
-        Some((key, value)) if !key.trim().is_empty() => {
-            Ok(Override { key: key.trim().to_owned(), value: value.to_owned() })
-        }
-        _ => Err(ValueError::NotKeyValue),
-    }
-}
-
-/// Reads `UID[:GID]`; the group is the user's number where it is not given.
-pub fn user(text: &str) -> Result<User, ValueError> {
-    let id = |digits: &str| {
-        let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
-        // 4294967295 is -1: "leave it as it is" to the kernel.
-        digits.parse::<u32>().ok().filter(|id| plain && *id != u32::MAX).ok_or(ValueError::NotUser)
-    };
-    let (uid, gid) = text.split_once(':').unwrap_or((text, text));
-    Ok(User { uid: id(uid)?, gid: id(gid)? })
-}
-
-/// Reads a host name.
-pub fn hostname(text: &str) -> Result<String, ValueError> {
-    let fits = (1..=64).contains(&text.len())
-        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.');
-    if fits { Ok(text.to_owned()) } else { Err(ValueError::NotHostname) }
 }
 
 /// Reads the number of a descriptor that is passed on.

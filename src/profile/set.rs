@@ -35,7 +35,9 @@ impl Profile {
         self.change("add_bind", "mounts", |profile| {
             // As root the sandbox has another id on the host: what is named one by one is shown as its own, as it is for an
             // ordinary user, so that it can be read though its mode is 0600, and what is written keeps the owner.
-            let kind = MountKind::Bind { source: check::real_host_path(source)?, idmap: true };
+            // Without namespaces nothing is mounted, and ids are the caller's.
+            let idmap = !profile.namespaces.is_empty();
+            let kind = MountKind::Bind { source: check::real_host_path(source)?, idmap };
             profile.put(check::destination(destination)?, kind, readonly);
             Ok(())
         })

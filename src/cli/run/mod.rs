@@ -10,12 +10,13 @@ use std::os::fd::OwnedFd;
 pub use options::RunArgs;
 
 use super::args::follows_escape;
-use super::engine::{self, Outcome, Sandbox};
 use super::error::{Error, display_name};
 use super::report::{Report, Sink};
-use super::signals::Forwarder;
+use super::signals::{Forwarder, Receiver};
+use super::terminal::{self, Terminal};
 use super::{ended, stdio};
-use crate::profile::Limits;
+use crate::profile::{Limits, Profile};
+use crate::sandbox::{Child, Command, Outcome, Sandbox};
 
 /// What runs.
 #[derive(Debug, PartialEq, Eq)]
@@ -69,10 +70,12 @@ pub fn main(args: &RunArgs) -> Result<u8, Error> {
 fn execute(args: &RunArgs, kept: Vec<(OwnedFd, i32)>) -> Result<Done, Error> {
     let task = args.task()?;
     if let Task::Role { name, args } = task {
-        known_role(name, args, &engine::roles())?;
+        known_role(name, args, &crate::reexec::roles())?;
     }
-    let set: Vec<_> = args.profile.set.iter().map(|set| (set.key.as_str(), set.value.as_str())).collect();
-    let mut profile = engine::load_profile(&args.profile.profile, &set)?;
+    if args.process.tty {
+        terminal::check()?;
+    }
+    let mut profile = Profile::load(&args.profile.profile, &args.profile.set)?;
     apply::apply(args, &mut profile)?;
     let sandbox = Sandbox::with_profile(profile);
 
@@ -96,29 +99,47 @@ fn execute(args: &RunArgs, kept: Vec<(OwnedFd, i32)>) -> Result<Done, Error> {
 
     if args.output.dry_run {
         let plan = command.plan()?;
+        // What the plan notes besides is logged.
         let text = if args.output.json {
-            serde_json::to_string_pretty(&plan).map_err(|source| Error::Json { source })? + "\n"
+            serde_json::to_string_pretty(&plan.to_json(&[])).map_err(|source| Error::Json { source })? + "\n"
         } else {
-            format!("{plan:#?}\n")
+            plan.to_text(&[])
         };
         stdio::print(text.as_bytes())?;
         return Ok(Done::Planned);
     }
+    let outcome = supervise(&mut command)?;
+    Ok(Done::Ran(Box::new(outcome), sandbox.profile().limits.clone()))
+}
 
+/// Starts it, passes signals and its terminal on, and waits for its end.
+fn supervise(command: &mut Command<'_>) -> Result<Outcome, Error> {
     let signals = Forwarder::start()?;
     let mut child = command.spawn()?;
-    match child.pidfd().and_then(|pidfd| pidfd.try_clone_to_owned()) {
-        Ok(pidfd) => signals.attach(pidfd),
-        Err(source) => {
-            // It must not run on where nobody can end it.
+    let terminal = match connect(&mut child, &signals) {
+        Ok(terminal) => terminal,
+        Err(error) => {
+            // It must not run on where nobody can reach it.
             child.kill().map_err(|source| Error::Signals { action: "kill", source })?;
             child.wait_outcome()?;
-            return Err(Error::Signals { action: "duplicate the sandbox's descriptor", source });
+            return Err(error);
         }
-    }
+    };
     let outcome = child.wait_outcome();
     signals.ended();
-    Ok(Done::Ran(Box::new(outcome?), sandbox.profile().limits.clone()))
+    let carried = terminal.map_or(Ok(()), Terminal::finish);
+    let outcome = outcome?;
+    carried?;
+    Ok(outcome)
+}
+
+fn connect(child: &mut Child, signals: &Forwarder) -> Result<Option<Terminal>, Error> {
+    let failed = |source| Error::Signals { action: "dup", source };
+    let pidfd = child.pidfd().and_then(|pidfd| pidfd.try_clone_to_owned()).map_err(failed)?;
+    let inner = child.terminal.take();
+    let terminal = inner.as_ref().map(OwnedFd::try_clone).transpose().map_err(failed)?;
+    signals.attach(Receiver { pidfd, terminal });
+    inner.map(Terminal::connect).transpose()
 }
 
 impl RunArgs {

@@ -8,8 +8,8 @@ use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{Args, ValueEnum};
 
 use crate::cli::units::{self, Limit};
-use crate::cli::values::{self, Bind, Override, Tmpfs, Variable};
-use crate::profile::User;
+use crate::cli::values::{self, Bind, Tmpfs, Variable};
+use crate::profile::{User, units as ids};
 
 const USAGE: &str = "belljar run [OPTIONS] <ROLE> [ARGS]...
        belljar run [OPTIONS] -- <COMMAND> [ARGS]...";
@@ -58,10 +58,10 @@ pub struct RunArgs {
 pub(super) struct ProfileOptions {
     /// What the sandbox is: a name that `belljar profile list` knows, or a path with a / in it
     #[arg(short, long, value_name = "NAME|FILE", default_value = "strict")]
-    pub profile: OsString,
+    pub profile: String,
     /// Set one key of the profile, as in --set root.readonly=false (repeatable)
-    #[arg(long, value_name = "KEY=VALUE", value_parser = values::key_value)]
-    pub set: Vec<Override>,
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
     /// The network: none, or the host's own
     #[arg(long, value_name = "MODE")]
     pub net: Option<Net>,
@@ -106,10 +106,10 @@ pub(super) struct ProcessOptions {
     #[arg(short, long, value_name = "K[=V]", value_parser = OsStringValueParser::new().try_map(values::variable))]
     pub env: Vec<Variable>,
     /// The host name inside
-    #[arg(long, value_name = "NAME", value_parser = values::hostname)]
+    #[arg(long, value_name = "NAME")]
     pub hostname: Option<String>,
     /// The ids inside; without GID it is UID's number
-    #[arg(long, value_name = "UID[:GID]", value_parser = values::user)]
+    #[arg(long, value_name = "UID[:GID]", value_parser = ids::user)]
     pub user: Option<User>,
     /// Give the program a terminal of its own
     #[arg(short, long)]
@@ -135,7 +135,7 @@ pub(super) struct LimitOptions {
     #[arg(long, value_name = "DURATION", value_parser = units::limit(units::duration))]
     pub timeout: Option<Limit<Duration>>,
     /// CPU time that each process may use, in whole seconds
-    #[arg(long, value_name = "DURATION", value_parser = units::limit(units::seconds))]
+    #[arg(long, value_name = "DURATION", value_parser = units::limit(units::duration))]
     pub cpu_time: Option<Limit<Duration>>,
     /// Size that a file may reach
     #[arg(long, value_name = "SIZE", value_parser = units::limit(units::size))]

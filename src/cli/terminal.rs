@@ -1,0 +1,137 @@
+//! `--tty`: between the user's terminal and the sandbox's own. What is typed goes in as it is, what is written comes
+//! out as it is; the sandbox's terminal does the echo, the line editing and the signals.
+
+use std::fs::File;
+use std::io::{self, IsTerminal as _, PipeWriter, Read as _, Write as _};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::thread::JoinHandle;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
+
+use super::error::Error;
+
+nix::ioctl_read_bad!(get_size, libc::TIOCGWINSZ, libc::winsize);
+nix::ioctl_write_ptr_bad!(set_size, libc::TIOCSWINSZ, libc::winsize);
+
+/// The connection, as long as the sandbox runs.
+#[derive(Debug)]
+pub struct Terminal {
+    settings: Settings,
+    output: JoinHandle<io::Result<()>>,
+    /// What is typed is carried until this is closed.
+    stop: PipeWriter,
+}
+
+/// The settings of the user's terminal, put back when this is dropped.
+#[derive(Debug)]
+struct Settings {
+    before: Termios,
+}
+
+impl Drop for Settings {
+    fn drop(&mut self) {
+        if let Err(errno) = tcsetattr(io::stdin(), SetArg::TCSADRAIN, &self.before) {
+            log::error!("the terminal's settings cannot be put back: {errno}");
+        }
+    }
+}
+
+/// Whether there is a terminal to connect to: known before anything runs.
+pub fn check() -> Result<(), Error> {
+    if io::stdin().is_terminal() { Ok(()) } else { Err(Error::NoTerminal) }
+}
+
+/// Gives the sandbox's terminal the size of the user's.
+pub fn copy_size(inner: BorrowedFd<'_>) -> nix::Result<()> {
+    use std::os::fd::AsRawFd as _;
+    let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: the kernel writes one winsize.
+    unsafe { get_size(io::stdin().as_raw_fd(), &raw mut size) }?;
+    // SAFETY: the kernel reads one winsize.
+    unsafe { set_size(inner.as_raw_fd(), &raw const size) }?;
+    Ok(())
+}
+
+impl Terminal {
+    /// Connects the outer end of the sandbox's terminal with the user's.
+    pub fn connect(inner: OwnedFd) -> Result<Terminal, Error> {
+        let failed = |action| move |source: io::Error| Error::Terminal { action, source };
+        copy_size(inner.as_fd()).map_err(|errno| failed("set the size")(errno.into()))?;
+        let before = tcgetattr(io::stdin()).map_err(|errno| failed("tcgetattr")(errno.into()))?;
+        let settings = Settings { before };
+        let mut raw = settings.before.clone();
+        cfmakeraw(&mut raw);
+        tcsetattr(io::stdin(), SetArg::TCSADRAIN, &raw).map_err(|errno| failed("tcsetattr")(errno.into()))?;
+
+        let typed = inner.try_clone().map_err(failed("dup"))?;
+        let (stopped, stop) = io::pipe().map_err(failed("pipe"))?;
+        let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
+        thread("keyboard")
+            .spawn(move || {
+                if let Err(error) = carry_typed(File::from(typed), stopped.as_fd()) {
+                    log::error!("what is typed no longer reaches the sandbox: {error}");
+                }
+            })
+            .map_err(failed("thread"))?;
+        let output =
+            thread("screen").spawn(move || carry_written(File::from(inner))).map_err(failed("thread"))?;
+        Ok(Terminal { settings, output, stop })
+    }
+
+    /// After the sandbox's end: carries what it wrote last, and puts the terminal's settings back.
+    pub fn finish(self) -> Result<(), Error> {
+        drop(self.stop);
+        let carried = self.output.join().unwrap_or(Ok(()));
+        drop(self.settings);
+        carried.map_err(|source| Error::Terminal { action: "write to standard output", source })
+    }
+}
+
+fn carry_typed(mut inner: File, stopped: BorrowedFd<'_>) -> io::Result<()> {
+    let keyboard = io::stdin();
+    let mut buffer = [0; 4096];
+    loop {
+        let mut watched =
+            [PollFd::new(keyboard.as_fd(), PollFlags::POLLIN), PollFd::new(stopped, PollFlags::POLLIN)];
+        match poll(&mut watched, PollTimeout::NONE) {
+            Ok(_) => {}
+            Err(Errno::EINTR) => continue,
+            Err(errno) => return Err(errno.into()),
+        }
+        if watched[1].revents() != Some(PollFlags::empty()) {
+            return Ok(());
+        }
+        // Not through io::Stdin: what it buffers would be out of poll's sight.
+        match nix::unistd::read(&keyboard, &mut buffer) {
+            // A terminal that was hung up.
+            Ok(0) | Err(Errno::EIO) => return Ok(()),
+            Ok(n) => match inner.write_all(&buffer[..n]) {
+                // The sandbox has ended.
+                Err(error) if error.raw_os_error() == Some(libc::EIO) => return Ok(()),
+                written => written?,
+            },
+            Err(Errno::EINTR | Errno::EAGAIN) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+}
+
+fn carry_written(mut inner: File) -> io::Result<()> {
+    let mut screen = io::stdout().lock();
+    let mut buffer = [0; 4096];
+    loop {
+        match inner.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            // Nobody has the other end open any more.
+            Err(error) if error.raw_os_error() == Some(libc::EIO) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+            Ok(n) => {
+                screen.write_all(&buffer[..n])?;
+                screen.flush()?;
+            }
+        }
+    }
+}
