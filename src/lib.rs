@@ -10,6 +10,7 @@ compile_error!(
 pub mod host;
 mod init;
 pub mod plan;
+pub mod probe;
 pub mod profile;
 pub mod protocol;
 pub mod reexec;

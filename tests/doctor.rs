@@ -6,12 +6,19 @@ use std::time::{Duration, Instant};
 
 use belljar::host::doctor::{self, Finding, State};
 use belljar::host::{Doctor, Layer};
+use belljar::profile::{Profile, builtin_names};
 
 belljar::enable_test_support!();
 
+/// For the profiles that ship.
+fn doctor() -> Doctor {
+    Doctor::new(builtin_names().iter().map(|name| Profile::load::<&str>(name, &[]).expect("a profile")))
+}
+
 /// What every profile with namespaces stands on.
-const GROUND: [Layer; 12] = [
+const GROUND: [Layer; 13] = [
     Layer::Kernel,
+    Layer::Reexec,
     Layer::Proc,
     Layer::UserNamespace,
     Layer::IdMap,
@@ -41,7 +48,7 @@ fn examine() -> Result<(), Box<dyn std::error::Error>> {
             return Err(std::io::Error::last_os_error().into());
         }
     }
-    doctor::json(&Doctor::default().examine(), &mut std::io::stdout())?;
+    doctor::json(&doctor().examine(), &mut std::io::stdout())?;
     Ok(())
 }
 belljar::role!("examine", examine);
@@ -77,6 +84,12 @@ fn this_machine_has_what_the_tests_need() {
     } else {
         assert_eq!(findings[&Layer::IdMapUnique].state, State::Unknown);
     }
+    // What ships runs here, and the findings say what each profile stands on.
+    let all: Vec<Finding> = findings.values().cloned().collect();
+    let verdicts = doctor::verdicts(&all);
+    assert_eq!(verdicts.len(), builtin_names().len(), "{verdicts:?}");
+    assert!(verdicts.iter().all(|verdict| verdict.runs), "{verdicts:?}");
+    assert_eq!(doctor::exit_code(&all), 0);
     assert!(took < Duration::from_secs(2), "{took:?}");
 }
 
@@ -106,7 +119,7 @@ fn nothing_is_tried_in_the_caller() {
     };
     let before = (own("user"), own("mnt"), own("net"), kept(&status()));
     // From a process with several threads, such as this one.
-    let findings = Doctor::default().examine();
+    let findings = doctor().examine();
     assert!(findings.iter().any(|finding| finding.state == State::Works));
     assert_eq!((own("user"), own("mnt"), own("net"), kept(&status())), before);
 }
@@ -125,6 +138,11 @@ fn without_user_namespaces_it_says_which_sysctl() {
         finding.cause.as_deref().is_some_and(|cause| cause.contains("user.max_user_namespaces=0")),
         "{finding:?}"
     );
+    let all: Vec<Finding> = findings.values().cloned().collect();
+    assert_eq!(doctor::exit_code(&all), 1);
+    for verdict in doctor::verdicts(&all) {
+        assert_eq!(verdict.runs, verdict.profile == "lite", "{verdict:?}");
+    }
     // What needs none still works.
     assert_eq!(findings[&Layer::Landlock].state, State::Works, "{:?}", findings[&Layer::Landlock]);
     assert_eq!(findings[&Layer::Seccomp].state, State::Works, "{:?}", findings[&Layer::Seccomp]);
@@ -140,7 +158,7 @@ fn without_user_namespaces() -> Result<(), Box<dyn std::error::Error>> {
     std::fs::write("/proc/self/uid_map", "0 0 1")?;
     std::fs::write("/proc/self/gid_map", "0 0 1")?;
     std::fs::write("/proc/sys/user/max_user_namespaces", "0")?;
-    doctor::json(&Doctor::default().examine(), &mut std::io::stdout())?;
+    doctor::json(&doctor().examine(), &mut std::io::stdout())?;
     Ok(())
 }
 belljar::role!("without-user-namespaces", without_user_namespaces);
@@ -174,7 +192,7 @@ fn with_masked_proc() -> Result<(), Box<dyn std::error::Error>> {
     }
     mount(c"", c"/", c"", libc::MS_REC | libc::MS_PRIVATE)?;
     mount(c"tmpfs", c"/proc/sys/fs", c"tmpfs", libc::MS_RDONLY)?;
-    doctor::json(&Doctor::default().examine(), &mut std::io::stdout())?;
+    doctor::json(&doctor().examine(), &mut std::io::stdout())?;
     Ok(())
 }
 belljar::role!("with-masked-proc", with_masked_proc);

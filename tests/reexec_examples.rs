@@ -93,18 +93,23 @@ fn workers_end_with_the_master() {
     let mut line = String::new();
     BufReader::new(master.stdout.take().unwrap()).read_line(&mut line).unwrap();
     assert!(line.starts_with("1: "), "{line}");
-    let children = format!("/proc/{0}/task", master.id());
-    let workers: Vec<String> = std::fs::read_dir(children)
-        .unwrap()
-        .flat_map(|task| {
-            let list = std::fs::read_to_string(task.unwrap().path().join("children")).unwrap();
-            list.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
-        })
-        .collect();
-    assert_eq!(workers.len(), 3);
+    let tasks = format!("/proc/{0}/task", master.id());
+    let children = || -> Vec<String> {
+        let tasks = std::fs::read_dir(&tasks).unwrap();
+        let lists =
+            tasks.filter_map(|task| std::fs::read_to_string(task.unwrap().path().join("children")).ok());
+        lists.flat_map(|list| list.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect()
+    };
+    // The first has answered; the others may still be starting.
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while children().len() < 3 {
+        assert!(Instant::now() < deadline, "{:?}", children());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let workers = children();
     master.kill().unwrap();
     master.wait().unwrap();
-    let deadline = Instant::now() + Duration::from_secs(3);
+    let deadline = Instant::now() + Duration::from_secs(5);
     for worker in workers {
         // Gone, or a zombie that whoever adopted it has not reaped yet.
         let alive = || {

@@ -28,6 +28,23 @@ fn as_an_ordinary_user() {
     }
 }
 
+/// The kernel reaps the child then, and its status is lost, but not what was wrong.
+#[test]
+fn with_sigchld_ignored() {
+    use std::os::unix::process::CommandExt;
+    let (_folder, path) = copied("test-no-init");
+    let mut command = limited(&path, 54307);
+    // SAFETY: a plain system call.
+    unsafe {
+        command.pre_exec(|| {
+            libc::signal(libc::SIGCHLD, libc::SIG_IGN);
+            Ok(())
+        })
+    };
+    let output = command.output().unwrap();
+    assert!(text(&output.stdout).contains("EndedEarly { status: None }"), "{}", text(&output.stdout));
+}
+
 #[test]
 fn at_the_process_limit() {
     use std::os::unix::process::CommandExt;

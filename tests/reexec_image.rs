@@ -102,6 +102,12 @@ fn after_proc_was_hidden_or_left_by_chroot() {
     }
 }
 
+#[test]
+fn without_proc_a_role_may_launch_roles() {
+    let output = Command::new(program("test-roles")).args(["hide-proc", "nests", "3"]).output().unwrap();
+    assert_eq!(text(&output.stdout), "BODY 3\nBODY 2\nBODY 1\nBODY 0\n", "{}", text(&output.stderr));
+}
+
 /// The kernel's `AT_EXECFN` is the script then, not its interpreter.
 #[test]
 fn without_proc_another_file_is_not_taken_for_the_image() {

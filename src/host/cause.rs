@@ -181,7 +181,6 @@ impl Cause {
                 vec!["systemd-run --user --scope -p Delegate=yes belljar run …".to_owned()]
             }
             Cause::NestedTooDeep { .. } | Cause::Chroot | Cause::UnmappedIds => vec![lite()],
-            Cause::KernelTooOld { call, .. } if !call.starts_with("landlock") => vec![lite()],
             Cause::KernelTooOld { .. }
             | Cause::KernelWithout { .. }
             | Cause::NeedsAdmin { .. }
@@ -200,7 +199,7 @@ const LITE: &str = "belljar run -p lite …";
 fn sysctl(key: &str, value: u64) -> Vec<String> {
     vec![
         format!("sudo sysctl -w {key}={value}"),
-        format!("echo {key}={value} | sudo tee /etc/sysctl.d/60-belljar.conf"),
+        format!("echo {key}={value} | sudo tee -a /etc/sysctl.d/60-belljar.conf"),
     ]
 }
 

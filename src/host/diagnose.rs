@@ -134,10 +134,11 @@ fn refused(failure: &Failure, symptoms: &Symptoms) -> Option<Cause> {
     let admin = symptoms.capable(CAP_SYS_ADMIN);
     match failure.step {
         // Where even the proc mount was reached, tmpfs could be mounted: the masks are the surer reading.
-        Step::MountProc if failure.errno == Errno::EPERM => {
-            if !symptoms.proc_masks.is_empty() || !symptoms.proc_mounted {
-                return Some(Cause::ProcMasked { paths: symptoms.proc_masks.clone() });
-            }
+        Step::MountProc
+            if failure.errno == Errno::EPERM
+                && (!symptoms.proc_masks.is_empty() || !symptoms.proc_mounted) =>
+        {
+            return Some(Cause::ProcMasked { paths: symptoms.proc_masks.clone() });
         }
         Step::Cgroup => return Some(Cause::CgroupNotDelegated { object: failure.object.clone() }),
         Step::MountOverlay => {

@@ -80,7 +80,7 @@ impl Doctor {
                     .collect();
                 let outcome = match lines.iter().find(|line| line.layer == layer) {
                     Some(line) => line.outcome.clone(),
-                    None => unanswered(error.as_ref()),
+                    None => unanswered(layer, error.as_ref()),
                 };
                 Finding::new(layer, outcome, &symptoms, needed_by)
             })
@@ -89,28 +89,39 @@ impl Doctor {
 }
 
 /// A layer of which no answer came.
-fn unanswered(error: Option<&TrialsError>) -> Outcome {
-    match error {
-        // A process that cannot be started has a diagnosis like any other failure.
-        Some(TrialsError::Launch { source }) if launch_errno(source).is_some() => {
-            let errno = launch_errno(source).unwrap_or(Errno::UnknownErrno);
-            Outcome::Ran(Err(Miss::Failed(Failure::new(Step::Process, "clone3", "", errno))))
-        }
-        Some(error) => Outcome::Ran(Err(Miss::Skipped(chain(error)))),
-        None => Outcome::Hung,
+fn unanswered(layer: Layer, error: Option<&TrialsError>) -> Outcome {
+    match (layer, error) {
+        // A reading, which needs no child.
+        (Layer::Kernel, _) => Outcome::Ran(trial::kernel()),
+        (Layer::Reexec, None) => Outcome::Ran(Ok(String::new())),
+        (Layer::Reexec, Some(error)) => Outcome::Ran(Err(reexec_miss(error))),
+        (_, Some(_)) => Outcome::Ran(Err(Miss::Skipped(format!("{} does not work", Layer::Reexec)))),
+        (_, None) => Outcome::Hung,
     }
 }
 
-/// The kernel's answer, if that is what stopped the launch.
-fn launch_errno(error: &LaunchError) -> Option<Errno> {
-    let mut source: Option<&dyn std::error::Error> = Some(error);
-    while let Some(error) = source {
-        if let Some(errno) = error.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error) {
-            return Some(Errno::from_raw(errno));
+/// Why the child could not be started: like any other failure, where a system call was refused.
+fn reexec_miss(error: &TrialsError) -> Miss {
+    let (step, syscall, source) = match error {
+        TrialsError::Launch { source: LaunchError::Clone { source, .. } } => {
+            (Step::Process, "clone3", source)
         }
-        source = error.source();
+        TrialsError::Launch { source: LaunchError::Credential { source } } => {
+            (Step::Call, "memfd_create", source)
+        }
+        TrialsError::Launch { source: LaunchError::Channel { source } } => (Step::Call, "socketpair", source),
+        TrialsError::Launch { source: LaunchError::Setup { step: reexec::Step::CloseOthers, source } } => {
+            (Step::Call, "CLOSE_RANGE_CLOEXEC", source)
+        }
+        TrialsError::Launch { source: LaunchError::Setup { step: reexec::Step::Exec, source } } => {
+            (Step::Call, "execve", source)
+        }
+        error => return Miss::Without(chain(error)),
+    };
+    match source.raw_os_error() {
+        Some(errno) => Miss::Failed(Failure::new(step, syscall, "", Errno::from_raw(errno))),
+        None => Miss::Without(chain(error)),
     }
-    None
 }
 
 /// An error with its sources, on one line.

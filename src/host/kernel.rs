@@ -44,7 +44,7 @@ pub fn since(call: &str) -> Option<Version> {
         "CLONE_INTO_CGROUP" => (5, 7),
         "subset=pid" | "faccessat2" => (5, 8),
         "close_range" => (5, 9),
-        "overlay" => (5, 11),
+        "overlay" | "CLOSE_RANGE_CLOEXEC" => (5, 11),
         "mount_setattr" => (5, 12),
         "landlock_create_ruleset" | "landlock_add_rule" | "landlock_restrict_self" => (5, 13),
         _ => return None,

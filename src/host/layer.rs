@@ -15,6 +15,8 @@ use crate::seccomp::Action;
 pub enum Layer {
     /// Linux 5.12 or later, without which no profile with namespaces runs.
     Kernel,
+    /// A child of belljar itself, in which all other layers are tried.
+    Reexec,
     /// A procfs at `/proc`.
     Proc,
     /// `CLONE_NEWUSER`.
@@ -89,6 +91,7 @@ impl Layer {
     /// All of them, in the order in which they are reported.
     pub const ALL: &[Layer] = &[
         Layer::Kernel,
+        Layer::Reexec,
         Layer::Proc,
         Layer::UserNamespace,
         Layer::IdMap,
@@ -129,6 +132,7 @@ impl Layer {
     pub fn name(self) -> &'static str {
         match self {
             Layer::Kernel => "kernel",
+            Layer::Reexec => "reexec",
             Layer::Proc => "proc",
             Layer::UserNamespace => "user-namespace",
             Layer::IdMap => "id-map",

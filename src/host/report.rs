@@ -9,6 +9,9 @@ use super::finding::{Finding, State, verdicts};
 /// The profile that the exit code is about: the default one.
 const DEFAULT: &str = "strict";
 
+/// How many of the layers that share a cause are named.
+const NAMED: usize = 4;
+
 /// 0 only where the default profile runs.
 pub fn exit_code(findings: &[Finding]) -> u8 {
     let runs = verdicts(findings).iter().any(|verdict| verdict.profile == DEFAULT && verdict.runs);
@@ -56,7 +59,12 @@ fn mends(findings: &[Finding], to: &mut impl Write) -> io::Result<()> {
             .filter(|other| other.cause.as_deref() == Some(cause))
             .map(|other| other.layer.name())
             .collect();
-        writeln!(to, "\n{}: {cause}", layers.join(", "))?;
+        let (shown, more) = layers.split_at(layers.len().min(NAMED));
+        write!(to, "\n{}", shown.join(", "))?;
+        if !more.is_empty() {
+            write!(to, " and {} more", more.len())?;
+        }
+        writeln!(to, ": {cause}")?;
         for command in &finding.mend {
             writeln!(to, "  {}", command.replace('\n', "\n  "))?;
         }

@@ -1,6 +1,5 @@
 //! What the kernel says this process is, compared with the Plan: the last word before the hand-over.
 
-use nix::sys::stat::stat;
 use nix::unistd::{getgroups, getresgid, getresuid};
 
 use super::capabilities::SECUREBITS;
@@ -20,12 +19,7 @@ pub(super) fn verify(context: &mut Context) -> Result<(), Fault> {
     expect("dumpable", false, dumpable)?;
     expect("the Landlock domain", context.plan.landlock.is_some(), context.readback.landlock)?;
     expect("the new root", context.plan.root.is_some(), context.readback.new_root)?;
-    if let Some(built) = context.root_id {
-        let found = stat("/").map_err(Fault::on("stat", b"/"))?;
-        if (found.st_dev, found.st_ino) != built {
-            return Err(Fault::mismatch("/", "the new root", "another one"));
-        }
-    }
+    super::pivot::verify(context)?;
     for limit in &context.plan.rlimits {
         rlimit(*limit)?;
     }

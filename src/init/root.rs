@@ -71,7 +71,7 @@ fn folder(context: &mut Context, source: &Source, readonly: bool) -> Result<Owne
 fn overlay(context: &mut Context, lower: &Source, upper: &Tmpfs) -> Result<OwnedFd, Fault> {
     let lower_tree = tree::of(context, lower)?;
     mounts::set_attributes(&lower_tree, ATTR_NOSUID | ATTR_NODEV | ATTR_RDONLY, lower.path.to_bytes())?;
-    // overlayfs takes mounted paths only: both parts are mounted over the old root, where they go away with it.
+    // overlayfs takes mounted paths only, so both parts are mounted over the old root for as long as it takes.
     let scratch = over_old_root(mounts::tmpfs(upper, 0)?)?;
     for name in [c"lower", c"upper", c"work"] {
         place::make_folder(scratch.as_fd(), name, 0o755).map_err(Fault::on("mkdirat", name.to_bytes()))?;
@@ -98,7 +98,11 @@ fn overlay(context: &mut Context, lower: &Source, upper: &Tmpfs) -> Result<Owned
         // An unprivileged overlay keeps its marks in user.* attributes; trusted.* of the lower one mean nothing.
         Parameter::Flag(c"userxattr"),
     ];
-    over_old_root(mounts::filesystem(c"overlay", &parameters, 0)?)
+    let overlay = mounts::filesystem(c"overlay", &parameters, 0)?;
+    // It has private copies of both. Nothing but the new root may be stacked on the old one: what is would be all that goes when
+    // the old root is detached, and the old root would stay in reach as `/..`.
+    sys::mount::detach(c"/").map_err(Fault::on("umount2", b"/"))?;
+    over_old_root(overlay)
 }
 
 fn make(context: &mut Context, root: BorrowedFd<'_>, node: &Node) -> Result<(), Fault> {

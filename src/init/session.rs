@@ -16,7 +16,8 @@ pub(super) fn start(context: &mut Context) -> Result<(), Fault> {
     if context.plan.terminal {
         // Standard input is the task's own pty, made for it by the caller.
         // SAFETY: TIOCSCTTY takes a number: 0, do not steal it from another session.
-        Errno::result(unsafe { libc::ioctl(0, libc::TIOCSCTTY, 0) }).map_err(Fault::on("ioctl", b"TIOCSCTTY"))?;
+        Errno::result(unsafe { libc::ioctl(0, libc::TIOCSCTTY, 0) })
+            .map_err(Fault::on("ioctl", b"TIOCSCTTY"))?;
     }
     if context.plan.namespaces == 0 {
         crate::sys::process::set_death_signal(libc::SIGKILL)

@@ -5,8 +5,9 @@ use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 
-use super::limits::{CAPABILITIES, RLIMITS};
+use super::limits::RLIMITS;
 use super::{Base, Landlock, Mount, Node, Plan, PlanError, Root, Task, landlock};
+use crate::profile::CAPABILITIES;
 
 /// `CLONE_NEWTIME | NEWNS | NEWCGROUP | NEWUTS | NEWIPC | NEWUSER | NEWPID | NEWNET`
 const NAMESPACES: u64 =

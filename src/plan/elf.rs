@@ -67,7 +67,7 @@ pub(super) fn inspect(read: impl Fn(u64, usize) -> io::Result<Vec<u8>>, arch: Ar
         let (Some(offset), Some(length)) = (u64_at(entry, 8), u64_at(entry, 32)) else {
             return Ok(Elf::Broken);
         };
-        if length < 2 || length > MAX_INTERPRETER {
+        if !(2..=MAX_INTERPRETER).contains(&length) {
             return Ok(Elf::Broken);
         }
         let mut loader = read(offset, length as usize)?;

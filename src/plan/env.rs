@@ -97,7 +97,7 @@ fn measure(len: usize, what: impl Fn() -> String) -> Result<(), PlanError> {
 pub(super) fn fits(argv: &[CString], env: &[CString], stack: u64) -> Result<(), PlanError> {
     let pointer = size_of::<usize>() as u64;
     let bytes: u64 = argv.iter().chain(env).map(|s| s.as_bytes_with_nul().len() as u64 + pointer).sum();
-    let limit = (stack / 4).min(MAX_TOTAL).max(MIN_TOTAL) - RESERVE;
+    let limit = (stack / 4).clamp(MIN_TOTAL, MAX_TOTAL) - RESERVE;
     if bytes > limit {
         return Err(PlanError::TooLong {
             what: "arguments and environment together".to_owned(),

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::program::ProgramProblem;
+use super::program_problem::ProgramProblem;
 use crate::host::FileKind;
 
 /// Why there is no plan. Nothing has been started.

@@ -122,9 +122,9 @@ pub(super) fn rules(ground: &Ground, root_readonly: bool, items: &BTreeMap<PathB
             Item::Bind(b) => allow(path, bind(b.source.folder, b.readonly, b.noexec)),
             Item::Device { major, minor, readonly, .. } => allow(path, device(*major, *minor, *readonly)),
             Item::Tmpfs { noexec, readonly, .. } => allow(path, bind(true, *readonly, *noexec)),
-            // Threads name each other by writing to /proc/self/task/N/comm. Everything that is not a process's own is held
+            // Threads name each other by writing to /proc/self/task/N/comm; a shell's `>` truncates. Everything that is not a process's own is held
             // by ownership (no host root inside) and by the profile's masks.
-            Item::Proc { .. } => allow(path, READ | WRITE_FILE),
+            Item::Proc { .. } => allow(path, READ | WRITE_FILE | TRUNCATE),
             Item::Devpts => allow(path, READ | WRITE_FILE | IOCTL_DEV),
             Item::Mqueue => allow(path, READ | WRITE_FILE | MAKE_REG | REMOVE_FILE),
         }

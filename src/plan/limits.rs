@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Limits, Note, PlanError, Rlimit};
 use crate::host::{Facts, HostLimit};
-use crate::profile::Profile;
+use crate::profile::{CAPABILITIES, Profile};
 
 /// `RLIMIT_*` by their OCI names, lower case, at their numbers on x86-64 and aarch64 (`asm-generic/resource.h`).
 pub(super) const RLIMITS: [&str; 16] = [
@@ -31,56 +31,11 @@ const FSIZE: u32 = 1;
 const STACK: u32 = 3;
 const UNLIMITED: u64 = u64::MAX;
 
-/// `CAP_*` without the prefix, at their numbers (`linux/capability.h`).
-pub(super) const CAPABILITIES: [&str; 41] = [
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "DAC_READ_SEARCH",
-    "FOWNER",
-    "FSETID",
-    "KILL",
-    "SETGID",
-    "SETUID",
-    "SETPCAP",
-    "LINUX_IMMUTABLE",
-    "NET_BIND_SERVICE",
-    "NET_BROADCAST",
-    "NET_ADMIN",
-    "NET_RAW",
-    "IPC_LOCK",
-    "IPC_OWNER",
-    "SYS_MODULE",
-    "SYS_RAWIO",
-    "SYS_CHROOT",
-    "SYS_PTRACE",
-    "SYS_PACCT",
-    "SYS_ADMIN",
-    "SYS_BOOT",
-    "SYS_NICE",
-    "SYS_RESOURCE",
-    "SYS_TIME",
-    "SYS_TTY_CONFIG",
-    "MKNOD",
-    "LEASE",
-    "AUDIT_WRITE",
-    "AUDIT_CONTROL",
-    "SETFCAP",
-    "MAC_OVERRIDE",
-    "MAC_ADMIN",
-    "SYSLOG",
-    "WAKE_ALARM",
-    "BLOCK_SUSPEND",
-    "AUDIT_READ",
-    "PERFMON",
-    "BPF",
-    "CHECKPOINT_RESTORE",
-];
-
 /// The capabilities that are kept, as a bit mask.
 pub(super) fn capabilities(profile: &Profile) -> Result<u64, PlanError> {
     let mut mask = 0;
     for name in &profile.process.capabilities {
-        let number = CAPABILITIES.iter().position(|known| known == name);
+        let number = CAPABILITIES.iter().position(|known| *known == name.as_str());
         let unknown = || PlanError::UnknownName { what: "capability", name: name.clone() };
         mask |= 1 << number.ok_or_else(unknown)?;
     }

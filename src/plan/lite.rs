@@ -10,7 +10,7 @@ use super::view::missing;
 use super::{DestinationProblem, HostIdentity, Note, PlanError};
 use super::{dev, item::Item, mounts::workdir};
 use crate::host::{Facts, Files};
-use crate::profile::{Mount, MountKind, Profile};
+use crate::profile::{Mount, MountKind, Profile, Workdir};
 
 fn refused(key: String, reason: &'static str, hint: &'static str) -> PlanError {
     PlanError::Unenforceable { key, reason, hint }
@@ -27,11 +27,11 @@ pub(super) fn possible(profile: &Profile, terminal: bool) -> Result<(), PlanErro
         ("process.no_new_privileges = false", !profile.process.no_new_privileges),
         ("a terminal of its own", terminal),
     ];
+    let paths =
+        !profile.mounts.is_empty() || !profile.masked_paths.is_empty() || profile.workdir != Workdir::None;
     match asked.iter().find(|(_, asked)| *asked) {
         Some((key, _)) => Err(refused((*key).to_owned(), "the profile has no namespaces", HINT)),
-        None if !profile.landlock.require
-            && !(profile.mounts.is_empty() && profile.masked_paths.is_empty()) =>
-        {
+        None if paths && !profile.landlock.require => {
             let hint = "require Landlock, or use a profile with namespaces";
             Err(refused(
                 "mounts".to_owned(),

@@ -21,6 +21,10 @@
 //! it leads to is mounted in its place. A destination is resolved inside, through the symlinks that the sandbox itself
 //! will see, and never leaves the root; below `/proc` and `/dev` symlinks are refused.
 //!
+//! **Owners.** An ordinary user's sandbox has that user's rights. Where root is the caller, a source that only root can
+//! reach is handed over by the caller; one that is writable, marked `idmap` or the working directory shows its owner's
+//! files as the sandbox's own, so that what is written there keeps that owner.
+//!
 //! **Kinds.** A folder cannot cover a file, nor the reverse. Sources are files and folders; a character device only
 //! below `/dev`; sockets, pipes and block devices never. A source that is, or is reached through, the host's `/proc` is
 //! refused.
@@ -59,6 +63,7 @@ mod mounts;
 mod note;
 mod place;
 mod program;
+mod program_problem;
 mod resolve;
 mod show;
 mod source;
@@ -72,5 +77,5 @@ pub use encode::MAX_ENCODED;
 pub use error::{DestinationProblem, PlanError};
 pub use model::*;
 pub use note::Note;
-pub use program::ProgramProblem;
+pub use program_problem::ProgramProblem;
 pub use resolve::{resolve, resolve_with_notes};

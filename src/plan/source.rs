@@ -79,7 +79,9 @@ pub(super) fn locate(
         kind => return Err(PlanError::SourceKind { path: asked, destination, kind }),
     };
     let link = if wanted.system { link_text(&asked, files) } else { None };
-    let via = via(host, wanted.idmap, &path, &stat, files).map_err(fail)?;
+    // What root's sandbox writes on the host must be the owner's there, not some stranger's.
+    let idmap = wanted.idmap || !wanted.readonly;
+    let via = via(host, idmap, &path, &stat, files).map_err(fail)?;
     let owner = match via {
         Via::Tree { idmap } => idmap,
         Via::Path => None,

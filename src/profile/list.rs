@@ -123,6 +123,18 @@ mod tests {
     }
 
     #[test]
+    fn a_profile_that_is_not_there_is_named_with_whoever_extends_it() {
+        let origin = Origin::Text("p.toml".to_owned());
+        let found = Found { origin, text: "extends = \"strcit\"".to_owned(), identity: None };
+        let Err(ProfileError::Extends { chain, source }) = load::build::<&str>(found, "p", &[], None) else {
+            panic!("extended")
+        };
+        assert_eq!(chain.to_string(), "p.toml");
+        let said = source.to_string();
+        assert!(said.starts_with("no profile is named strcit (did you mean strict?)"), "{said}");
+    }
+
+    #[test]
     fn a_built_in_name_can_not_be_taken() {
         let folder = user_folder();
         let evil = "description = \"evil\"\nnamespaces = []\nseccomp.mode = \"off\"\n";

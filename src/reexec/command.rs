@@ -1,4 +1,4 @@
-//! [`command`]: a role as a child process, with `std::process::Command`'s habits.
+//! [`command()`]: a role as a child process, with `std::process::Command`'s habits.
 
 use std::collections::BTreeMap;
 use std::ffi::{CString, NulError, OsStr, OsString};
@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Output};
 use std::time::Duration;
 
-use super::launch::{Launch, LaunchError, launch};
+use super::launch::{Launch, launch};
+use super::launch_error::LaunchError;
 use super::process::Child;
 use super::registry::{self, LookupError};
 use super::stdio::{Prepared, Stdio, Stream};
@@ -71,7 +72,7 @@ pub enum CommandError {
     },
 }
 
-/// A role to be run in a fresh process of this program; made by [`command`].
+/// A role to be run in a fresh process of this program; made by [`command()`].
 ///
 /// The habits are those of [`std::process::Command`]; what differs:
 ///
@@ -96,7 +97,7 @@ pub struct Command {
 ///
 /// The role sees its name as `argv[0]` and the arguments after it ([`std::env::args`]).
 ///
-/// ```
+/// ```standalone_crate
 /// fn shout() {
 ///     let words: Vec<String> = std::env::args().skip(1).collect();
 ///     println!("{}!", words.join(" ").to_uppercase());

@@ -34,7 +34,9 @@ pub(super) const FLAG_OTHER_NAMESPACE: u32 = 1;
 pub(super) const FLAG_PID_NAMESPACE: u32 = 2;
 /// The child ends when the launcher does.
 pub(super) const FLAG_DEATH_WATCH: u32 = 4;
-const KNOWN_FLAGS: u32 = FLAG_OTHER_NAMESPACE | FLAG_PID_NAMESPACE | FLAG_DEATH_WATCH;
+/// A descriptor of the image follows after the extra ones, for a child without `/proc`.
+pub(super) const FLAG_IMAGE: u32 = 8;
+const KNOWN_FLAGS: u32 = FLAG_OTHER_NAMESPACE | FLAG_PID_NAMESPACE | FLAG_DEATH_WATCH | FLAG_IMAGE;
 
 /// The contents of the memfd.
 #[derive(Debug, Clone, PartialEq, Eq)]

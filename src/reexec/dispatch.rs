@@ -6,7 +6,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Mutex, PoisonError};
 
 use super::credential::{
-    self, CHANNEL_FD, CREDENTIAL_FD, Credential, Defect, FIRST_EXTRA_FD, FLAG_DEATH_WATCH,
+    self, CHANNEL_FD, CREDENTIAL_FD, Credential, Defect, FIRST_EXTRA_FD, FLAG_DEATH_WATCH, FLAG_IMAGE,
     FLAG_OTHER_NAMESPACE, FLAG_PID_NAMESPACE,
 };
 use super::guard::{self, EXIT_REFUSED};
@@ -135,6 +135,9 @@ fn admit(credential: &Credential, channel: &OwnedFd) -> Result<Job, (Refusal, Op
     close_on_exec(CHANNEL_FD).map_err(|_| plainly(Refusal::Channel))?;
     for fd in FIRST_EXTRA_FD..FIRST_EXTRA_FD + credential.extra as i32 {
         close_on_exec(fd).map_err(|_| plainly(Refusal::Malformed))?;
+    }
+    if flags & FLAG_IMAGE != 0 {
+        image::adopt(FIRST_EXTRA_FD + credential.extra as i32).map_err(|_| plainly(Refusal::Malformed))?;
     }
     let function =
         registry::find(&credential.role).map_err(|error| (Refusal::UnknownRole, Some(error.to_string())))?;

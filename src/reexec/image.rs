@@ -101,6 +101,26 @@ pub(super) fn remember() {
     }
 }
 
+/// Takes over the launcher's descriptor of the image, which is this process's image too. Where there is one already, that one
+/// is kept: it was not handed over by anybody.
+pub(super) fn adopt(number: i32) -> io::Result<()> {
+    // SAFETY: any number may be asked about.
+    if unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: open, put there by the launcher, and nobody else's.
+    let fd = unsafe { OwnedFd::from_raw_fd(number) };
+    if remembered().is_some() {
+        return Ok(());
+    }
+    let (device, inode) = identity(fd.as_fd())?;
+    DEVICE.store(device, Ordering::Relaxed);
+    INODE.store(inode, Ordering::Relaxed);
+    TRUST.store(TRUSTED, Ordering::Relaxed);
+    DESCRIPTOR.store(move_up(fd)?.into_raw_fd(), Ordering::Release);
+    Ok(())
+}
+
 /// The image, by every way that leads to it.
 pub(super) fn locate() -> Result<Image, ImageError> {
     remember();

@@ -6,7 +6,6 @@
 use std::ffi::{CStr, CString, c_char};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::ptr;
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
@@ -17,8 +16,8 @@ use super::clone::clone_into;
 use super::credential::{self, MAX_EXTRA, MAX_PAYLOAD, MAX_ROLE_NAME, Nonce};
 use super::guard::{self, State};
 use super::hello::{self, Greeting};
-use super::image::{self, ImageError};
-use super::refusal::Refusal;
+use super::image;
+use super::launch_error::LaunchError;
 use super::wait;
 
 /// Here, in the module that launches, so that no program that can launch is linked without it.
@@ -69,107 +68,6 @@ pub(crate) struct Launched {
     nonce: Nonce,
 }
 
-/// Why a role could not be started.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum LaunchError {
-    /// This process is a re-executed child itself and has not called `init()`.
-    #[error(
-        "this process is a re-executed child that did not call belljar::reexec::init(), so it may not launch another: call it first thing in main (in tests, doctests and benches: belljar::enable_test_support!())"
-    )]
-    NotInitialised,
-    /// `argv` is empty.
-    #[error("the argument list is empty, it needs the name that ps shows")]
-    NoArguments,
-    /// The name of the role is too long.
-    #[error("the role's name has {size} bytes, at most {MAX_ROLE_NAME} are possible")]
-    NameTooLong {
-        /// Its length in bytes.
-        size: usize,
-    },
-    /// The payload is too large.
-    #[error("the payload has {size} bytes, at most {MAX_PAYLOAD} are possible")]
-    PayloadTooLarge {
-        /// Its length in bytes.
-        size: usize,
-    },
-    /// Too many extra descriptors.
-    #[error("{count} extra descriptors, at most {MAX_EXTRA} are possible")]
-    TooManyDescriptors {
-        /// How many.
-        count: usize,
-    },
-    /// The sealed memfd could not be made.
-    #[error("cannot make the child's credential (memfd_create, fcntl F_ADD_SEALS)")]
-    Credential {
-        /// From the kernel.
-        source: io::Error,
-    },
-    /// The channel could not be made.
-    #[error("cannot make the channel to the child (socketpair)")]
-    Channel {
-        /// From the kernel.
-        source: io::Error,
-    },
-    /// The program's own image is out of reach.
-    #[error("cannot start the program's own image again")]
-    Image {
-        /// Why.
-        #[from]
-        source: ImageError,
-    },
-    /// `clone3(2)` failed.
-    #[error("cannot create the child (clone3 with flags {flags:#x})")]
-    Clone {
-        /// The `CLONE_NEW*` flags that were asked for.
-        flags: u64,
-        /// From the kernel.
-        source: io::Error,
-    },
-    /// The child could not do one of the steps before or at the exec.
-    #[error("the child could not {}", .step.describe())]
-    Setup {
-        /// Which.
-        step: Step,
-        /// From the kernel. `ENOENT` at the exec of an existing image: its dynamic loader is not there.
-        source: io::Error,
-    },
-    /// Waiting for the child's first word failed.
-    #[error("cannot wait for the child (poll, recv, waitid)")]
-    Wait {
-        /// From the kernel.
-        source: io::Error,
-    },
-    /// The child's guard ended it.
-    #[error(
-        "the re-executed program did not reach belljar::init(): call it first thing in main (in tests, doctests and benches: belljar::enable_test_support!())"
-    )]
-    NeverInitialised,
-    /// The child ended before it called `init()`.
-    #[error(
-        "the re-executed program ended before it reached belljar::init() ({status}): call it first thing in main (in tests, doctests and benches: belljar::enable_test_support!())"
-    )]
-    EndedEarly {
-        /// How it ended.
-        status: ExitStatus,
-    },
-    /// The child did not answer, and was killed.
-    #[error("the re-executed program did not reach belljar::init() within {} ms and was killed", .timeout.as_millis())]
-    TimedOut {
-        /// How long was waited.
-        timeout: Duration,
-    },
-    /// The child refused.
-    #[error("the re-executed program refused to run the role")]
-    Refused {
-        /// Why.
-        source: Refusal,
-    },
-    /// The child's first word makes no sense.
-    #[error("the re-executed program sent something else than its greeting, and was killed")]
-    BadGreeting,
-}
-
 const NEW_USER_OR_PID: u64 = (libc::CLONE_NEWUSER | libc::CLONE_NEWPID) as u64;
 
 /// Starts this program's image in a role; returns as soon as it was executed.
@@ -193,6 +91,11 @@ pub(crate) fn launch(wanted: &Launch<'_>) -> Result<Launched, LaunchError> {
     if wanted.death_watch {
         flags |= credential::FLAG_DEATH_WATCH;
     }
+    // Without /proc the child could not find its image by itself, to launch in turn.
+    let image_for_child = if image.by_path { None } else { image.descriptor };
+    if image_for_child.is_some() {
+        flags |= credential::FLAG_IMAGE;
+    }
     let credential = credential::seal(flags, &nonce, wanted.extra.len() as u32, wanted.role, wanted.payload)
         .map_err(|source| LaunchError::Credential { source })?;
     let (channel, theirs) = channel().map_err(|source| LaunchError::Channel { source })?;
@@ -202,6 +105,7 @@ pub(crate) fn launch(wanted: &Launch<'_>) -> Result<Launched, LaunchError> {
         .iter()
         .chain([&credential.as_fd(), &theirs.as_fd()])
         .chain(wanted.extra)
+        .chain(&image_for_child)
         .map(AsRawFd::as_raw_fd)
         .collect();
     let mut scratch = vec![-1; fds.len()];
@@ -238,7 +142,7 @@ pub(crate) fn launch(wanted: &Launch<'_>) -> Result<Launched, LaunchError> {
     let (step, errno) =
         unsafe { ((*plan).step.load(Ordering::Acquire), (*plan).errno.load(Ordering::Relaxed)) };
     if let Some(step) = Step::from_raw(step) {
-        wait::reap(cloned.pidfd.as_fd()).map_err(|source| LaunchError::Wait { source })?;
+        unless_taken(wait::reap(cloned.pidfd.as_fd())).map_err(|source| LaunchError::Wait { source })?;
         return Err(LaunchError::Setup { step, source: io::Error::from_raw_os_error(errno) });
     }
     Ok(Launched { pid: cloned.pid, pidfd: cloned.pidfd, channel, nonce })
@@ -316,7 +220,7 @@ impl Launched {
             if !wait::readable(self.pidfd.as_fd(), deadline).map_err(failed)? {
                 return Err(LaunchError::TimedOut { timeout });
             }
-            let status = wait::peek(self.pidfd.as_fd()).map_err(failed)?;
+            let status = unless_taken(wait::peek(self.pidfd.as_fd())).map_err(failed)?;
             return Err(LaunchError::EndedEarly { status });
         }
         match Greeting::decode(&buffer[..length as usize]) {
@@ -335,11 +239,10 @@ impl Launched {
     }
 }
 
-/// Makes an [`ExitStatus`] of what `waitid(2)` says.
-pub(super) fn exit_status(code: i32, status: i32) -> ExitStatus {
-    ExitStatus::from_raw(match code {
-        libc::CLD_EXITED => (status & 0xff) << 8,
-        libc::CLD_DUMPED => status | 0x80,
-        _ => status,
-    })
+/// `None` if the status is not to be had: the kernel or somebody else reaped the child (`SIGCHLD` ignored).
+fn unless_taken(status: io::Result<ExitStatus>) -> io::Result<Option<ExitStatus>> {
+    match status {
+        Err(error) if error.raw_os_error() == Some(libc::ECHILD) => Ok(None),
+        status => status.map(Some),
+    }
 }

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use super::credential::{FIRST_EXTRA_FD, MAX_PAYLOAD};
 use super::dispatch::inherited;
-use super::launch::{Launch, LaunchError, Launched, launch};
+use super::launch::{Launch, Launched, launch};
+use super::launch_error::LaunchError;
 use super::registry::{ROLES, Role, RoleOutcome};
 use super::{child::Step, wait};
 

@@ -1,4 +1,47 @@
-//! Re-execution: run a registered function in a fresh process of this same program.
+//! Re-execution: a function of this program runs in a fresh process of the same program.
+//!
+//! The pattern of Docker's `reexec` package, usable alone. It knows nothing of sandboxes.
+//!
+//! ```standalone_crate
+//! fn count() -> std::io::Result<()> {
+//!     println!("{}", std::fs::read_dir("/")?.count());
+//!     Ok(())
+//! }
+//! belljar::role!("count", count);
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     belljar::init(); // the re-executed process runs its role here and does not return
+//!
+//!     let output = belljar::reexec::command("count").output()?;
+//!     assert!(output.status.success());
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # How it works
+//!
+//! [`command()`] starts the program's own image ([`self_exe`]) by `clone3(2)` with shared memory, as `posix_spawn(3)` does, so it
+//! is safe from a process with any number of threads and costs the same from a large one. The image also runs when its
+//! file was deleted or replaced, and where `/proc` is out of reach.
+//!
+//! What tells the child that it is one, and which role it has, is a sealed memfd on descriptor 3 (memfd_create(2)), together
+//! with a socket on descriptor 4. `argv[0]` shows the role in `ps` and decides nothing. The child checks that the socket
+//! was made by its parent and that its parent runs the same file; a descriptor 3 that is anything else is left alone.
+//! This is no protection from a process of the same user that wants to run a role: it may trace the program, or execute
+//! it in its own stead. A program that gains privileges when executed (set-user-ID, file capabilities) takes no role at all.
+//!
+//! # It is no fork bomb
+//!
+//! A re-executed process that does not call [`init`] or [`dispatch()`] cannot launch anything
+//! ([`LaunchError::NotInitialised`]), and is ended within a second with a message that names the missing call. In tests,
+//! doctests and benches, where the harness owns `main`, the call is [`enable_test_support!`](crate::enable_test_support).
+//!
+//! # Limits
+//!
+//! * A parent whose `/proc/<pid>/exe` its child may not read (it changed its user and so lost its dumpable flag, or has
+//!   more capabilities than the child) is refused: [`Refusal::UnreadableParent`]. So is one that called
+//!   `unshare(CLONE_NEWPID)`: [`Refusal::NotTheParent`].
+//! * Where `/proc` is out of reach the child sees who its parent is, but not which program it runs.
 
 mod child;
 mod clone;
@@ -10,6 +53,7 @@ mod hello;
 mod image;
 mod inside;
 mod launch;
+mod launch_error;
 #[cfg(test)]
 mod launch_tests;
 mod peer;
@@ -27,7 +71,7 @@ pub use credential::{MAX_PAYLOAD, MAX_ROLE_NAME};
 pub use dispatch::{DispatchError, dispatch, init};
 pub use guard::EXIT_REFUSED;
 pub use image::{ImageError, SelfExe, self_exe};
-pub use launch::LaunchError;
+pub use launch_error::LaunchError;
 pub use process::Child;
 pub(crate) use process::read_to_end;
 pub use refusal::Refusal;

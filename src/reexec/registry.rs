@@ -252,7 +252,7 @@ fn edits(left: &str, right: &str) -> usize {
 }
 
 /// Registers a role at link time: a name and a function without arguments that returns nothing or a `Result` (see
-/// [`RoleResult`](crate::reexec::RoleResult)).
+/// `RoleResult` in [`reexec`](crate::reexec)).
 ///
 /// Works in any crate that is linked in, also before `main` and in test programs. A name that cannot be (empty, with `/`,
 /// `:` or NUL, or with `-` in front) does not compile; a name that is taken is an error when the role is looked up.

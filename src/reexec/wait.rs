@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::Instant;
 
@@ -69,11 +70,20 @@ fn wait(pidfd: BorrowedFd<'_>, options: i32) -> io::Result<Option<ExitStatus>> {
         if result == 0 {
             // SAFETY: waitid has filled it in as for SIGCHLD, or left it zero (WNOHANG).
             let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
-            return Ok((pid != 0).then(|| super::launch::exit_status(info.si_code, status)));
+            return Ok((pid != 0).then(|| exit_status(info.si_code, status)));
         }
         let error = io::Error::last_os_error();
         if error.kind() != io::ErrorKind::Interrupted {
             return Err(error);
         }
     }
+}
+
+/// Makes an [`ExitStatus`] of what `waitid(2)` says.
+fn exit_status(code: i32, status: i32) -> ExitStatus {
+    ExitStatus::from_raw(match code {
+        libc::CLD_EXITED => (status & 0xff) << 8,
+        libc::CLD_DUMPED => status | 0x80,
+        _ => status,
+    })
 }

@@ -31,7 +31,15 @@ const STREAMS: [Stream; 3] = [Stream::Stdin, Stream::Stdout, Stream::Stderr];
 
 impl<'a> Command<'a> {
     pub(super) fn new(sandbox: &'a Sandbox, task: TaskRequest) -> Self {
-        Self { sandbox, task, env: Vec::new(), cwd: None, stdio: [const { None }; 3], kept: Vec::new(), terminal: false }
+        Self {
+            sandbox,
+            task,
+            env: Vec::new(),
+            cwd: None,
+            stdio: [const { None }; 3],
+            kept: Vec::new(),
+            terminal: false,
+        }
     }
 
     /// Adds an argument.

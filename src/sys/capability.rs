@@ -9,7 +9,6 @@ const VERSION_3: u32 = 0x2008_0522;
 /// More than the kernel has: the loops end at the first `EINVAL`.
 const LIMIT: u32 = 64;
 
-
 #[repr(C)]
 struct Header {
     version: u32,

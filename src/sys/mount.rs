@@ -143,10 +143,10 @@ pub(crate) fn pivot_root_here() -> Result<(), Errno> {
     check(unsafe { libc::syscall(libc::SYS_pivot_root, c".".as_ptr(), c".".as_ptr()) }).map(drop)
 }
 
-/// `umount2(".", MNT_DETACH)`.
-pub(crate) fn detach_here() -> Result<(), Errno> {
+/// `umount2(path, MNT_DETACH)`: what is on the top there, with all that is mounted below it.
+pub(crate) fn detach(path: &CStr) -> Result<(), Errno> {
     // SAFETY: a C string.
-    check(libc::c_long::from(unsafe { libc::umount2(c".".as_ptr(), libc::MNT_DETACH) })).map(drop)
+    check(libc::c_long::from(unsafe { libc::umount2(path.as_ptr(), libc::MNT_DETACH) })).map(drop)
 }
 
 /// `/proc/self/fd/N` of a descriptor, for the interfaces that only take paths.

@@ -76,7 +76,9 @@ fn marking_profile(folder: &Path, caller: Caller, mark: &str, base: &str) -> Str
 pub fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
     for (caller, needs) in [(Caller::Root, &[Need::Root][..]), (Caller::User, &[])] {
-        trials.push(trial(format!("leftovers::500_runs_in_a_row as {caller:?}"), needs, move || in_a_row(caller)));
+        trials.push(trial(format!("leftovers::500_runs_in_a_row as {caller:?}"), needs, move || {
+            in_a_row(caller)
+        }));
         trials.push(trial(format!("leftovers::50_at_once as {caller:?}"), needs, move || at_once(caller)));
         for base in ["strict", "lite"] {
             if (caller, base) == (Caller::Root, "lite") {
@@ -162,4 +164,3 @@ fn same(before: &Traces) -> Result<(), Failed> {
     let after = Traces::now();
     if after == *before { Ok(()) } else { Err(format!("before: {before:#?}\nafter: {after:#?}").into()) }
 }
-

@@ -283,11 +283,7 @@ fn a_large_caller_costs_no_more() -> Outcome {
 fn a_dropped_child_lives_on() -> Outcome {
     let (mut reader, writer) = std::io::pipe()?;
     let sandbox = strict()?;
-    let child = sandbox
-        .command("sh")
-        .args(["-c", "sleep 0.3; echo alive"])
-        .stdout(writer)
-        .spawn()?;
+    let child = sandbox.command("sh").args(["-c", "sleep 0.3; echo alive"]).stdout(writer).spawn()?;
     drop(child);
     let mut text = String::new();
     reader.read_to_string(&mut text)?;

@@ -5,6 +5,7 @@
 //! failure.
 
 mod caller;
+mod isolation;
 mod leftovers;
 mod library;
 mod need;
@@ -16,7 +17,7 @@ fn main() {
     belljar::init();
     library::run_case();
     let arguments = Arguments::from_args();
-    let trials: Vec<Trial> = [library::trials(), leftovers::trials()].into_iter().flatten().collect();
+    let trials: Vec<Trial> = [isolation::trials(), library::trials(), leftovers::trials()].into_iter().flatten().collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
     caller::clear_shelf();
     conclusion.exit();

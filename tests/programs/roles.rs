@@ -17,7 +17,16 @@ fn sleep() {
 }
 belljar::role!("sleep", sleep);
 
-/// The numbers of the standard streams that are not `/dev/null`, as exit code.
+fn nests() {
+    let depth: u32 = std::env::args().nth(1).and_then(|arg| arg.parse().ok()).unwrap_or(0);
+    println!("BODY {depth}");
+    if depth > 0 {
+        launch("nests", &[&(depth - 1).to_string()]);
+    }
+}
+belljar::role!("nests", nests);
+
+/// Ends with the number of standard streams that are not `/dev/null`.
 fn streams() {
     let wrong = (0..3).filter(|fd| {
         std::fs::read_link(format!("/proc/self/fd/{fd}")).ok().as_deref()
@@ -66,6 +75,10 @@ fn main() {
         ["keep"] => {
             let start = || reexec::command("sleep").stdout(Stdio::null()).spawn();
             keep(std::thread::spawn(start).join().expect("no panic").expect("a child"));
+        }
+        ["keep-loosely"] => {
+            let mut command = reexec::command("sleep");
+            keep(command.death_with_parent(false).stdout(Stdio::null()).spawn().expect("a child"));
         }
         ["keep-main"] => keep(reexec::command("sleep").stdout(Stdio::null()).spawn().expect("a child")),
         _ => println!("ordinary"),

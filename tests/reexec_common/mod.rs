@@ -22,7 +22,10 @@ pub fn copied(name: &str) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).expect("permissions");
     let path = folder.path().join(name);
-    std::fs::copy(program(name), &path).expect("a copy");
+    // By another process: a descriptor that is open for writing here may be in another test's child just when the copy is
+    // executed (ETXTBSY).
+    let copied = Command::new("cp").arg(program(name)).arg(&path).status();
+    assert!(copied.expect("cp").success());
     (folder, path)
 }
 

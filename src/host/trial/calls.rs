@@ -10,7 +10,7 @@ use super::{At, Miss, Step, Trial, sys};
 use crate::host::kernel::{NAMESPACES_NEED, Version};
 use crate::host::symptoms::Symptoms;
 
-pub(super) fn kernel() -> Trial {
+pub(in crate::host) fn kernel() -> Trial {
     let names = nix::sys::utsname::uname().at(Step::Call, "uname", "")?;
     let release = names.release().to_string_lossy();
     let detail = format!("Linux {release}, {}", names.machine().to_string_lossy());

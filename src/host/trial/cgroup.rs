@@ -82,7 +82,9 @@ fn hierarchies(groups: &str, mounts: &str) -> Vec<Hierarchy> {
                 fits.then(|| Some((left.nth(3)?, left.next()?))).flatten()
             })?;
             let below = Path::new(path).strip_prefix(root).unwrap_or(Path::new(""));
-            Some(Hierarchy { controllers, folder: Path::new(point).join(below) })
+            // `join` with nothing would add a slash.
+            let folder = Path::new(point).join(below).components().collect();
+            Some(Hierarchy { controllers, folder })
         })
         .collect()
 }
@@ -105,7 +107,7 @@ mod tests {
             found,
             [
                 (Some("pids".to_owned()), PathBuf::from("/sys/fs/cgroup/pids/a/b")),
-                (Some("cpu,cpuacct".to_owned()), PathBuf::from("/sys/fs/cgroup/cpu,cpuacct/")),
+                (Some("cpu,cpuacct".to_owned()), PathBuf::from("/sys/fs/cgroup/cpu,cpuacct")),
                 (None, PathBuf::from("/sys/fs/cgroup/unified/u")),
             ]
         );

@@ -9,7 +9,7 @@ const READ_DIR: u64 = 1 << 3;
 /// `LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET | LANDLOCK_SCOPE_SIGNAL`
 const SCOPES: u64 = 0b11;
 /// The ABI that brought scopes, Linux 6.12.
-const SCOPES_SINCE: i64 = 6;
+const SCOPES_SINCE: libc::c_long = 6;
 
 fn restrict(ruleset: &sys::Ruleset, size: usize) -> Result<(), Miss> {
     sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1).at(Step::Call, "prctl", "PR_SET_NO_NEW_PRIVS")?;
@@ -31,7 +31,7 @@ pub(super) fn files() -> Trial {
 
 pub(super) fn scopes() -> Trial {
     let abi = sys::landlock_abi().at(Step::Landlock, "landlock_create_ruleset", "")?;
-    if i64::from(abi) < SCOPES_SINCE {
+    if abi < SCOPES_SINCE {
         return Err(Miss::Without(format!("ABI {abi}; scopes need ABI {SCOPES_SINCE} (Linux 6.12)")));
     }
     let parent = nix::unistd::getppid();

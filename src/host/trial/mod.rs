@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::failure::{Failure, Step};
 use super::layer::Layer;
+pub(super) use calls::kernel;
 pub(super) use run::{Line, Outcome, all};
 
 /// Ends a process.
@@ -59,9 +60,11 @@ impl<T> At<T> for std::io::Result<T> {
     }
 }
 
-/// Each layer's trial.
-fn trial(layer: Layer) -> fn() -> Trial {
-    match layer {
+/// Each layer's trial; `None` for one that needs none.
+fn trial(layer: Layer) -> Option<fn() -> Trial> {
+    let trial: fn() -> Trial = match layer {
+        // That there is a process to try anything in.
+        Layer::Reexec => return None,
         Layer::Kernel => calls::kernel,
         Layer::Proc => calls::proc,
         Layer::UserNamespace => namespaces::user,
@@ -97,5 +100,6 @@ fn trial(layer: Layer) -> fn() -> Trial {
         Layer::Landlock => landlock::files,
         Layer::LandlockScopes => landlock::scopes,
         Layer::Cgroup => cgroup::layout,
-    }
+    };
+    Some(trial)
 }

@@ -5,8 +5,9 @@ mod person;
 
 use std::ffi::CString;
 
-use super::limits::{CAPABILITIES, RLIMITS};
+use super::limits::RLIMITS;
 use super::text::escaped;
+use crate::profile::CAPABILITIES;
 
 /// `CLONE_NEW*` by their OCI names, in the order in which people list them.
 const NAMESPACES: [(u64, &str); 8] = [

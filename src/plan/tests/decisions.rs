@@ -57,7 +57,7 @@ fn who_the_sandbox_is() {
 fn root_hands_over_what_a_stranger_cannot_reach() {
     let idmapped = |source: &str, idmap| {
         let kind = MountKind::Bind { source: source.into(), idmap };
-        with([mount("/x", kind)])
+        with([crate::profile::Mount { readonly: true, ..mount("/x", kind) }])
     };
     let via =
         |profile: &Profile, facts: &Facts| bound(&as_user(profile, facts).unwrap(), "/x").unwrap().0.via;
@@ -67,6 +67,8 @@ fn root_hands_over_what_a_stranger_cannot_reach() {
     assert_eq!(via(&idmapped("/home/me/work", true), &root_facts()), Via::Tree { idmap: Some((1000, 1000)) });
     assert_eq!(via(&idmapped("/opt", true), &root_facts()), Via::Tree { idmap: Some((0, 0)) });
     assert_eq!(via(&idmapped("/home/me/work", true), &facts()), Via::Path);
+    assert_eq!(via(&with([bind("/opt", "/x", false)]), &root_facts()), Via::Tree { idmap: Some((0, 0)) });
+    assert_eq!(via(&with([bind("/opt", "/x", true)]), &root_facts()), Via::Path);
     let work = Profile { workdir: Workdir::Writable, ..profile() };
     let plan = as_user(&work, &root_facts()).unwrap();
     assert_eq!(bound(&plan, "/home/me/work").unwrap().0.via, Via::Tree { idmap: Some((1000, 1000)) });
@@ -270,7 +272,8 @@ fn a_plan_survives_its_bytes() {
 #[test]
 fn a_plan_that_could_not_be_is_refused() {
     let good = as_user(&profile(), &facts()).unwrap();
-    let broken: Vec<(&str, Box<dyn Fn(&mut Plan)>)> = vec![
+    type Breaks = Box<dyn Fn(&mut Plan)>;
+    let broken: Vec<(&str, Breaks)> = vec![
         ("cwd", Box::new(|p| p.cwd = c"tmp".into())),
         ("cwd parent", Box::new(|p| p.cwd = c"/a/../b".into())),
         ("namespaces", Box::new(|p| p.namespaces = 1)),

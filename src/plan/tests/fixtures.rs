@@ -1,6 +1,6 @@
 //! A small host, and a profile for it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::super::{
     Call, HostIdentity, Mount as PlanMount, Node, Note, Plan, PlanError, Source, elf, resolve_with_notes,
@@ -175,7 +175,7 @@ pub fn node_path(node: &Node) -> PathBuf {
 }
 
 pub fn node<'a>(plan: &'a Plan, path: &str) -> Option<&'a Node> {
-    plan.root.as_ref().unwrap().nodes.iter().find(|node| node_path(node) == PathBuf::from(path))
+    plan.root.as_ref().unwrap().nodes.iter().find(|node| node_path(node) == Path::new(path))
 }
 
 /// The bind mount at a path: its source and whether it is read-only.

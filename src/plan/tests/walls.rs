@@ -55,7 +55,7 @@ fn the_rules_follow_the_mounts() {
     assert_eq!(granted(&plan, "/dev/null"), READ_DIR | READ_FILE | WRITE_FILE);
     assert_eq!(granted(&plan, "/dev/tty") & IOCTL_DEV, IOCTL_DEV);
     assert_eq!(granted(&plan, "/dev/pts/0"), read | WRITE_FILE | IOCTL_DEV);
-    assert_eq!(granted(&plan, "/proc/self/task/1/comm"), read | WRITE_FILE);
+    assert_eq!(granted(&plan, "/proc/self/task/1/comm"), read | WRITE_FILE | TRUNCATE);
     // Anything else: names at most.
     assert_eq!(granted(&plan, "/home/me/.ssh/id"), READ_DIR);
     assert_eq!(granted(&plan, "/sys/kernel"), READ_DIR);

@@ -1,0 +1,157 @@
+//! Why a program cannot be run.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use super::text::shown;
+
+/// Why a program cannot be run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProgramProblem {
+    /// No name.
+    #[error("the name is empty")]
+    Empty,
+    /// A NUL in the name.
+    #[error("the name has a NUL byte in it")]
+    Nul,
+    /// Nowhere inside or outside.
+    #[error("it was not found{}", .path.as_ref().map(|p| format!(" in PATH={}", shown(p))).unwrap_or_default())]
+    NotFound {
+        /// The `PATH` inside, where it was searched.
+        path: Option<OsString>,
+    },
+    /// On the host, but not inside.
+    #[error("it is {host:?} on the host, which the sandbox does not see")]
+    NotVisible {
+        /// Where it is on the host.
+        host: PathBuf,
+        /// What would show it.
+        show: PathBuf,
+        /// Another program of the name that the sandbox does see.
+        other: Option<PathBuf>,
+    },
+    /// A symlink to something that is not inside.
+    #[error("{link:?} is a symlink to {target:?}, which the sandbox does not see")]
+    Dangling {
+        /// The symlink.
+        link: PathBuf,
+        /// Where it leads.
+        target: PathBuf,
+    },
+    /// A folder.
+    #[error("{path:?} is a folder")]
+    Folder {
+        /// Its path inside.
+        path: PathBuf,
+    },
+    /// A device, a socket or the like.
+    #[error("{path:?} is not a regular file")]
+    Special {
+        /// Its path inside.
+        path: PathBuf,
+    },
+    /// Symlinks in a circle, or a file as a folder.
+    #[error("{path:?} does not lead to a file")]
+    Broken {
+        /// Its path inside.
+        path: PathBuf,
+    },
+    /// Not executable for the sandbox's ids.
+    #[error("{path:?} is not executable for the user of the sandbox")]
+    Permission {
+        /// Its path inside.
+        path: PathBuf,
+    },
+    /// On a mount without execution.
+    #[error("{path:?} is on the mount {mount:?}, which is noexec")]
+    NoExec {
+        /// Its path inside.
+        path: PathBuf,
+        /// The mount.
+        mount: PathBuf,
+    },
+    /// The interpreter of a script is not inside.
+    #[error("{script:?} wants the interpreter {interpreter:?}, which the sandbox does not see")]
+    Interpreter {
+        /// The script.
+        script: PathBuf,
+        /// Its interpreter.
+        interpreter: PathBuf,
+    },
+    /// The loader of a dynamic program is not inside.
+    #[error("{program:?} wants the loader {loader:?}, which the sandbox does not see")]
+    Loader {
+        /// The program.
+        program: PathBuf,
+        /// `PT_INTERP`
+        loader: PathBuf,
+    },
+    /// Scripts that interpret scripts, too many.
+    #[error("{path:?} is a script for a script for a script, more than the kernel follows")]
+    Interpreters {
+        /// The first of them.
+        path: PathBuf,
+    },
+    /// For another machine.
+    #[error("{path:?} is a program for {machine}")]
+    Architecture {
+        /// Its path inside.
+        path: PathBuf,
+        /// The machine it is for.
+        machine: String,
+    },
+    /// Neither a program nor a script.
+    #[error("{path:?} is neither a program nor a script with a #! line")]
+    Format {
+        /// Its path inside.
+        path: PathBuf,
+    },
+    /// It is on a file system whose content is not known yet.
+    #[error("{path:?} cannot be seen before the sandbox exists")]
+    Unknown {
+        /// Its path inside.
+        path: PathBuf,
+    },
+    /// The host refused to say.
+    #[error("{path:?} cannot be looked at ({source})")]
+    Host {
+        /// The file on the host.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+impl ProgramProblem {
+    /// 127 where nothing was found, 126 where what was found cannot be executed.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Empty | Self::NotFound { .. } | Self::NotVisible { .. } | Self::Dangling { .. } => 127,
+            _ => 126,
+        }
+    }
+
+    /// What a person can do about it.
+    pub(super) fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::NotVisible { show, other: None, .. } => format!("show it with --ro-bind {}", shown(show)),
+            Self::NotVisible { show, other: Some(other), .. } => {
+                format!("run {} in its place, or show it with --ro-bind {}", shown(other), shown(show))
+            }
+            Self::Dangling { target, .. } | Self::Loader { loader: target, .. } => {
+                format!("show it with --ro-bind {}", shown(target))
+            }
+            Self::Interpreter { interpreter, .. } if interpreter.as_os_str().as_bytes().ends_with(b"\r") => {
+                "the script has DOS line endings: convert it".to_owned()
+            }
+            Self::Interpreter { interpreter, .. } => format!("show it with --ro-bind {}", shown(interpreter)),
+            Self::NoExec { .. } => "copy it elsewhere, or leave noexec out of the profile".to_owned(),
+            Self::Format { .. } => "name its interpreter: belljar run -- sh FILE".to_owned(),
+            Self::Permission { .. } => "chmod +x it, or name its interpreter".to_owned(),
+            _ => return None,
+        })
+    }
+}
