@@ -32,7 +32,7 @@ fn run(
     program: &std::ffi::OsStr,
     args: impl Iterator<Item = std::ffi::OsString>,
 ) -> Result<u8, Box<dyn std::error::Error>> {
-    let mut profile = Profile::load("container", &[])?;
+    let mut profile = Profile::load("container")?;
     profile.set_rootfs(root)?;
     let outcome = Sandbox::with_profile(profile).command(program).args(args).spawn()?.wait_outcome()?;
     Ok(outcome.ended.exit_code())

@@ -12,7 +12,7 @@ belljar::enable_test_support!();
 
 /// For the profiles that ship.
 fn doctor() -> Doctor {
-    Doctor::new(builtin_names().iter().map(|name| Profile::load::<&str>(name, &[]).expect("a profile")))
+    Doctor::new(builtin_names().iter().map(|name| Profile::load(name).expect("a profile")))
 }
 
 /// What every profile with namespaces stands on.

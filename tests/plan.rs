@@ -22,7 +22,7 @@ fn root(cwd: &Path) -> Facts {
 }
 
 fn load(name: &str) -> Profile {
-    Profile::load::<&str>(name, &[]).unwrap()
+    Profile::load(name).unwrap()
 }
 
 fn sh() -> Call {

@@ -25,7 +25,8 @@ fn story(error: &dyn Error) -> String {
 }
 
 fn load(name: &str, overrides: &[&str]) -> Profile {
-    Profile::load(name, overrides).unwrap_or_else(|error| panic!("{name} {overrides:?}: {}", story(&error)))
+    Profile::load_with(name, overrides)
+        .unwrap_or_else(|error| panic!("{name} {overrides:?}: {}", story(&error)))
 }
 
 fn refused(text: &str) -> String {
@@ -369,7 +370,7 @@ fn a_filter_that_is_off_stays_off_only_in_silence() {
     let child = write(folder.path(), "child.toml", "extends = \"./off.toml\"\n");
     assert_eq!(load(&child, &[]).seccomp, None);
     let text = format!("extends = \"./off.toml\"\n[seccomp]\n{rule}");
-    let said = story(&Profile::load::<&str>(&write(folder.path(), "rules.toml", text), &[]).unwrap_err());
+    let said = story(&Profile::load(&write(folder.path(), "rules.toml", text)).unwrap_err());
     assert!(said.contains("rules.toml") && said.contains("mode = \"filter\""), "{said}");
     let text = format!("extends = \"./off.toml\"\n[seccomp]\nmode = \"filter\"\n{rule}");
     let on = load(&write(folder.path(), "on.toml", text), &[]).seccomp.unwrap();
@@ -384,7 +385,7 @@ fn an_errno_belongs_to_its_action() {
     assert_eq!(default(&["seccomp.defaultAction=errno"]), Action::Errno(libc::EPERM as u16));
     assert_eq!(default(&["seccomp.defaultAction=trap"]), Action::Trap);
     let both = ["seccomp.defaultAction=kill", "seccomp.defaultErrnoRet=EPERM"];
-    let said = story(&Profile::load("strict", &both).unwrap_err());
+    let said = story(&Profile::load_with("strict", &both).unwrap_err());
     assert!(said.contains("seccomp.defaultErrnoRet") && said.contains("only goes with"), "{said}");
 }
 
@@ -617,12 +618,12 @@ fn names_that_are_no_names() {
         "str\u{0456}ct",
         &"a".repeat(65),
     ] {
-        let error = Profile::load::<&str>(name, &[]).unwrap_err();
+        let error = Profile::load(name).unwrap_err();
         assert!(matches!(error, ProfileError::Name { .. }), "{name:?}: {error:?}");
         assert!(!error.to_string().chars().any(char::is_control), "{error}");
     }
     for path in ["../strict", "/", "./", "/etc", "strict/..", "/nonexistent/x.toml", "./strict"] {
-        let error = Profile::load::<&str>(path, &[]).unwrap_err();
+        let error = Profile::load(path).unwrap_err();
         assert!(
             matches!(
                 error,
@@ -641,7 +642,7 @@ fn files_that_are_not_taken() {
     let good = write(folder.path(), "good.toml", "extends = \"strict\"\nhostname = \"good\"\n");
     assert_eq!(load(&good, &[]).hostname.as_deref(), Some("good"));
     std::fs::set_permissions(&good, std::fs::Permissions::from_mode(0o666)).unwrap();
-    let error = Profile::load::<&str>(&good, &[]).unwrap_err();
+    let error = Profile::load(&good).unwrap_err();
     assert!(matches!(error, ProfileError::WritableByOthers { mode: 0o666, .. }), "{error:?}");
     assert!(error.to_string().contains("chmod go-w"));
 
@@ -650,12 +651,12 @@ fn files_that_are_not_taken() {
     file.set_len(10 << 20).unwrap();
     std::fs::set_permissions(&large, std::fs::Permissions::from_mode(0o644)).unwrap();
     let start = Instant::now();
-    let error = Profile::load::<&str>(large.to_str().unwrap(), &[]).unwrap_err();
+    let error = Profile::load(large.to_str().unwrap()).unwrap_err();
     assert!(matches!(error, ProfileError::TooLarge { limit: 262_144, .. }), "{error:?}");
     assert!(start.elapsed() < Duration::from_secs(1));
 
     let latin = write(folder.path(), "latin.toml", b"extends = \"strict\"\n# gr\xfcn\n");
-    let error = Profile::load::<&str>(&latin, &[]).unwrap_err();
+    let error = Profile::load(&latin).unwrap_err();
     assert!(matches!(error, ProfileError::NotUtf8 { line: 2, .. }), "{error:?}");
 }
 
@@ -668,7 +669,7 @@ fn foreign_files_are_not_taken() {
     let folder = tempfile::tempdir().unwrap();
     let path = write(folder.path(), "theirs.toml", "extends = \"strict\"\n");
     std::os::unix::fs::chown(&path, Some(65534), None).unwrap();
-    let error = Profile::load::<&str>(&path, &[]).unwrap_err();
+    let error = Profile::load(&path).unwrap_err();
     assert!(matches!(error, ProfileError::ForeignOwner { owner: 65534, caller: 0, .. }), "{error:?}");
 }
 
@@ -682,7 +683,7 @@ fn chains_are_bounded_and_shown() {
     write(folder.path(), "c.toml", "extends = \"./a.toml\"\n");
     let circle = folder.path().join("a.toml");
     for (path, links) in [(own.as_str(), 1), (circle.to_str().unwrap(), 3)] {
-        match Profile::load::<&str>(path, &[]).unwrap_err() {
+        match Profile::load(path).unwrap_err() {
             ProfileError::Cycle { chain } => {
                 assert_eq!(chain.0.len(), links + 1);
                 assert_eq!(chain.to_string().matches(" extends ").count(), links);
@@ -697,11 +698,11 @@ fn chains_are_bounded_and_shown() {
     }
     load(&path, &[]);
     let path = write(folder.path(), "7.toml", "extends = \"./6.toml\"\n");
-    assert!(matches!(Profile::load::<&str>(&path, &[]), Err(ProfileError::TooDeep { limit: 8, .. })));
+    assert!(matches!(Profile::load(&path), Err(ProfileError::TooDeep { limit: 8, .. })));
     // An error further down says how one came there.
     write(folder.path(), "bad.toml", "extends = \"strict\"\nhostnam = 1\n");
     let path = write(folder.path(), "good.toml", "extends = \"./bad.toml\"\n");
-    let said = story(&Profile::load::<&str>(&path, &[]).unwrap_err());
+    let said = story(&Profile::load(&path).unwrap_err());
     assert!(
         said.contains("good.toml extends ")
             && said.contains("bad.toml: line 2")
@@ -713,7 +714,7 @@ fn chains_are_bounded_and_shown() {
     write(folder.path(), "part0.toml", filler.replace("./part0.toml", "strict"));
     write(folder.path(), "part1.toml", &filler);
     let path = write(folder.path(), "part2.toml", filler.replace("part0", "part1"));
-    let said = story(&Profile::load::<&str>(&path, &[]).unwrap_err());
+    let said = story(&Profile::load(&path).unwrap_err());
     assert!(said.contains("larger than"), "{said}");
 }
 
@@ -733,7 +734,7 @@ fn nothing_is_loaded_from_the_current_folder_by_name() {
     // Cargo runs this in the package's folder; profiles/strict.toml and the like are there, by path only.
     assert!(Path::new("profiles/strict.toml").exists());
     // The user's folder may be out of reach (a HOME that is somebody else's): an error too.
-    let error = Profile::load::<&str>("strict.toml", &[]).unwrap_err();
+    let error = Profile::load("strict.toml").unwrap_err();
     let sought = profile::user_folder().unwrap_or_default();
     match error {
         ProfileError::NotFound { name, .. } => assert_eq!(name, "strict.toml"),
@@ -762,13 +763,13 @@ fn oci_seccomp_profiles_are_taken() {
     // A profile's own rules go before, and the same file is refused where unknown names are.
     let own = load(&path, &["seccomp.syscalls=[{ names = [\"read\"], action = \"kill\" }]"]);
     assert_eq!(own.seccomp.unwrap().rules[0].action, Action::KillProcess);
-    let said = story(&Profile::load(&path, &["seccomp.unknownNames=refuse"]).unwrap_err());
+    let said = story(&Profile::load_with(&path, &["seccomp.unknownNames=refuse"]).unwrap_err());
     assert!(said.contains("some_future_call") && said.contains("docker.json"), "{said}");
     write(folder.path(), "docker.json", "{ \"defaultAction\": \"SCMP_ACT_WHATEVER\" }");
-    let said = story(&Profile::load::<&str>(&path, &[]).unwrap_err());
+    let said = story(&Profile::load(&path).unwrap_err());
     assert!(said.contains("docker.json"), "{said}");
     std::fs::remove_file(folder.path().join("docker.json")).unwrap();
-    let said = story(&Profile::load::<&str>(&path, &[]).unwrap_err());
+    let said = story(&Profile::load(&path).unwrap_err());
     assert!(
         said.contains("line 2") && said.contains("cannot open") && said.contains("docker.json"),
         "{said}"
@@ -972,7 +973,7 @@ proptest! {
 
     #[test]
     fn no_override_panics(key in proptest::sample::select(profile::KEYS.to_vec()), value in "\\PC{0,40}|[a-z0-9\\[\\]{}=\", ./-]{0,40}") {
-        match Profile::load("strict", &[format!("{key}={value}")]) {
+        match Profile::load_with("strict", &[format!("{key}={value}")]) {
             // What is accepted reads back as itself.
             Ok(profile) => prop_assert_eq!(Profile::from_toml(&profile.to_toml(), "strict").unwrap(), profile),
             Err(error) => prop_assert!(!story(&error).chars().any(char::is_control), "{}", story(&error)),
@@ -981,7 +982,7 @@ proptest! {
 
     #[test]
     fn no_name_panics(name in "\\PC{0,80}|[a-z./-]{0,20}") {
-        if let Err(error) = Profile::load::<&str>(&name, &[]) {
+        if let Err(error) = Profile::load(&name) {
             prop_assert!(!story(&error).chars().any(char::is_control), "{}", story(&error));
         }
     }

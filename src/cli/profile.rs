@@ -50,7 +50,7 @@ pub fn main(args: &ProfileArgs) -> Result<u8, Error> {
         Action::Check { file } => {
             // Without a slash it would be a name.
             let path = if file.contains('/') { file.clone() } else { format!("./{file}") };
-            Profile::load::<&str>(&path, &[])?;
+            Profile::load(&path)?;
         }
     }
     Ok(0)

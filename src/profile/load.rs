@@ -13,19 +13,26 @@ pub const MAX_CHAIN: usize = 8;
 const MAX_TOTAL: usize = 512 * 1024;
 
 impl Profile {
-    /// Loads a profile by its name (built in, else from the user's folder) or by a path with a `/` in it, and applies
-    /// overrides (`KEY=VALUE`, the last one wins).
+    /// Loads a profile by its name (built in, else from the user's folder) or by a path with a `/` in it.
+    ///
+    /// # Errors
+    /// [`ProfileError`]: no such profile, a file that others can write to, text that is not a profile, a circle of
+    /// `extends`, or parts that do not go together.
+    pub fn load(name_or_path: &str) -> Result<Self, ProfileError> {
+        Self::load_with::<&str>(name_or_path, &[])
+    }
+
+    /// [`Self::load`], with overrides (`KEY=VALUE`, the last one wins).
     ///
     /// ```
-    /// let profile = belljar::profile::Profile::load("strict", &["limits.timeout=5s"])?;
+    /// let profile = belljar::profile::Profile::load_with("strict", &["limits.timeout=5s"])?;
     /// assert_eq!(profile.limits.timeout, Some(std::time::Duration::from_secs(5)));
     /// # Ok::<(), belljar::profile::ProfileError>(())
     /// ```
     ///
     /// # Errors
-    /// [`ProfileError`]: no such profile, a file that others can write to, text that is not a profile, a circle of
-    /// `extends`, an override that fits no key, or parts that do not go together.
-    pub fn load<S: AsRef<str>>(name_or_path: &str, overrides: &[S]) -> Result<Self, ProfileError> {
+    /// As [`Self::load`]; an override that fits no key.
+    pub fn load_with<S: AsRef<str>>(name_or_path: &str, overrides: &[S]) -> Result<Self, ProfileError> {
         let user_folder = find::user_folder();
         let found = find::find(name_or_path, None, user_folder.as_deref())?;
         build(found, name_or_path, overrides, user_folder.as_deref()).map(|(profile, _)| profile)

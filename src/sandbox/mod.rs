@@ -39,7 +39,7 @@ impl Sandbox {
     /// # Errors
     /// If there is no such profile, or it has a mistake.
     pub fn new(profile: &str) -> Result<Self, Error> {
-        Ok(Self::with_profile(Profile::load::<&str>(profile, &[])?))
+        Ok(Self::with_profile(Profile::load(profile)?))
     }
 
     /// A sandbox by a profile that was loaded, and perhaps changed, before.

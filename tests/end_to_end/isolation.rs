@@ -20,7 +20,11 @@ const CHECKS: &[(&str, &[&str], Check)] = &[
     ("environment_is_an_allow_list", &["strict", "standard", "build", "network", "lite"], environment),
     ("every_mount_is_nosuid_and_nodev", &WALLED, every_mount_is_nosuid_and_nodev),
     ("init_tells_nothing", &WALLED, init_tells_nothing),
-    ("privileges_cannot_be_had", &["strict", "standard", "build", "network", "lite"], privileges_cannot_be_had),
+    (
+        "privileges_cannot_be_had",
+        &["strict", "standard", "build", "network", "lite"],
+        privileges_cannot_be_had,
+    ),
     ("host_name_is_not_the_hosts", &WALLED, host_name_is_not_the_hosts),
     ("own_image_cannot_be_written", &["strict", "standard", "build", "network", "lite"], own_image),
 ];
@@ -68,7 +72,8 @@ fn status_is_locked_down(caller: Caller, profile: &str) -> Result<(), Failed> {
     // lite shows no /proc: there the outcome's read-back speaks.
     if profile == "lite" {
         let run = caller::run(caller, ["run", "-p", profile, "--report", "-", "--", "true"]);
-        let report: serde_json::Value = serde_json::from_str(&run.stderr).map_err(|e| format!("{e}: {run:#?}"))?;
+        let report: serde_json::Value =
+            serde_json::from_str(&run.stderr).map_err(|e| format!("{e}: {run:#?}"))?;
         let holds = &report["protections"];
         let expected = holds["noNewPrivileges"] == true
             && holds["capabilities"] == 0
@@ -84,7 +89,8 @@ fn status_is_locked_down(caller: Caller, profile: &str) -> Result<(), Failed> {
     );
     let zero = "0000000000000000";
     let groups = format!("Groups:\nSigBlk:{zero}\nSigIgn:{zero}\n");
-    let sets = ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"].map(|set| format!("{set}:{zero}\n")).concat();
+    let sets =
+        ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"].map(|set| format!("{set}:{zero}\n")).concat();
     prints(&run, &format!("{groups}{sets}NoNewPrivs:1\nSeccomp:2\n0022\n1\n"))
 }
 
@@ -137,7 +143,11 @@ fn no_network(caller: Caller, profile: &str) -> Result<(), Failed> {
 }
 
 fn environment(caller: Caller, profile: &str) -> Result<(), Failed> {
-    let run = shell(caller, profile, "env | cut -d= -f1 | grep -vE '^(PATH|HOME|LANG|TERM|PWD|OLDPWD|SHLVL|_)$'; true");
+    let run = shell(
+        caller,
+        profile,
+        "env | cut -d= -f1 | grep -vE '^(PATH|HOME|LANG|TERM|PWD|OLDPWD|SHLVL|_)$'; true",
+    );
     prints(&run, "")
 }
 

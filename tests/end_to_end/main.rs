@@ -17,7 +17,8 @@ fn main() {
     belljar::init();
     library::run_case();
     let arguments = Arguments::from_args();
-    let trials: Vec<Trial> = [isolation::trials(), library::trials(), leftovers::trials()].into_iter().flatten().collect();
+    let trials: Vec<Trial> =
+        [isolation::trials(), library::trials(), leftovers::trials()].into_iter().flatten().collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
     caller::clear_shelf();
     conclusion.exit();

@@ -5,7 +5,7 @@ use crate::cli::args::{Command, Parsed, parse};
 use crate::profile::{Limits, Mount, MountKind, Namespace, Resources, User};
 
 fn profile() -> Profile {
-    Profile::load::<&str>("strict", &[]).expect("a profile")
+    Profile::load("strict").expect("a profile")
 }
 
 fn applied(options: &[&str], to: &Profile) -> Result<Profile, Error> {
@@ -36,7 +36,7 @@ fn bind(profile: &Profile, destination: &str) -> (PathBuf, bool) {
 #[test]
 fn without_options_the_profile_stays() {
     for name in ["strict", "lite"] {
-        let profile = Profile::load::<&str>(name, &[]).expect("a profile");
+        let profile = Profile::load(name).expect("a profile");
         assert_eq!(applied(&[], &profile).expect("applied"), profile);
     }
 }
@@ -138,7 +138,7 @@ fn limits_are_set_and_lifted() {
 
 #[test]
 fn what_fits_no_sandbox_or_not_this_profile_is_an_error_that_names_the_option() {
-    let lite = Profile::load::<&str>("lite", &[]).expect("a profile");
+    let lite = Profile::load("lite").expect("a profile");
     for (option, profile) in [
         ("--hostname=a b", &profile()),
         ("--hostname=", &profile()),

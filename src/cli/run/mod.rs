@@ -75,7 +75,7 @@ fn execute(args: &RunArgs, kept: Vec<(OwnedFd, i32)>) -> Result<Done, Error> {
     if args.process.tty {
         terminal::check()?;
     }
-    let mut profile = Profile::load(&args.profile.profile, &args.profile.set)?;
+    let mut profile = Profile::load_with(&args.profile.profile, &args.profile.set)?;
     apply::apply(args, &mut profile)?;
     if args.process.tty && profile.limits.output.is_some() {
         return Err(Error::TerminalLimit);
