@@ -17,7 +17,7 @@ pub(crate) const LIMIT: usize = 16 * 1024;
 
 /// Where the descriptors beyond the channel start in init: the caller's pidfd, then the trees in the order in which the
 /// Plan names them, then the task's descriptors in the order of the Plan, then a call's argument and result.
-pub(crate) const FIRST_DESCRIPTOR: i32 = 5;
+pub(crate) use crate::reexec::FIRST_EXTRA_FD as FIRST_DESCRIPTOR;
 
 /// From the caller, once: the id maps are written, go on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -48,6 +48,10 @@ pub fn trials() -> Vec<Trial> {
             move || a_script_that_looks_for_secrets(caller),
         ));
     }
+    trials.push(trial("isolation::lite_is_refused as Root".to_owned(), &[Need::Root], || {
+        let run = caller::run(Caller::Root, ["run", "-p", "lite", "--", "true"]);
+        Ok(run.refused(125, &["without namespaces root would stay root", "--user"])?)
+    }));
     trials
 }
 

@@ -17,7 +17,9 @@ const CASE: &str = "BELLJAR_TEST_CASE";
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
-const CASES: &[(&str, fn() -> Outcome)] = &[
+type Case = fn() -> Outcome;
+
+const CASES: &[(&str, Case)] = &[
     ("call_returns_the_value", call_returns_the_value),
     ("call_returns_an_error_as_a_value", call_returns_an_error_as_a_value),
     ("call_brings_a_panic_back", call_brings_a_panic_back),
