@@ -1,7 +1,7 @@
 //! What crosses between the caller and init, once the Plan is in: one datagram a message, bounded, on a sequenced-packet
 //! socket that only the two of them hold.
 //!
-//! The caller treats everything that it receives as hostile: a message is at most [`LIMIT`] bytes, strings are cut, and a
+//! The caller treats everything that it receives as hostile: a message is at most 16 KiB, strings are cut, and a
 //! message out of order ends the run.
 
 mod channel;

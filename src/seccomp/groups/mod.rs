@@ -1,6 +1,6 @@
 //! Named groups of system calls: what a profile lists in place of two hundred names.
 //!
-//! A profile writes `syscalls = [{ names = ["@belljar-strict", "ptrace"], action = "allow" }]`; [`resolve`] turns each
+//! A profile writes `syscalls = [{ names = ["@belljar-strict", "ptrace"], action = "allow" }]`; [`resolve()`] turns each
 //! such entry into [`Rule`](super::Rule)s. The first rule that matches a call decides, so an entry of a profile's own goes *before*
 //! the group that it should overrule.
 //!
