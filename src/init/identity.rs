@@ -20,5 +20,11 @@ pub(super) fn assume(context: &mut Context) -> Result<(), Fault> {
         Err(errno) => return Err(Fault::system("setgroups", b"", errno)),
     }
     setresgid(gid, gid, gid).map_err(Fault::on("setresgid", gid.to_string().as_bytes()))?;
-    setresuid(uid, uid, uid).map_err(Fault::on("setresuid", uid.to_string().as_bytes()))
+    setresuid(uid, uid, uid).map_err(Fault::on("setresuid", uid.to_string().as_bytes()))?;
+    if context.go.death_signal {
+        // A change of ids has cleared it (PR_SET_PDEATHSIG(2const)). A caller that is gone by now has closed its channel.
+        crate::sys::process::set_death_signal(libc::SIGKILL)
+            .map_err(Fault::on("prctl", b"PR_SET_PDEATHSIG"))?;
+    }
+    Ok(())
 }

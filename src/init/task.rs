@@ -49,6 +49,7 @@ pub(super) fn start(context: &mut Context) -> Result<Running, Failure> {
             role(context, body)?
         }
     };
+    descriptors::release(context).map_err(Fault::at(Stage::Descriptors))?;
     capabilities::drop_own().map_err(Fault::at(Stage::Capabilities))?;
     context.channel.send(&Message::Started).map_err(|_| Failure {
         stage: Stage::Process,

@@ -68,6 +68,13 @@ pub fn resolve_with_notes(
         }
     };
 
+    if !profile.process.no_new_privileges && (seccomp.is_some() || built.landlock.is_some()) {
+        return Err(PlanError::Unenforceable {
+            key: "process.noNewPrivileges = false".to_owned(),
+            reason: "without it the kernel takes neither a system-call filter nor Landlock rules",
+            hint: "leave it true, or turn both off (seccomp.mode, landlock.mode)",
+        });
+    }
     let env = env::strings(&variables)?;
     let search = Search {
         view: built.view(files),

@@ -34,7 +34,7 @@ pub enum Error {
         source: LaunchError,
     },
     /// The caller's side of the preparation failed.
-    #[error("{step}: {call} {object}")]
+    #[error("{step}: {call}{}{object}", if .object.is_empty() { "" } else { " " })]
     Prepare {
         /// What was being prepared.
         step: Step,
