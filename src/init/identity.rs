@@ -7,6 +7,12 @@ use super::start::Context;
 use crate::plan::HostIdentity;
 use crate::protocol::Fault;
 
+/// In a user namespace of its own an unprivileged caller's process is refused, and without one it is no business of an ordinary
+/// user; root without namespaces is to have no groups.
+fn may_be_refused(context: &Context) -> bool {
+    context.plan.namespaces != 0 || !nix::unistd::geteuid().is_root()
+}
+
 /// Becomes the user and group that the Plan names.
 ///
 /// An unprivileged caller's user namespace denies setgroups(2), so its supplementary groups stay in the credentials (they
@@ -16,7 +22,8 @@ pub(super) fn assume(context: &mut Context) -> Result<(), Fault> {
     let (uid, gid) = (Uid::from_raw(identity.uid), Gid::from_raw(identity.gid));
     match setgroups(&[]) {
         Ok(()) => {}
-        Err(Errno::EPERM) if matches!(identity.host, HostIdentity::Own { .. }) => {}
+        Err(Errno::EPERM) if matches!(identity.host, HostIdentity::Own { .. }) && may_be_refused(context) => {
+        }
         Err(errno) => return Err(Fault::system("setgroups", b"", errno)),
     }
     setresgid(gid, gid, gid).map_err(Fault::on("setresgid", gid.to_string().as_bytes()))?;

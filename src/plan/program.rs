@@ -51,7 +51,11 @@ impl Search<'_> {
             let path = self.cwd.join(name);
             return match self.examine(&path, 0) {
                 Ok(()) => Ok(path),
-                Err(ProgramProblem::NotFound { .. }) => Err(self.outside(name, Some(&path))),
+                Err(ProgramProblem::NotFound { .. }) => {
+                    // The user means a relative path from where they are, which may not be where the task starts.
+                    let meant = self.facts.cwd.as_ref().map_or(path.clone(), |cwd| cwd.join(name));
+                    Err(self.outside(name, Some(&meant)))
+                }
                 Err(problem) => Err(problem),
             };
         }

@@ -55,6 +55,7 @@ pub fn resolve_with_notes(
     let capabilities = limits::capabilities(profile)?;
     let variables = env::variables(profile, call)?;
     let seccomp = filter::filter(profile, facts, &mut notes)?;
+    cwd::is_not_the_home(profile, facts, files, call)?;
     let asked_cwd = cwd::asked(profile, facts, call)?;
 
     let scene = Scene { profile, facts, files, identity };

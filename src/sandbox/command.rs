@@ -190,7 +190,15 @@ impl<'a> Command<'a> {
             }
         }
         let mut child_ends = Vec::new();
-        for end in &prepared {
+        for (end, stream) in prepared.iter().zip(["input", "output", "error"]) {
+            let stat = crate::sys::fstat(end.as_fd()).map_err(Error::prepare(
+                Step::Descriptors,
+                "fstat",
+                "standard streams",
+            ))?;
+            if stat.st_mode & libc::S_IFMT == libc::S_IFDIR {
+                return Err(Error::StreamIsFolder { stream });
+            }
             child_ends.push(end.as_fd().try_clone_to_owned().map_err(prepare)?);
         }
         let mut ours = prepared.into_iter().map(Prepared::into_ours);

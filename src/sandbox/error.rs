@@ -46,6 +46,12 @@ pub enum Error {
         #[source]
         source: Errno,
     },
+    /// A folder as a standard stream is a way around the root: everything below it, and above it, starts there.
+    #[error("standard {stream} is a folder, and would be a way out of the sandbox")]
+    StreamIsFolder {
+        /// Which.
+        stream: &'static str,
+    },
     /// A wall could not be built, or did not read back as planned.
     #[error("cannot build the sandbox")]
     Init {
