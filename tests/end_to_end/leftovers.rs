@@ -52,7 +52,7 @@ fn marked(mark: &str) -> Vec<String> {
 }
 
 /// Waits until no marked process is left.
-fn gone_within(mark: &str, patience: Duration) -> Result<(), Failed> {
+pub fn gone_within(mark: &str, patience: Duration) -> Result<(), Failed> {
     let began = Instant::now();
     loop {
         let left = marked(mark);
