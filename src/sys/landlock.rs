@@ -6,6 +6,11 @@ use nix::errno::Errno;
 
 use super::{check, owned};
 
+pub(crate) const WRITE_FILE: u64 = 1 << 1;
+pub(crate) const READ_FILE: u64 = 1 << 2;
+pub(crate) const TRUNCATE: u64 = 1 << 14;
+pub(crate) const IOCTL_DEV: u64 = 1 << 15;
+
 const RULE_PATH_BENEATH: libc::c_int = 1;
 
 /// `struct landlock_ruleset_attr` as of ABI 6.
