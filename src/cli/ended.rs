@@ -121,7 +121,8 @@ mod tests {
     #[test]
     fn a_kill_at_the_limit_of_cpu_time_says_so() {
         let limits = Limits { cpu_time: Some(Duration::from_secs(2)), ..Limits::default() };
-        let told = |signal, cpu, limits| {
+        let unlimited = Limits::default();
+        let told = |signal, cpu, limits: &Limits| {
             let ended = Ended::Signal { signal, core_dumped: false };
             line(&ended, "yes", "strict", limits, Duration::from_millis(cpu)).unwrap_or_default()
         };
@@ -132,7 +133,7 @@ mod tests {
         );
         let plain = "belljar: yes was ended by signal 9 (SIGKILL)\n";
         assert_eq!(told(libc::SIGKILL, 1000, &limits), plain);
-        assert_eq!(told(libc::SIGKILL, 2940, &Limits::default()), plain);
+        assert_eq!(told(libc::SIGKILL, 2940, &unlimited), plain);
         assert!(!told(libc::SIGSEGV, 2940, &limits).contains("--cpu-time"));
     }
 
