@@ -217,8 +217,8 @@ impl Search<'_> {
         {
             // The same path inside, seen from the caller's working directory.
             let visible = self.examine(&caller_cwd.join(name), 0).is_ok();
-            let show = (!visible).then(|| self.show(&host));
-            let (cwd, caller_cwd) = (self.cwd.to_owned(), caller_cwd.to_owned());
+            let show = (!visible).then(|| self.show(&host).into());
+            let (cwd, caller_cwd) = (self.cwd.into(), caller_cwd.into());
             return ProgramProblem::Elsewhere { host, cwd, caller_cwd, show };
         }
         match self.on_host(path) {
@@ -246,7 +246,7 @@ impl Search<'_> {
         }
         let show = self.show(&host);
         let reached = std::env::split_paths(path).any(|folder| Some(folder.as_path()) == at.parent());
-        let by = (!reached).then(|| if at.starts_with(&show) { at } else { host.clone() });
+        let by = (!reached).then(|| if at.starts_with(&show) { at.into() } else { host.clone().into() });
         ProgramProblem::NotVisible { host, show, other: None, by }
     }
 

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::text::shown;
 
@@ -32,7 +32,7 @@ pub enum ProgramProblem {
         /// Another program of the name that the sandbox does see.
         other: Option<PathBuf>,
         /// The path to run it by, where a bare name would still not lead to it.
-        by: Option<PathBuf>,
+        by: Option<Box<Path>>,
     },
     /// A relative path that is right in the caller's working directory, and not in the sandbox's.
     #[error("it is {host:?} on the host, and the sandbox starts in {cwd:?}")]
@@ -40,11 +40,11 @@ pub enum ProgramProblem {
         /// Where it is on the host.
         host: PathBuf,
         /// Working directory inside.
-        cwd: PathBuf,
+        cwd: Box<Path>,
         /// The caller's.
-        caller_cwd: PathBuf,
+        caller_cwd: Box<Path>,
         /// What would show it, where it is not visible.
-        show: Option<PathBuf>,
+        show: Option<Box<Path>>,
     },
     /// A bare name of a program that is visible inside, in no folder of `PATH`.
     #[error("it is {at:?}, which is not in PATH={}", shown(.path))]
@@ -168,19 +168,19 @@ impl ProgramProblem {
                 format!("show it with --ro-bind {}", shown(show))
             }
             Self::NotVisible { show, other: None, by: Some(by), .. } => {
-                format!("show it with --ro-bind {}, and run {}", shown(show), shown(by))
+                format!("show it with --ro-bind {}, and run {}", shown(show), shown(&**by))
             }
             Self::NotVisible { show, other: Some(other), .. } => {
                 format!("run {} in its place, or show it with --ro-bind {}", shown(other), shown(show))
             }
             Self::Elsewhere { caller_cwd, show: None, .. } => {
-                format!("start there with --workdir {}", shown(caller_cwd))
+                format!("start there with --workdir {}", shown(&**caller_cwd))
             }
             Self::Elsewhere { caller_cwd, show: Some(show), .. } => {
                 format!(
                     "show it with --ro-bind {}, and start there with --workdir {}",
-                    shown(show),
-                    shown(caller_cwd)
+                    shown(&**show),
+                    shown(&**caller_cwd)
                 )
             }
             Self::NotInPath { at, .. } => {

@@ -25,7 +25,6 @@ pub const USER: u32 = 65_321;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a run of belljar gave.
-#[derive(Debug)]
 pub struct Run {
     /// Its exit code; `None` when a signal ended belljar itself.
     pub code: Option<i32>,
@@ -73,7 +72,7 @@ pub fn folder(caller: Caller) -> tempfile::TempDir {
 /// Makes the caller the owner of a file.
 pub fn give(caller: Caller, path: &Path) {
     if caller == Caller::User && nix::unistd::geteuid().is_root() {
-        std::os::unix::fs::chown(path, Some(USER), Some(USER)).expect("to change the owner");
+        std::os::unix::fs::lchown(path, Some(USER), Some(USER)).expect("to change the owner");
     }
 }
 
@@ -137,6 +136,13 @@ pub fn finish(mut command: Command) -> Run {
 /// `belljar` with arguments, to its end.
 pub fn run<S: AsRef<OsStr>>(caller: Caller, args: impl IntoIterator<Item = S>) -> Run {
     finish(belljar(caller, args))
+}
+
+impl std::fmt::Debug for Run {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Run { code, stdout, stderr, .. } = self;
+        f.debug_struct("Run").field("code", code).field("stdout", stdout).field("stderr", stderr).finish()
+    }
 }
 
 impl Run {

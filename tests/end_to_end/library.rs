@@ -36,6 +36,7 @@ const CASES: &[(&str, Case)] = &[
     ("a_thread_that_ends_does_not_end_its_sandbox", a_thread_that_ends_does_not_end_its_sandbox),
     ("a_large_caller_costs_no_more", a_large_caller_costs_no_more),
     ("a_dropped_child_lives_on", a_dropped_child_lives_on),
+    ("a_dropped_childs_output_is_passed_on", a_dropped_childs_output_is_passed_on),
 ];
 
 /// In the process of one case: runs it and ends. Otherwise nothing.
@@ -305,4 +306,17 @@ fn a_dropped_child_lives_on() -> Outcome {
     let mut text = String::new();
     reader.read_to_string(&mut text)?;
     ensure(text == "alive\n", text)
+}
+
+fn a_dropped_childs_output_is_passed_on() -> Outcome {
+    let mut profile = belljar::profile::Profile::load("strict")?;
+    profile.limits.output = Some(1 << 20);
+    let sandbox = Sandbox::with_profile(profile);
+    let script = "echo first; sleep 0.3; echo second";
+    let mut child = sandbox.command("sh").args(["-c", script]).stdout(Stdio::piped()).spawn()?;
+    let mut output = child.stdout.take().ok_or("piped")?;
+    drop(child);
+    let mut text = String::new();
+    output.read_to_string(&mut text)?;
+    ensure(text == "first\nsecond\n", text)
 }

@@ -116,7 +116,6 @@ fn signals_are_128_and_more(caller: Caller) -> Result<(), Failed> {
         (libc::SIGTERM, "SIGTERM", false),
         (libc::SIGPIPE, "SIGPIPE", false),
         (libc::SIGRTMIN() + 3, "SIGRTMIN+3", true),
-        // Not by a limit, and not by the filter's doing: the program sent it to itself, but no more can be known.
     ] {
         let script = format!("kill -{number} $$; sleep 5");
         let (run, report) = reported(caller, &["--", "sh", "-c", &script])?;
@@ -135,7 +134,7 @@ fn every_report_has_its_fields(caller: Caller) -> Result<(), Failed> {
     let profile = folder.path().join("kill.toml");
     caller::file(caller, &profile, KILL_MKDIR);
     let profile = profile.to_str().expect("UTF-8");
-    let cases: [(&[&str], [&str; 4], Value, i32); 8] = [
+    let cases: [(&[&str], [&str; 4], Value, i32); 7] = [
         (&[], sh("exit 3"), json!({"kind": "exit", "code": 3}), 3),
         (
             &[],
@@ -145,7 +144,6 @@ fn every_report_has_its_fields(caller: Caller) -> Result<(), Failed> {
         ),
         (&["--timeout=200ms"], sh("sleep 9"), json!({"kind": "timeout", "limitSeconds": 0.2}), 124),
         (&["--output-limit=64K"], sh("yes"), json!({"kind": "output-limit", "limitBytes": 65536}), 137),
-        (&["--cpu-time=1s"], sh("while :; do :; done"), json!({"kind": "cpu-limit"}), 152),
         (&["--file-size=1K"], sh("exec head -c 2000 /dev/zero >/tmp/x"), json!({"kind": "file-size"}), 153),
         (&["-p", profile], ["--", "mkdir", "/tmp/a", "/tmp/b"], json!({"kind": "seccomp"}), 159),
         (&["--pids=9"], sh("true"), json!({"kind": "setup-error"}), 125),
@@ -180,12 +178,9 @@ fn every_report_has_its_fields(caller: Caller) -> Result<(), Failed> {
         let wall = report["wallSeconds"].as_f64().unwrap_or(-1.0);
         let cpu =
             report["userSeconds"].as_f64().unwrap_or(-1.0) + report["systemSeconds"].as_f64().unwrap_or(-1.0);
-        check(wall > 0.0 && wall < 30.0 && cpu >= 0.0 && cpu < 10.0, &report)?;
+        check(wall > 0.0 && wall < 60.0 && cpu >= 0.0 && cpu < 10.0, &report)?;
         if ended["kind"] == "timeout" {
-            check((0.2..5.0).contains(&wall), &report)?;
-        }
-        if ended["kind"] == "cpu-limit" {
-            check((0.9..1.9).contains(&cpu), &report)?;
+            check((0.2..15.0).contains(&wall), &report)?;
         }
         let holds = &report["protections"];
         let inside = holds["newRoot"] == true
@@ -224,7 +219,7 @@ fn a_time_limit_ends_everything(caller: Caller) -> Result<(), Failed> {
             let took = began.elapsed();
             let line = "belljar: sh was ended: it ran for 400ms, its limit; raise it with --timeout\n";
             check(run.code == Some(124) && run.stderr == line, (name, profile, &run))?;
-            check((0.4..8.0).contains(&took.as_secs_f64()), (name, took))?;
+            check((0.4..20.0).contains(&took.as_secs_f64()), (name, took))?;
             gone_within(&mark, Duration::from_secs(2))?;
         }
     }
@@ -233,15 +228,21 @@ fn a_time_limit_ends_everything(caller: Caller) -> Result<(), Failed> {
 
 fn cpu_time_is_limited(caller: Caller) -> Result<(), Failed> {
     let line = "belljar: sh was ended: it used up its CPU time of 1s; raise it with --cpu-time\n";
-    let run = shell(caller, &["--cpu-time=1s"], "while :; do :; done");
+    let (run, report) = reported(caller, &["--cpu-time=1s", "--", "sh", "-c", "while :; do :; done"])?;
     check(run.code == Some(152) && run.stderr == line, &run)?;
-    // One that ignores the signal gets another second at most.
+    check(report["ended"] == json!({"kind": "cpu-limit"}) && report["exitCode"] == 152, &report)?;
+    // The limit goes by the clock's ticks, the report by what was used.
+    let cpu =
+        report["userSeconds"].as_f64().unwrap_or(-1.0) + report["systemSeconds"].as_f64().unwrap_or(-1.0);
+    check((0.5..3.0).contains(&cpu), &report)?;
+    // One that ignores the signal gets another second, and then one that it cannot ignore; the message says why that may be.
     let (run, report) =
         reported(caller, &["--cpu-time=1s", "--", "sh", "-c", "trap '' XCPU; while :; do :; done"])?;
-    check(
-        run.code == Some(152) && run.stderr == line && report["ended"]["kind"] == "cpu-limit",
-        (&run, &report),
-    )?;
+    check(run.code == Some(137) && report["ended"]["name"] == "SIGKILL", (&run, &report))?;
+    check(run.stderr.starts_with("belljar: sh was ended by signal 9 (SIGKILL); it had used "), &run)?;
+    check(run.stderr.ends_with(" of CPU time, with a limit of 1s: raise it with --cpu-time\n"), &run)?;
+    let run = shell(caller, &["--cpu-time=1s"], "kill -9 $$");
+    check(run.stderr == "belljar: sh was ended by signal 9 (SIGKILL)\n", run)?;
     // Sleeping uses none; a child's end is its parent's to see.
     let run = shell(caller, &["--cpu-time=1s"], "sleep 1.2; (while :; do :; done); echo $?");
     check(run.code == Some(0) && run.stdout == "152\n", run)
@@ -287,7 +288,7 @@ fn a_flood_is_cut_at_the_limit(caller: Caller) -> Result<(), Failed> {
         let told = run.stderr.strip_suffix(line).map(str::len);
         let written = told.map(|told| told + run.bytes.len());
         check(run.code == Some(137) && written == Some(3 << 20), (script, run.code, run.bytes.len(), told))?;
-        check(took < Duration::from_secs(10), (script, took))?;
+        check(took < Duration::from_secs(20), (script, took))?;
     }
     // Exactly the limit is allowed.
     let run = shell(caller, &["--output-limit=1M"], "head -c 1048576 /dev/zero");
@@ -297,7 +298,7 @@ fn a_flood_is_cut_at_the_limit(caller: Caller) -> Result<(), Failed> {
 fn a_flood_costs_no_memory(caller: Caller) -> Result<(), Failed> {
     let mut command = caller::belljar(
         caller,
-        ["run", "--output-limit=10G", "--timeout=20s", "--", "head", "-c", "400M", "/dev/zero"],
+        ["run", "--output-limit=10G", "--timeout=50s", "--", "head", "-c", "400M", "/dev/zero"],
     );
     let mut child = command.stdout(Stdio::null()).spawn().map_err(|error| error.to_string())?;
     let status = format!("/proc/{}/status", child.id());
@@ -323,7 +324,7 @@ fn a_reader_who_does_not_read_holds_nothing_up(caller: Caller) -> Result<(), Fai
     for limit in [&["--output-limit=1G"][..], &[]] {
         let args = [&["run", "--timeout=300ms"], limit, &["--", "yes"]].concat();
         let mut child = start(caller, &args)?;
-        let status = ends_within(&mut child, Duration::from_secs(8))?;
+        let status = ends_within(&mut child, Duration::from_secs(20))?;
         check(status.code() == Some(124), status)?;
     }
     Ok(())
@@ -335,7 +336,7 @@ fn output_is_whole_for_a_slow_reader(caller: Caller) -> Result<(), Failed> {
     let mut all = Vec::new();
     let mut output = child.stdout.take().ok_or("not piped")?;
     output.read_to_end(&mut all).map_err(|error| error.to_string())?;
-    let status = ends_within(&mut child, Duration::from_secs(8))?;
+    let status = ends_within(&mut child, Duration::from_secs(20))?;
     check(status.success() && all.len() == 130_000, (status, all.len()))
 }
 
@@ -351,7 +352,7 @@ fn who_asks_twice_need_not_wait_for_a_reader(caller: Caller) -> Result<(), Faile
         "one request took the output away",
     )?;
     send(&child, Signal::SIGTERM)?;
-    let status = ends_within(&mut child, Duration::from_secs(8))?;
+    let status = ends_within(&mut child, Duration::from_secs(20))?;
     check(status.signal() == Some(libc::SIGTERM), status)
 }
 
@@ -403,7 +404,7 @@ fn limits_without_a_control_group_are_refused(caller: Caller) -> Result<(), Fail
 fn all_seven_signals_reach_the_program(caller: Caller) -> Result<(), Failed> {
     let script = "for s in TERM INT HUP QUIT USR1 USR2 WINCH; do trap \"echo $s\" $s; done; trap 'echo end; exit 0' USR2; \
                   echo ready; while :; do sleep 0.02; done";
-    let mut child = start(caller, &["run", "--timeout=20s", "--", "bash", "-c", script])?;
+    let mut child = start(caller, &["run", "--timeout=50s", "--", "bash", "-c", script])?;
     let mut output = std::io::BufReader::new(child.stdout.take().ok_or("not piped")?);
     let mut expect = |line: &str| -> Result<(), Failed> {
         let mut found = String::new();
@@ -418,7 +419,7 @@ fn all_seven_signals_reach_the_program(caller: Caller) -> Result<(), Failed> {
     }
     send(&child, Signal::SIGUSR2)?;
     expect("end")?;
-    let status = ends_within(&mut child, Duration::from_secs(8))?;
+    let status = ends_within(&mut child, Duration::from_secs(20))?;
     check(status.code() == Some(0), status)
 }
 

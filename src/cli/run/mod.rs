@@ -49,7 +49,8 @@ pub fn main(args: &RunArgs) -> Result<u8, Error> {
     let code = match &done {
         Ok(Done::Ran(outcome, limits)) => {
             let name = args.task.first().map(display_name).unwrap_or_default();
-            if let Some(line) = ended::line(&outcome.ended, &name, &outcome.profile, limits) {
+            let cpu = outcome.user.saturating_add(outcome.system);
+            if let Some(line) = ended::line(&outcome.ended, &name, &outcome.profile, limits, cpu) {
                 stdio::complain(&line);
             }
             outcome.ended.exit_code()
