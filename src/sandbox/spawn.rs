@@ -87,10 +87,12 @@ pub(super) fn start(plan: &Plan, handed: &Handed<'_>) -> Result<Started, Error> 
     .map_err(failed)?;
     let reexec::Launched { pid, pidfd, channel, .. } = &launched;
     let guard = EndOnError(Some(pidfd.as_fd()));
+    // The maps come only after the new image is up: the kernel tells it its ids while it is executed (AT_UID, AT_EUID, AT_GID,
+    // AT_EGID), one after the other, and to musl two that differ mean a set-user-ID program.
+    launched.wait_ready(PATIENCE).map_err(failed)?;
     if let Some(maps) = id_maps(plan, host_id.as_ref()) {
         maps.write(*pid)?;
     }
-    launched.wait_ready(PATIENCE).map_err(failed)?;
     let channel = Channel::new(
         channel.try_clone().map_err(|source| Error::Child { action: "keep the channel to", source })?,
     );
