@@ -82,6 +82,7 @@ pub use stdio::{Stdio, Stream};
 pub(crate) use credential::FIRST_EXTRA_FD;
 #[allow(unused_imports)] // for the sandbox
 pub(crate) use dispatch::{Inherited, inherited};
+pub(crate) use image::proc_in_reach;
 #[allow(unused_imports)] // for the sandbox
 pub(crate) use launch::{Launch, Launched, launch};
 #[allow(unused_imports)] // for the sandbox

@@ -46,6 +46,10 @@ pub(super) struct Started {
 /// Starts the task of a plan. On an error nothing of it is left.
 pub(super) fn start(plan: &Plan, handed: &Handed<'_>) -> Result<Started, Error> {
     let began = Instant::now();
+    // The id maps are written there, and *lite* finds the task's descendants there: it must not be missed only then.
+    if !reexec::proc_in_reach() {
+        return Err(Error::prepare(Step::Proc, "statfs", "/proc/self")(Errno::ENOENT));
+    }
     let host_id = match plan.identity.host {
         HostIdentity::Unique => Some(HostId::claim().map_err(Error::prepare(Step::HostId, "bind", ""))?),
         HostIdentity::Own { .. } => None,
