@@ -63,6 +63,9 @@ pub enum Cause {
         /// What hides a part of it; empty where there is no `/proc` at all.
         paths: Vec<PathBuf>,
     },
+    /// A chroot or a container without it.
+    #[error("no procfs is mounted at /proc")]
+    NoProc,
     /// Root of a container.
     #[error("this process has uid 0 but not CAP_SYS_ADMIN: it is root of a container only")]
     RootWithoutAdmin,
@@ -158,6 +161,7 @@ impl Cause {
                 Some(container) => vec![format!("{} run --cap-add SYS_ADMIN …", engine(container)), lite()],
                 None => vec![lite()],
             },
+            Cause::NoProc => vec!["sudo mount -t proc proc /proc".to_owned()],
             Cause::UsernsCloneOff => sysctl("kernel.unprivileged_userns_clone", 1),
             Cause::AppArmorRestricts => apparmor_profile(symptoms),
             Cause::NamespaceLimit { namespace, limit } => {

@@ -34,6 +34,7 @@ fn cause(failure: &Failure, symptoms: &Symptoms) -> Option<Cause> {
         Errno::EOPNOTSUPP if failure.step == Step::Landlock => {
             Some(Cause::LandlockOff { boot_lsm: symptoms.boot_lsm.clone().or_else(|| symptoms.lsm.clone()) })
         }
+        Errno::ENOENT if !symptoms.proc_mounted => Some(Cause::NoProc),
         Errno::ENODEV => Some(Cause::FileSystemMissing { kind: file_system(failure) }),
         Errno::EAGAIN => match failure.step {
             Step::Process | Step::Namespace(_) => {

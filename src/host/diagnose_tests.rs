@@ -403,6 +403,33 @@ fn each_case_has_its_cause() {
             Cause::IdmapUnsupported { path: "/srv/nfs".to_owned() },
         ),
         (
+            "id-mapped mount of a tmpfs, old kernel",
+            Step::IdMappedMount,
+            "MOUNT_ATTR_IDMAP on tmpfs",
+            "/run/x",
+            Errno::EINVAL,
+            old("6.1"),
+            too_old_for("MOUNT_ATTR_IDMAP on tmpfs", "6.3", "6.1"),
+        ),
+        (
+            "id-mapped mount of a tmpfs that has a map already",
+            Step::IdMappedMount,
+            "MOUNT_ATTR_IDMAP on tmpfs",
+            "/run/x",
+            Errno::EINVAL,
+            old("6.3"),
+            Cause::IdmapUnsupported { path: "/run/x".to_owned() },
+        ),
+        (
+            "no /proc",
+            Step::IdMap,
+            "open",
+            "uid_map",
+            Errno::ENOENT,
+            with(|s| s.proc_mounted = false),
+            Cause::NoProc,
+        ),
+        (
             "id-mapped mount, a user",
             Step::IdMappedMount,
             "mount_setattr",
@@ -529,6 +556,10 @@ fn mends_are_commands_that_fit_the_host() {
     assert_eq!(
         mend(Step::Landlock, Errno::EOPNOTSUPP, &host())[0],
         r#"sudo sed -i "s/^\(GRUB_CMDLINE_LINUX=\"[^\"]*\)\"/\1 lsm=landlock,$(cat /sys/kernel/security/lsm)\"/" /etc/default/grub"#
+    );
+    assert_eq!(
+        mend(Step::IdMappedMount, Errno::EINVAL, &host()),
+        ["belljar run --ro-bind DIR …", "sudo -u USER belljar run --bind DIR …"]
     );
     assert_eq!(mend(Step::Call, Errno::EIO, &host()), Vec::<String>::new());
 }

@@ -17,6 +17,8 @@ pub enum Layer {
     Kernel,
     /// A child of belljar itself, in which all other layers are tried.
     Reexec,
+    /// A caller that is not root: without namespaces nothing takes root's rights away.
+    OrdinaryUser,
     /// A procfs at `/proc`.
     Proc,
     /// `CLONE_NEWUSER`.
@@ -92,6 +94,7 @@ impl Layer {
     pub const ALL: &[Layer] = &[
         Layer::Kernel,
         Layer::Reexec,
+        Layer::OrdinaryUser,
         Layer::Proc,
         Layer::UserNamespace,
         Layer::IdMap,
@@ -133,6 +136,7 @@ impl Layer {
         match self {
             Layer::Kernel => "kernel",
             Layer::Reexec => "reexec",
+            Layer::OrdinaryUser => "ordinary-user",
             Layer::Proc => "proc",
             Layer::UserNamespace => "user-namespace",
             Layer::IdMap => "id-map",
@@ -195,6 +199,9 @@ pub fn needed(profile: &Profile, root: bool) -> BTreeSet<Layer> {
             Layer::PidNamespace,
             Layer::Openat2,
         ]);
+    }
+    if profile.namespaces.is_empty() {
+        layers.insert(Layer::OrdinaryUser);
     }
     layers.extend(profile.namespaces.iter().flat_map(|&namespace| of_namespace(namespace)));
     layers.extend(profile.mounts.iter().filter_map(|mount| of_mount(&mount.kind, root)));

@@ -54,7 +54,7 @@ pub enum ImageError {
 }
 
 /// Is the procfs of this process at `/proc`.
-pub(super) fn proc_in_reach() -> bool {
+pub(crate) fn proc_in_reach() -> bool {
     // SAFETY: all zero is a valid statfs.
     let mut found: libc::statfs = unsafe { std::mem::zeroed() };
     // SAFETY: a literal path and a buffer of the right type.

@@ -72,8 +72,8 @@ const NEW_USER_OR_PID: u64 = (libc::CLONE_NEWUSER | libc::CLONE_NEWPID) as u64;
 
 /// Starts this program's image in a role; returns as soon as it was executed.
 ///
-/// The caller writes the id maps of a new user namespace next, if there is one, and then waits for the child to have
-/// reached `init()`: [`Launched::wait_ready`].
+/// The caller waits for the child to have reached `init()` next ([`Launched::wait_ready`]), and only then writes the id maps
+/// of a new user namespace, if there is one: ids that change during the exec look like a set-user-ID program to musl.
 pub(crate) fn launch(wanted: &Launch<'_>) -> Result<Launched, LaunchError> {
     if guard::state() == State::Pending {
         return Err(LaunchError::NotInitialised);

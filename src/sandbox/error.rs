@@ -126,6 +126,8 @@ pub enum Error {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Step {
+    /// The procfs that everything else is read from and written to.
+    Proc,
     /// The id maps of the user namespace.
     IdMaps,
     /// An unprivileged host id of the sandbox's own.
@@ -141,6 +143,7 @@ pub enum Step {
 impl std::fmt::Display for Step {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
+            Self::Proc => "cannot do without /proc",
             Self::IdMaps => "cannot map the sandbox's ids",
             Self::HostId => "cannot claim an id for the sandbox",
             Self::Trees => "cannot prepare a bind mount",

@@ -46,6 +46,10 @@ pub(super) struct Started {
 /// Starts the task of a plan. On an error nothing of it is left.
 pub(super) fn start(plan: &Plan, handed: &Handed<'_>) -> Result<Started, Error> {
     let began = Instant::now();
+    // The id maps are written there, and *lite* finds the task's descendants there: it must not be missed only then.
+    if !reexec::proc_in_reach() {
+        return Err(Error::prepare(Step::Proc, "statfs", "/proc/self")(Errno::ENOENT));
+    }
     let host_id = match plan.identity.host {
         HostIdentity::Unique => Some(HostId::claim().map_err(Error::prepare(Step::HostId, "bind", ""))?),
         HostIdentity::Own { .. } => None,
@@ -91,10 +95,12 @@ pub(super) fn start(plan: &Plan, handed: &Handed<'_>) -> Result<Started, Error> 
     .map_err(failed)?;
     let reexec::Launched { pid, pidfd, channel, .. } = &launched;
     let guard = EndOnError(Some(pidfd.as_fd()));
+    // The maps come only after the new image is up: the kernel tells it its ids while it is executed (AT_UID, AT_EUID, AT_GID,
+    // AT_EGID), one after the other, and to musl two that differ mean a set-user-ID program.
+    launched.wait_ready(PATIENCE).map_err(failed)?;
     if let Some(maps) = id_maps(plan, host_id.as_ref()) {
         maps.write(*pid)?;
     }
-    launched.wait_ready(PATIENCE).map_err(failed)?;
     let channel = Channel::new(
         channel.try_clone().map_err(|source| Error::Child { action: "keep the channel to", source })?,
     );

@@ -40,9 +40,11 @@ pub(crate) fn clone_tree(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     owned(unsafe { libc::syscall(libc::SYS_open_tree, fd.as_raw_fd(), c"".as_ptr(), flags) })
 }
 
-/// `mount_setattr(2)`: sets attributes on the mount that `fd` is the root of.
+/// `mount_setattr(2)`: sets attributes on the mount that `fd` is the root of, and makes it private: a copy of a shared mount (as
+/// systemd makes all of the host's) is shared too, so that what the host mounts later would appear in it, and pivot_root(2) refuses it.
 pub(crate) fn set_attributes(fd: BorrowedFd<'_>, set: u64, recursive: bool) -> Result<(), Errno> {
-    setattr(fd, c"", &MountAttr { attr_set: set, attr_clr: 0, propagation: 0, userns_fd: 0 }, recursive)
+    let attr = MountAttr { attr_set: set, attr_clr: 0, propagation: libc::MS_PRIVATE, userns_fd: 0 };
+    setattr(fd, c"", &attr, recursive)
 }
 
 /// `mount_setattr(2)`: clears attributes of the one mount that `fd` is the root of.

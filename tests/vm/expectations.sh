@@ -1,6 +1,7 @@
 # The cells, and what has to come of each check in them.
 # shellcheck shell=bash
 
+# What CI boots: the oldest kernel, the root that pivot_root(2) refuses, a distribution's switch.
 ci_cells=(5.10/plain 6.1/initramfs 6.12/userns-clone-0)
 
 cells() {
@@ -16,24 +17,154 @@ cells() {
 readonly profiles=(strict standard build network container lite)
 readonly checks=(control doctor "${profiles[@]}" probe lite-probe bind network-hinted lite-hinted strict-mended)
 
-# The table: `works`, `absent` (the check was not made), or what the refusal has to say (a regular expression).
+# The table. For a check of `belljar run`: `works`, `absent` (there was no reason to make it), or what the refusal has to say (a
+# regular expression over the message and its hints). For the doctor: `works`, or what it has to say of what is missing. The
+# first row that fits holds.
 expected() {
-  local kernel=$1 setting=$2 who=$3 check=$4
-  case "$kernel $setting $who $check" in
+  local root='without namespaces root would stay root .*hint: run belljar as an ordinary user'
+  local tmpfs='MOUNT_ATTR_IDMAP on tmpfs needs Linux 6.3, this is 6.1 .*hint: belljar run --ro-bind'
+  case "$1 $2 $3 $4" in
+  *' control') echo works ;;
+
+  # 5.10: no mount_setattr, no Landlock, no CLOSE_RANGE_CLOEXEC. Nothing runs, whatever the setting.
+  '5.10 '*' doctor') echo 'kernel: .*namespaces need Linux 5.12 \(mount_setattr\)' ;;
+  '5.10 '*' lite' | '5.10 '*' lite-probe') echo 'Landlock needs Linux 5.13 \(landlock_create_ruleset\), this is Linux 5.10' ;;
+  '5.10 '*-hinted | '5.10 '*-mended) echo absent ;;
+  '5.10 '*) echo 'namespaces needs Linux 5.12 \(mount_setattr\), this is Linux 5.10' ;;
+
+  # Every later kernel has the scopes of Landlock: no option is named, so none is tried.
+  '6.12 '*-hinted | '7.x '*-hinted) echo absent ;;
+
+  # lite is for ordinary users: only to them does it matter what else it needs.
+  *' root lite' | *' root lite-probe') echo "$root" ;;
+  *' root lite-hinted') echo absent ;;
+
+  # No Landlock: nothing runs, and the doctor knows the boot parameter.
+  *' no-landlock '*' doctor') echo 'landlock: .*not among the security modules that were started at boot \(lsm=lockdown,yama,apparmor\)' ;;
+  *' no-landlock '*-hinted | *' no-landlock '*-mended) echo absent ;;
+  *' no-landlock '*) echo 'landlock needs Landlock ABI 1, the kernel has none .*hint: .*lsm=' ;;
+
+  # 6.1: Landlock's ABI 2 has no scopes, which these two profiles ask for; they say how to do without.
+  '6.1 '*' network' | '6.1 '*' lite' | '6.1 '*' lite-probe') echo 'landlock.scopes needs Landlock ABI 6, the kernel has ABI 2 .*--set landlock.scopes=\[\]' ;;
+
+  # Without /proc there are no id maps, and lite could not end what the task leaves behind.
+  *' no-proc '*' doctor') echo 'no procfs is mounted at /proc' ;;
+  *' no-proc '*' strict-mended') echo absent ;;
+  *' no-proc '*) echo 'cannot do without /proc: .*no procfs is mounted at /proc .*hint: sudo mount -t proc proc /proc' ;;
+
+  '6.1 '*' lite-hinted') echo works ;;
+
+  # User namespaces are refused, to ordinary users or to all: the reason is named, lite still runs.
+  *' userns-clone-0 user doctor') echo 'user-namespace: .*kernel.unprivileged_userns_clone=0' ;;
+  *' max-userns-0 '*' doctor') echo 'user-namespace: .*user.max_user_namespaces=0' ;;
+  *' chroot '*' doctor') echo 'user-namespace: .*chroot, where the kernel allows no user namespace' ;;
+  *' userns-clone-0 user lite' | *' max-userns-0 user lite' | *' chroot user lite') echo works ;;
+  *' userns-clone-0 user lite-probe' | *' max-userns-0 user lite-probe' | *' chroot user lite-probe') echo works ;;
+  # The mend, a sysctl, was made as it says there: then strict runs.
+  *' userns-clone-0 user strict-mended' | *' max-userns-0 '*' strict-mended') echo works ;;
+  *' strict-mended') echo absent ;;
+  *' userns-clone-0 user '*) echo 'kernel.unprivileged_userns_clone=0.*hint: sudo sysctl -w kernel.unprivileged_userns_clone=1' ;;
+  *' max-userns-0 '*) echo 'user.max_user_namespaces=0.*hint: sudo sysctl -w user.max_user_namespaces=' ;;
+  *' chroot '*) echo 'this process is in a chroot, where the kernel allows no user namespace .*hint: belljar run -p lite' ;;
+
+  # 6.1 as root: a writable folder on a tmpfs needs an id map that tmpfs cannot do yet.
+  '6.1 '*' root build' | '6.1 '*' root container' | '6.1 '*' root bind') echo "$tmpfs" ;;
+
   *) echo works ;;
   esac
 }
 
-# Sets `result` (a word for the table) and, where it is not what is expected, `problem`.
-verdict() {
-  local folder=$5 want status
-  want=$(expected "$@")
-  result=- problem=''
-  if [ ! -e "$folder/$4.status" ]; then
-    [ "$want" = absent ] || { problem='the check was not made' && return 1; }
-    return 0
-  fi
-  status=$(cat "$folder/$4.status")
-  result=$status
+# What is missing of what a profile needs, by the doctor, a line each.
+lacks() {
+  jq -r '.layers[] | select(.state != "works" and (.needed_by | length) > 0) | "\(.layer): \(.detail) \(.cause // "")"' "$1"
 }
-markdown() { :; }
+
+# What has to be in force where a profile runs: three walls always, and the namespaces of the profile.
+in_force() {
+  local names='["cgroup","ipc","mnt","net","pid","user","uts"]' root=true
+  case $1 in
+  lite*) names='[]' root=false ;;
+  network*) names='["cgroup","ipc","mnt","pid","user","uts"]' ;;
+  esac
+  jq -e --argjson names "$names" --argjson root "$root" --arg check "$1" '
+    .ended == {kind: "exit", code: 0} and (.protections |
+      .seccomp and .landlock and .noNewPrivileges and .newRoot == $root and (.namespaces | sort) == $names and .uid == .gid
+      and ($check == "container" or .capabilities == 0))' "$2" >/dev/null
+}
+
+# What the probe could do from inside, which is nothing; but for these: before Landlock's scopes (6.12) the sandbox's own init can
+# be asked for with the null signal (others it passes on to the task, or the kernel drops them), and lite sees the host's processes.
+could() {
+  jq -r --arg but "$1" '[.attempts[] | select(.outcome == "allowed").name] - ($but | split("|")) | join(", ")' "$2"
+}
+held() {
+  jq -e '.hardening.seccomp == 2 and .hardening.no_new_privs and ([.hardening.capabilities[] | select(length > 0)] == [])' "$1" >/dev/null
+}
+
+# verdict KERNEL SETTING WHO CHECK FOLDER: sets `result`, a word for the table, and returns 1 with `problem` where something else
+# came out than what is expected.
+verdict() {
+  local check=$4 files=$5/$4 want status said
+  want=$(expected "$1" "$2" "$3" "$check")
+  result=- problem=''
+  fail() { problem=$1; result="!$result"; return 1; }
+  if [ ! -e "$files.status" ]; then
+    [ "$want" = absent ] || fail "the check was not made, and should be: $want"
+    return
+  fi
+  status=$(cat "$files.status") said=$(tr '\n' ' ' <"$files.err")
+  result=$status
+  [ "$want" != absent ] || { fail "there is a way out that nobody knew of: $said"; return; }
+  case $check in
+  control)
+    result=found
+    grep -q '^found at /$' "$files.out" || fail 'the secret cannot be found outside'
+    return
+    ;;
+  doctor) doctor "$@" && return || return ;;
+  esac
+  if [ "$want" != works ]; then
+    result=refused
+    [ "$status" = 125 ] || { fail "exit status $status: $said"; return; }
+    [ ! -s "$files.out" ] || { fail "refused, but something ran: $(cat "$files.out")"; return; }
+    grep -Eq -- "$want" <<<"$said" || { fail "another reason: $said"; return; }
+    grep -q '^hint: ' "$files.err" || { fail "no hint: $said"; return; }
+    jq -e '.ended.kind == "setup-error" and .protections == null' "$files.report" >/dev/null || fail 'the report has another end'
+    return
+  fi
+  result=works
+  [ "$status" = 0 ] || { fail "exit status $status: $said"; return; }
+  [ -z "$said" ] || { fail "not silent: $said"; return; }
+  in_force "$check" "$files.report" || { fail "weaker than asked: $(cat "$files.report")"; return; }
+  case $check in
+  *probe)
+    local but=''
+    [ "$1" != 6.1 ] || but='signal pid 1'
+    but=$(could "$but" "$files.out") || { fail 'no JSON of the probe'; return; }
+    [ -z "$but" ] || { fail "from inside it could: $but"; return; }
+    # In lite there is no /proc to read it from.
+    [ "$check" = lite-probe ] || held "$files.out" || fail "from inside: $(jq -c .hardening "$files.out")"
+    ;;
+  *) [ "$(cat "$files.out")" = inside ] || fail "more than it should: $(tr '\n' ' ' <"$files.out")" ;;
+  esac
+}
+
+# The doctor names what is missing, and says of each profile what then came of it.
+doctor() {
+  local folder=$5 missing runs profile
+  missing=$(lacks "$folder/doctor.out") || { fail "no JSON: $said"; return; }
+  [ "$status" -le 1 ] && [ -z "$said" ] || { fail "exit status $status: $said"; return; }
+  result=$([ "$status" = 0 ] && echo runs || echo lacks)
+  if [ "$want" = works ]; then
+    [ "$status" = 0 ] || { fail "strict should run: $missing"; return; }
+  else
+    grep -Eq -- "$want" <<<"$missing" || { fail "it does not say what is missing, but: $missing"; return; }
+  fi
+  for profile in "${profiles[@]}"; do
+    # These two also depend on the file system of the folder that they are given.
+    [[ $3/$profile == root/build || $3/$profile == root/container ]] && continue
+    runs=$(jq -r --arg profile "$profile" '.profiles[] | select(.profile == $profile).runs' "$folder/doctor.out")
+    [ "$runs" = "$([ "$(cat "$folder/$profile.status")" = 0 ] && echo true || echo false)" ] ||
+      { fail "it says of $profile that it runs: $runs, and that is not so"; return; }
+  done
+}

@@ -22,6 +22,13 @@ pub(in crate::host) fn kernel() -> Trial {
     }
 }
 
+pub(super) fn ordinary_user() -> Trial {
+    if nix::unistd::geteuid().is_root() {
+        return Err(Miss::Without("this is root, and would stay root without namespaces".to_owned()));
+    }
+    Ok(String::new())
+}
+
 pub(super) fn proc() -> Trial {
     let kind = nix::sys::statfs::statfs("/proc").at(Step::Call, "statfs", "/proc")?.filesystem_type();
     if kind != nix::sys::statfs::PROC_SUPER_MAGIC {

@@ -66,6 +66,7 @@ fn trial(layer: Layer) -> Option<fn() -> Trial> {
         // That there is a process to try anything in.
         Layer::Reexec => return None,
         Layer::Kernel => calls::kernel,
+        Layer::OrdinaryUser => calls::ordinary_user,
         Layer::Proc => calls::proc,
         Layer::UserNamespace => namespaces::user,
         Layer::IdMap => namespaces::id_map,

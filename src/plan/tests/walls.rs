@@ -90,6 +90,25 @@ fn no_landlock_no_plan() {
 }
 
 #[test]
+fn an_old_kernel_is_told_by_its_version_and_call() {
+    let on = |kernel, landlock_abi, profile: &Profile| {
+        let facts = Facts { kernel, landlock_abi, ..facts() };
+        resolve(profile, &facts, &files(), &Call::program(["sh"])).map_err(|error| error.to_string())
+    };
+    let namespaces = "plan: a profile with namespaces needs Linux 5.12 (mount_setattr), this is Linux 5.11";
+    assert_eq!(on((5, 11), None, &profile()).unwrap_err(), namespaces);
+    let landlock = "plan: Landlock needs Linux 5.13 (landlock_create_ruleset), this is Linux 5.12";
+    assert_eq!(on((5, 12), None, &profile()).unwrap_err(), landlock);
+    // A distribution may have it in an older one.
+    assert!(on((5, 12), Some(1), &profile()).is_ok());
+    let bare = Profile { landlock: Landlock::default(), mounts: vec![], ..lite() };
+    let flag = "plan: the re-execution needs Linux 5.11 (CLOSE_RANGE_CLOEXEC), this is Linux 5.10";
+    assert_eq!(on((5, 10), None, &bare).unwrap_err(), flag);
+    let error = on((5, 13), None, &profile()).unwrap_err();
+    assert!(error.contains("the kernel has none"), "{error}");
+}
+
+#[test]
 fn read_only_devices_are_landlocks() {
     let random = with([bind("/dev/kvm", "/dev/kvm", true)]);
     assert_eq!(granted(&with_abi(&random, Some(6)).unwrap(), "/dev/kvm") & WRITE_FILE, 0);
