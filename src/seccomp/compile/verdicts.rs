@@ -1,6 +1,6 @@
 //! What happens to each system call: the policy's rules by number, simplified.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{CompileError, Unknown};
 use crate::seccomp::names::{self, Known};
@@ -93,7 +93,7 @@ pub(super) fn verdicts(
     let check = |syscall: &str, action| check(syscall, action, policy.flags);
     check("the default", policy.default)?;
     let mut open: BTreeMap<u32, Open> = BTreeMap::new();
-    let mut skipped: Vec<String> = Vec::new();
+    let (mut skipped, mut seen) = (Vec::new(), BTreeSet::new());
     for rule in &policy.rules {
         let args = simplified(&rule.args);
         for name in &rule.names {
@@ -104,7 +104,7 @@ pub(super) fn verdicts(
             match number(name, arch, unknown)? {
                 Named::Number(number) => add(open.entry(number).or_default(), args.as_deref(), rule),
                 Named::Foreign => {}
-                Named::Unknown if skipped.contains(name) => {}
+                Named::Unknown if !seen.insert(name) => {}
                 Named::Unknown => {
                     log::debug!("seccomp: unknown system call {name:?} is left out");
                     skipped.push(name.clone());
