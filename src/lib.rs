@@ -29,6 +29,8 @@ compile_error!(
 );
 
 pub mod host;
+#[doc(hidden)]
+pub mod hostile;
 mod init;
 pub mod plan;
 pub mod probe;

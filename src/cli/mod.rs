@@ -16,7 +16,7 @@ mod start;
 mod stdio;
 mod terminal;
 mod units;
-mod values;
+pub(crate) mod values;
 
 use std::process::ExitCode;
 

@@ -73,6 +73,8 @@ mod text;
 mod view;
 
 pub use call::{Call, TaskRequest};
+#[cfg(test)]
+pub(crate) use elf::sample as sample_elf;
 pub use encode::MAX_ENCODED;
 pub use error::{DestinationProblem, PlanError};
 pub use model::*;

@@ -85,6 +85,23 @@ pub(crate) use launch::{Launch, Launched, launch};
 pub(crate) use registry::{ROLES, Role, find};
 pub(crate) use stdio::Prepared;
 
+/// What a launcher writes for what a child reads from these bytes, if it takes them for a credential.
+pub(crate) fn credential_again(bytes: &[u8]) -> Option<Vec<u8>> {
+    credential::parse(bytes).ok().map(|credential| credential.encode())
+}
+
+/// The bytes of a credential.
+#[cfg(test)]
+pub(crate) fn credential_of(role: &str, payload: &[u8]) -> Vec<u8> {
+    let (role, payload) = (role.to_owned(), payload.to_vec());
+    credential::Credential { flags: 3, nonce: [7; 16], extra: 2, role, payload }.encode()
+}
+
+/// What a child sends for what a launcher reads from these bytes, if it takes them for a child's first word.
+pub(crate) fn greeting_again(bytes: &[u8]) -> Option<Vec<u8>> {
+    hello::Greeting::decode(bytes).map(|greeting| greeting.encode())
+}
+
 /// What the macros expand to. Not for use by hand.
 #[doc(hidden)]
 pub mod __private {

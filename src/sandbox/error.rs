@@ -101,13 +101,26 @@ pub enum Error {
         /// The limit.
         limit: u64,
     },
+    /// A call's result is nested more deeply than allowed: decoding it could exhaust the caller's stack.
+    #[error("the result of the sandboxed call is nested more than {limit} levels deep")]
+    ResultTooDeep {
+        /// The limit: fields, elements and variants in each other.
+        limit: u32,
+    },
+    /// A call's result is larger in memory than allowed, however short its encoding is.
+    #[error("the result of the sandboxed call takes more than {limit} bytes of memory")]
+    ResultTooLarge {
+        /// The limit.
+        limit: u64,
+    },
     /// A call's function is not part of the program's own image.
     #[error(
         "the function of the sandboxed call is not in this program's own image (but in a shared library)"
     )]
     ForeignFunction,
-    /// The function panicked, inside.
-    #[error("the sandboxed call panicked at {location}: {message}")]
+    /// The function panicked, inside. The message shows both texts on one line, free of control characters; the fields have
+    /// them as the sandbox sent them.
+    #[error("the sandboxed call panicked at {}: {}", one_line(.location), one_line(.message))]
     Panicked {
         /// The panic's message, as the sandbox tells it.
         message: String,
@@ -172,10 +185,19 @@ impl Error {
     }
 
     /// What init said, as an error of ours.
-    pub(super) fn from_init(failure: Failure, program: &str) -> Self {
+    pub(crate) fn from_init(failure: Failure, program: &str) -> Self {
         match (failure.stage, failure.fault.errno()) {
             (Stage::Execute, Some(errno)) => Self::Execute { program: program.to_owned(), source: errno },
             _ => Self::Init { source: failure },
         }
     }
+}
+
+/// A text of the sandbox's, for a message: nothing in it that a terminal obeys or that begins a new line in a log.
+fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() { line.extend(c.escape_default()) } else { line.push(c) }
+    }
+    line
 }

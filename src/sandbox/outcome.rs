@@ -118,7 +118,7 @@ impl Protections {
 
 impl Ended {
     /// From what init reported, if it did, and what the caller's side did.
-    pub(super) fn new(plan: &Plan, end: Option<End>, flooded: bool, killed: bool, init: i32) -> Self {
+    pub(crate) fn new(plan: &Plan, end: Option<End>, flooded: bool, killed: bool, init: i32) -> Self {
         if let (true, Some(limit)) = (flooded, plan.limits.output) {
             return Self::OutputLimit { limit };
         }
@@ -146,7 +146,7 @@ impl Ended {
     }
 
     /// The status that `std::process` would show.
-    pub(super) fn status(self, end: Option<End>, init: i32) -> ExitStatus {
+    pub(crate) fn status(self, end: Option<End>, init: i32) -> ExitStatus {
         match (self, end) {
             (Self::Timeout { .. } | Self::OutputLimit { .. } | Self::KilledByCaller, _) => {
                 ExitStatus::from_raw(libc::SIGKILL)

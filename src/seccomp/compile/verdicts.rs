@@ -1,5 +1,7 @@
 //! What happens to each system call: the policy's rules by number, simplified.
 
+use std::collections::BTreeSet;
+
 use super::{CompileError, Unknown};
 use crate::seccomp::names::{self, Known};
 use crate::seccomp::{Action, Arch, Condition, Op, Policy, Rule};
@@ -92,7 +94,7 @@ pub(super) fn verdicts(
     check("the default", policy.default)?;
     // By number: a few hundred, all small.
     let mut open: Vec<Option<Open>> = Vec::new();
-    let mut skipped: Vec<String> = Vec::new();
+    let (mut skipped, mut seen) = (Vec::new(), BTreeSet::new());
     for rule in &policy.rules {
         let args = simplified(&rule.args);
         for name in &rule.names {
@@ -103,7 +105,7 @@ pub(super) fn verdicts(
             match number(name, arch, unknown)? {
                 Named::Number(number) => add(at(&mut open, number), args.as_deref(), rule),
                 Named::Foreign => {}
-                Named::Unknown if skipped.contains(name) => {}
+                Named::Unknown if !seen.insert(name) => {}
                 Named::Unknown => {
                     log::debug!("seccomp: unknown system call {name:?} is left out");
                     skipped.push(name.clone());
