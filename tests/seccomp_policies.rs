@@ -14,7 +14,7 @@ fn composed_policies_do_what_they_say() {
             compiled.program.validate().unwrap();
             assert!(compiled.skipped.is_empty());
             let checked = assert_same(&policy, &compiled.program, arch);
-            assert!(checked > 10_000, "{name} on {arch}: only {checked} calls");
+            assert!(checked > 5_000, "{name} on {arch}: only {checked} calls");
         }
     }
 }
