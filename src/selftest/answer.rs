@@ -125,3 +125,47 @@ macro_rules! call {
     };
 }
 pub(super) use call;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_errno_that_was_reached_is_a_success() {
+        let of = |result, reached: &[Errno]| Answer::of_reached("x", result, reached).verdict;
+        assert_eq!(of(Ok(()), &[]), Verdict::Allowed);
+        assert_eq!(of(Err(Errno::EPERM), &[]), Verdict::Blocked);
+        assert_eq!(of(Err(Errno::EPERM), &[Errno::EINVAL]), Verdict::Blocked);
+        assert_eq!(of(Err(Errno::EINVAL), &[Errno::EINVAL]), Verdict::Allowed);
+    }
+
+    #[test]
+    fn one_way_through_is_enough() {
+        let (yes, no, na) = (Answer::allowed("yes"), Answer::blocked("no"), Answer::na("na"));
+        let any = |answers: &[&Answer]| Answer::any(answers.iter().map(|a| (*a).clone())).verdict;
+        assert_eq!(any(&[&no, &na, &yes]), Verdict::Allowed);
+        assert_eq!(any(&[&na, &no, &na]), Verdict::Blocked);
+        assert_eq!(any(&[&na]), Verdict::Na);
+        assert_eq!(any(&[]), Verdict::Na);
+    }
+
+    #[test]
+    fn a_child_tells_its_errno_and_a_killing_filter_is_one() {
+        assert_eq!(in_child(|| Ok(())), Ok(()));
+        assert_eq!(in_child(|| Err(Errno::EXDEV)), Err(Errno::EXDEV));
+        let killed = in_child(|| {
+            // SAFETY: kills the attempt's own process.
+            unsafe { libc::raise(libc::SIGSYS) };
+            Ok(())
+        });
+        assert_eq!(killed, Err(Errno::ENOSYS));
+    }
+
+    #[test]
+    fn an_answer_is_one_line_that_reads_back() {
+        let answer = Answer::new(Verdict::Blocked, Some(Errno::EPERM), "open(\"a\nb\")");
+        let line = serde_json::to_string(&answer).unwrap();
+        assert!(!line.contains('\n') && line.contains("\"EPERM\""), "{line}");
+        assert_eq!(serde_json::from_str::<Answer>(&line).unwrap(), answer);
+    }
+}

@@ -38,3 +38,16 @@ impl Scene {
         self.text("stage")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_arguments() {
+        let scene = Scene::read(["stage=inside", "path=/a=b", "n=-7"].map(OsString::from)).unwrap();
+        assert_eq!((scene.stage(), scene.text("path"), scene.number("n")), ("inside", "/a=b", -7));
+        assert_eq!((scene.text("none"), scene.number("path")), ("", 0));
+        assert!(matches!(Scene::read(["alone".into()]), Err(SelfTestError::Argument { .. })));
+    }
+}

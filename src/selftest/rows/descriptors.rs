@@ -32,7 +32,7 @@ pub(super) const ROWS: &[Row] = &[
         title: "mode and times of the sandbox's own image changed",
         source: "chmod(2) through proc_pid_exe(5)",
         check: Check::Open(
-            "not held for roles and calls of an ordinary user who owns the program: Landlock does not govern chmod(2)",
+            "not held for functions that an ordinary user runs from a program of their own: Landlock does not govern chmod(2)",
         ),
     },
     Row {
