@@ -39,6 +39,7 @@ pub mod protocol;
 pub mod reexec;
 pub mod sandbox;
 pub mod seccomp;
+pub mod selftest;
 mod sys;
 
 #[cfg(feature = "cli")]
