@@ -16,6 +16,7 @@ pub mod protocol;
 pub mod reexec;
 pub mod sandbox;
 pub mod seccomp;
+pub mod selftest;
 mod sys;
 
 #[cfg(feature = "cli")]
