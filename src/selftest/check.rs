@@ -106,7 +106,7 @@ fn check(row: &'static Row, only: Option<&str>) -> Report {
         Check::Probe(probe) => probe,
         Check::Tests(tests) => {
             report.tests = tests;
-            report.why = Some(format!("an attack on the caller's side: {}", tests.join(", ")));
+            report.why = Some("an attack on the caller's side, which the project's tests prove".to_owned());
             return report;
         }
         Check::Open(why) => {
@@ -164,6 +164,10 @@ fn under(row: &Row, probe: &Probe, claim: &Claim, profile: &'static str) -> Unde
         mutation: None,
         why: None,
     };
+    if profile == "lite" && as_root() {
+        under.why = Some("lite is not for root: without namespaces it would stay root".to_owned());
+        return under;
+    }
     match inside(row, probe, profile, None) {
         Ok(answer) => {
             under.verdict = match answer.verdict {
@@ -185,8 +189,13 @@ fn under(row: &Row, probe: &Probe, claim: &Claim, profile: &'static str) -> Unde
     if under.verdict != Held::Held {
         return under;
     }
-    if let Removal::Fixed(why) = claim.removal {
-        under.why = Some(format!("always holds: {why}"));
+    let fixed = match claim.removal {
+        Removal::Fixed(why) => Some(why),
+        Removal::UserOnly(_, why) if as_root() => Some(why),
+        _ => None,
+    };
+    if let Some(why) = fixed {
+        under.why = Some(format!("cannot be removed: {why}"));
         return under;
     }
     match inside(row, probe, profile, Some(&claim.removal)) {
@@ -212,6 +221,10 @@ fn under(row: &Row, probe: &Probe, claim: &Claim, profile: &'static str) -> Unde
     under
 }
 
+fn as_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
 fn say(answer: &Answer) -> String {
     match &answer.errno {
         Some(errno) => format!("{} ({errno})", answer.tried),
@@ -233,6 +246,9 @@ fn outside(row: &Row, probe: &Probe) -> Result<Answer, SelfTestError> {
     if let Some(stdin) = setup.stdin.take() {
         command.stdin(stdin);
     }
+    if let Some(stderr) = setup.stderr.take() {
+        command.stderr(stderr);
+    }
     let output = command.output().map_err(|source| SelfTestError::Control { source })?;
     let how = output.status.to_string();
     answer(setup, &output.stdout, &output.stderr, how)
@@ -247,12 +263,17 @@ fn inside(
 ) -> Result<Answer, SelfTestError> {
     let run = if removal.is_some() { Run::Mutation } else { Run::Inside };
     let mut setup = Setup::new(run, name);
-    let sets: &[&str] = if let Some(Removal::Set(sets)) = removal { sets } else { &[] };
-    let mut profile = Profile::load_with(name, sets)?;
+    (probe.setup)(&mut setup)?;
+    let sets: &[&str] = match removal {
+        Some(Removal::Set(sets) | Removal::UserOnly(sets, _)) => sets,
+        _ => &[],
+    };
+    let overrides: Vec<&str> =
+        setup.overrides.iter().map(String::as_str).chain(sets.iter().copied()).collect();
+    let mut profile = Profile::load_with(name, &overrides)?;
     if profile.root.path_required {
         give_root(&mut setup, &mut profile)?;
     }
-    (probe.setup)(&mut setup)?;
     for bind in &setup.binds {
         profile.add_bind(&bind.source, &bind.destination, bind.readonly)?;
     }
@@ -265,6 +286,12 @@ fn inside(
     command.arg(row.id).args(arguments(&setup));
     if let Some(stdin) = setup.stdin.take() {
         command.stdin(stdin);
+    }
+    if let Some(stderr) = setup.stderr.take() {
+        command.stderr(stderr);
+    }
+    for (fd, number) in setup.kept.drain(..) {
+        command.keep_fd(fd, number);
     }
     let output = if setup.terminal {
         on_terminal(command)?

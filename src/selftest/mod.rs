@@ -20,13 +20,13 @@ mod setup;
 mod victim;
 
 pub use answer::{Answer, Verdict};
-pub use check::{Report, Selection, UnderProfile, run};
+pub use check::{Held, Report, Selection, UnderProfile, run};
 pub use error::SelfTestError;
 pub use report::{Summary, json_line, render};
 pub use row::{Check, Claim, Control, Probe, Removal, Row};
 pub use rows::rows;
 pub use scene::Scene;
-pub use setup::Setup;
+pub use setup::{Run, Setup};
 
 /// A variable that the caller sets in its own environment, to [`SECRET_VALUE`], before [`run`]: the rows about leaks look for it.
 /// Without it they are not testable.

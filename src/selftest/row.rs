@@ -1,7 +1,9 @@
 //! A row of the table: one attack, how it is tried, and what holds it.
 
+use std::path::PathBuf;
+
 use super::{Answer, Scene, SelfTestError, Setup};
-use crate::profile::Profile;
+use crate::profile::{Mount, MountKind, Profile};
 
 /// One attack.
 #[derive(Debug)]
@@ -81,9 +83,26 @@ pub enum Removal {
     Set(&'static [&'static str]),
     /// By a change of the profile.
     Edit(fn(&mut Profile, &Setup) -> Result<(), SelfTestError>),
+    /// By the row's own setup, which looks at [`Setup::run`](super::Setup); what it does instead.
+    Caller(&'static str),
+    /// As an ordinary user by overrides. As root not, and why: another wall, which no profile can remove, holds it there too.
+    UserOnly(&'static [&'static str], &'static str),
     /// No profile can remove it, and why: it always holds.
     Fixed(&'static str),
 }
+
+/// Shows a host path inside, under its own name and with its owners as they are.
+pub(super) fn show(profile: &mut Profile, path: &str, readonly: bool) {
+    let kind = MountKind::Bind { source: path.into(), idmap: false };
+    let destination = PathBuf::from(path);
+    profile.mounts.retain(|mount| mount.destination != destination);
+    let (noexec, optional, system) = (false, false, false);
+    profile.mounts.push(Mount { destination, kind, readonly, noexec, optional, system });
+}
+
+/// The capability that most of what a mount namespace offers asks for, without the walls before it.
+pub(super) const ADMIN: Removal =
+    Removal::Set(&["seccomp.mode=off", "landlock.mode=off", "landlock.scopes=[]", "process.capabilities=[\"CAP_SYS_ADMIN\"]"]);
 
 /// Profiles that build a root of their own from the host's system.
 pub(super) const WALLED: &[&str] = &["strict", "standard", "build", "network"];

@@ -51,7 +51,10 @@ pub struct Setup {
     pub(super) values: Vec<(&'static str, String)>,
     pub(super) environment: Vec<(&'static str, OsString)>,
     pub(super) binds: Vec<Bind>,
+    pub(super) overrides: Vec<String>,
+    pub(super) kept: Vec<(OwnedFd, i32)>,
     pub(super) stdin: Option<OwnedFd>,
+    pub(super) stderr: Option<OwnedFd>,
     pub(super) terminal: bool,
     pub(super) effect: Option<Effect>,
     guards: Vec<Box<dyn Any>>,
@@ -72,7 +75,10 @@ impl Setup {
             values: vec![("stage", run.name().to_owned())],
             environment: Vec::new(),
             binds: Vec::new(),
+            overrides: Vec::new(),
+            kept: Vec::new(),
             stdin: None,
+            stderr: None,
             terminal: false,
             effect: None,
             guards: Vec::new(),
@@ -104,6 +110,21 @@ impl Setup {
     /// The probe's standard input; else `/dev/null`.
     pub fn stdin(&mut self, fd: OwnedFd) {
         self.stdin = Some(fd);
+    }
+
+    /// The probe's standard error; else it is collected.
+    pub fn stderr(&mut self, fd: OwnedFd) {
+        self.stderr = Some(fd);
+    }
+
+    /// Gives the probe a descriptor, as `--keep-fd` does.
+    pub fn keep_fd(&mut self, fd: OwnedFd, number: i32) {
+        self.kept.push((fd, number));
+    }
+
+    /// Changes the profile in both runs inside, as `--set` does.
+    pub fn set(&mut self, key_value: impl Into<String>) {
+        self.overrides.push(key_value.into());
     }
 
     /// A terminal of the sandbox's own as the standard streams, as `--tty` gives it.

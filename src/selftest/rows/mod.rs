@@ -54,6 +54,21 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_tests_that_rows_name_exist() {
+        for row in rows() {
+            let Check::Tests(tests) = &row.check else { continue };
+            assert!(!tests.is_empty(), "{}", row.id);
+            for test in *tests {
+                let (file, name) = test.split_once(": ").unwrap_or_else(|| panic!("{test}"));
+                let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+                let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", row.id));
+                let function = if name.starts_with("mod ") { name.to_owned() } else { format!("fn {name}(") };
+                assert!(text.contains(&function) || text.contains("#[test]") && name.starts_with("mod "), "{}: {test}", row.id);
+            }
+        }
+    }
+
     impl Control {
         fn runs(self) -> bool {
             !matches!(self, Control::None(_))
