@@ -101,8 +101,12 @@ pub(super) fn show(profile: &mut Profile, path: &str, readonly: bool) {
 }
 
 /// The capability that most of what a mount namespace offers asks for, without the walls before it.
-pub(super) const ADMIN: Removal =
-    Removal::Set(&["seccomp.mode=off", "landlock.mode=off", "landlock.scopes=[]", "process.capabilities=[\"CAP_SYS_ADMIN\"]"]);
+pub(super) const ADMIN: Removal = Removal::Set(&[
+    "seccomp.mode=off",
+    "landlock.mode=off",
+    "landlock.scopes=[]",
+    "process.capabilities=[\"CAP_SYS_ADMIN\"]",
+]);
 
 /// Profiles that build a root of their own from the host's system.
 pub(super) const WALLED: &[&str] = &["strict", "standard", "build", "network"];

@@ -21,11 +21,7 @@ pub(super) const ROWS: &[Row] = &[
         title: "the sandbox's own image overwritten",
         source: "CVE-2019-5736",
         check: Check::Probe(Probe {
-            run: |scene| {
-                Answer::any(["/proc/self/exe", "/proc/1/exe"].map(|path| {
-                    write_image(scene, path)
-                }))
-            },
+            run: |scene| Answer::any(["/proc/self/exe", "/proc/1/exe"].map(|path| write_image(scene, path))),
             setup: nothing,
             control: Control::Outside,
             claims: MAGIC_LINKS,
@@ -106,7 +102,8 @@ pub(super) const ROWS: &[Row] = &[
         source: "proc_pid_fd(5): magic links",
         check: Check::Probe(Probe {
             run: |_| {
-                let result = open("/proc/self/fd/0", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty()).map(drop);
+                let result =
+                    open("/proc/self/fd/0", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty()).map(drop);
                 Answer::of("open(/proc/self/fd/0, O_RDWR)", result)
             },
             setup: |setup| {
@@ -119,42 +116,85 @@ pub(super) const ROWS: &[Row] = &[
             claims: MAGIC_LINKS,
         }),
     },
-    tests("X5", "standard streams that are closed at the start", "CWE-910", &[
-        "tests/cli.rs: closed_streams_are_filled_and_files_stay_whole",
-        "tests/reexec_hosts.rs: with_the_standard_streams_closed",
-    ]),
-    tests("X6", "blocked and ignored signals inherited", "signal(7)", &[
-        "tests/escape/descriptors.rs: signals_are_as_new",
-        "tests/reexec.rs: a_role_starts_clean",
-    ]),
-    tests("X7", "a role taken by its name alone", "Docker's reexec: argv[0] decides", &[
-        "tests/reexec_image.rs: by_a_link_with_the_name_of_a_role",
-        "tests/reexec_forgery.rs: a_credential_of_a_process_that_is_not_the_parent_is_refused",
-        "tests/reexec_forgery.rs: a_damaged_credential_is_refused",
-    ]),
-    tests("X8", "an empty argument list", "CVE-2021-4034", &["tests/reexec_image.rs: with_an_empty_argument_list"]),
-    tests("X9", "re-execution without end", "Docker's reexec: a program that forgets Init", &[
-        "tests/reexec_guard.rs: a_program_that_forgets_init_and_stays",
-        "tests/reexec_without_support.rs: the_harness_is_not_a_fork_bomb",
-    ]),
-    tests("X10", "the program's file deleted or replaced", "proc_pid_exe(5)", &[
-        "tests/reexec_image.rs: after_the_file_was_deleted",
-        "tests/reexec_image.rs: after_the_file_was_replaced",
-    ]),
-    tests("X11", "no /proc", "proc(5)", &[
-        "tests/reexec_image.rs: without_proc_from_the_start",
-        "tests/reexec_image.rs: after_proc_was_hidden_or_left_by_chroot",
-    ]),
-    tests("X12", "the task's LD_PRELOAD in the init stage", "CVE-2025-23266; CVE-2016-10122", &[
-        "tests/escape/descriptors.rs: a_preloaded_library_is_the_programs_alone",
-    ]),
-    tests("X13", "the task's words taken as options", "CVE-2024-32462", &[
-        "tests/cli.rs: what_a_role_is_called_comes_without_dashes",
-        "tests/escape/descriptors.rs: a_command_is_no_option",
-    ]),
-    tests("X14", "arguments split again by a shell", "sandbox-runtime: spawn with a shell", &[
-        "tests/cli.rs: arguments_reach_the_program_unchanged",
-    ]),
+    tests(
+        "X5",
+        "standard streams that are closed at the start",
+        "CWE-910",
+        &[
+            "tests/cli.rs: closed_streams_are_filled_and_files_stay_whole",
+            "tests/reexec_hosts.rs: with_the_standard_streams_closed",
+        ],
+    ),
+    tests(
+        "X6",
+        "blocked and ignored signals inherited",
+        "signal(7)",
+        &["tests/escape/descriptors.rs: signals_are_as_new", "tests/reexec.rs: a_role_starts_clean"],
+    ),
+    tests(
+        "X7",
+        "a role taken by its name alone",
+        "Docker's reexec: argv[0] decides",
+        &[
+            "tests/reexec_image.rs: by_a_link_with_the_name_of_a_role",
+            "tests/reexec_forgery.rs: a_credential_of_a_process_that_is_not_the_parent_is_refused",
+            "tests/reexec_forgery.rs: a_damaged_credential_is_refused",
+        ],
+    ),
+    tests(
+        "X8",
+        "an empty argument list",
+        "CVE-2021-4034",
+        &["tests/reexec_image.rs: with_an_empty_argument_list"],
+    ),
+    tests(
+        "X9",
+        "re-execution without end",
+        "Docker's reexec: a program that forgets Init",
+        &[
+            "tests/reexec_guard.rs: a_program_that_forgets_init_and_stays",
+            "tests/reexec_without_support.rs: the_harness_is_not_a_fork_bomb",
+        ],
+    ),
+    tests(
+        "X10",
+        "the program's file deleted or replaced",
+        "proc_pid_exe(5)",
+        &[
+            "tests/reexec_image.rs: after_the_file_was_deleted",
+            "tests/reexec_image.rs: after_the_file_was_replaced",
+        ],
+    ),
+    tests(
+        "X11",
+        "no /proc",
+        "proc(5)",
+        &[
+            "tests/reexec_image.rs: without_proc_from_the_start",
+            "tests/reexec_image.rs: after_proc_was_hidden_or_left_by_chroot",
+        ],
+    ),
+    tests(
+        "X12",
+        "the task's LD_PRELOAD in the init stage",
+        "CVE-2025-23266; CVE-2016-10122",
+        &["tests/escape/descriptors.rs: a_preloaded_library_is_the_programs_alone"],
+    ),
+    tests(
+        "X13",
+        "the task's words taken as options",
+        "CVE-2024-32462",
+        &[
+            "tests/cli.rs: what_a_role_is_called_comes_without_dashes",
+            "tests/escape/descriptors.rs: a_command_is_no_option",
+        ],
+    ),
+    tests(
+        "X14",
+        "arguments split again by a shell",
+        "sandbox-runtime: spawn with a shell",
+        &["tests/cli.rs: arguments_reach_the_program_unchanged"],
+    ),
     Row {
         id: "X15",
         title: "init looked into while it still holds the host's descriptors",
@@ -170,10 +210,12 @@ pub(super) const ROWS: &[Row] = &[
             }],
         }),
     },
-    tests("X16", "belljar installed set-user-ID", "CVE-2022-31214; CVE-2020-5291", &[
-        "tests/cli.rs: borrowed_rights_are_refused",
-        "tests/reexec_hosts.rs: with_a_set_user_id_image",
-    ]),
+    tests(
+        "X16",
+        "belljar installed set-user-ID",
+        "CVE-2022-31214; CVE-2020-5291",
+        &["tests/cli.rs: borrowed_rights_are_refused", "tests/reexec_hosts.rs: with_a_set_user_id_image"],
+    ),
     Row {
         id: "X17",
         title: "programs run from memory, around noexec",
@@ -182,9 +224,12 @@ pub(super) const ROWS: &[Row] = &[
             "not claimed: noexec on /tmp is against accidents; code that can write memory needs no file",
         ),
     },
-    tests("X18", "descriptors leaked by starts at the same time", "go-judge v0.9.5 to v1.1.4", &[
-        "tests/escape/descriptors.rs: many_at_once_get_their_own_descriptors",
-    ]),
+    tests(
+        "X18",
+        "descriptors leaked by starts at the same time",
+        "go-judge v0.9.5 to v1.1.4",
+        &["tests/escape/descriptors.rs: many_at_once_get_their_own_descriptors"],
+    ),
 ];
 
 const fn tests(

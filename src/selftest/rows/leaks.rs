@@ -39,7 +39,10 @@ pub(super) const ROWS: &[Row] = &[
             control: Control::Outside,
             claims: &[Claim {
                 profiles: NAMESPACED,
-                walls: &["init: executed with an empty environment", "a pid namespace with a /proc of its own"],
+                walls: &[
+                    "init: executed with an empty environment",
+                    "a pid namespace with a /proc of its own",
+                ],
                 removal: Removal::Fixed("every re-execution of a sandbox is like this"),
             }],
         }),
@@ -106,7 +109,9 @@ pub(super) const ROWS: &[Row] = &[
         title: "the boot's identity, and the kernel's command line",
         source: "proc_sys_kernel(5)",
         check: Check::Probe(Probe {
-            run: |_| Answer::any(["/proc/sys/kernel/random/boot_id", "/proc/cmdline", "/proc/uptime"].map(read)),
+            run: |_| {
+                Answer::any(["/proc/sys/kernel/random/boot_id", "/proc/cmdline", "/proc/uptime"].map(read))
+            },
             setup: nothing,
             control: Control::Outside,
             claims: &[
@@ -204,7 +209,9 @@ fn search(processes: impl IntoIterator<Item = impl AsRef<Path>>) -> Answer {
         for name in ["environ", "cmdline"] {
             let path = process.as_ref().join(name);
             match fs::read(&path) {
-                Ok(bytes) if bytes.windows(SECRET_VALUE.len()).any(|part| part == SECRET_VALUE.as_bytes()) => {
+                Ok(bytes)
+                    if bytes.windows(SECRET_VALUE.len()).any(|part| part == SECRET_VALUE.as_bytes()) =>
+                {
                     return Answer::allowed(format!("read({})", path.display()));
                 }
                 Ok(_) => last = Answer::blocked("read(/proc/PID/environ): nothing of the caller's"),

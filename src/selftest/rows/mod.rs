@@ -64,7 +64,11 @@ mod tests {
                 let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
                 let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", row.id));
                 let function = if name.starts_with("mod ") { name.to_owned() } else { format!("fn {name}(") };
-                assert!(text.contains(&function) || text.contains("#[test]") && name.starts_with("mod "), "{}: {test}", row.id);
+                assert!(
+                    text.contains(&function) || text.contains("#[test]") && name.starts_with("mod "),
+                    "{}: {test}",
+                    row.id
+                );
             }
         }
     }

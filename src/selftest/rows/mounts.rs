@@ -19,27 +19,48 @@ use crate::selftest::row::{ADMIN, ALL, NAMESPACED, nothing};
 use crate::selftest::{Answer, Check, Claim, Control, Probe, Removal, Row, Run, Scene, SelfTestError, Setup};
 
 /// Without a right on the host's own user namespace the kernel refuses.
-const HOST_ROOT_ONLY: &str = "it takes a capability in the host's own user namespace, which nothing inside has";
+const HOST_ROOT_ONLY: &str =
+    "it takes a capability in the host's own user namespace, which nothing inside has";
 /// All with namespaces that show the kernel's part of /proc.
 const WHOLE_PROC: &[&str] = &["standard", "build", "network", "container"];
 
 pub(super) const ROWS: &[Row] = &[
-    tests("M1", "a mount's place exchanged for a symlink", "CVE-2021-30465", &[
-        "tests/escape/mounts.rs: racing_symlinks_lead_nowhere",
-    ]),
-    tests("M2", "a false /dev/null as mask", "CVE-2025-31133", &["tests/escape/mounts.rs: the_roots_own_devices_are_not_used"]),
-    tests("M3", "false terminals in the root's /dev", "CVE-2025-52565", &[
-        "tests/escape/mounts.rs: the_roots_own_devices_are_not_used",
-    ]),
-    tests("M4", "/proc led elsewhere", "CVE-2025-52881; CVE-2019-16884; CVE-2019-19921; CVE-2023-28642", &[
-        "tests/escape/mounts.rs: a_root_with_symlinks_for_places_is_refused",
-    ]),
-    tests("M5", "/dev led elsewhere", "CVE-2026-41579; CVE-2026-47766", &[
-        "tests/escape/mounts.rs: a_root_with_symlinks_for_places_is_refused",
-    ]),
-    tests("M6", "folders made outside of the root", "CVE-2024-45310", &[
-        "tests/escape/mounts.rs: a_root_with_symlinks_for_places_is_refused",
-    ]),
+    tests(
+        "M1",
+        "a mount's place exchanged for a symlink",
+        "CVE-2021-30465",
+        &["tests/escape/mounts.rs: racing_symlinks_lead_nowhere"],
+    ),
+    tests(
+        "M2",
+        "a false /dev/null as mask",
+        "CVE-2025-31133",
+        &["tests/escape/mounts.rs: the_roots_own_devices_are_not_used"],
+    ),
+    tests(
+        "M3",
+        "false terminals in the root's /dev",
+        "CVE-2025-52565",
+        &["tests/escape/mounts.rs: the_roots_own_devices_are_not_used"],
+    ),
+    tests(
+        "M4",
+        "/proc led elsewhere",
+        "CVE-2025-52881; CVE-2019-16884; CVE-2019-19921; CVE-2023-28642",
+        &["tests/escape/mounts.rs: a_root_with_symlinks_for_places_is_refused"],
+    ),
+    tests(
+        "M5",
+        "/dev led elsewhere",
+        "CVE-2026-41579; CVE-2026-47766",
+        &["tests/escape/mounts.rs: a_root_with_symlinks_for_places_is_refused"],
+    ),
+    tests(
+        "M6",
+        "folders made outside of the root",
+        "CVE-2024-45310",
+        &["tests/escape/mounts.rs: a_root_with_symlinks_for_places_is_refused"],
+    ),
     Row {
         id: "M7",
         title: "the host's control groups written",
@@ -60,12 +81,18 @@ pub(super) const ROWS: &[Row] = &[
             }],
         }),
     },
-    tests("M8", "mounts that propagate out or in", "mount_namespaces(7)", &[
-        "tests/escape/mounts.rs: mounts_do_not_propagate",
-    ]),
-    tests("M9", "submounts of a read-only folder left writable", "mount_setattr(2): AT_RECURSIVE", &[
-        "tests/escape/mounts.rs: a_read_only_folder_is_read_only_all_the_way_down",
-    ]),
+    tests(
+        "M8",
+        "mounts that propagate out or in",
+        "mount_namespaces(7)",
+        &["tests/escape/mounts.rs: mounts_do_not_propagate"],
+    ),
+    tests(
+        "M9",
+        "submounts of a read-only folder left writable",
+        "mount_setattr(2): AT_RECURSIVE",
+        &["tests/escape/mounts.rs: a_read_only_folder_is_read_only_all_the_way_down"],
+    ),
     Row {
         id: "M10",
         title: "a mask taken away",
@@ -148,13 +175,8 @@ pub(super) const ROWS: &[Row] = &[
                 let path = format!("{}/null", scene.text("folder"));
                 let Ok(path) = CString::new(path) else { return Answer::na("a NUL") };
                 let device = libc::makedev(1, 3);
-                let made = call!(
-                    libc::SYS_mknodat,
-                    libc::AT_FDCWD,
-                    path.as_ptr(),
-                    libc::S_IFCHR | 0o600,
-                    device
-                );
+                let made =
+                    call!(libc::SYS_mknodat, libc::AT_FDCWD, path.as_ptr(), libc::S_IFCHR | 0o600, device);
                 Answer::of("mknod(null)", made.map(drop))
             },
             setup: shared_folder,
@@ -248,10 +270,15 @@ pub(super) const ROWS: &[Row] = &[
             }],
         }),
     },
-    tests("M16", "traps left for whoever reads the results", "CVE-2024-28185; CVE-2018-15664; go-judge issue 176", &[
-        "src/cli/report_tests.rs: mod tests",
-        "tests/escape/mounts.rs: a_report_follows_nothing_that_was_left",
-    ]),
+    tests(
+        "M16",
+        "traps left for whoever reads the results",
+        "CVE-2024-28185; CVE-2018-15664; go-judge issue 176",
+        &[
+            "src/cli/report_tests.rs: mod tests",
+            "tests/escape/mounts.rs: a_report_follows_nothing_that_was_left",
+        ],
+    ),
     Row {
         id: "M17",
         title: "configuration planted in the working directory",
@@ -296,7 +323,10 @@ pub(super) const ROWS: &[Row] = &[
             claims: &[
                 Claim {
                     profiles: NAMESPACED,
-                    walls: &["mounts: one for each folder", "Landlock: no link to where there are more rights"],
+                    walls: &[
+                        "mounts: one for each folder",
+                        "Landlock: no link to where there are more rights",
+                    ],
                     removal: Removal::Caller("one writable mount of both folders"),
                 },
                 Claim {
@@ -319,7 +349,8 @@ pub(super) const ROWS: &[Row] = &[
             setup: |setup| {
                 let folder = setup.folder()?;
                 let path = folder.join("service.sock");
-                let listener = UnixListener::bind(&path).map_err(SelfTestError::setup("listen on a socket"))?;
+                let listener =
+                    UnixListener::bind(&path).map_err(SelfTestError::setup("listen on a socket"))?;
                 fs::set_permissions(&path, fs::Permissions::from_mode(0o777))
                     .map_err(SelfTestError::setup("open a socket to all"))?;
                 setup.keep(listener);
@@ -408,7 +439,8 @@ pub(super) const ROWS: &[Row] = &[
             run: |_| {
                 let result = in_child(|| {
                     // In namespaces of its own, if that is allowed; else with what it has.
-                    let own = CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWCGROUP;
+                    let own =
+                        CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWCGROUP;
                     let entered = unshare(own);
                     let none: Option<&str> = None;
                     let mounted = mount(Some("none"), "/proc", Some("cgroup2"), MsFlags::MS_RDONLY, none);
@@ -451,7 +483,8 @@ pub(super) const ROWS: &[Row] = &[
             run: |scene| {
                 let root = scene.text("root");
                 let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
-                let found = processes.flat_map(|process| ["root", "cwd"].map(|name| process.path().join(name)));
+                let found =
+                    processes.flat_map(|process| ["root", "cwd"].map(|name| process.path().join(name)));
                 let found = found.filter(|path| fs::metadata(path).is_ok_and(|data| identity(&data) == root));
                 match found.into_iter().next() {
                     Some(path) => Answer::allowed(format!("stat({}) is the host's root", path.display())),
@@ -649,15 +682,8 @@ fn give_handle(setup: &mut Setup) -> Result<(), SelfTestError> {
         .map_err(|error| SelfTestError::Setup { action: "name a marker file", source: error.into() })?;
     let mut handle = Handle { bytes: 128, kind: 0, data: [0; 128] };
     let mut mount_id: libc::c_int = 0;
-    call!(
-        libc::SYS_name_to_handle_at,
-        libc::AT_FDCWD,
-        path.as_ptr(),
-        &raw mut handle,
-        &raw mut mount_id,
-        0
-    )
-    .map_err(SelfTestError::errno("get a file's handle"))?;
+    call!(libc::SYS_name_to_handle_at, libc::AT_FDCWD, path.as_ptr(), &raw mut handle, &raw mut mount_id, 0)
+        .map_err(SelfTestError::errno("get a file's handle"))?;
     let data = handle.data.iter().take(handle.bytes as usize);
     setup.value("kind", handle.kind);
     setup.value("data", data.map(|byte| format!("{byte:02x}")).collect::<String>());
@@ -667,7 +693,8 @@ fn give_handle(setup: &mut Setup) -> Result<(), SelfTestError> {
 /// Opens the marker by its handle; that it is shown serves as the place on its file system.
 fn by_handle(scene: &Scene) -> Answer {
     let hex = scene.text("data");
-    let mut handle = Handle { bytes: 0, kind: i32::try_from(scene.number("kind")).unwrap_or(0), data: [0; 128] };
+    let mut handle =
+        Handle { bytes: 0, kind: i32::try_from(scene.number("kind")).unwrap_or(0), data: [0; 128] };
     for (at, byte) in handle.data.iter_mut().enumerate() {
         let Some(digits) = hex.get(2 * at..2 * at + 2) else { break };
         *byte = u8::from_str_radix(digits, 16).unwrap_or(0);

@@ -15,7 +15,9 @@ const TIOCLINUX: u64 = 0x541c;
 const TIOCSETD: u64 = 0x5423;
 
 pub(super) const ROWS: &[Row] = &[
-    filtered("T1", "keystrokes pushed into the terminal", "CVE-2017-5226; TIOCSTI(2const)", |_| push(TIOCSTI)),
+    filtered("T1", "keystrokes pushed into the terminal", "CVE-2017-5226; TIOCSTI(2const)", |_| {
+        push(TIOCSTI)
+    }),
     filtered("T2", "the same, with high bits in the request", "CVE-2019-10063", |_| push(TIOCSTI | 1 << 32)),
     filtered("T3", "paste on a virtual console", "CVE-2023-28100", |_| {
         // TIOCL_GETSHIFTSTATE, which changes nothing; ENOTTY: it is no virtual console.

@@ -9,18 +9,38 @@ use crate::selftest::answer::{call, errno_of};
 use crate::selftest::row::nothing;
 use crate::selftest::{Answer, Claim, Removal, Row, SelfTestError, Setup};
 
-const STRICT: Claim = Claim {
-    profiles: &["strict"],
-    walls: &["seccomp", "namespaces: ipc"],
-    removal: Removal::Set(&["seccomp.mode=off", "namespaces=-ipc"]),
-};
-const LITE: Claim = Claim { profiles: &["lite"], walls: &["seccomp"], removal: super::NO_FILTER };
-const IPC: Removal = Removal::Edit(|profile, _| {
+/// System V objects and queues: the ipc namespace. Queues are files too, which Landlock holds.
+const SHARED: &[Claim] = &[
+    Claim {
+        profiles: &["strict"],
+        walls: &["seccomp", "namespaces: ipc", "landlock (queues)"],
+        removal: Removal::Edit(|profile, _| {
+            profile.seccomp = None;
+            without_ipc(profile);
+            Ok(())
+        }),
+    },
+    Claim {
+        profiles: &["standard", "build", "network", "container"],
+        walls: &["namespaces: ipc", "landlock (queues)"],
+        removal: Removal::Edit(|profile, _| {
+            without_ipc(profile);
+            Ok(())
+        }),
+    },
+    Claim {
+        profiles: &["lite"],
+        walls: &["seccomp", "landlock (queues)"],
+        removal: super::NO_FILTER_NO_LANDLOCK,
+    },
+];
+
+fn without_ipc(profile: &mut crate::profile::Profile) {
+    super::no_landlock(profile);
     profile.namespaces.remove(&crate::profile::Namespace::Ipc);
     // It is the ipc namespace's own.
     profile.mounts.retain(|mount| mount.kind != crate::profile::MountKind::Mqueue);
-    Ok(())
-});
+}
 
 pub(super) const ROWS: &[Row] = &[
     probe(
@@ -34,15 +54,7 @@ pub(super) const ROWS: &[Row] = &[
             )
         },
         segment,
-        &[
-            STRICT,
-            LITE,
-            Claim {
-                profiles: &["standard", "build", "network", "container"],
-                walls: &["namespaces: ipc"],
-                removal: IPC,
-            },
-        ],
+        SHARED,
     ),
     probe(
         "K23b",
@@ -56,15 +68,7 @@ pub(super) const ROWS: &[Row] = &[
             )
         },
         queue,
-        &[
-            STRICT,
-            LITE,
-            Claim {
-                profiles: &["standard", "build", "network", "container"],
-                walls: &["namespaces: ipc"],
-                removal: IPC,
-            },
-        ],
+        SHARED,
     ),
     probe(
         "K23c",
@@ -84,10 +88,10 @@ pub(super) const ROWS: &[Row] = &[
             Claim {
                 profiles: &["lite"],
                 walls: &["landlock"],
-                removal: Removal::Set(&[
-                    "landlock.mode=off",
-                    "landlock.scopes=-signal,-abstract-unix-socket",
-                ]),
+                removal: Removal::Edit(|profile, _| {
+                    super::no_landlock(profile);
+                    Ok(())
+                }),
             },
         ],
     ),

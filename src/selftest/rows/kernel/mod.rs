@@ -13,8 +13,11 @@ use std::path::Path;
 
 use nix::errno::Errno;
 
+use crate::profile::Profile;
 use crate::selftest::row::{ALL, NO_FILTER};
-use crate::selftest::{Answer, Check, Claim, Control, Probe, Row, Scene, SelfTestError, Setup, Verdict};
+use crate::selftest::{
+    Answer, Check, Claim, Control, Probe, Removal, Row, Scene, SelfTestError, Setup, Verdict,
+};
 
 /// The family's tables.
 pub(super) const TABLES: [&[Row]; 8] = [
@@ -27,6 +30,18 @@ pub(super) const TABLES: [&[Row]; 8] = [
     sockets::ROWS,
     ipc::ROWS,
 ];
+
+/// Neither Landlock nor the filter.
+const NO_FILTER_NO_LANDLOCK: Removal = Removal::Edit(|profile, _| {
+    profile.seccomp = None;
+    no_landlock(profile);
+    Ok(())
+});
+
+fn no_landlock(profile: &mut Profile) {
+    profile.landlock.require = false;
+    profile.landlock.scopes.clear();
+}
 
 /// Held by the filter, in every profile.
 const FILTER: Claim = Claim { profiles: ALL, walls: &["seccomp"], removal: NO_FILTER };

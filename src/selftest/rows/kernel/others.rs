@@ -19,11 +19,7 @@ const PIDS: Claim = Claim {
 const LITE: Claim = Claim {
     profiles: &["lite"],
     walls: &["seccomp", "landlock: its domain"],
-    removal: Removal::Set(&[
-        "seccomp.mode=off",
-        "landlock.mode=off",
-        "landlock.scopes=-signal,-abstract-unix-socket",
-    ]),
+    removal: super::NO_FILTER_NO_LANDLOCK,
 };
 
 /// In *lite* by the filter alone.

@@ -47,16 +47,23 @@ pub(super) const ROWS: &[Row] = &[
         "K13",
         "groups of the caller's that are kept",
         "setgroups(2)",
-        |_| {
+        |scene| {
             let result = call!(libc::SYS_getgroups, 0, NULL);
             let tried = format!("getgroups: {result:?}");
             match result {
                 Ok(0) => Answer::blocked(tried),
+                Ok(_) if scene.stage() != "control" && scene.text("caller") == "user" => {
+                    let why = "the kernel lets no unprivileged user namespace give up groups (SECURITY.md)";
+                    Answer::na(format!("{tried}: {why}"))
+                }
                 Ok(_) => Answer::allowed(tried),
                 Err(errno) => Answer::of(tried, Err(errno)),
             }
         },
-        nothing,
+        |setup| {
+            setup.value("caller", if nix::unistd::geteuid().is_root() { "root" } else { "user" });
+            Ok(())
+        },
         &[Claim {
             profiles: NAMESPACED,
             walls: &["setgroups by init, where the kernel lets it"],
@@ -78,11 +85,12 @@ pub(super) const ROWS: &[Row] = &[
                 profiles: NAMESPACED,
                 walls: &["process.noNewPrivileges"],
                 // Neither Landlock nor the filter can be had without it.
-                removal: Removal::Set(&[
-                    "process.noNewPrivileges=false",
-                    "landlock.mode=off",
-                    "seccomp.mode=off",
-                ]),
+                removal: Removal::Edit(|profile, _| {
+                    profile.process.no_new_privileges = false;
+                    profile.seccomp = None;
+                    super::no_landlock(profile);
+                    Ok(())
+                }),
             },
             Claim {
                 profiles: &["lite"],
