@@ -14,20 +14,20 @@ use crate::selftest::{Answer, Claim, Removal, Row, Scene, SelfTestError, Setup};
 const HOST_NETWORK: Removal = Removal::Set(&["namespaces=-network"]);
 const HOST_NETWORK_NO_FILTER: Removal = Removal::Set(&["namespaces=-network", "seccomp.mode=off"]);
 
-/// The Internet protocols that a profile with sockets has.
-const INTERNET: &[Claim] = &[
-    Claim {
-        profiles: &["strict"],
-        walls: &["namespaces: network", "seccomp"],
-        removal: HOST_NETWORK_NO_FILTER,
-    },
-    Claim {
-        profiles: &["standard", "build", "container"],
-        walls: &["namespaces: network"],
-        removal: HOST_NETWORK,
-    },
-    Claim { profiles: &["lite"], walls: &["seccomp: @socket-pair"], removal: NO_FILTER },
-];
+const STRICT: Claim = Claim {
+    profiles: &["strict"],
+    walls: &["namespaces: network", "seccomp"],
+    removal: HOST_NETWORK_NO_FILTER,
+};
+const BROAD: Claim = Claim {
+    profiles: &["standard", "build", "container"],
+    walls: &["namespaces: network"],
+    removal: HOST_NETWORK,
+};
+
+/// The Internet protocols that a profile with sockets has. In *lite*, Landlock knows none of them but TCP's connect.
+const INTERNET: &[Claim] =
+    &[STRICT, BROAD, Claim { profiles: &["lite"], walls: &["seccomp: @socket-pair"], removal: NO_FILTER }];
 
 /// Those that the filter has for nobody: the network profile does not claim the host's loopback.
 const OTHERS: &[Claim] = &[
@@ -64,12 +64,12 @@ pub(super) const ROWS: &[Row] = &[
             Claim {
                 profiles: &["network"],
                 walls: &["landlock.scopes: abstract-unix-socket"],
-                removal: Removal::Set(&["landlock.scopes=-abstract-unix-socket"]),
+                removal: super::kernel::NO_LANDLOCK,
             },
             Claim {
                 profiles: &["lite"],
                 walls: &["seccomp: @socket-pair", "landlock.scopes: abstract-unix-socket"],
-                removal: Removal::Set(&["seccomp.mode=off", "landlock.scopes=-abstract-unix-socket"]),
+                removal: super::kernel::NO_FILTER_NO_LANDLOCK,
             },
         ],
     ),
@@ -83,7 +83,15 @@ pub(super) const ROWS: &[Row] = &[
             Answer::of("connect(127.0.0.1)", connected.map(drop).map_err(|error| errno_of(&error)))
         },
         tcp_listener,
-        INTERNET,
+        &[
+            STRICT,
+            BROAD,
+            Claim {
+                profiles: &["lite"],
+                walls: &["seccomp: @socket-pair", "landlock: TCP"],
+                removal: super::kernel::NO_FILTER_NO_LANDLOCK,
+            },
+        ],
     ),
     probe(
         "N2b",

@@ -2,11 +2,14 @@
 
 use std::os::unix::fs::FileExt as _;
 
-use super::kernel::{fresh, open, probe, tests};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+use super::kernel::{also, fresh, open, probe, tests};
 use crate::selftest::answer::{call, errno_of, in_child};
 use crate::selftest::row::{ALL, NAMESPACED, nothing};
+use crate::selftest::setup::Run;
 use crate::selftest::victim::victim;
-use crate::selftest::{Answer, Claim, Removal, Row};
+use crate::selftest::{Answer, Claim, Removal, Row, SelfTestError, Setup};
 
 /// What only a control group can hold.
 const NO_GROUPS: &str = "belljar has no control groups yet";
@@ -73,7 +76,7 @@ pub(super) const ROWS: &[Row] = &[
             Claim {
                 profiles: &["lite"],
                 walls: &["landlock.scopes: signal"],
-                removal: Removal::Set(&["landlock.scopes=-signal"]),
+                removal: super::kernel::NO_LANDLOCK,
             },
         ],
     ),
@@ -113,14 +116,14 @@ pub(super) const ROWS: &[Row] = &[
         "R18a",
         "more of the processors than others: real time",
         "sched(7)",
-        |_| {
+        |scene| {
             let priority = 1_i32;
             let set = in_child(|| {
                 call!(libc::SYS_sched_setscheduler, 0, libc::SCHED_FIFO, &raw const priority).map(drop)
             });
-            Answer::of("sched_setscheduler(SCHED_FIFO, 1)", set)
+            also(scene, Answer::of("sched_setscheduler(SCHED_FIFO, 1)", set))
         },
-        nothing,
+        |setup| raise(setup, Resource::RLIMIT_RTPRIO, 1),
         &[
             Claim {
                 profiles: &["strict"],
@@ -138,11 +141,11 @@ pub(super) const ROWS: &[Row] = &[
         "R18b",
         "more of the processors than others: niceness below 0",
         "setpriority(2)",
-        |_| {
+        |scene| {
             let set = in_child(|| call!(libc::SYS_setpriority, libc::PRIO_PROCESS, 0, -5).map(drop));
-            Answer::of("setpriority(-5)", set)
+            also(scene, Answer::of("setpriority(-5)", set))
         },
-        nothing,
+        |setup| raise(setup, Resource::RLIMIT_NICE, 25),
         &[Claim {
             profiles: NAMESPACED,
             walls: &["process.rlimits.nice=0"],
@@ -220,3 +223,40 @@ pub(super) const ROWS: &[Row] = &[
         }],
     ),
 ];
+
+/// The caller's own limit, while the walls are removed: a profile cannot give more than its caller has. Only the host's root
+/// may raise it; others cannot make the attack outside either.
+fn raise(setup: &mut Setup, resource: Resource, value: u64) -> Result<(), SelfTestError> {
+    if setup.run != Run::Mutation {
+        return Ok(());
+    }
+    let fail = || SelfTestError::errno("raise a limit");
+    let (soft, hard) = getrlimit(resource).map_err(fail())?;
+    if hard >= value {
+        return Ok(());
+    }
+    match setrlimit(resource, soft, value) {
+        Err(nix::errno::Errno::EPERM) => {
+            setup.value("also", format!("{resource:?} of the caller's own cannot be raised"));
+            return Ok(());
+        }
+        raised => raised.map_err(fail())?,
+    }
+    setup.keep(Raised { resource, soft, hard });
+    Ok(())
+}
+
+/// Puts the limit back.
+struct Raised {
+    resource: Resource,
+    soft: u64,
+    hard: u64,
+}
+
+impl Drop for Raised {
+    fn drop(&mut self) {
+        if let Err(errno) = setrlimit(self.resource, self.soft, self.hard) {
+            log::warn!("cannot put {:?} back to {}: {errno}", self.resource, self.hard);
+        }
+    }
+}

@@ -85,14 +85,7 @@ pub(super) const ROWS: &[Row] = &[
                 walls: &["mounts: a /dev of its own"],
                 removal: Removal::Fixed("the host's is never shown"),
             },
-            Claim {
-                profiles: &["lite"],
-                walls: &["landlock"],
-                removal: Removal::Edit(|profile, _| {
-                    super::no_landlock(profile);
-                    Ok(())
-                }),
-            },
+            Claim { profiles: &["lite"], walls: &["landlock"], removal: super::NO_LANDLOCK },
         ],
     ),
     probe(

@@ -31,16 +31,26 @@ pub(super) const TABLES: [&[Row]; 8] = [
     ipc::ROWS,
 ];
 
+/// Landlock, whole: scopes are kept wherever the kernel has them, even where a profile does not list them.
+pub(super) const NO_LANDLOCK: Removal = Removal::Edit(|profile, _| {
+    no_landlock(profile);
+    Ok(())
+});
+
 /// Neither Landlock nor the filter.
-const NO_FILTER_NO_LANDLOCK: Removal = Removal::Edit(|profile, _| {
+pub(super) const NO_FILTER_NO_LANDLOCK: Removal = Removal::Edit(|profile, _| {
     profile.seccomp = None;
     no_landlock(profile);
     Ok(())
 });
 
+/// No Landlock; a profile without namespaces has no other way to hold the paths that it lists, and may then list none.
 fn no_landlock(profile: &mut Profile) {
     profile.landlock.require = false;
     profile.landlock.scopes.clear();
+    if profile.namespaces.is_empty() {
+        profile.mounts.clear();
+    }
 }
 
 /// Held by the filter, in every profile.
@@ -100,7 +110,7 @@ fn told_of(setup: &mut Setup, sysctl: &'static str, refusing: std::ops::RangeFro
 }
 
 /// Without the filter, a call that the host itself refuses to unprivileged processes says nothing about the filter.
-fn also(scene: &Scene, answer: Answer) -> Answer {
+pub(super) fn also(scene: &Scene, answer: Answer) -> Answer {
     let why = scene.text("also");
     if scene.stage() == "mutation" && answer.verdict == Verdict::Blocked && !why.is_empty() {
         return Answer::na(format!("{}: {why}", answer.tried));
