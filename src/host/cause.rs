@@ -181,10 +181,11 @@ impl Cause {
                 vec!["systemd-run --user --scope -p Delegate=yes belljar run …".to_owned()]
             }
             Cause::NestedTooDeep { .. } | Cause::Chroot | Cause::UnmappedIds => vec![lite()],
+            Cause::IdmapUnsupported { .. } => without_id_map(),
+            Cause::KernelTooOld { call, .. } if call.starts_with("MOUNT_ATTR_IDMAP") => without_id_map(),
             Cause::KernelTooOld { .. }
             | Cause::KernelWithout { .. }
             | Cause::NeedsAdmin { .. }
-            | Cause::IdmapUnsupported { .. }
             | Cause::OutOfMemory
             | Cause::Threads
             | Cause::IdMapRefused
@@ -195,6 +196,11 @@ impl Cause {
 
 /// What runs where no namespace can be had.
 const LITE: &str = "belljar run -p lite …";
+
+/// Root's sandbox has an id of its own, so what it writes needs the map; nobody else's does, nor what is only read.
+fn without_id_map() -> Vec<String> {
+    vec!["belljar run --ro-bind DIR …".to_owned(), "sudo -u USER belljar run --bind DIR …".to_owned()]
+}
 
 fn sysctl(key: &str, value: u64) -> Vec<String> {
     vec![

@@ -120,6 +120,7 @@ fn invalid(failure: &Failure, symptoms: &Symptoms) -> Option<Cause> {
         }
         Step::IdMappedMount => Some(
             too_old("mount_setattr", symptoms)
+                .or_else(|| too_old(&failure.syscall, symptoms))
                 .unwrap_or_else(|| Cause::IdmapUnsupported { path: failure.object.clone() }),
         ),
         Step::Seccomp => Some(Cause::KernelWithout { option: "CONFIG_SECCOMP_FILTER".to_owned() }),

@@ -46,15 +46,48 @@ pub fn since(call: &str) -> Option<Version> {
         "close_range" => (5, 9),
         "overlay" | "CLOSE_RANGE_CLOEXEC" => (5, 11),
         "mount_setattr" => (5, 12),
+        // One file system at a time (mount_setattr(2), ID-mapped mounts); fuse by the kernel's own history.
+        "MOUNT_ATTR_IDMAP on btrfs" => (5, 15),
+        "MOUNT_ATTR_IDMAP on f2fs" => (5, 18),
+        "MOUNT_ATTR_IDMAP on erofs" => (5, 19),
+        "MOUNT_ATTR_IDMAP on squashfs" => (6, 2),
+        "MOUNT_ATTR_IDMAP on tmpfs" => (6, 3),
+        "MOUNT_ATTR_IDMAP on fuse" => (6, 12),
         "landlock_create_ruleset" | "landlock_add_rule" | "landlock_restrict_self" => (5, 13),
         _ => return None,
     };
     Some(Version { major, minor })
 }
 
+/// What an id-mapped mount of the file system at `path` is called in [`since`].
+pub(crate) fn id_mapped_mount(path: &std::path::Path) -> String {
+    /// Those of linux/magic.h that libc lacks are numbers.
+    const NAMES: [(i64, &str); 6] = [
+        (libc::BTRFS_SUPER_MAGIC as i64, "btrfs"),
+        (libc::F2FS_SUPER_MAGIC as i64, "f2fs"),
+        (libc::TMPFS_MAGIC as i64, "tmpfs"),
+        (0xe0f5_e1e2, "erofs"),
+        (0x7371_7368, "squashfs"),
+        (0x6573_5546, "fuse"),
+    ];
+    let kind = nix::sys::statfs::statfs(path).map(|found| found.filesystem_type().0 as i64);
+    match NAMES.iter().find(|(magic, _)| Ok(*magic) == kind) {
+        Some((_, name)) => format!("MOUNT_ATTR_IDMAP on {name}"),
+        None => "MOUNT_ATTR_IDMAP".to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_file_system_of_an_id_mapped_mount_is_named() {
+        assert_eq!(id_mapped_mount(std::path::Path::new("/dev/shm")), "MOUNT_ATTR_IDMAP on tmpfs");
+        assert_eq!(since("MOUNT_ATTR_IDMAP on tmpfs"), Some(Version { major: 6, minor: 3 }));
+        assert_eq!(id_mapped_mount(std::path::Path::new("/proc")), "MOUNT_ATTR_IDMAP");
+        assert_eq!(since("MOUNT_ATTR_IDMAP"), None);
+    }
 
     #[test]
     fn releases_of_distributions_are_read() {

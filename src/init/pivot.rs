@@ -1,23 +1,61 @@
 //! The new root becomes `/`, and the old one goes.
 
+use std::os::fd::{AsFd, OwnedFd};
+
+use nix::errno::Errno;
 use nix::sys::stat::stat;
-use nix::unistd::{chdir, fchdir};
+use nix::unistd::{chdir, chroot, fchdir};
 
 use super::start::Context;
+use super::{mounts, root};
+use crate::plan::Tmpfs;
 use crate::protocol::Fault;
 use crate::sys;
+use crate::sys::mount::ATTR_RDONLY;
+
+/// What an initramfs is covered with, for as long as it takes to pivot away from it.
+const COVER: Tmpfs = Tmpfs { size: 4096, inodes: 1, mode: 0o555 };
+
+const SYS_ADMIN: u64 = 1 << 21;
 
 /// pivot_root(2) onto itself: the old root ends up over the new one and is detached with everything that was mounted in it.
 pub(super) fn pivot(context: &mut Context) -> Result<(), Fault> {
     let Some(root) = context.root.take() else { return Ok(()) };
     fchdir(&root).map_err(Fault::on("fchdir", b"new root"))?;
-    drop(root);
-    sys::mount::pivot_root_here().map_err(Fault::on("pivot_root", b"new root"))?;
+    match sys::mount::pivot_root_here() {
+        Ok(()) => {}
+        // Nothing propagates and the new root is a mount of our own: what is left of the reasons is a root that is mounted on
+        // nothing, the kernel's initramfs.
+        Err(Errno::EINVAL) => from_initramfs(context, root)?,
+        Err(errno) => return Err(Fault::system("pivot_root", b"new root", errno)),
+    }
     sys::mount::detach(c".").map_err(Fault::on("umount2", b"old root"))?;
     chdir("/").map_err(Fault::on("chdir", b"/"))?;
     verify(context)?;
     context.readback.new_root = true;
     Ok(())
+}
+
+/// Pivots away from the root of all mounts, which cannot be moved or unmounted: it is covered by a mount, that mount becomes this
+/// process's root, and gives way to the new root as any other would.
+///
+/// The initramfs stays below the new root, as it does on every system that was started from one (there it is empty), and no
+/// path leads down to it. Only setns(2) to the own mount namespace does, after an unmount of `/`; both need CAP_SYS_ADMIN.
+fn from_initramfs(context: &Context, new_root: OwnedFd) -> Result<(), Fault> {
+    if context.plan.capabilities & SYS_ADMIN != 0 {
+        let found = "an initramfs, to which a sandbox with CAP_SYS_ADMIN could return";
+        return Err(Fault::mismatch("the host's root", "a new root without a way back", found));
+    }
+    // The new root covers the initramfs already, and cannot be moved onto what comes between: a copy can.
+    let copy = sys::mount::clone_tree(new_root.as_fd()).map_err(Fault::on("open_tree", b"new root"))?;
+    drop(new_root);
+    sys::mount::detach(c".").map_err(Fault::on("umount2", b"new root"))?;
+    let cover = root::over_old_root(mounts::tmpfs(&COVER, ATTR_RDONLY)?)?;
+    fchdir(&cover).map_err(Fault::on("fchdir", b"cover of the initramfs"))?;
+    chroot(".").map_err(Fault::on("chroot", b"cover of the initramfs"))?;
+    let new_root = root::over_old_root(copy)?;
+    fchdir(&new_root).map_err(Fault::on("fchdir", b"new root"))?;
+    sys::mount::pivot_root_here().map_err(Fault::on("pivot_root", b"new root"))
 }
 
 /// `/` is the root that was built, and nothing is stacked on it: `/..` is where that would show, as a path that ends in `..` is

@@ -45,7 +45,7 @@ fn build_as(context: &mut Context, plan: &Root) -> Result<(), Fault> {
 
 /// Mounts a detached tree over the old root. Paths of the old root still resolve: a process's own root is not crossed by
 /// what is mounted on it.
-fn over_old_root(tree: OwnedFd) -> Result<OwnedFd, Fault> {
+pub(super) fn over_old_root(tree: OwnedFd) -> Result<OwnedFd, Fault> {
     let old = sys::open_without_symlinks(c"/", libc::O_PATH).map_err(Fault::on("openat2", b"/"))?;
     sys::mount::attach(tree.as_fd(), old.as_fd()).map_err(Fault::on("move_mount", b"/"))?;
     Ok(tree)

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::program_problem::ProgramProblem;
 use crate::host::FileKind;
+use crate::host::kernel::Version;
 
 /// Why there is no plan. Nothing has been started.
 #[derive(Debug, thiserror::Error)]
@@ -142,6 +143,18 @@ pub enum PlanError {
     /// Root without namespaces would stay root.
     #[error("plan: without namespaces root would stay root")]
     RootWithoutNamespaces,
+    /// The kernel is too old for what every profile of this kind stands on.
+    #[error("plan: {what} needs Linux {needs} ({call}), this is Linux {has}")]
+    Kernel {
+        /// What is asked for.
+        what: &'static str,
+        /// The system call that is missing.
+        call: &'static str,
+        /// The version that brought it.
+        needs: Version,
+        /// The kernel's.
+        has: Version,
+    },
     /// Landlock is asked for, and the kernel's is missing or too old.
     #[error("plan: {key} needs Landlock ABI {needs}, the kernel has {}", display_abi(*.has))]
     Landlock {
@@ -313,7 +326,9 @@ impl PlanError {
             }
             Self::Contradiction { .. } => "remove one of the two",
             Self::NoRoot => "give one with --rootfs DIR",
-            Self::Cwd { .. } => "choose another with --workdir, or show it with --bind",
+            Self::Cwd { .. } => {
+                "go to another folder, choose one with --workdir, or show it by name with --bind"
+            }
             Self::NoCwd => "change to a folder that exists",
             Self::Unenforceable { hint, .. } => hint,
             Self::RootWithoutCapabilities => {
@@ -324,10 +339,15 @@ impl PlanError {
             }
             Self::User { .. } => "leave the user out, or use a profile with namespaces",
             Self::RootWithoutNamespaces => {
-                "name an unprivileged id with --user UID:GID, or use a profile with namespaces"
+                "run belljar as an ordinary user (setpriv --reuid UID --regid GID --clear-groups belljar run …), or use a \
+                 profile with namespaces"
             }
+            Self::Kernel { .. } => "boot a newer kernel: no profile that ships can do without",
             Self::Landlock { has: None, .. } => {
-                "boot a kernel with CONFIG_SECURITY_LANDLOCK and `landlock` in its lsm= list, or set landlock = \"off\""
+                "boot a kernel with CONFIG_SECURITY_LANDLOCK and `landlock` in its lsm= list; 'belljar doctor' has the commands"
+            }
+            Self::Landlock { key: "landlock.scopes", .. } => {
+                "boot Linux 6.12 or later, or do without what they hold: --set landlock.scopes=[]"
             }
             Self::Landlock { .. } => "use a newer kernel, or do not require this in the profile",
             Self::TooLong { .. } => "pass large data through a file or standard input",

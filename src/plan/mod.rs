@@ -1,7 +1,7 @@
 //! Profile × host × call → [`Plan`]: everything is decided, and everything that can be wrong is found, before any
 //! process exists.
 //!
-//! [`resolve`] is a pure function of what it is given: the profile, the host's [`Facts`](crate::host::Facts) and
+//! [`resolve()`] is a pure function of what it is given: the profile, the host's [`Facts`](crate::host::Facts) and
 //! [`Files`](crate::host::Files), and the [`Call`]. init executes the plan and chooses nothing.
 //!
 //! # The rules for paths

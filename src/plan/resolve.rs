@@ -14,6 +14,7 @@ use super::{
     Call, Identity, Note, Plan, PlanError, Root, Seccomp, Task, TaskRequest, cwd, env, filter, identity,
     landlock, limits, lite, mounts,
 };
+use crate::host::kernel::{self, Version};
 use crate::host::{Facts, Files};
 use crate::profile::{MountKind, Namespace, Profile};
 
@@ -45,6 +46,7 @@ pub fn resolve_with_notes(
 ) -> Result<(Plan, Vec<Note>), PlanError> {
     let mut notes = Vec::new();
     let namespaces = namespaces(profile)?;
+    kernel(profile, facts)?;
     if namespaces == 0 {
         lite::possible(profile, call.terminal)?;
     }
@@ -55,6 +57,7 @@ pub fn resolve_with_notes(
     let capabilities = limits::capabilities(profile)?;
     let variables = env::variables(profile, call)?;
     let seccomp = filter::filter(profile, facts, &mut notes)?;
+    cwd::is_not_the_home(profile, facts, files, call)?;
     let asked_cwd = cwd::asked(profile, facts, call)?;
 
     let scene = Scene { profile, facts, files, identity };
@@ -68,6 +71,13 @@ pub fn resolve_with_notes(
         }
     };
 
+    if !profile.process.no_new_privileges && (seccomp.is_some() || built.landlock.is_some()) {
+        return Err(PlanError::Unenforceable {
+            key: "process.noNewPrivileges = false".to_owned(),
+            reason: "without it the kernel takes neither a system-call filter nor Landlock rules",
+            hint: "leave it true, or turn both off (seccomp.mode, landlock.mode)",
+        });
+    }
     let env = env::strings(&variables)?;
     let search = Search {
         view: built.view(files),
@@ -101,6 +111,24 @@ pub fn resolve_with_notes(
     };
     plan.check()?;
     Ok((plan, notes))
+}
+
+/// Before anything that only follows from it is complained about: what this kernel is too old for.
+fn kernel(profile: &Profile, facts: &Facts) -> Result<(), PlanError> {
+    let has = Version { major: facts.kernel.0, minor: facts.kernel.1 };
+    let since = |what, call, needs| match needs {
+        Some(needs) if has < needs => Err(PlanError::Kernel { what, call, needs, has }),
+        _ => Ok(()),
+    };
+    if !profile.namespaces.is_empty() {
+        since("a profile with namespaces", "mount_setattr", Some(kernel::NAMESPACES_NEED))?;
+    }
+    // Some distributions have it in older kernels.
+    if profile.landlock.require && facts.landlock_abi.is_none() {
+        let call = "landlock_create_ruleset";
+        since("Landlock", call, kernel::since(call))?;
+    }
+    since("the re-execution", "CLOSE_RANGE_CLOEXEC", kernel::since("CLOSE_RANGE_CLOEXEC"))
 }
 
 /// What both kinds of sandboxes are built from.

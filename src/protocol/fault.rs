@@ -97,7 +97,7 @@ pub struct Failure {
 #[non_exhaustive]
 pub enum Fault {
     /// A system call failed.
-    #[error("{call} {object}: {}", errno_text(*.errno))]
+    #[error("{call}{}: {}", spaced(.object), errno_text(*.errno))]
     System {
         /// Name of the call.
         call: String,
@@ -134,6 +134,10 @@ pub enum Fault {
         /// What was wrong.
         what: String,
     },
+}
+
+fn spaced(object: &str) -> String {
+    if object.is_empty() { String::new() } else { format!(" {object}") }
 }
 
 fn errno_text(errno: i32) -> String {

@@ -1,7 +1,7 @@
 //! What crosses between the caller and init, once the Plan is in: one datagram a message, bounded, on a sequenced-packet
 //! socket that only the two of them hold.
 //!
-//! The caller treats everything that it receives as hostile: a message is at most [`LIMIT`] bytes, strings are cut, and a
+//! The caller treats everything that it receives as hostile: a message is at most 16 KiB, strings are cut, and a
 //! message out of order ends the run.
 
 mod channel;
@@ -17,7 +17,7 @@ pub(crate) const LIMIT: usize = 16 * 1024;
 
 /// Where the descriptors beyond the channel start in init: the caller's pidfd, then the trees in the order in which the
 /// Plan names them, then the task's descriptors in the order of the Plan, then a call's argument and result.
-pub(crate) const FIRST_DESCRIPTOR: i32 = 5;
+pub(crate) use crate::reexec::FIRST_EXTRA_FD as FIRST_DESCRIPTOR;
 
 /// From the caller, once: the id maps are written, go on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +25,8 @@ pub(crate) struct Go {
     /// Inode numbers of the caller's own namespaces, by the name under `/proc/self/ns`: those that the Plan makes new must
     /// differ.
     pub(crate) namespaces: Vec<(String, u64)>,
+    /// Whether init is to be killed when the caller's thread ends: only the main thread's end is the process's.
+    pub(crate) death_signal: bool,
 }
 
 /// From init to the caller.

@@ -78,15 +78,10 @@ pub use refusal::Refusal;
 pub use registry::{LookupError, RegisterError, RoleError, RoleOutcome, RoleResult, register, roles};
 pub use stdio::{Stdio, Stream};
 
-#[allow(unused_imports)] // for the sandbox
 pub(crate) use credential::FIRST_EXTRA_FD;
-#[allow(unused_imports)] // for the sandbox
-pub(crate) use dispatch::{Inherited, inherited};
-#[allow(unused_imports)] // for the sandbox
+pub(crate) use dispatch::inherited;
 pub(crate) use launch::{Launch, Launched, launch};
-#[allow(unused_imports)] // for the sandbox
 pub(crate) use registry::{ROLES, Role, find};
-#[allow(unused_imports)] // for the sandbox
 pub(crate) use stdio::Prepared;
 
 /// What the macros expand to. Not for use by hand.

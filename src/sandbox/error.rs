@@ -34,7 +34,7 @@ pub enum Error {
         source: LaunchError,
     },
     /// The caller's side of the preparation failed.
-    #[error("{step}: {call} {object}")]
+    #[error("{step}: {call}{}{object}", if .object.is_empty() { "" } else { " " })]
     Prepare {
         /// What was being prepared.
         step: Step,
@@ -45,6 +45,12 @@ pub enum Error {
         /// Why.
         #[source]
         source: Errno,
+    },
+    /// A folder as a standard stream is a way around the root: everything below it, and above it, starts there.
+    #[error("standard {stream} is a folder, and would be a way out of the sandbox")]
+    StreamIsFolder {
+        /// Which.
+        stream: &'static str,
     },
     /// A wall could not be built, or did not read back as planned.
     #[error("cannot build the sandbox")]

@@ -29,12 +29,15 @@ impl Error {
         match self {
             Self::Launch { namespaces, source } => launch(*namespaces, source),
             Self::Prepare { step, call, object, source } => {
-                let step = match (step, *source) {
-                    (Step::IdMaps, _) => host::Step::IdMap,
-                    (Step::Trees, Errno::EINVAL) => host::Step::IdMappedMount,
-                    _ => host::Step::Call,
+                let (step, call) = match (step, *source) {
+                    (Step::IdMaps, _) => (host::Step::IdMap, (*call).to_owned()),
+                    (Step::Trees, Errno::EINVAL) => {
+                        let path = std::path::Path::new(object);
+                        (host::Step::IdMappedMount, host::kernel::id_mapped_mount(path))
+                    }
+                    _ => (host::Step::Call, (*call).to_owned()),
                 };
-                Some(host::Failure::new(step, *call, object.as_str(), *source))
+                Some(host::Failure::new(step, call, object.as_str(), *source))
             }
             Self::Init { source } => init(source),
             _ => None,

@@ -135,11 +135,12 @@ impl Ended {
         let Some(signal) = status.signal() else {
             return Self::Exit { code: status.code().unwrap_or_default() };
         };
-        let limited = |resource: u32| plan.rlimits.iter().any(|limit| limit.resource == resource);
+        // The constants' type differs between the C libraries.
+        let limited = |resource: u64| plan.rlimits.iter().any(|limit| u64::from(limit.resource) == resource);
         match Signal::try_from(signal) {
             Ok(Signal::SIGSYS) if plan.seccomp.is_some() => Self::Seccomp,
-            Ok(Signal::SIGXCPU) if limited(libc::RLIMIT_CPU as u32) => Self::CpuLimit,
-            Ok(Signal::SIGXFSZ) if limited(libc::RLIMIT_FSIZE as u32) => Self::FileSize,
+            Ok(Signal::SIGXCPU) if limited(libc::RLIMIT_CPU as u64) => Self::CpuLimit,
+            Ok(Signal::SIGXFSZ) if limited(libc::RLIMIT_FSIZE as u64) => Self::FileSize,
             _ => Self::Signal { signal, core_dumped: status.core_dumped() },
         }
     }

@@ -1,6 +1,10 @@
 //! The three runs of a row, and what they say together.
 
+use std::collections::BTreeMap;
+use std::num::NonZero;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -75,7 +79,10 @@ pub struct Report {
     pub profiles: Vec<UnderProfile>,
 }
 
-/// Runs the selected rows one after the other and gives each report as it is ready.
+/// How many rows are tried at the same time, at most.
+const AT_ONCE: usize = 4;
+
+/// Runs the selected rows, some at a time, and gives their reports in the table's order.
 ///
 /// # Errors
 /// A row that does not exist.
@@ -83,12 +90,39 @@ pub fn run(selection: &Selection, mut each: impl FnMut(&Report)) -> Result<(), S
     if let Some(id) = selection.rows.iter().find(|id| !rows().any(|row| row.id == **id)) {
         return Err(SelfTestError::UnknownRow { id: id.clone() });
     }
-    for row in rows() {
-        if selection.rows.is_empty() || selection.rows.iter().any(|id| id == row.id) {
-            each(&check(row, selection.profile.as_deref()));
+    let selected = |row: &&Row| selection.rows.is_empty() || selection.rows.iter().any(|id| id == row.id);
+    let rows: Vec<&'static Row> = rows().filter(selected).collect();
+    let next = AtomicUsize::new(0);
+    let (done, reports) = mpsc::channel();
+    let workers = std::thread::available_parallelism().map_or(1, NonZero::get).min(AT_ONCE);
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            let (done, next, rows) = (done.clone(), &next, &rows);
+            scope.spawn(move || {
+                while let Some((at, row)) = take(next, rows) {
+                    // The receiver is there until all have ended.
+                    let _ = done.send((at, check(row, selection.profile.as_deref())));
+                }
+            });
         }
-    }
+        drop(done);
+        let mut waiting = BTreeMap::new();
+        let mut expected = 0;
+        for (at, report) in reports {
+            waiting.insert(at, report);
+            while let Some(report) = waiting.remove(&expected) {
+                each(&report);
+                expected += 1;
+            }
+        }
+    });
     Ok(())
+}
+
+/// The next row that nobody has taken.
+fn take(next: &AtomicUsize, rows: &[&'static Row]) -> Option<(usize, &'static Row)> {
+    let at = next.fetch_add(1, Ordering::Relaxed);
+    rows.get(at).map(|row| (at, *row))
 }
 
 fn check(row: &'static Row, only: Option<&str>) -> Report {

@@ -62,7 +62,7 @@ pub fn render(report: &Report, to: &mut impl Write) -> io::Result<()> {
         report.profiles.iter().filter(|u| u.verdict == Held::Held).map(|under| under.profile).collect();
     let detail = match &report.why {
         Some(why) => why.clone(),
-        None => held.join(" "),
+        None => format!("{}, by {}", held.join(" "), walls(report)),
     };
     writeln!(to, "{:<4} {:<12} {:<58} {detail}", report.id, word(report.verdict), report.title)?;
     for under in report.profiles.iter().filter(|under| under.verdict != Held::Held) {
@@ -75,4 +75,15 @@ pub fn render(report: &Report, to: &mut impl Write) -> io::Result<()> {
         writeln!(to, "{:<4} {:<12} under {}: {why}", "", word(under.verdict), under.profile)?;
     }
     Ok(())
+}
+
+/// The walls that hold a row, each once.
+fn walls(report: &Report) -> String {
+    let mut walls: Vec<&str> = Vec::new();
+    for wall in report.profiles.iter().flat_map(|under| under.walls) {
+        if !walls.contains(wall) {
+            walls.push(wall);
+        }
+    }
+    walls.join("; ")
 }

@@ -31,6 +31,8 @@ pub struct Run {
     pub code: Option<i32>,
     /// Its standard output.
     pub stdout: String,
+    /// The same, byte for byte.
+    pub bytes: Vec<u8>,
     /// Its standard error.
     pub stderr: String,
 }
@@ -110,7 +112,7 @@ pub fn finish(mut command: Command) -> Run {
         std::thread::spawn(move || {
             let mut bytes = Vec::new();
             from.read_to_end(&mut bytes).expect("to read its output");
-            String::from_utf8_lossy(&bytes).into_owned()
+            bytes
         })
     };
     let stdout = read(Box::new(child.stdout.take().expect("piped")));
@@ -126,11 +128,10 @@ pub fn finish(mut command: Command) -> Run {
         }
         std::thread::sleep(Duration::from_millis(5));
     };
-    Run {
-        code: status.code(),
-        stdout: stdout.join().expect("its output"),
-        stderr: stderr.join().expect("its output"),
-    }
+    let bytes = stdout.join().expect("its output");
+    let stderr = stderr.join().expect("its output");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Run { code: status.code(), stdout: text(&bytes), bytes, stderr: text(&stderr) }
 }
 
 /// `belljar` with arguments, to its end.

@@ -9,6 +9,8 @@ mod isolation;
 mod leftovers;
 mod library;
 mod need;
+mod outcome;
+mod workloads;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -18,7 +20,10 @@ fn main() {
     library::run_case();
     let arguments = Arguments::from_args();
     let trials: Vec<Trial> =
-        [isolation::trials(), library::trials(), leftovers::trials()].into_iter().flatten().collect();
+        [isolation::trials(), library::trials(), leftovers::trials(), outcome::trials(), workloads::trials()]
+            .into_iter()
+            .flatten()
+            .collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
     caller::clear_shelf();
     conclusion.exit();

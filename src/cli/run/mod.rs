@@ -101,12 +101,12 @@ fn execute(args: &RunArgs, kept: Vec<(OwnedFd, i32)>) -> Result<Done, Error> {
     }
 
     if args.output.dry_run {
-        let plan = command.plan()?;
-        // What the plan notes besides is logged.
+        let (plan, notes) = command.plan_with_notes()?;
         let text = if args.output.json {
-            serde_json::to_string_pretty(&plan.to_json(&[])).map_err(|source| Error::Json { source })? + "\n"
+            serde_json::to_string_pretty(&plan.to_json(&notes)).map_err(|source| Error::Json { source })?
+                + "\n"
         } else {
-            plan.to_text(&[])
+            plan.to_text(&notes)
         };
         stdio::print(text.as_bytes())?;
         return Ok(Done::Planned);

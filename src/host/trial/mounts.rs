@@ -92,19 +92,34 @@ pub(super) fn fsopen() -> Trial {
 
 pub(super) fn pivot_root() -> Trial {
     scratch()?;
-    match sys::pivot_root(c".", c".") {
-        Ok(()) => {}
+    let detail = match sys::pivot_root(c".", c".") {
+        Ok(()) => "",
         Err(Errno::EINVAL) => {
-            let why = "pivot_root refuses this root (EINVAL): it is an initramfs, or not a mount point";
-            return Err(Miss::Without(why.to_owned()));
+            pivot_from_initramfs()?;
+            "from an initramfs, which is covered for it"
         }
         Err(errno) => return Err(errno).at(Step::Mount, "pivot_root", "/"),
-    }
+    };
     sys::umount(c".", libc::MNT_DETACH).at(Step::Mount, "umount2", "the old root")?;
     match std::fs::read_dir("/").at(Step::Mount, "open", "/")?.count() {
-        0 => Ok(String::new()),
+        0 => Ok(detail.to_owned()),
         more => Err(Miss::Without(format!("the new root shows {more} entries of the old one"))),
     }
+}
+
+/// As a sandbox does where the root is mounted on nothing: a mount comes between.
+fn pivot_from_initramfs() -> Result<(), Miss> {
+    sys::mount(c"tmpfs", c"/", c"tmpfs", SAFE, c"size=4096").at(Step::Mount, "mount", "tmpfs")?;
+    nix::unistd::chdir("/..").at(Step::Mount, "chdir", "/..")?;
+    nix::unistd::chroot(".").at(Step::Mount, "chroot", "/..")?;
+    std::fs::create_dir("new").at(Step::Mount, "mkdir", "new")?;
+    sys::mount(c"tmpfs", c"new", c"tmpfs", SAFE, c"size=65536,mode=0755").at(
+        Step::Mount,
+        "mount",
+        "tmpfs",
+    )?;
+    nix::unistd::chdir("/new").at(Step::Mount, "chdir", "/new")?;
+    sys::pivot_root(c".", c".").at(Step::Mount, "pivot_root", "/")
 }
 
 pub(super) fn proc() -> Trial {
@@ -188,9 +203,10 @@ pub(super) fn id_mapped() -> Trial {
     mapped.end()?;
     let userns = userns.at(Step::IdMappedMount, "open", "ns/user")?;
     let tree = sys::clone_tree(&path).at(Step::IdMappedMount, "open_tree", &name)?;
+    let feature = crate::host::kernel::id_mapped_mount(std::path::Path::new(&name));
     sys::mount_setattr(tree.as_fd(), false, libc::MOUNT_ATTR_IDMAP, Some(userns.as_fd())).at(
         Step::IdMappedMount,
-        "mount_setattr",
+        &feature,
         &name,
     )?;
     Ok(format!("the file system of {name}"))
