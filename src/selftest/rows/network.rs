@@ -157,7 +157,7 @@ pub(super) const ROWS: &[Row] = &[
         "N6",
         "a network namespace that two sandboxes share",
         "network_namespaces(7)",
-        &["tests/escape: two_sandboxes_do_not_share_a_loopback"],
+        &["tests/escape/network.rs: two_sandboxes_do_not_share_a_loopback"],
     ),
     open("N4", "names that a proxy and its list read differently", "CVE-2025-66479", NO_PROXY),
     open("N5", "secrets in the names that are resolved", "RFC 1035", NO_PROXY),

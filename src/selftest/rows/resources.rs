@@ -21,13 +21,13 @@ pub(super) const ROWS: &[Row] = &[
         "R5",
         "more output than the caller bears",
         "write(2)",
-        &["tests/escape: output_is_not_kept_in_memory"],
+        &["tests/escape/lifecycle.rs: output_is_not_kept_in_memory"],
     ),
     tests(
         "R6",
         "processes that end and that nobody waits for",
         "wait(2)",
-        &["tests/escape: orphans_are_reaped"],
+        &["tests/escape/lifecycle.rs: orphans_are_reaped"],
     ),
     probe(
         "R8a",
@@ -58,7 +58,7 @@ pub(super) const ROWS: &[Row] = &[
         "R8b",
         "everything killed at once: kill(-1)",
         "kill(2)",
-        &["tests/escape: killing_everything_ends_the_run"],
+        &["tests/escape/lifecycle.rs: killing_everything_ends_the_run"],
     ),
     probe(
         "R9",
@@ -84,15 +84,23 @@ pub(super) const ROWS: &[Row] = &[
         "R10",
         "processes that outlive a caller that is killed",
         "PR_SET_PDEATHSIG(2const), bubblewrap#726",
-        &["tests/end_to_end/leftovers.rs: killed", "tests/escape: undone_ties_hold_nobody_back"],
+        &["tests/end_to_end/leftovers.rs: killed", "tests/escape/lifecycle.rs: undone_ties_hold_nobody_back"],
     ),
     tests(
         "R11",
         "a limit held up by stopping the task or the caller",
         "SIGSTOP, signal(7)",
-        &["tests/escape: stopped_tasks_are_ended", "tests/escape: a_stopped_caller_gives_no_time"],
+        &[
+            "tests/escape/lifecycle.rs: stopped_tasks_are_ended",
+            "tests/escape/lifecycle.rs: a_stopped_caller_gives_no_time",
+        ],
     ),
-    tests("R12", "a limit escaped by a daemon", "daemon(3)", &["tests/escape: daemons_end_with_the_limit"]),
+    tests(
+        "R12",
+        "a limit escaped by a daemon",
+        "daemon(3)",
+        &["tests/escape/lifecycle.rs: daemons_end_with_the_limit"],
+    ),
     tests(
         "R14",
         "sleeping for ever",
@@ -103,14 +111,17 @@ pub(super) const ROWS: &[Row] = &[
         "R15",
         "another process killed under a number that was used again",
         "pidfd_open(2)",
-        &["tests/reexec_death.rs", "tests/end_to_end/library.rs: kill_and_try_wait"],
+        &[
+            "tests/reexec_death.rs: when_the_parent_is_killed",
+            "tests/end_to_end/library.rs: kill_and_try_wait",
+        ],
     ),
-    tests("R16", "a forged status", "write(2)", &["tests/escape: a_status_cannot_be_forged"]),
+    tests("R16", "a forged status", "write(2)", &["tests/escape/lifecycle.rs: a_status_cannot_be_forged"]),
     tests(
         "R17",
         "streams closed early, or never read",
         "pipe(7)",
-        &["tests/escape: closed_streams_hold_nobody_up"],
+        &["tests/escape/lifecycle.rs: closed_streams_hold_nobody_up"],
     ),
     probe(
         "R18a",
@@ -178,13 +189,13 @@ pub(super) const ROWS: &[Row] = &[
         "R20",
         "the host's log flooded by calls that are logged",
         "seccomp(2), SECCOMP_RET_LOG",
-        &["tests/golden.rs: filters_are_the_ones_that_were_read (none of them logs)"],
+        &["tests/golden.rs: filters_are_the_ones_that_were_read"],
     ),
     tests(
         "R21",
         "a child that is stopped by a tracer",
         "ptrace(2)",
-        &["tests/escape: stopped_tasks_are_ended"],
+        &["tests/escape/lifecycle.rs: stopped_tasks_are_ended"],
     ),
     tests(
         "R22",
@@ -196,7 +207,7 @@ pub(super) const ROWS: &[Row] = &[
         "R23",
         "what is left behind, run after run",
         "umount(2)",
-        &["tests/end_to_end/leftovers.rs", "tests/cli_leftovers.rs"],
+        &["tests/end_to_end/leftovers.rs: in_a_row", "tests/cli_leftovers.rs: nothing_is_left_behind"],
     ),
     tests(
         "R24",
@@ -204,7 +215,7 @@ pub(super) const ROWS: &[Row] = &[
         "systemd.service(5), RuntimeMaxSec",
         &[
             "tests/cli.rs: only_the_environment_that_is_named_goes_in",
-            "tests/end_to_end/isolation.rs: environment_is_an_allow_list",
+            "tests/end_to_end/isolation.rs: environment",
         ],
     ),
     fresh(

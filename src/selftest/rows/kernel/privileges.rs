@@ -103,7 +103,7 @@ pub(super) const ROWS: &[Row] = &[
         "K28",
         "the tie to its parent undone by the task: PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER, PR_SET_DUMPABLE",
         "prctl(2)",
-        &["tests/escape: undone ties", "tests/end_to_end/leftovers.rs"],
+        &["tests/escape/lifecycle.rs: undone_ties_hold_nobody_back", "tests/end_to_end/leftovers.rs: killed"],
     ),
     probe(
         "K29",
