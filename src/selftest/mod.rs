@@ -17,6 +17,7 @@ mod row;
 mod rows;
 mod scene;
 mod setup;
+mod victim;
 
 pub use answer::{Answer, Verdict};
 pub use check::{Held, Report, Selection, UnderProfile, run};

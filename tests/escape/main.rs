@@ -9,9 +9,11 @@
 mod caller;
 mod descriptors;
 mod leaks;
+mod lifecycle;
 mod mounts;
 #[path = "../end_to_end/need.rs"]
 mod need;
+mod network;
 mod profiles;
 mod table;
 mod terminal;
@@ -48,6 +50,8 @@ fn main() {
         ("terminal", terminal::CHECKS),
         ("descriptors", descriptors::CHECKS),
         ("mounts", mounts::CHECKS),
+        ("lifecycle", lifecycle::CHECKS),
+        ("network", network::CHECKS),
         ("leaks", leaks::CHECKS),
         ("profiles", profiles::CHECKS),
     ] {

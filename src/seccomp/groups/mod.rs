@@ -65,6 +65,9 @@
 //! | `@ioctl-no-terminal-injection` | `ioctl` but `TIOCSTI`, `TIOCLINUX`, `TIOCSETD` (low 32 bits compared, CVE-2019-10063) | EPERM |
 //! | `@fcntl-no-leases` | `fcntl` but `F_SETLEASE` and `F_NOTIFY` (they block and watch whoever shares the file) | EPERM |
 //! | `@prctl-safe` | `prctl` but `PR_SET_MM` and `PR_SET_IO_FLUSHER` | EPERM |
+//! | `@attributes-keep` | `utimensat` of an open descriptor; no other call that changes modes, owners, times or extended attributes, for which Landlock has no right | EPERM |
+//! | `@own-resources` | `prlimit64`, `sched_setaffinity`, `setpriority` of oneself (pid 0); asking `prlimit64` about anybody | EPERM |
+//! | `@send-no-oob` | `send*` without `MSG_OOB` (CVE-2025-38236) | EOPNOTSUPP |
 //! | `@personality-query` | `personality(0xffffffff)`, which asks, and `personality(0)`, `PER_LINUX` | EPERM |
 //! | `@personality-linux` | also `PER_LINUX32`, each with and without `UNAME26` | EPERM |
 //! | `@mknod-no-devices` | `mknod` and `mknodat` of files, FIFOs and sockets | EPERM |

@@ -17,13 +17,13 @@ pub fn rows() -> impl Iterator<Item = &'static Row> {
         terminal::ROWS,
         descriptors::ROWS,
         mounts::ROWS,
-        kernel::ROWS,
         resources::ROWS,
         network::ROWS,
         leaks::ROWS,
         profiles::ROWS,
     ]
     .into_iter()
+    .chain(kernel::TABLES)
     .flatten()
 }
 
