@@ -25,8 +25,6 @@ pub(crate) struct Go {
     /// Inode numbers of the caller's own namespaces, by the name under `/proc/self/ns`: those that the Plan makes new must
     /// differ.
     pub(crate) namespaces: Vec<(String, u64)>,
-    /// Whether init is to be killed when the caller's thread ends: only the main thread's end is the process's.
-    pub(crate) death_signal: bool,
 }
 
 /// From init to the caller.

@@ -66,8 +66,6 @@ pub(super) fn start(plan: &Plan, handed: &Handed<'_>) -> Result<Started, Error> 
     let go = Go {
         namespaces: init::own_namespaces(plan.namespaces)
             .map_err(|(path, errno)| Error::prepare(Step::Namespaces, "stat", &path)(errno))?,
-        // In *lite* init has to live long enough to end the task's descendants.
-        death_signal: plan.namespaces != 0 && nix::unistd::gettid() == nix::unistd::getpid(),
     };
     let payload = plan.encode()?;
     let call = handed.call.iter().flat_map(|(argument, result)| [argument.as_fd(), result.as_fd()]);
@@ -87,7 +85,8 @@ pub(super) fn start(plan: &Plan, handed: &Handed<'_>) -> Result<Started, Error> 
         clone_flags: plan.namespaces,
         raise_capabilities: plan.namespaces != 0,
         cwd: None,
-        death_signal: go.death_signal,
+        // In *lite* init has to live long enough to end the task's descendants.
+        death_signal: plan.namespaces != 0,
         death_watch: false,
         new_session: false,
         cgroup: None,
