@@ -183,11 +183,12 @@ const ATTRIBUTES_KEEP: &[super::Entry] =
 
 // The kernel lets a process set the limits of every other of its user's (prlimit(2)), whether it may signal or trace it or
 // not: RLIMIT_CPU kills. No other process can be meant by 0.
+// (PRIO_PROCESS is 0.)
 const OWN_RESOURCES: &[super::Entry] = &[
     when(&["prlimit64"], &[int(0, 0)]),
     when(&["prlimit64"], &[null(2)]),
     when(&["sched_setaffinity"], &[int(0, 0)]),
-    when(&["setpriority"], &[int(0, libc::PRIO_PROCESS as u32), int(1, 0)]),
+    when(&["setpriority"], &[int(0, 0), int(1, 0)]),
     refuse(&["prlimit64", "sched_setaffinity", "setpriority"], &[], EPERM),
 ];
 
