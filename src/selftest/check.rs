@@ -153,7 +153,7 @@ fn check(row: &'static Row, only: Option<&str>) -> Report {
         return report;
     }
     for profile in builtin_names() {
-        let claim = probe.claims.iter().find(|claim| claim.profiles.contains(&profile));
+        let claim = probe.claims.iter().find(|claim| claim.profiles.contains(profile));
         let wanted = only.is_none_or(|name| name == *profile);
         if let Some(claim) = claim.filter(|_| wanted) {
             report.profiles.push(under(row, probe, claim, profile));
