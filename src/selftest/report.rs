@@ -1,5 +1,6 @@
 //! The reports as a table for a person, or one line of JSON each.
 
+use std::fmt;
 use std::io::{self, Write};
 
 use serde::Serialize;
@@ -17,6 +18,8 @@ pub struct Summary {
     pub failed: usize,
     /// Rows that cannot be tested on this host, or not by a probe.
     pub not_testable: usize,
+    /// Of these, how many are attacks on the caller's side, which the project's tests prove.
+    pub by_tests: usize,
     /// Runs inside a profile that were blocked.
     pub checks: usize,
     /// Of these, how many were allowed again once the named walls were gone.
@@ -31,11 +34,27 @@ impl Summary {
             Held::Failed => self.failed += 1,
             Held::NotTestable => self.not_testable += 1,
         }
+        self.by_tests += usize::from(!report.tests.is_empty());
         for under in report.profiles.iter().filter(|under| under.verdict == Held::Held) {
             self.checks += 1;
             let proven = under.mutation.as_ref().is_some_and(|m| m.verdict == super::Verdict::Allowed);
             self.proven += usize::from(proven);
         }
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { held, failed, not_testable, by_tests, checks, proven } = self;
+        writeln!(
+            f,
+            "{held} held, {failed} failed, {not_testable} not testable ({by_tests} by the project's tests)"
+        )?;
+        write!(f, "{checks} times blocked inside, {proven} of them allowed again without the walls")?;
+        if nix::unistd::geteuid().is_root() {
+            write!(f, "\nlite is not for root: an ordinary user tests it")?;
+        }
+        Ok(())
     }
 }
 

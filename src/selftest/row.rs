@@ -38,7 +38,7 @@ pub enum Check {
 pub struct Probe {
     /// Tries the attack, in a process of its own with one thread.
     pub run: fn(&Scene) -> Answer,
-    /// What the caller's side gets ready before each run; see [`nothing`].
+    /// What the caller's side gets ready before each run.
     pub setup: fn(&mut Setup) -> Result<(), SelfTestError>,
     /// How the control is run.
     pub control: Control,

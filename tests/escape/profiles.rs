@@ -21,7 +21,7 @@ fn home_decides_over_no_builtin_profile(caller: Caller) -> Result<(), Failed> {
         std::fs::create_dir(&folder)?;
         caller::give(caller, &folder);
     }
-    let open = "extends = \"build\"\ndescription = \"x\"\n[process]\nenv = [\"TAKEN=1\"]\n";
+    let open = "extends = \"standard\"\ndescription = \"x\"\n[process]\nenv = [\"TAKEN=1\"]\n";
     for name in ["strict.toml", "mine.toml"] {
         caller::file(caller, &folder.join(name), open);
     }
