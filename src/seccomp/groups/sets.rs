@@ -187,7 +187,8 @@ const OWN_RESOURCES: &[super::Entry] = &[
     when(&["prlimit64"], &[int(0, 0)]),
     when(&["prlimit64"], &[null(2)]),
     when(&["sched_setaffinity"], &[int(0, 0)]),
-    when(&["setpriority"], &[int(0, libc::PRIO_PROCESS as u32), int(1, 0)]),
+    // PRIO_PROCESS
+    when(&["setpriority"], &[int(0, 0), int(1, 0)]),
     refuse(&["prlimit64", "sched_setaffinity", "setpriority"], &[], EPERM),
 ];
 
