@@ -114,15 +114,39 @@ fn killing_everything_ends_the_run(caller: Caller) -> Result<(), Failed> {
         return Err(format!("{run:#?}").into());
     }
     none_left(&mark)?;
-    if caller == Caller::User {
-        // Without a pid namespace, nothing outside may be asked. (The null signal: nobody is hurt if the wall is not there.)
-        let script = "kill -0 -1 2>/dev/null && echo somebody; true";
-        let run = caller::run(caller, ["run", "-p", "lite", "--", "sh", "-c", script]);
-        if !run.succeeded()?.is_empty() {
-            return Err(format!("{run:#?}").into());
-        }
-    }
-    Ok(())
+    if caller == Caller::User { nobody_outside_is_signalled(caller) } else { Ok(()) }
+}
+
+/// Without a pid namespace: a stopped process of the caller's stays stopped. (A signal that hurts nobody if the wall is not
+/// there; that `kill` succeeds says nothing, as kill(-1) does so even where each single signal was refused.)
+fn nobody_outside_is_signalled(caller: Caller) -> Result<(), Failed> {
+    let mut victim = Command::new("sleep");
+    victim.arg("73");
+    caller::as_caller(caller, &mut victim);
+    let mut victim = start(victim)?;
+    let pid = victim.id().to_string();
+    let stopped = || {
+        std::fs::read_to_string(format!("/proc/{pid}/stat"))
+            .is_ok_and(|stat| stat.rsplit_once(')').is_some_and(|(_, rest)| rest.starts_with(" T")))
+    };
+    let own = nix::unistd::Pid::from_raw(victim.id().cast_signed());
+    let check = || {
+        nix::sys::signal::kill(own, nix::sys::signal::Signal::SIGSTOP).map_err(|errno| errno.to_string())?;
+        let run = caller::run(
+            caller,
+            ["run", "-p", "lite", "--", "sh", "-c", "kill -CONT -1; kill -CONT $0", &pid],
+        );
+        let held = stopped();
+        let mut control = Command::new("kill");
+        control.args(["-CONT", &pid]);
+        caller::as_caller(caller, &mut control);
+        caller::finish(control);
+        if held && !stopped() { Ok(()) } else { Err(format!("it was continued, or never is: {run:#?}")) }
+    };
+    let checked = check();
+    victim.kill().map_err(|error| error.to_string())?;
+    victim.wait().map_err(|error| error.to_string())?;
+    checked.map_err(Failed::from)
 }
 
 /// R10 and K28: PR_SET_PDEATHSIG taken back, reapers and sessions of its own, and then the caller is killed.

@@ -53,7 +53,7 @@ pub(super) const ROWS: &[Row] = &[
         "K27",
         "pointers that change after a supervisor has looked",
         "seccomp_unotify(2)",
-        &["tests/profiles.rs: refused words (the action notify): nothing decides by pointers"],
+        &["tests/profiles.rs: errors_name_the_key_the_line_and_the_nearest_key"],
     ),
 ];
 

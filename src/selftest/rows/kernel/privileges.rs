@@ -37,12 +37,7 @@ pub(super) const ROWS: &[Row] = &[
             removal: Removal::Fixed("every map is made for one id"),
         }],
     ),
-    tests(
-        "K12",
-        "a user's name that is read as root",
-        "CVE-2026-30892",
-        &["src/cli/run/run_tests.rs", "tests/profiles.rs: refused values (process.user)"],
-    ),
+    tests("K12", "a user's name that is read as root", "CVE-2026-30892", &["src/profile/units.rs: users"]),
     probe(
         "K13",
         "groups of the caller's that are kept",
