@@ -1,0 +1,73 @@
+//! Faults at every step and kills at every instant: whatever system call fails, whoever is killed, a run of belljar is whole or
+//! refused, and nothing of it is left.
+//!
+//! `cargo test --test faults` tries a bounded part; `BELLJAR_FAULTS=full cargo test --test faults` tries every system call of
+//! every process with every error, and kills at every one of them (an hour and more). `BELLJAR_FAULTS_MESSAGES=1` also prints what belljar said, and how
+//! often. It needs root (to trace across user namespaces) and x86-64; elsewhere it is counted as ignored.
+
+#[cfg(target_arch = "x86_64")]
+mod calls;
+#[cfg(target_arch = "x86_64")]
+mod injector;
+#[cfg(target_arch = "x86_64")]
+mod scenario;
+#[cfg(target_arch = "x86_64")]
+mod sweep;
+mod witness;
+
+use std::process::ExitCode;
+
+belljar::role!("witness", witness::testify);
+
+fn main() -> ExitCode {
+    belljar::init();
+    // The same image is belljar itself, and the program that it runs.
+    let name = std::env::args_os().next().map(std::path::PathBuf::from);
+    match name.as_ref().and_then(|name| name.file_name()).and_then(|name| name.to_str()) {
+        Some("belljar") => return belljar::cli::main(),
+        Some("witness") => {
+            witness::testify();
+            return ExitCode::SUCCESS;
+        }
+        _ => {}
+    }
+    harness()
+}
+
+#[cfg(target_arch = "x86_64")]
+fn harness() -> ExitCode {
+    use libtest_mimic::{Arguments, Trial};
+    use scenario::{Caller, LITE, OVERLAY, PROGRAM, READ_ONLY, ROLE, STANDARD};
+    use sweep::Depth;
+
+    let mut arguments = Arguments::from_args();
+    // Each uses both of its threads itself.
+    arguments.test_threads.get_or_insert(1);
+    let full = std::env::var_os("BELLJAR_FAULTS").is_some_and(|value| value == "full");
+    let depth = if full { Depth::Full } else { Depth::Reduced };
+    let root = nix::unistd::geteuid().is_root();
+    let mut trials = Vec::new();
+    for (caller, scenario) in [
+        (Caller::Root, PROGRAM),
+        (Caller::User, PROGRAM),
+        (Caller::Root, ROLE),
+        (Caller::User, ROLE),
+        (Caller::User, LITE),
+        (Caller::Root, OVERLAY),
+        (Caller::User, OVERLAY),
+        (Caller::Root, READ_ONLY),
+        (Caller::User, READ_ONLY),
+        (Caller::Root, STANDARD),
+        (Caller::User, STANDARD),
+    ] {
+        let name = format!("faults::{} as {caller:?}", scenario.name);
+        trials.push(Trial::test(name, move || sweep::sweep(caller, &scenario, depth)).with_ignored_flag(!root));
+    }
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn harness() -> ExitCode {
+    println!("faults: not on this architecture");
+    ExitCode::SUCCESS
+}
