@@ -108,7 +108,10 @@ impl Forwarder {
     pub fn attach(&self, sandbox: Receiver) {
         let mut state = lock(&self.state);
         if let State::Starting { kept } = &*state {
-            kept.iter().for_each(|signal| forward(&sandbox, *signal));
+            for signal in kept {
+                // That it cannot be passed on was logged.
+                let _ = forward(&sandbox, *signal);
+            }
         }
         *state = State::Running { sandbox };
     }
@@ -121,37 +124,51 @@ impl Forwarder {
 
 fn wait_for(signals: SigSet, state: &Mutex<State<Receiver>>) {
     loop {
-        let signal = match signals.wait() {
+        let signal = match next(&signals) {
             Ok(signal) => signal,
-            Err(nix::Error::EINTR) => continue,
+            Err(Errno::EINTR) => continue,
             Err(errno) => {
-                log::error!("signals are no longer forwarded: sigwait: {errno}");
+                log::error!("signals are no longer forwarded: sigwaitinfo: {errno}");
                 return;
             }
         };
         let mut state = lock(state);
         match (state.take(signal), &*state) {
             (Action::Die, _) => die(signal),
-            (Action::Forward, State::Running { sandbox }) => forward(sandbox, signal),
+            (Action::Forward, State::Running { sandbox }) => {
+                // It has ended, and what it wrote waits for a reader: who asks for the end is not to wait too.
+                if forward(sandbox, signal) == Err(Errno::ESRCH) && ends_a_program(signal) {
+                    die(signal);
+                }
+            }
             (_, _) => {}
         }
     }
 }
 
-fn forward(sandbox: &Receiver, signal: Signal) {
+/// `sigwaitinfo(2)`. (sigwait(3) returns its error instead of setting errno, which nix takes for a success.)
+fn next(signals: &SigSet) -> Result<Signal, Errno> {
+    // SAFETY: a set of signals; nothing is written without a place for it.
+    let number = unsafe { libc::sigwaitinfo(signals.as_ref(), std::ptr::null_mut()) };
+    Errno::result(number).and_then(Signal::try_from)
+}
+
+fn forward(sandbox: &Receiver, signal: Signal) -> Result<(), Errno> {
     if let (Signal::SIGWINCH, Some(terminal)) = (signal, &sandbox.terminal) {
         // The kernel tells the terminal's own foreground process.
         match terminal::copy_size(terminal.as_fd()) {
             Ok(()) => log::debug!("the terminal's new size is passed on"),
             Err(errno) => log::error!("the terminal's new size cannot be passed on: {errno}"),
         }
-        return;
+        return Ok(());
     }
-    match sys::process::pidfd_send_signal(sandbox.pidfd.as_fd(), signal as i32) {
+    let sent = sys::process::pidfd_send_signal(sandbox.pidfd.as_fd(), signal as i32);
+    match &sent {
         Ok(()) => log::debug!("{signal} forwarded"),
         Err(Errno::ESRCH) => log::debug!("{signal}: it has ended"),
         Err(error) => log::error!("{signal} cannot be forwarded: {error}"),
     }
+    sent
 }
 
 /// Ends the process by `signal`, so that its parent sees what ended it.

@@ -147,7 +147,10 @@ impl Child {
             .ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
         let wall = started.began.elapsed();
         let protections = Protections::new(&self.plan, &started.readback);
-        let flooded = self.relay.take().is_some_and(Relay::finish);
+        let flooded = self.relay.take().map_or(Ok(false), |relay| {
+            relay.finish(failure.is_err() || self.killed || self.end == Some(End::Timeout))
+        });
+        let flooded = flooded.map_err(|errno| Error::Child { action: "relay the output of", source: errno.into() })?;
         if let Err(error) = failure
             && !(flooded || self.killed)
         {

@@ -292,13 +292,14 @@ impl Session<'_> {
         }
         self.began = Instant::now();
         match &injection.change {
+            // A call without effect is made instead. None at all (-1) would be killed by the sandbox's own filter.
             Change::Fail(errno) => {
                 tracee.pending = Some(-i64::from(*errno));
-                change_registers(pid, |registers| registers.orig_rax = u64::MAX);
+                change_registers(pid, |registers| registers.orig_rax = libc::SYS_getpid.cast_unsigned());
             }
             Change::Fake(value) => {
                 tracee.pending = Some(*value);
-                change_registers(pid, |registers| registers.orig_rax = u64::MAX);
+                change_registers(pid, |registers| registers.orig_rax = libc::SYS_getpid.cast_unsigned());
             }
             Change::Short(argument) => change_registers(pid, |registers| match argument {
                 1 => registers.rsi = 1,

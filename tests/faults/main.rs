@@ -8,6 +8,10 @@
 #[cfg(target_arch = "x86_64")]
 mod calls;
 #[cfg(target_arch = "x86_64")]
+mod kills;
+#[cfg(target_arch = "x86_64")]
+mod pressure;
+#[cfg(target_arch = "x86_64")]
 mod injector;
 #[cfg(target_arch = "x86_64")]
 mod scenario;
@@ -62,6 +66,42 @@ fn harness() -> ExitCode {
     ] {
         let name = format!("faults::{} as {caller:?}", scenario.name);
         trials.push(Trial::test(name, move || sweep::sweep(caller, &scenario, depth)).with_ignored_flag(!root));
+    }
+    for (caller, scenario) in [
+        (Caller::Root, PROGRAM),
+        (Caller::User, ROLE),
+        (Caller::User, LITE),
+    ] {
+        let name = format!("kills::at_calls {} as {caller:?}", scenario.name);
+        trials.push(Trial::test(name, move || kills::at_calls(caller, &scenario, depth)).with_ignored_flag(!root));
+        let name = format!("kills::at_random_times {} as {caller:?}", scenario.name);
+        let rounds = if full { 1000 } else { 34 };
+        trials.push(Trial::test(name, move || kills::at_random(caller, &scenario, rounds)).with_ignored_flag(!root));
+    }
+    for (caller, scenario) in pressure::SCENARIOS {
+        let mut add = |what: &str, check: Box<dyn FnOnce() -> Result<(), libtest_mimic::Failed> + Send>| {
+            let name = format!("pressure::{what} {} as {caller:?}", scenario.name);
+            trials.push(Trial::test(name, check).with_ignored_flag(!root));
+        };
+        add("stopped_caller", Box::new(move || pressure::stopped_caller(caller, &scenario)));
+        add("stopped_init", Box::new(move || pressure::stopped_init(caller, &scenario)));
+        add("stopped_init_without_caller", Box::new(move || pressure::stopped_init_without_caller(caller, &scenario)));
+        add("closed_streams", Box::new(move || pressure::closed_streams(caller, &scenario)));
+        let nothing: &[&str] = &["--output-limit", "unlimited"];
+        add("full_pipe", Box::new(move || pressure::full_pipe(caller, &scenario, nothing)));
+        add("full_pipe_of_a_relay", Box::new(move || pressure::full_pipe(caller, &scenario, &["--output-limit", "1GiB"])));
+        let (files, processes) = (libc::RLIMIT_NOFILE as u32, libc::RLIMIT_NPROC as u32);
+        add("few_descriptors", Box::new(move || pressure::few(caller, &scenario, files, 3..45)));
+        // Root is not held to it.
+        if caller == Caller::User {
+            add("few_processes", Box::new(move || pressure::few(caller, &scenario, processes, 0..6)));
+        }
+        if scenario.name == PROGRAM.name {
+            add("full_pipe_and_term", Box::new(move || pressure::full_pipe_and_term(caller)));
+        }
+        if caller == Caller::Root {
+            add("full_disk", Box::new(pressure::full_disk));
+        }
     }
     libtest_mimic::run(&arguments, trials).exit_code()
 }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
+use crate::calls;
 use crate::injector::{self, Call, Injection, Traced};
 use crate::witness;
 
@@ -86,19 +87,19 @@ impl Place {
         Place { dir, caller }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    fn mark(&self) -> String {
+    pub fn mark(&self) -> String {
         self.dir.path().file_name().expect("a name").to_string_lossy().into_owned()
     }
 
-    /// `belljar run` of a scenario; `task` replaces the witness.
-    pub fn command(&self, scenario: &Scenario, task: Option<&[&str]>) -> Command {
+    /// `belljar run` of a scenario; `task` is what the witness does, if not to testify.
+    pub fn command(&self, scenario: &Scenario, more: &[&str], task: Option<&str>) -> Command {
         let mut arguments: Vec<OsString> = vec!["run".into(), "-p".into(), scenario.profile.into()];
         arguments.extend(["--report".into(), self.path("out/report").into()]);
-        arguments.extend(scenario.options.iter().map(OsString::from));
+        arguments.extend(scenario.options.iter().chain(more).map(OsString::from));
         if !scenario.role {
             arguments.extend(["--ro-bind".into(), self.path("witness").into()]);
         }
@@ -112,14 +113,12 @@ impl Place {
                 }
             }
         }
-        match task {
-            Some(words) => {
-                arguments.push("--".into());
-                arguments.extend(words.iter().map(OsString::from));
-            }
-            None if scenario.role => arguments.push("witness".into()),
-            None => arguments.extend(["--".into(), self.path("witness").into()]),
+        if scenario.role {
+            arguments.push("witness".into());
+        } else {
+            arguments.extend(["--".into(), self.path("witness").into()]);
         }
+        arguments.extend(task.map(OsString::from));
         arguments.push(self.mark().into());
         let mut command = Command::new(self.path("belljar"));
         command.args(arguments).env_clear().env("PATH", "/usr/bin:/bin").current_dir(self.dir.path());
@@ -135,12 +134,27 @@ impl Place {
     pub fn run(&self, scenario: &Scenario, injection: Option<&Injection>, record: bool) -> Run {
         let _ = std::fs::remove_file(self.path("out/report"));
         let (mut stdout, mut stderr) = (memory(), memory());
-        let mut command = self.command(scenario, None);
+        let mut command = self.command(scenario, &[], None);
         command.stdout(stdout.try_clone().expect("dup")).stderr(stderr.try_clone().expect("dup"));
         let traced = injector::run(command, injection, record, PATIENCE);
         let report = std::fs::read(self.path("out/report")).ok();
         let report = report.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         Run { stdout: all(&mut stdout), stderr: all(&mut stderr), report, leftovers: self.leftovers(), mark: self.mark(), traced }
+    }
+
+    /// Waits until nothing of a run is left, not even belljar itself (a process that only its parent keeps has no arguments).
+    pub fn gone_within(&self, patience: Duration) -> Result<(), Vec<String>> {
+        let began = std::time::Instant::now();
+        loop {
+            let left = self.leftovers();
+            if left.is_empty() {
+                return Ok(());
+            }
+            if began.elapsed() > patience {
+                return Err(left);
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// What a run that has ended should not have left.
@@ -209,6 +223,8 @@ pub struct Baseline {
     pub calls: Vec<Call>,
     facts: BTreeMap<String, String>,
     protections: serde_json::Value,
+    /// Calls of the dynamic linker, the C library and std, not of belljar.
+    runtime: BTreeSet<(String, (i64, u64), usize)>,
     /// What each place is.
     pub names: BTreeMap<String, &'static str>,
 }
@@ -222,14 +238,15 @@ impl Baseline {
         let protections = run.report.as_ref().and_then(|report| report.get("protections")).cloned();
         let protections = protections.unwrap_or_else(|| panic!("no report: {:?}", run.report));
         let mut names = BTreeMap::from([("caller".to_owned(), "caller")]);
-        for (place, arguments) in run.traced.executed.iter().filter(|(place, _)| place.starts_with("caller>")) {
+        for (place, arguments) in run.traced.executed.iter().filter(|(place, _)| place.matches('>').count() == 1) {
             let name = if arguments.starts_with("belljar-user-namespace") { "holder" } else { "init" };
             names.insert(place.clone(), name);
             names.insert(format!("{place}>1"), "task");
         }
         let mut calls = run.traced.calls;
         trim(&mut calls, &names);
-        Baseline { calls, facts, protections, names }
+        let runtime = runtime(&calls);
+        Baseline { calls, facts, protections, runtime, names }
     }
 
     /// Where a process of the run is.
@@ -242,6 +259,29 @@ impl Baseline {
         let process = place.split_once(".t").map_or(place, |(process, _)| process);
         format!("{}{thread}", self.names.get(process).copied().unwrap_or(process))
     }
+}
+
+/// What comes before the first thing that belljar does itself (to look at its standard streams), and what starts a thread.
+fn runtime(calls: &[Call]) -> BTreeSet<(String, (i64, u64), usize)> {
+    const THREAD: [i64; 6] = [
+        libc::SYS_rseq,
+        libc::SYS_set_robust_list,
+        libc::SYS_sigaltstack,
+        libc::SYS_mmap,
+        libc::SYS_mprotect,
+        libc::SYS_munmap,
+    ];
+    let mut main = false;
+    let mut found = BTreeSet::new();
+    for call in calls {
+        let own = call.place == "caller";
+        main |= own && call.number == libc::SYS_fcntl && call.args[0] == 0 && call.args[1] == libc::F_GETFD as u64;
+        // glibc ends the program where futex(2) gives what it does not know.
+        if call.number == libc::SYS_futex || own && !main || call.place.starts_with("caller.t") && THREAD.contains(&call.number) {
+            found.insert((call.place.clone(), calls::key(call), call.index));
+        }
+    }
+    found
 }
 
 /// Of a task only what comes before its own code counts: up to the filter and the question after it for a role.
@@ -288,8 +328,9 @@ pub enum Verdict {
     Refused,
     /// The program ran, with all protections; something failed after that, and belljar said so.
     ToldAfterwards,
-    /// The program could not even start (the dynamic linker, or the runtime before `main`); nothing untrusted ran.
-    NeverStarted,
+    /// The dynamic linker, the C library or std ended belljar: one of their own calls failed, before `main` or at the start of
+    /// a thread.
+    RuntimeGaveUp,
     /// A signal ended belljar, as sent.
     Killed,
 }
@@ -327,9 +368,16 @@ impl Baseline {
             (Some(125), true) if told => Ok(Verdict::ToldAfterwards),
             (Some(137), _) if killed => Ok(Verdict::Killed),
             (None, _) if killed && status.signal() == Some(libc::SIGKILL) => Ok(Verdict::Killed),
-            (Some(127), false) if run.stderr.contains("error while loading shared libraries") => Ok(Verdict::NeverStarted),
+            // The task, if it ran, was protected, and is gone: all that was looked at already.
+            (None | Some(127), _) if self.is_runtime(run) => Ok(Verdict::RuntimeGaveUp),
             _ => Err(format!("it ended with {status}")),
         }
+    }
+
+    fn is_runtime(&self, run: &Run) -> bool {
+        run.traced.hit.as_ref().is_some_and(|call| {
+            self.runtime.contains(&(call.place.clone(), calls::key(call), call.index))
+        })
     }
 
     fn protected(&self, run: &Run, killed: bool) -> Result<(), String> {

@@ -19,8 +19,35 @@ fn prctl(option: i32, argument: u64) -> String {
     answer(i64::from(unsafe { libc::prctl(option, argument, 0, 0, 0) }))
 }
 
-/// Writes the facts to standard output.
+/// What the program or the role does.
 pub fn testify() {
+    match std::env::args().nth(1).as_deref() {
+        Some("wait") => wait(),
+        Some("flood") => flood(),
+        _ => facts(),
+    }
+}
+
+/// Stays, and leaves a descendant in a session of its own.
+fn wait() {
+    // SAFETY: one thread, and the child only sleeps.
+    let pid = unsafe { libc::fork() };
+    if pid == 0 {
+        // SAFETY: no arguments.
+        unsafe { libc::setsid() };
+    }
+    std::thread::sleep(std::time::Duration::from_secs(61));
+}
+
+/// Writes for as long as somebody takes it.
+fn flood() {
+    use std::io::Write as _;
+    let text = [b'x'; 4096];
+    while std::io::stdout().write_all(&text).is_ok() {}
+}
+
+/// Writes the facts to standard output.
+fn facts() {
     let mut facts: BTreeMap<String, String> = BTreeMap::new();
     let mut say = |key: &str, value: String| facts.insert(key.to_owned(), value);
     // First of all: later facts open descriptors.
@@ -46,9 +73,17 @@ pub fn testify() {
     let ids = (nix::unistd::getresuid(), nix::unistd::getresgid());
     say("ids", format!("{ids:?}"));
     say("groups", format!("{:?}", nix::unistd::getgroups().map(|groups| groups.len())));
-    let names = nix::sys::utsname::uname().expect("uname");
-    say("hostname", names.nodename().to_string_lossy().into_owned());
-    say("domain", names.domainname().to_string_lossy().into_owned());
+    // SAFETY: all zeroes is a value of it, and there is room for the answer.
+    let names = unsafe {
+        let mut names: libc::utsname = std::mem::zeroed();
+        libc::uname(&raw mut names);
+        names
+    };
+    let text = |name: &[libc::c_char]| -> String {
+        name.iter().take_while(|byte| **byte != 0).map(|byte| char::from(byte.to_ne_bytes()[0])).collect()
+    };
+    say("hostname", text(&names.nodename));
+    say("domain", text(&names.domainname));
     say("cwd", format!("{:?}", std::env::current_dir().map_err(|error| error.raw_os_error())));
     for resource in 0..16u32 {
         let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
