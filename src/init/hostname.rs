@@ -20,10 +20,9 @@ pub(super) fn set(context: &mut Context) -> Result<(), Fault> {
     let mut found: libc::utsname = unsafe { std::mem::zeroed() };
     // SAFETY: room for the answer.
     Errno::result(unsafe { libc::uname(&raw mut found) }).map_err(Fault::on("uname", b""))?;
-    for (what, expected, found) in [
-        ("the host name", name.to_bytes(), &found.nodename),
-        ("the domain name", none, &found.domainname),
-    ] {
+    for (what, expected, found) in
+        [("the host name", name.to_bytes(), &found.nodename), ("the domain name", none, &found.domainname)]
+    {
         let found: Vec<u8> =
             found.iter().map(|&byte| byte.to_ne_bytes()[0]).take_while(|&byte| byte != 0).collect();
         if expected != found {

@@ -39,8 +39,7 @@ const IOCTL_DEV: u64 = 1 << 15;
 /// inside, a rule that allows it) the call's own success has to do.
 fn prove(plan: &Landlock) -> Result<(), Fault> {
     let above: [&[u8]; 3] = [b"/", b"/dev", b"/dev/null"];
-    let allowed =
-        |rule: &LandlockRule| rule.access & IOCTL_DEV != 0 && above.contains(&rule.path.to_bytes());
+    let allowed = |rule: &LandlockRule| rule.access & IOCTL_DEV != 0 && above.contains(&rule.path.to_bytes());
     if plan.handled_fs & IOCTL_DEV == 0 || plan.rules.iter().any(allowed) {
         return Ok(());
     }

@@ -150,7 +150,8 @@ impl Child {
         let flooded = self.relay.take().map_or(Ok(false), |relay| {
             relay.finish(failure.is_err() || self.killed || self.end == Some(End::Timeout))
         });
-        let flooded = flooded.map_err(|errno| Error::Child { action: "relay the output of", source: errno.into() })?;
+        let flooded =
+            flooded.map_err(|errno| Error::Child { action: "relay the output of", source: errno.into() })?;
         if let Err(error) = failure
             && !(flooded || self.killed)
         {

@@ -98,12 +98,7 @@ fn relay(mut streams: Vec<Stream>, limit: u64, unwanted: &OwnedFd) -> Result<End
 }
 
 /// Moves one chunk; false once the stream has ended on either side (the task's next write then fails with EPIPE).
-fn pass_on(
-    stream: &Stream,
-    buffer: &mut [u8],
-    left: &mut u64,
-    unwanted: &OwnedFd,
-) -> Result<bool, Errno> {
+fn pass_on(stream: &Stream, buffer: &mut [u8], left: &mut u64, unwanted: &OwnedFd) -> Result<bool, Errno> {
     let room = usize::try_from(*left).unwrap_or(usize::MAX).min(buffer.len());
     let Some(part) = buffer.get_mut(..room).filter(|part| !part.is_empty()) else { return Ok(true) };
     match nix::unistd::read(&stream.from, part) {

@@ -5,7 +5,10 @@ use crate::injector::{Call, Change};
 /// The name of a call, for messages; `what` of those that are many in one is part of it.
 pub fn show(call: &Call) -> String {
     let number = call.number;
-    let name = NAMES.iter().find(|(other, _)| *other == number).map_or_else(|| format!("call {number}"), |(_, name)| (*name).to_owned());
+    let name = NAMES
+        .iter()
+        .find(|(other, _)| *other == number)
+        .map_or_else(|| format!("call {number}"), |(_, name)| (*name).to_owned());
     let words: Vec<String> = call.args.iter().map(|arg| format!("{arg:#x}")).collect();
     format!("{name}({})", words.join(", "))
 }
@@ -13,7 +16,9 @@ pub fn show(call: &Call) -> String {
 /// What makes two calls of a process the same for the reduced sweep: the name, and what a call that is many in one does.
 pub fn key(call: &Call) -> (i64, u64) {
     let what = match call.number {
-        libc::SYS_prctl => call.args[0] << 8 | if call.args[0] == libc::PR_CAP_AMBIENT as u64 { call.args[1] } else { 0 },
+        libc::SYS_prctl => {
+            call.args[0] << 8 | if call.args[0] == libc::PR_CAP_AMBIENT as u64 { call.args[1] } else { 0 }
+        }
         libc::SYS_fcntl | libc::SYS_ioctl | libc::SYS_fsconfig => call.args[1],
         libc::SYS_prlimit64 => u64::from(call.args[2] != 0),
         _ => 0,
@@ -21,10 +26,27 @@ pub fn key(call: &Call) -> (i64, u64) {
     (call.number, what)
 }
 
+/// Whether the kernel ever says that it failed.
+pub fn can_fail(call: &Call) -> bool {
+    ![
+        libc::SYS_getpid,
+        libc::SYS_gettid,
+        libc::SYS_getppid,
+        libc::SYS_getuid,
+        libc::SYS_geteuid,
+        libc::SYS_getgid,
+        libc::SYS_getegid,
+        libc::SYS_umask,
+    ]
+    .contains(&call.number)
+}
+
 /// Which argument of a call is the length that may be cut.
 pub fn length_argument(call: &Call) -> Option<usize> {
     match call.number {
-        libc::SYS_read | libc::SYS_write | libc::SYS_pread64 | libc::SYS_pwrite64 if call.args[2] > 1 => Some(2),
+        libc::SYS_read | libc::SYS_write | libc::SYS_pread64 | libc::SYS_pwrite64 if call.args[2] > 1 => {
+            Some(2)
+        }
         libc::SYS_getrandom if call.args[1] > 1 => Some(1),
         _ => None,
     }
@@ -79,7 +101,8 @@ pub fn is_wall(call: &Call) -> bool {
 
 /// Whether each such call is about another mount: then each is faked, not only the first.
 pub fn is_mount(call: &Call) -> bool {
-    [libc::SYS_mount_setattr, libc::SYS_move_mount, libc::SYS_umount2, libc::SYS_fchdir, libc::SYS_chdir].contains(&call.number)
+    [libc::SYS_mount_setattr, libc::SYS_move_mount, libc::SYS_umount2, libc::SYS_fchdir, libc::SYS_chdir]
+        .contains(&call.number)
 }
 
 /// What the call would have returned.

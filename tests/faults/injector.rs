@@ -95,10 +95,7 @@ pub fn run(mut command: Command, injection: Option<&Injection>, record: bool, pa
     let main = child.id().cast_signed();
     let mut session = Session {
         main,
-        tracees: HashMap::from([(
-            main,
-            Tracee { place: Some("caller".to_owned()), ..Tracee::default() },
-        )]),
+        tracees: HashMap::from([(main, Tracee { place: Some("caller".to_owned()), ..Tracee::default() })]),
         alive: Arc::new(Mutex::new(vec![main])),
         injection,
         record,
@@ -255,7 +252,12 @@ impl Session<'_> {
         let mut info: libc::ptrace_syscall_info = unsafe { std::mem::zeroed() };
         // SAFETY: room for the answer, whose size is given.
         let got = unsafe {
-            libc::ptrace(libc::PTRACE_GET_SYSCALL_INFO, pid, size_of::<libc::ptrace_syscall_info>(), &raw mut info)
+            libc::ptrace(
+                libc::PTRACE_GET_SYSCALL_INFO,
+                pid,
+                size_of::<libc::ptrace_syscall_info>(),
+                &raw mut info,
+            )
         };
         if got <= 0 {
             return; // killed
@@ -324,7 +326,8 @@ impl Session<'_> {
             && self.injection.is_some_and(|injection| {
                 tracee.and_then(|tracee| tracee.place.as_ref()) == Some(&injection.place)
             });
-        let request = if self.record || pending || aimed_at { libc::PTRACE_SYSCALL } else { libc::PTRACE_CONT };
+        let request =
+            if self.record || pending || aimed_at { libc::PTRACE_SYSCALL } else { libc::PTRACE_CONT };
         // SAFETY: numbers only. ESRCH: it was killed in its stop, and its end comes with the next wait.
         unsafe { libc::ptrace(request, pid, 0, signal) };
     }

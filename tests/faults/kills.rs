@@ -11,7 +11,7 @@ use libtest_mimic::Failed;
 
 use crate::calls;
 use crate::injector::{Change, Injection};
-use crate::scenario::{Baseline, Caller, Place, Scenario, Verdict};
+use crate::scenario::{Baseline, Caller, LITE, Place, Scenario, Verdict};
 use crate::sweep::Depth;
 
 /// What the issue asks for; what a machine with other work gets.
@@ -22,7 +22,7 @@ const VICTIMS: [&[&str]; 4] = [&["caller"], &["init"], &["task"], &["caller", "h
 
 /// Kills at system calls: at all of them, or at a part that is spread over the run.
 pub fn at_calls(caller: Caller, scenario: &Scenario, depth: Depth) -> Result<(), Failed> {
-    const PART: usize = 120;
+    const PART: usize = 80;
     let began = Instant::now();
     let baseline = Baseline::of(&Place::new(caller), scenario);
     let all = baseline.calls.len() * VICTIMS.len();
@@ -95,10 +95,15 @@ pub fn at_random(caller: Caller, scenario: &Scenario, rounds: u32) -> Result<(),
         let mut child = command.stdout(Stdio::null()).spawn().map_err(|error| error.to_string())?;
         std::thread::sleep(Duration::from_micros(random % 150_000));
         let family = family(child.id());
+        let inits: Vec<u32> = family.iter().copied().filter(|pid| is_init(*pid)).collect();
+        let tasks: Vec<u32> =
+            inits.iter().flat_map(|pid| self::family(*pid).into_iter().skip(1).take(1)).collect();
         let (name, victims) = match round % 4 {
-            0 => ("caller", family.get(..1).unwrap_or_default().to_vec()),
-            1 => ("init", family.get(1..2).unwrap_or_default().to_vec()),
-            2 => ("task", family.get(2..3).unwrap_or_default().to_vec()),
+            0 => ("caller", vec![child.id()]),
+            // Without a pid namespace nobody ends what the task made, if somebody outside kills its init: see the profile.
+            1 if scenario.name == LITE.name => ("caller", vec![child.id()]),
+            1 => ("init", inits),
+            2 => ("task", tasks),
             _ => ("all", family.clone()),
         };
         // Where it is not there yet, the caller is.
@@ -124,6 +129,15 @@ pub fn at_random(caller: Caller, scenario: &Scenario, rounds: u32) -> Result<(),
         findings.len()
     );
     result(&findings)
+}
+
+/// Whether a process is the sandbox's init (a role's has the role's arguments): executed, and waiting or working as such.
+fn is_init(pid: u32) -> bool {
+    let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    let parent = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let inner = parent.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
+    let first = inner.split_whitespace().last() == Some("1");
+    name.trim() == "belljar:init" && (first || inner.split_whitespace().count() == 1)
 }
 
 /// The process, its children, their children, and so on.

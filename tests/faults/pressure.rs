@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use libtest_mimic::Failed;
 
 use crate::kills::family;
-use crate::scenario::{Caller, LITE, PROGRAM, Place, Scenario};
+use crate::scenario::{BARE, BARE_LITE, Caller, Place, Scenario};
 
 /// On a machine with other work.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -135,8 +135,10 @@ pub fn closed_streams(caller: Caller, scenario: &Scenario) -> Result<(), Failed>
         let mut child = command.spawn().map_err(|error| fail(error.to_string()))?;
         expect(ended(&mut child)?, 0).map_err(|failed| fail(format!("{closed:?}: {failed:?}")))?;
         gone(&place)?;
-        let report = std::fs::read_to_string(place.path("out/report")).map_err(|error| fail(error.to_string()))?;
-        serde_json::from_str::<serde_json::Value>(&report).map_err(|error| fail(format!("{closed:?}: {error}: {report}")))?;
+        let report =
+            std::fs::read_to_string(place.path("out/report")).map_err(|error| fail(error.to_string()))?;
+        serde_json::from_str::<serde_json::Value>(&report)
+            .map_err(|error| fail(format!("{closed:?}: {error}: {report}")))?;
     }
     Ok(())
 }
@@ -152,7 +154,12 @@ pub fn full_pipe(caller: Caller, scenario: &Scenario, more: &[&str]) -> Result<(
 }
 
 /// Limits of the caller, from nothing at all on: whole or refused.
-pub fn few(caller: Caller, scenario: &Scenario, resource: u32, values: std::ops::Range<u64>) -> Result<(), Failed> {
+pub fn few(
+    caller: Caller,
+    scenario: &Scenario,
+    resource: u32,
+    values: impl Iterator<Item = u64>,
+) -> Result<(), Failed> {
     let place = Place::new(caller);
     let (mut refused, mut whole) = (0, 0);
     for value in values {
@@ -171,7 +178,7 @@ pub fn few(caller: Caller, scenario: &Scenario, resource: u32, values: std::ops:
         gone(&place)?;
         match status.code() {
             Some(0) => whole += 1,
-            Some(125) if said.starts_with("belljar: ") && !said.contains("panicked") => refused += 1,
+            Some(125..=127) if said.starts_with("belljar: ") && !said.contains("panicked") => refused += 1,
             // The dynamic linker has no descriptor for a library.
             Some(127) if said.contains("error while loading shared libraries") => refused += 1,
             _ => return Err(fail(format!("limit {value}: {status}, said {said:?}"))),
@@ -198,9 +205,11 @@ fn limit(command: &mut Command, resource: u32, value: u64) {
 pub fn full_disk() -> Result<(), Failed> {
     let place = Place::new(Caller::Root);
     let folder = place.path("out");
-    let path = std::ffi::CString::new(folder.to_string_lossy().into_owned()).map_err(|error| fail(error.to_string()))?;
-    let filler = std::ffi::CString::new(format!("{}/filler", folder.display())).map_err(|error| fail(error.to_string()))?;
-    let mut command = place.command(&PROGRAM, &[], None);
+    let path = std::ffi::CString::new(folder.to_string_lossy().into_owned())
+        .map_err(|error| fail(error.to_string()))?;
+    let filler = std::ffi::CString::new(format!("{}/filler", folder.display()))
+        .map_err(|error| fail(error.to_string()))?;
+    let mut command = place.command(&BARE, &[], None);
     // SAFETY: system calls only.
     unsafe {
         command.pre_exec(move || {
@@ -225,10 +234,17 @@ pub fn full_disk() -> Result<(), Failed> {
             Ok(())
         });
     }
-    let output = command.stdout(Stdio::piped()).stderr(Stdio::piped()).output().map_err(|error| fail(error.to_string()))?;
+    let output = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .output()
+        .map_err(|error| fail(error.to_string()))?;
     let (out, said) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     expect(output.status, 125).map_err(|failed| fail(format!("{failed:?}: {said}")))?;
-    if !out.trim_end().ends_with(crate::witness::END) || !said.contains("report") || !said.contains("No space left") {
+    if !out.trim_end().ends_with(crate::witness::END)
+        || !said.contains("report")
+        || !said.contains("No space left")
+    {
         return Err(fail(format!("wrote {out:?}, said {said:?}")));
     }
     gone(&place)
@@ -240,11 +256,29 @@ pub fn full_pipe_and_term(caller: Caller) -> Result<(), Failed> {
     let (reader, writer) = std::io::pipe().map_err(|error| fail(error.to_string()))?;
     // SAFETY: an open descriptor and a number.
     unsafe { libc::fcntl(writer.as_raw_fd(), libc::F_SETPIPE_SZ, 4096) };
-    let mut command = place.command(&PROGRAM, &[], None);
-    let mut child = command.stdout(File::from(std::os::fd::OwnedFd::from(writer))).spawn().map_err(|error| fail(error.to_string()))?;
+    let mut command = place.command(&BARE, &["--output-limit", "1MiB"], Some("pages"));
+    let mut child = command
+        .stdout(File::from(std::os::fd::OwnedFd::from(writer)))
+        .spawn()
+        .map_err(|error| fail(error.to_string()))?;
     drop(command);
-    // The witness writes more than the pipe takes; it has ended, and belljar waits for the reader.
-    std::thread::sleep(Duration::from_millis(700));
+    // The witness writes more than the pipe takes; once it has ended, belljar waits for the reader.
+    let began = Instant::now();
+    loop {
+        let mut waiting: libc::c_int = 0;
+        // SAFETY: room for the answer.
+        unsafe { libc::ioctl(reader.as_raw_fd(), libc::FIONREAD, &raw mut waiting) };
+        if waiting > 0 && family(child.id()).len() == 1 {
+            break;
+        }
+        if began.elapsed() > PATIENCE {
+            child.kill().map_err(|error| fail(error.to_string()))?;
+            return Err(fail(format!("the task did not end; {waiting} bytes in the pipe")));
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // It is gone, and a moment later waited for.
+    std::thread::sleep(Duration::from_millis(200));
     signal(child.id(), libc::SIGTERM);
     let status = ended(&mut child)?;
     drop(reader);
@@ -254,4 +288,5 @@ pub fn full_pipe_and_term(caller: Caller) -> Result<(), Failed> {
     gone(&place)
 }
 
-pub const SCENARIOS: [(Caller, Scenario); 3] = [(Caller::Root, PROGRAM), (Caller::User, PROGRAM), (Caller::User, LITE)];
+pub const SCENARIOS: [(Caller, Scenario); 3] =
+    [(Caller::Root, BARE), (Caller::User, BARE), (Caller::User, BARE_LITE)];

@@ -27,6 +27,9 @@ const USER: u32 = 65_322;
 /// What counts as a hang, under ptrace and on a machine with other work.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
+/// How long a process that was killed may take to be gone: the second that is allowed, and room for other work.
+const LINGER: Duration = Duration::from_secs(3);
+
 /// A run of belljar.
 #[derive(Debug, Clone, Copy)]
 pub struct Scenario {
@@ -45,8 +48,13 @@ pub const ROLE: Scenario =
     Scenario { name: "strict-role", profile: "strict", options: &[], rootfs: false, role: true };
 pub const STANDARD: Scenario =
     Scenario { name: "standard-program", profile: "standard", options: &[], rootfs: false, role: false };
-pub const OVERLAY: Scenario =
-    Scenario { name: "container-overlay", profile: "container", options: &["--overlay-tmp"], rootfs: true, role: false };
+pub const OVERLAY: Scenario = Scenario {
+    name: "container-overlay",
+    profile: "container",
+    options: &["--overlay-tmp"],
+    rootfs: true,
+    role: false,
+};
 pub const READ_ONLY: Scenario = Scenario {
     name: "container-read-only",
     profile: "container",
@@ -54,6 +62,11 @@ pub const READ_ONLY: Scenario = Scenario {
     rootfs: true,
     role: false,
 };
+/// Without limits of its own.
+pub const BARE: Scenario =
+    Scenario { name: "bare-program", profile: "strict", options: &[], rootfs: false, role: false };
+pub const BARE_LITE: Scenario =
+    Scenario { name: "bare-lite", profile: "lite", options: &[], rootfs: false, role: false };
 /// For an ordinary user: as root it is refused.
 pub const LITE: Scenario =
     Scenario { name: "lite-program", profile: "lite", options: LIMITS, rootfs: false, role: false };
@@ -139,7 +152,15 @@ impl Place {
         let traced = injector::run(command, injection, record, PATIENCE);
         let report = std::fs::read(self.path("out/report")).ok();
         let report = report.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        Run { stdout: all(&mut stdout), stderr: all(&mut stderr), report, leftovers: self.leftovers(), mark: self.mark(), traced }
+        let leftovers = self.gone_within(LINGER).err().unwrap_or_default();
+        Run {
+            stdout: all(&mut stdout),
+            stderr: all(&mut stderr),
+            report,
+            leftovers,
+            mark: self.mark(),
+            traced,
+        }
     }
 
     /// Waits until nothing of a run is left, not even belljar itself (a process that only its parent keeps has no arguments).
@@ -234,14 +255,19 @@ impl Baseline {
     pub fn of(place: &Place, scenario: &Scenario) -> Baseline {
         let run = place.run(scenario, None, true);
         assert!(run.leftovers.is_empty() && run.stderr.is_empty(), "{run:?}");
-        let facts = facts(&run.stdout, &run.mark).unwrap_or_else(|| panic!("no word of the witness: {}", run.stdout));
+        let facts =
+            facts(&run.stdout, &run.mark).unwrap_or_else(|| panic!("no word of the witness: {}", run.stdout));
         let protections = run.report.as_ref().and_then(|report| report.get("protections")).cloned();
         let protections = protections.unwrap_or_else(|| panic!("no report: {:?}", run.report));
         let mut names = BTreeMap::from([("caller".to_owned(), "caller")]);
-        for (place, arguments) in run.traced.executed.iter().filter(|(place, _)| place.matches('>').count() == 1) {
+        for (place, arguments) in
+            run.traced.executed.iter().filter(|(place, _)| place.matches('>').count() == 1)
+        {
             let name = if arguments.starts_with("belljar-user-namespace") { "holder" } else { "init" };
             names.insert(place.clone(), name);
-            names.insert(format!("{place}>1"), "task");
+            if name == "init" {
+                names.insert(format!("{place}>1"), "task");
+            }
         }
         let mut calls = run.traced.calls;
         trim(&mut calls, &names);
@@ -251,11 +277,16 @@ impl Baseline {
 
     /// Where a process of the run is.
     pub fn place_of(&self, name: &str) -> String {
-        self.names.iter().find(|(_, other)| **other == name).map(|(place, _)| place.clone()).unwrap_or_default()
+        self.names
+            .iter()
+            .find(|(_, other)| **other == name)
+            .map(|(place, _)| place.clone())
+            .unwrap_or_default()
     }
 
     pub fn name(&self, place: &str) -> String {
-        let thread = place.split_once(".t").map(|(_, number)| format!(" (thread {number})")).unwrap_or_default();
+        let thread =
+            place.split_once(".t").map(|(_, number)| format!(" (thread {number})")).unwrap_or_default();
         let process = place.split_once(".t").map_or(place, |(process, _)| process);
         format!("{}{thread}", self.names.get(process).copied().unwrap_or(process))
     }
@@ -275,9 +306,15 @@ fn runtime(calls: &[Call]) -> BTreeSet<(String, (i64, u64), usize)> {
     let mut found = BTreeSet::new();
     for call in calls {
         let own = call.place == "caller";
-        main |= own && call.number == libc::SYS_fcntl && call.args[0] == 0 && call.args[1] == libc::F_GETFD as u64;
+        main |= own
+            && call.number == libc::SYS_fcntl
+            && call.args[0] == 0
+            && call.args[1] == libc::F_GETFD as u64;
         // glibc ends the program where futex(2) gives what it does not know.
-        if call.number == libc::SYS_futex || own && !main || call.place.starts_with("caller.t") && THREAD.contains(&call.number) {
+        if call.number == libc::SYS_futex
+            || own && !main
+            || call.place.starts_with("caller.t") && THREAD.contains(&call.number)
+        {
             found.insert((call.place.clone(), calls::key(call), call.index));
         }
     }
@@ -286,7 +323,8 @@ fn runtime(calls: &[Call]) -> BTreeSet<(String, (i64, u64), usize)> {
 
 /// Of a task only what comes before its own code counts: up to the filter and the question after it for a role.
 fn trim(calls: &mut Vec<Call>, names: &BTreeMap<String, &'static str>) {
-    let task = names.iter().find(|(_, name)| **name == "task").map(|(place, _)| place.clone()).unwrap_or_default();
+    let task =
+        names.iter().find(|(_, name)| **name == "task").map(|(place, _)| place.clone()).unwrap_or_default();
     let mut own = false;
     let mut after_filter = 0;
     calls.retain(|call| {
@@ -298,16 +336,22 @@ fn trim(calls: &mut Vec<Call>, names: &BTreeMap<String, &'static str>) {
         after_filter += usize::from(after_filter > 0 || call.number == libc::SYS_seccomp);
         !own
     });
-    calls.retain(|call| ![libc::SYS_exit, libc::SYS_exit_group, libc::SYS_rt_sigreturn].contains(&call.number));
+    calls.retain(|call| {
+        ![libc::SYS_exit, libc::SYS_exit_group, libc::SYS_rt_sigreturn].contains(&call.number)
+    });
 }
 
 fn facts(text: &str, mark: &str) -> Option<BTreeMap<String, String>> {
     let complete = text.trim_end().ends_with(witness::END);
     complete.then(|| {
-        text.replace(mark, "MARK").lines()
+        text.replace(mark, "MARK")
+            .lines()
             .filter_map(|line| line.split_once('='))
             .map(|(key, value)| match key.strip_prefix("namespace ") {
-                Some(name) if std::fs::read_link(format!("/proc/self/ns/{name}")).is_ok_and(|own| own.display().to_string() == value) => {
+                Some(name)
+                    if std::fs::read_link(format!("/proc/self/ns/{name}"))
+                        .is_ok_and(|own| own.display().to_string() == value) =>
+                {
                     (key.to_owned(), "the host's".to_owned())
                 }
                 Some(_) if value.contains('[') => (key.to_owned(), "new".to_owned()),
@@ -352,7 +396,8 @@ impl Baseline {
         if spoke {
             self.protected(run, killed)?;
         }
-        let told = run.stderr.starts_with("belljar: ");
+        // The dynamic linker of the re-executed image may have said something before.
+        let told = run.stderr.lines().any(|line| line.starts_with("belljar: "));
         match (status.code(), spoke) {
             _ if run.traced.hit.is_none() => Ok(Verdict::NotReached),
             (Some(0), true) => {
@@ -375,9 +420,10 @@ impl Baseline {
     }
 
     fn is_runtime(&self, run: &Run) -> bool {
-        run.traced.hit.as_ref().is_some_and(|call| {
-            self.runtime.contains(&(call.place.clone(), calls::key(call), call.index))
-        })
+        run.traced
+            .hit
+            .as_ref()
+            .is_some_and(|call| self.runtime.contains(&(call.place.clone(), calls::key(call), call.index)))
     }
 
     fn protected(&self, run: &Run, killed: bool) -> Result<(), String> {
@@ -387,7 +433,9 @@ impl Baseline {
         let mut wrong = Vec::new();
         for key in self.facts.keys().chain(found.keys()).collect::<BTreeSet<_>>() {
             let (expected, found) = (self.facts.get(key), found.get(key));
-            if key == "mounts" && let (Some(expected), Some(found)) = (expected, found) {
+            if key == "mounts"
+                && let (Some(expected), Some(found)) = (expected, found)
+            {
                 let set = |text: &'_ str| text.split("; ").map(str::to_owned).collect::<BTreeSet<String>>();
                 let (expected, found) = (set(expected), set(found));
                 let (more, less) = (found.difference(&expected), expected.difference(&found));

@@ -13,8 +13,10 @@ use crate::scenario::{Baseline, Caller, Place, Scenario, Verdict};
 /// How much is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
-    /// Every distinct call of every process, three errors; every wall faked.
+    /// Every distinct call of every process, one of three errors; every wall faked.
     Reduced,
+    /// Every distinct call of every process, three errors; every wall faked.
+    Most,
     /// Every call, six errors and short counts; every wall faked.
     Full,
 }
@@ -27,16 +29,31 @@ fn injections(baseline: &Baseline, depth: Depth) -> Vec<Injection> {
     let mut list = Vec::new();
     let threads = |call: &Call| call.place.contains(".t");
     for call in &baseline.calls {
-        let mut add = |change| list.push(Injection { place: call.place.clone(), key: calls::key(call), index: call.index, change });
+        let mut add = |change| {
+            list.push(Injection {
+                place: call.place.clone(),
+                key: calls::key(call),
+                index: call.index,
+                change,
+            })
+        };
         let first = seen.insert((call.place.clone(), calls::key(call)));
         if depth == Depth::Full || first {
-            let errors: &[i32] = if depth == Depth::Full { &ALL } else { &SOME };
-            errors.iter().for_each(|errno| add(Change::Fail(*errno)));
+            let turn = seen.len() % SOME.len();
+            let errors = match depth {
+                Depth::Full => &ALL[..],
+                Depth::Most => &SOME,
+                Depth::Reduced => &SOME[turn..=turn],
+            };
+            if calls::can_fail(call) {
+                errors.iter().for_each(|errno| add(Change::Fail(*errno)));
+            }
             if let Some(argument) = calls::length_argument(call) {
                 add(Change::Short(argument));
             }
         }
-        if !threads(call) && calls::is_wall(call) && (depth == Depth::Full || first || calls::is_mount(call)) {
+        if !threads(call) && calls::is_wall(call) && (depth == Depth::Full || first || calls::is_mount(call))
+        {
             add(Change::Fake(calls::success(call)));
         }
     }
@@ -61,7 +78,11 @@ pub fn sweep(caller: Caller, scenario: &Scenario, depth: Depth) -> Result<(), Fa
                     let kind = calls::kind(&injection.change);
                     *counts.lock().expect("counts").entry((verdict, kind)).or_default() += 1;
                     if !run.stderr.is_empty() {
-                        *messages.lock().expect("messages").entry(run.stderr.lines().next().unwrap_or_default().to_owned()).or_default() += 1;
+                        *messages
+                            .lock()
+                            .expect("messages")
+                            .entry(run.stderr.lines().next().unwrap_or_default().to_owned())
+                            .or_default() += 1;
                     }
                 }
                 Err(what) => {
@@ -69,7 +90,8 @@ pub fn sweep(caller: Caller, scenario: &Scenario, depth: Depth) -> Result<(), Fa
                     let place = baseline.name(&injection.place);
                     let change = calls::show_change(&injection.change);
                     findings.lock().expect("findings").push(format!(
-                        "{place} #{} {call} {change}: {what}\n      said: {:?}", injection.index, run.stderr
+                        "{place} #{} {call} {change}: {what}\n      said: {:?}",
+                        injection.index, run.stderr
                     ));
                 }
             }
@@ -82,7 +104,10 @@ pub fn sweep(caller: Caller, scenario: &Scenario, depth: Depth) -> Result<(), Fa
     let findings = findings.into_inner().expect("findings");
     let mut text = format!(
         "faults: {} as {caller:?}: {} calls, {} pairs of a call and an error in {:.1} s:",
-        scenario.name, baseline.calls.len(), injections.len(), began.elapsed().as_secs_f64()
+        scenario.name,
+        baseline.calls.len(),
+        injections.len(),
+        began.elapsed().as_secs_f64()
     );
     for ((verdict, kind), count) in counts.into_inner().expect("counts") {
         text.push_str(&format!(" {verdict:?}/{kind} {count},"));
@@ -94,5 +119,9 @@ pub fn sweep(caller: Caller, scenario: &Scenario, depth: Depth) -> Result<(), Fa
             println!("    {count:5} {message}");
         }
     }
-    if findings.is_empty() { Ok(()) } else { Err(format!("{} findings:\n  {}", findings.len(), findings.join("\n  ")).into()) }
+    if findings.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("{} findings:\n  {}", findings.len(), findings.join("\n  ")).into())
+    }
 }

@@ -24,6 +24,7 @@ pub fn testify() {
     match std::env::args().nth(1).as_deref() {
         Some("wait") => wait(),
         Some("flood") => flood(),
+        Some("pages") => print!("{}", "x".repeat(4 * 4096)),
         _ => facts(),
     }
 }
@@ -56,7 +57,10 @@ fn facts() {
         unsafe { libc::fcntl(*fd, libc::F_GETFD) >= 0 }
     };
     // The program's own descriptor of its image is of its own making (from 60 on).
-    say("descriptors", format!("{:?}", (0..1024).filter(|fd| *fd < 60 || *fd > 62).filter(open).collect::<Vec<i32>>()));
+    say(
+        "descriptors",
+        format!("{:?}", (0..1024).filter(|fd| *fd < 60 || *fd > 62).filter(open).collect::<Vec<i32>>()),
+    );
     // SAFETY: sets and sets back.
     let mask = unsafe {
         let mask = libc::umask(0o77);
@@ -100,13 +104,19 @@ fn facts() {
     }
     for name in ["user", "mnt", "pid", "ipc", "uts", "net", "cgroup"] {
         let link = std::fs::read_link(format!("/proc/self/ns/{name}"));
-        say(&format!("namespace {name}"), link.map_or_else(|error| error.to_string(), |link| link.display().to_string()));
+        say(
+            &format!("namespace {name}"),
+            link.map_or_else(|error| error.to_string(), |link| link.display().to_string()),
+        );
     }
     say("mounts", mounts());
     for path in ["/usr", "/etc", "/", "/tmp", "/dev", "/proc"] {
         let path = std::path::Path::new(path).join("belljar-faults-new-file");
         let made = std::fs::OpenOptions::new().write(true).create_new(true).open(&path);
-        say(&format!("make {}", path.display()), format!("{:?}", made.map(|_| ()).map_err(|error| error.raw_os_error())));
+        say(
+            &format!("make {}", path.display()),
+            format!("{:?}", made.map(|_| ()).map_err(|error| error.raw_os_error())),
+        );
         let _ = std::fs::remove_file(&path);
     }
     say("landlock", landlock());
@@ -137,9 +147,16 @@ fn mounts() -> String {
     let mut lines: Vec<String> = Vec::new();
     for line in table.lines() {
         let words: Vec<&str> = line.split(' ').collect();
-        let (Some(root), Some(place), Some(options)) = (words.get(3), words.get(4), words.get(5)) else { continue };
+        let (Some(root), Some(place), Some(options)) = (words.get(3), words.get(4), words.get(5)) else {
+            continue;
+        };
         let dash = words.iter().position(|word| *word == "-").unwrap_or(words.len());
-        let tags: Vec<&str> = words.get(6..dash).unwrap_or_default().iter().map(|tag| tag.split(':').next().unwrap_or(tag)).collect();
+        let tags: Vec<&str> = words
+            .get(6..dash)
+            .unwrap_or_default()
+            .iter()
+            .map(|tag| tag.split(':').next().unwrap_or(tag))
+            .collect();
         let kind = words.get(dash + 1).unwrap_or(&"");
         lines.push(format!("{root} {place} {options} {tags:?} {kind}"));
     }
