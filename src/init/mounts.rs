@@ -17,8 +17,11 @@ pub(super) fn make_private(context: &mut Context) -> Result<(), Fault> {
     if context.plan.root.is_none() {
         return Ok(());
     }
-    sys::mount::make_all_private().map_err(Fault::on("mount_setattr", b"/"))?;
-    // The old root's /proc is still there.
+    sys::mount::make_all_private().map_err(Fault::on("mount_setattr", b"/"))
+}
+
+/// No mount propagates: neither the old ones, nor those of the new root. The old root's /proc is still there.
+pub(super) fn none_propagates() -> Result<(), Fault> {
     const TABLE: &str = "/proc/self/mountinfo";
     let table = std::fs::read(TABLE).map_err(|error| {
         Fault::system("read", TABLE.as_bytes(), Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))

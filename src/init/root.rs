@@ -37,6 +37,7 @@ fn build_as(context: &mut Context, plan: &Root) -> Result<(), Fault> {
     if plan.readonly {
         mounts::set_own_attributes(&root, ATTR_RDONLY, b"/")?;
     }
+    mounts::none_propagates()?;
     context.root_id = Some(place::identity(&root).map_err(Fault::on("fstat", b"/"))?);
     context.root = Some(root);
     Ok(())

@@ -71,7 +71,10 @@ fn clone(source: &Source) -> Result<OwnedFd, Error> {
     ))?;
     crate::init::check_source(&fd, source)
         .map_err(|fault| Error::Init { source: Failure { stage: Stage::Root, fault } })?;
-    sys::mount::clone_tree(fd.as_fd()).map_err(Error::prepare(Step::Trees, "open_tree", &name))
+    let tree = sys::mount::clone_tree(fd.as_fd()).map_err(Error::prepare(Step::Trees, "open_tree", &name))?;
+    // A copy of a shared mount is its peer: what init mounts in it would appear on the host, and stay there.
+    sys::mount::make_private(tree.as_fd()).map_err(Error::prepare(Step::Trees, "mount_setattr", &name))?;
+    Ok(tree)
 }
 
 /// A user namespace in which the owner of the host's files is the sandbox's id: what an id-mapped mount takes

@@ -53,7 +53,7 @@ pub(crate) fn clear_attributes(fd: BorrowedFd<'_>, clear: u64) -> Result<(), Err
 /// `fstatfs(2)`: which of the attributes the mount that `fd` is in has. `ST_RDONLY` to `ST_NOEXEC` are the same bits.
 pub(crate) fn attributes(fd: BorrowedFd<'_>) -> Result<u64, Errno> {
     let flags = nix::sys::statvfs::fstatvfs(fd)?.flags().bits();
-    Ok(u64::from(flags) & (ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC))
+    Ok(flags & (ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC))
 }
 
 /// `statx(2)`, `STATX_MNT_ID` (Linux 5.8): the number of the mount that `fd` is in.
@@ -87,6 +87,12 @@ pub(crate) fn make_all_private() -> Result<(), Errno> {
     // SAFETY: AT_FDCWD is always valid to borrow; the path is absolute, so it is not even used.
     let cwd = unsafe { BorrowedFd::borrow_raw(libc::AT_FDCWD) };
     setattr(cwd, c"/", &attr, true)
+}
+
+/// `mount_setattr(2)`: nothing propagates into or out of a detached tree any more.
+pub(crate) fn make_private(tree: BorrowedFd<'_>) -> Result<(), Errno> {
+    let attr = MountAttr { attr_set: 0, attr_clr: 0, propagation: libc::MS_PRIVATE, userns_fd: 0 };
+    setattr(tree, c"", &attr, true)
 }
 
 fn setattr(fd: BorrowedFd<'_>, path: &CStr, attr: &MountAttr, recursive: bool) -> Result<(), Errno> {

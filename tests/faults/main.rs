@@ -102,7 +102,7 @@ fn harness() -> ExitCode {
             "full_pipe_of_a_relay",
             Box::new(move || pressure::full_pipe(caller, &scenario, &["--output-limit", "1GiB"])),
         );
-        let (files, processes) = (libc::RLIMIT_NOFILE as u32, libc::RLIMIT_NPROC as u32);
+        let (files, processes) = (libc::RLIMIT_NOFILE, libc::RLIMIT_NPROC);
         add(
             "few_descriptors",
             Box::new(move || pressure::few(caller, &scenario, files, (3..45).step_by(step))),
@@ -118,6 +118,7 @@ fn harness() -> ExitCode {
             add("full_pipe_and_term", Box::new(move || pressure::full_pipe_and_term(caller)));
         }
         if caller == Caller::Root {
+            add("shared_mounts", Box::new(pressure::shared_mounts));
             add("full_disk", Box::new(pressure::full_disk));
         }
     }

@@ -12,6 +12,12 @@ use libtest_mimic::Failed;
 use crate::kills::family;
 use crate::scenario::{BARE, BARE_LITE, Caller, Place, Scenario};
 
+/// Its type differs between the C libraries.
+#[cfg(target_env = "musl")]
+pub type Resource = libc::c_int;
+#[cfg(not(target_env = "musl"))]
+pub type Resource = libc::__rlimit_resource_t;
+
 /// On a machine with other work.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -157,7 +163,7 @@ pub fn full_pipe(caller: Caller, scenario: &Scenario, more: &[&str]) -> Result<(
 pub fn few(
     caller: Caller,
     scenario: &Scenario,
-    resource: u32,
+    resource: Resource,
     values: impl Iterator<Item = u64>,
 ) -> Result<(), Failed> {
     let place = Place::new(caller);
@@ -188,12 +194,12 @@ pub fn few(
     if refused > 0 { Ok(()) } else { Err(fail("no limit was low enough to be felt")) }
 }
 
-fn limit(command: &mut Command, resource: u32, value: u64) {
+fn limit(command: &mut Command, resource: Resource, value: u64) {
     // SAFETY: setrlimit is async-signal-safe.
     unsafe {
         command.pre_exec(move || {
             let limit = libc::rlimit { rlim_cur: value, rlim_max: value };
-            match libc::setrlimit(resource as _, &raw const limit) {
+            match libc::setrlimit(resource, &raw const limit) {
                 0 => Ok(()),
                 _ => Err(std::io::Error::last_os_error()),
             }
@@ -247,6 +253,30 @@ pub fn full_disk() -> Result<(), Failed> {
     {
         return Err(fail(format!("wrote {out:?}, said {said:?}")));
     }
+    gone(&place)
+}
+
+/// On a host whose mounts are shared (systemd makes them so), nothing of a run is mounted on the host.
+pub fn shared_mounts() -> Result<(), Failed> {
+    let place = Place::new(Caller::Root);
+    let inner = place.path("bound").join("sub");
+    std::fs::create_dir(&inner).map_err(|error| fail(error.to_string()))?;
+    let inner = inner.to_string_lossy().into_owned();
+    let command = place.command(&BARE, &["--tmpfs", &inner, "--report", "-"], None);
+    let mut shell = Command::new("unshare");
+    let script = "mount --make-rshared / && \"$@\" && grep -c \"$0\" /proc/self/mountinfo";
+    shell.args(["-m", "sh", "-c", script, &inner]);
+    shell.arg(command.get_program());
+    let mut words: Vec<_> = command.get_args().map(std::ffi::OsStr::to_owned).collect();
+    // The first --report, to a file, is the common one.
+    words.drain(3..5);
+    shell.args(words);
+    let output = shell.output().map_err(|error| fail(error.to_string()))?;
+    let out = String::from_utf8_lossy(&output.stdout);
+    if !out.contains(crate::witness::END) || out.trim_end().lines().last() != Some("0") {
+        return Err(fail(format!("{out}{}", String::from_utf8_lossy(&output.stderr))));
+    }
+    std::fs::remove_dir(&inner).map_err(|error| fail(error.to_string()))?;
     gone(&place)
 }
 

@@ -81,7 +81,7 @@ pub struct Place {
 impl Place {
     pub fn new(caller: Caller) -> Place {
         let dir = tempfile::Builder::new()
-            .prefix("belljar-faults-")
+            .prefix("belljar-test-faults-")
             .permissions(Permissions::from_mode(0o755))
             .tempdir_in("/tmp")
             .expect("a folder");
@@ -93,7 +93,7 @@ impl Place {
             std::fs::create_dir(dir.path().join(name)).expect("a folder");
         }
         if caller == Caller::User {
-            for name in ["out", "bound", "root"] {
+            for name in ["out", "bound", "root", "root/usr", "root/lib", "root/lib64", "root/tmp"] {
                 chown(dir.path().join(name), Some(USER), Some(USER)).expect("to change the owner");
             }
         }
