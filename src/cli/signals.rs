@@ -128,11 +128,11 @@ impl Forwarder {
 
 fn wait_for(signals: SigSet, state: &Mutex<State<Receiver>>) {
     loop {
-        let signal = match signals.wait() {
+        let signal = match next(&signals) {
             Ok(signal) => signal,
-            Err(nix::Error::EINTR) => continue,
+            Err(Errno::EINTR) => continue,
             Err(errno) => {
-                log::error!("signals are no longer forwarded: sigwait: {errno}");
+                log::error!("signals are no longer forwarded: sigwaitinfo: {errno}");
                 return;
             }
         };
@@ -147,6 +147,13 @@ fn wait_for(signals: SigSet, state: &Mutex<State<Receiver>>) {
             (_, _) => {}
         }
     }
+}
+
+/// `sigwaitinfo(2)`. (sigwait(3) returns its error instead of setting errno, which nix takes for a success.)
+fn next(signals: &SigSet) -> Result<Signal, Errno> {
+    // SAFETY: a set of signals; nothing is written without a place for it.
+    let number = unsafe { libc::sigwaitinfo(signals.as_ref(), std::ptr::null_mut()) };
+    Errno::result(number).and_then(Signal::try_from)
 }
 
 /// Passes a signal on; false if the sandbox has ended.

@@ -51,5 +51,13 @@ pub(super) fn set_no_new_privileges(context: &mut Context) -> Result<(), Fault> 
 /// What is left to init once the task runs: nothing.
 pub(super) fn drop_own() -> Result<(), Fault> {
     sys::capability::set(0, 0).map_err(Fault::on("capset", b"init"))?;
-    sys::process::set_no_new_privileges().map_err(Fault::on("prctl", b"PR_SET_NO_NEW_PRIVS"))
+    let left = sys::capability::permitted().map_err(Fault::on("capget", b"init"))?;
+    if left != 0 {
+        return Err(Fault::mismatch("init's permitted capability set", "0x0", format!("{left:#x}")));
+    }
+    sys::process::set_no_new_privileges().map_err(Fault::on("prctl", b"PR_SET_NO_NEW_PRIVS"))?;
+    match sys::process::no_new_privileges().map_err(Fault::on("prctl", b"PR_GET_NO_NEW_PRIVS"))? {
+        true => Ok(()),
+        false => Err(Fault::mismatch("init's no_new_privs", "on", "off")),
+    }
 }

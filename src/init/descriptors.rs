@@ -27,6 +27,12 @@ impl Own {
         channel.send(message).map_err(|_| lost())
     }
 
+    /// The highest number that it knows of.
+    pub(super) fn highest(&self) -> RawFd {
+        let call = self.call.map_or(-1, |(argument, result)| argument.max(result));
+        self.channel.unwrap_or(-1).max(call)
+    }
+
     /// A call's argument and result, in a role's process (which has memory of its own).
     pub(super) fn take_call(&mut self) -> Option<(OwnedFd, OwnedFd)> {
         let (argument, result) = self.call.take()?;
@@ -89,4 +95,12 @@ pub(super) fn close_all_but(keep: &[i32]) -> Result<(), Errno> {
         first = number.saturating_add(1);
     }
     Ok(())
+}
+
+/// The first descriptor from 3 on that is open and not in `keep`, up to the highest that init had.
+pub(super) fn left_open(keep: &[i32], highest: RawFd) -> Option<RawFd> {
+    (3..=highest).filter(|number| !keep.contains(number)).find(|&number| {
+        // SAFETY: any number may be asked about.
+        (unsafe { libc::fcntl(number, libc::F_GETFD) }) >= 0
+    })
 }

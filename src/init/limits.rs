@@ -14,6 +14,12 @@ pub(super) fn set(context: &mut Context) -> Result<(), Fault> {
         Errno::result(unsafe { libc::setrlimit(limit.resource as _, &raw const value) })
             .map_err(Fault::on("setrlimit", limit.resource.to_string().as_bytes()))?;
     }
-    umask(Mode::from_bits_truncate(context.plan.umask));
+    let mask = Mode::from_bits_truncate(context.plan.umask);
+    umask(mask);
+    // There is no other way to read it than to set it.
+    let found = umask(mask);
+    if found != mask {
+        return Err(Fault::mismatch("umask", format!("{mask:o}"), format!("{found:o}")));
+    }
     Ok(())
 }

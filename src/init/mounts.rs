@@ -1,12 +1,14 @@
 //! New mounts, detached: nothing is visible before it has all its attributes.
 
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use nix::errno::Errno;
 
 use super::start::Context;
-use super::tree;
+use super::{place, tree};
 use crate::plan::{Mount, Tmpfs};
-use crate::protocol::Fault;
+use crate::protocol::{Fault, shown};
 use crate::sys;
 use crate::sys::mount::{ATTR_NODEV, ATTR_NOEXEC, ATTR_NOSUID, ATTR_RDONLY, Parameter, new_filesystem};
 
@@ -16,6 +18,26 @@ pub(super) fn make_private(context: &mut Context) -> Result<(), Fault> {
         return Ok(());
     }
     sys::mount::make_all_private().map_err(Fault::on("mount_setattr", b"/"))
+}
+
+/// No mount propagates: neither the old ones, nor those of the new root. The old root's /proc is still there.
+pub(super) fn none_propagates() -> Result<(), Fault> {
+    const TABLE: &str = "/proc/self/mountinfo";
+    let table = std::fs::read(TABLE).map_err(|error| {
+        Fault::system("read", TABLE.as_bytes(), Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))
+    })?;
+    match table.split(|&byte| byte == b'\n').find(|line| propagates(line)) {
+        Some(line) => Err(Fault::mismatch("the mount table", "without propagation", shown(line))),
+        None => Ok(()),
+    }
+}
+
+/// Whether a line of mountinfo has one of the optional fields of propagation (proc_pid_mountinfo(5)).
+fn propagates(line: &[u8]) -> bool {
+    line.split(|&byte| byte == b' ')
+        .skip(6)
+        .take_while(|field| field != b"-")
+        .any(|field| field.starts_with(b"shared:") || field.starts_with(b"master:"))
 }
 
 /// Makes the mount, and says whether its root is a folder.
@@ -82,7 +104,59 @@ pub(super) fn filesystem(
         .map_err(|(call, errno)| Fault::system(call, kind.to_bytes(), errno))
 }
 
-/// Sets attributes on a mount and all below it.
+/// Sets attributes on a mount and all below it, and asks whether the mount has them.
 pub(super) fn set_attributes(tree: &impl AsFd, attributes: u64, name: &[u8]) -> Result<(), Fault> {
-    sys::mount::set_attributes(tree.as_fd(), attributes, true).map_err(Fault::on("mount_setattr", name))
+    sys::mount::set_attributes(tree.as_fd(), attributes, true).map_err(Fault::on("mount_setattr", name))?;
+    has_attributes(tree, attributes, name)
+}
+
+/// As [`set_attributes`], but of the one mount.
+pub(super) fn set_own_attributes(tree: &impl AsFd, attributes: u64, name: &[u8]) -> Result<(), Fault> {
+    sys::mount::set_attributes(tree.as_fd(), attributes, false).map_err(Fault::on("mount_setattr", name))?;
+    has_attributes(tree, attributes, name)
+}
+
+fn has_attributes(tree: &impl AsFd, expected: u64, name: &[u8]) -> Result<(), Fault> {
+    let found = sys::mount::attributes(tree.as_fd()).map_err(Fault::on("fstatfs", name))?;
+    if found & expected == expected {
+        return Ok(());
+    }
+    let what = format!("the mount attributes of {}", shown(name));
+    Err(Fault::mismatch(&what, format!("{expected:#x}"), format!("{found:#x}")))
+}
+
+/// Mounts a detached tree at a place below the root, and looks whether the path leads to it.
+pub(super) fn attach(
+    tree: &impl AsFd,
+    target: &impl AsFd,
+    root: BorrowedFd<'_>,
+    path: &CStr,
+) -> Result<(), Fault> {
+    let name = path.to_bytes();
+    sys::mount::attach(tree.as_fd(), target.as_fd()).map_err(Fault::on("move_mount", name))?;
+    let top = place::open(root, path).map_err(Fault::on("openat2", name))?;
+    let id = |fd: BorrowedFd<'_>| sys::mount::mount_id(fd).map_err(Fault::on("statx", name));
+    let (expected, found) = (id(tree.as_fd())?, id(top.as_fd())?);
+    if expected == found {
+        return Ok(());
+    }
+    Err(Fault::mismatch(&format!("the mount at {}", shown(name)), expected, found))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::propagates;
+
+    #[test]
+    fn propagation_is_seen_in_the_optional_fields_only() {
+        for (line, expected) in [
+            ("36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw", true),
+            ("36 35 98:0 / /mnt2 rw shared:7 - ext3 /dev/root rw", true),
+            ("36 35 98:0 / /mnt2 rw - ext3 shared:1 rw", false),
+            ("36 35 98:0 / /shared:1 rw unbindable - ext3 /dev/root rw", false),
+            ("", false),
+        ] {
+            assert_eq!(propagates(line.as_bytes()), expected, "{line}");
+        }
+    }
 }

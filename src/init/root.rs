@@ -35,9 +35,9 @@ fn build_as(context: &mut Context, plan: &Root) -> Result<(), Fault> {
         make(context, root.as_fd(), node)?;
     }
     if plan.readonly {
-        sys::mount::set_attributes(root.as_fd(), ATTR_RDONLY, false)
-            .map_err(Fault::on("mount_setattr", b"/"))?;
+        mounts::set_own_attributes(&root, ATTR_RDONLY, b"/")?;
     }
+    mounts::none_propagates()?;
     context.root_id = Some(place::identity(&root).map_err(Fault::on("fstat", b"/"))?);
     context.root = Some(root);
     Ok(())
@@ -125,7 +125,7 @@ fn make(context: &mut Context, root: BorrowedFd<'_>, node: &Node) -> Result<(), 
         Node::Mount { path, mount } => {
             let (made, folder) = mounts::make(context, mount)?;
             let target = place::mount_point(root, path, folder)?;
-            sys::mount::attach(made.as_fd(), target.as_fd()).map_err(Fault::on("move_mount", path.to_bytes()))
+            mounts::attach(&made, &target, root, path)
         }
         Node::Mask { path } => mask(root, path),
         Node::Readonly { path } => make_readonly(root, path),
@@ -150,7 +150,7 @@ fn mask(root: BorrowedFd<'_>, path: &CStr) -> Result<(), Fault> {
     } else {
         tree::of_device(c"/dev/null", 1, 3)?
     };
-    sys::mount::attach(cover.as_fd(), target.as_fd()).map_err(Fault::on("move_mount", path.to_bytes()))
+    mounts::attach(&cover, &target, root, path)
 }
 
 fn make_readonly(root: BorrowedFd<'_>, path: &CStr) -> Result<(), Fault> {
@@ -158,5 +158,5 @@ fn make_readonly(root: BorrowedFd<'_>, path: &CStr) -> Result<(), Fault> {
     let name = path.to_bytes();
     let copy = sys::mount::clone_tree(target.as_fd()).map_err(Fault::on("open_tree", name))?;
     mounts::set_attributes(&copy, ATTR_RDONLY, name)?;
-    sys::mount::attach(copy.as_fd(), target.as_fd()).map_err(Fault::on("move_mount", name))
+    mounts::attach(&copy, &target, root, path)
 }

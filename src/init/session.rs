@@ -22,6 +22,10 @@ pub(super) fn start(context: &mut Context) -> Result<(), Fault> {
     if context.plan.namespaces == 0 {
         crate::sys::process::set_death_signal(libc::SIGKILL)
             .map_err(Fault::on("prctl", b"PR_SET_PDEATHSIG"))?;
+        let found = crate::sys::process::death_signal().map_err(Fault::on("prctl", b"PR_GET_PDEATHSIG"))?;
+        if found != libc::SIGKILL {
+            return Err(Fault::mismatch("the parent-death signal", libc::SIGKILL, found));
+        }
     }
     Ok(())
 }

@@ -28,7 +28,13 @@ pub(super) fn reset(_: &mut Context) -> Result<(), Fault> {
         })
         .map_err(Fault::on("rt_sigaction", signal.to_string().as_bytes()))?;
     }
-    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None).map_err(Fault::on("sigprocmask", b""))
+    let mut blocked = SigSet::empty();
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&blocked), None).map_err(Fault::on("sigprocmask", b""))?;
+    sigprocmask(SigmaskHow::SIG_BLOCK, None, Some(&mut blocked)).map_err(Fault::on("sigprocmask", b""))?;
+    match blocked.iter().next() {
+        Some(signal) => Err(Fault::mismatch("the signal mask", "empty", signal)),
+        None => Ok(()),
+    }
 }
 
 /// Holds back everything in init itself; what should reach the task is read from a signalfd.

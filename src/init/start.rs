@@ -78,7 +78,15 @@ fn run(payload: &[u8], launcher_checked: bool, channel: Channel) -> Result<i32, 
         .and_then(|task| supervise::run(&context, &task))
     {
         Ok(code) => Ok(code),
-        Err(failure) => Err((failure, context.channel)),
+        Err(failure) => {
+            if context.plan.namespaces == 0
+                && let Err(fault) = super::lite::end_descendants()
+            {
+                // The task may have started already, and nobody else ends what it made.
+                return Err((Fault::at(Stage::Supervise)(fault), context.channel));
+            }
+            Err((failure, context.channel))
+        }
     }
 }
 
@@ -116,6 +124,11 @@ fn receive(payload: &[u8], launcher_checked: bool, channel: &Channel) -> Result<
     let began = supervise::boot_time()?;
     // Away from the caller's terminal and process group; what should reach the task comes from the caller.
     nix::unistd::setsid().map_err(Fault::on("setsid", b""))?;
+    if sys::process::death_signal().map_err(Fault::on("prctl", b"PR_GET_PDEATHSIG"))? == 0 {
+        // Where the caller's end is only seen by looking, an init that somebody has stopped has to go on to see it. (It comes
+        // at the end of the thread that launched us; to one that runs it means nothing.)
+        sys::process::set_death_signal(libc::SIGCONT).map_err(Fault::on("prctl", b"PR_SET_PDEATHSIG"))?;
+    }
     let plan = Plan::decode(payload).map_err(|_| Fault::Protocol { what: "plan".to_owned() })?;
     // A plan that somebody else wrote must not turn into a role's body without walls around it.
     let genuine = if plan.namespaces == 0 { launcher_checked } else { std::process::id() == 1 };
@@ -125,6 +138,9 @@ fn receive(payload: &[u8], launcher_checked: bool, channel: &Channel) -> Result<
     if plan.namespaces == 0 {
         // Without a pid namespace the task's orphans come to us, to be ended with the run.
         sys::process::become_subreaper().map_err(Fault::on("prctl", b"PR_SET_CHILD_SUBREAPER"))?;
+        if !sys::process::is_subreaper().map_err(Fault::on("prctl", b"PR_GET_CHILD_SUBREAPER"))? {
+            return Err(Fault::mismatch("the child subreaper", "on", "off"));
+        }
     }
     let go = match channel.receive() {
         Ok(Some(go)) => go,

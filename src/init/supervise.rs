@@ -92,6 +92,15 @@ fn clock(context: &Context) -> Result<Option<TimerFd>, Fault> {
     timer
         .set(Expiration::OneShot(TimeSpec::from_duration(end)), TimerSetTimeFlags::TFD_TIMER_ABSTIME)
         .map_err(Fault::on("timerfd_settime", b""))?;
+    // It counts, or has expired already: that poll tells.
+    let armed = timer.get().map_err(Fault::on("timerfd_gettime", b""))?.is_some();
+    let expired = || {
+        let mut watched = [PollFd::new(timer.as_fd(), PollFlags::POLLIN)];
+        poll(&mut watched, PollTimeout::ZERO).map_err(Fault::on("poll", b"timerfd"))
+    };
+    if !armed && expired()? == 0 {
+        return Err(Fault::mismatch("the timer of the time limit", "on", "off"));
+    }
     Ok(Some(timer))
 }
 

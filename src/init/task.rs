@@ -64,7 +64,7 @@ struct Execution<'a> {
     path: CString,
     argv: Vec<*const libc::c_char>,
     env: Vec<*const libc::c_char>,
-    /// Why the program was not executed.
+    /// Why the program was not executed. That the process was killed holds until all walls stand.
     failure: Option<Failure>,
 }
 
@@ -74,7 +74,7 @@ fn program(path: CString, argv: Vec<CString>, context: &mut Context) -> Result<R
         strings.iter().map(|s| s.as_ptr()).chain([std::ptr::null()]).collect::<Vec<_>>()
     };
     let mut execution =
-        Execution { context, path, argv: pointers(&argv), env: pointers(&env), failure: None };
+        Execution { context, path, argv: pointers(&argv), env: pointers(&env), failure: Some(killed()) };
     // SAFETY: the child runs `execute` on a stack of its own and ends in execve or _exit; init is single-threaded and held
     // until then (CLONE_VFORK), so that the child may use this memory, the allocator included.
     let cloned = unsafe { reexec::clone_vfork(execute, std::ptr::from_mut(&mut execution).cast::<c_void>()) }
@@ -88,6 +88,11 @@ fn program(path: CString, argv: Vec<CString>, context: &mut Context) -> Result<R
     }
 }
 
+/// What init finds if the task's process ends before it could say why.
+fn killed() -> Failure {
+    Fault::at(Stage::Process)(Fault::mismatch("the hand-over", "done", "not reached: the process was killed"))
+}
+
 /// The child of `program`: its stages, the filter, the program.
 extern "C" fn execute(argument: *mut c_void) -> ! {
     // SAFETY: `program` passes its Execution, and is held until this process has executed or ended.
@@ -98,9 +103,13 @@ extern "C" fn execute(argument: *mut c_void) -> ! {
         {
             return Some(Fault::at(Stage::Seccomp)(fault));
         }
+        // SAFETY: a valid place. Volatile, as the compiler knows nothing of the process that reads it once we have
+        // executed; what it held is dropped with this image.
+        unsafe { std::ptr::write_volatile(&raw mut execution.failure, None) };
         // SAFETY: a C string and two arrays of C strings that end with a null pointer, all alive.
         unsafe { libc::execve(execution.path.as_ptr(), execution.argv.as_ptr(), execution.env.as_ptr()) };
-        let fault = Fault::system("execve", execution.path.to_bytes(), Errno::last());
+        let errno = Errno::last();
+        let fault = Fault::system("execve", execution.path.to_bytes(), errno);
         Some(Fault::at(Stage::Execute)(fault))
     });
     execution.failure = failure;
@@ -140,6 +149,7 @@ fn role(context: &mut Context, body: Body) -> Result<Running, Failure> {
 fn become_role(context: &mut Context, body: Body, handover: Handover) -> ! {
     let prepared = prepare(context).and_then(|()| {
         replace_environment(&context.plan.env);
+        let highest = context.own.highest();
         let call = context.own.take_call();
         let mut keep = context.plan.descriptors.clone();
         keep.extend(call.iter().flat_map(|(argument, result)| [argument.as_raw_fd(), result.as_raw_fd()]));
@@ -151,6 +161,10 @@ fn become_role(context: &mut Context, body: Body, handover: Handover) -> ! {
             stage: Stage::Descriptors,
             fault: Fault::system("close_range", b"3", errno),
         })?;
+        if let Some(number) = descriptors::left_open(&keep, highest) {
+            let fault = Fault::mismatch(&format!("descriptor {number}"), "closed", "open");
+            return Err(Fault::at(Stage::Descriptors)(fault));
+        }
         Ok((call, filter))
     });
     let (call, filter) = match prepared {

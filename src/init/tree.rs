@@ -3,6 +3,7 @@
 use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
 
+use super::mounts;
 use super::start::Context;
 use crate::plan::{Source, Via};
 use crate::protocol::{Fault, shown};
@@ -53,7 +54,6 @@ pub(super) fn of_device(path: &CStr, major: u32, minor: u32) -> Result<OwnedFd, 
         ));
     }
     let tree = sys::mount::clone_tree(fd.as_fd()).map_err(Fault::on("open_tree", name))?;
-    sys::mount::set_attributes(tree.as_fd(), ATTR_NOSUID | ATTR_NOEXEC, false)
-        .map_err(Fault::on("mount_setattr", name))?;
+    mounts::set_own_attributes(&tree, ATTR_NOSUID | ATTR_NOEXEC, name)?;
     Ok(tree)
 }

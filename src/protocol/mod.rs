@@ -7,7 +7,7 @@
 mod channel;
 mod fault;
 
-pub(crate) use channel::{Channel, decode};
+pub(crate) use channel::{Channel, ChannelError, decode};
 pub(crate) use fault::shown;
 pub use fault::{Failure, Fault, Stage};
 use serde::{Deserialize, Serialize};

@@ -135,6 +135,25 @@ pub(super) fn is_present(fd: i32) -> bool {
     got == start.len() as isize && start == MAGIC
 }
 
+/// Is there anything on the descriptor that could be one: asked before anything else, as a child that takes itself for the
+/// ordinary program would run its `main` again. Only the kernel's word that there is no such thing counts.
+pub(super) fn may_be_present(fd: i32) -> bool {
+    // SAFETY: any number may be asked about.
+    let seals = unsafe { libc::fcntl(fd, libc::F_GET_SEALS) };
+    let errno = io::Error::last_os_error().raw_os_error();
+    match seals {
+        // Not open; open, but no memfd.
+        ..0 => !matches!(errno, Some(libc::EBADF | libc::EINVAL)),
+        _ if seals & SEALS != SEALS => false,
+        _ => {
+            let mut start = [0u8; MAGIC.len()];
+            // SAFETY: a buffer of the length that is given; the file's position stays.
+            let got = unsafe { libc::pread(fd, start.as_mut_ptr().cast(), start.len(), 0) };
+            got < 0 || start == MAGIC
+        }
+    }
+}
+
 /// Reads a credential that [`is_present`].
 pub(super) fn read(fd: BorrowedFd<'_>) -> Result<Credential, Defect> {
     let bytes = contents(fd).ok_or(Defect::Malformed)?;

@@ -39,7 +39,7 @@ static STATE: AtomicU8 = AtomicU8::new(UNKNOWN);
 /// Looks once; the answer does not change when descriptor 3 does.
 pub(super) fn state() -> State {
     if STATE.load(Ordering::Acquire) == UNKNOWN {
-        let found = if credential::is_present(CREDENTIAL_FD) { PENDING } else { ORDINARY };
+        let found = if credential::may_be_present(CREDENTIAL_FD) { PENDING } else { ORDINARY };
         // Losing the race is fine: the other one saw the same.
         let _ = STATE.compare_exchange(UNKNOWN, found, Ordering::AcqRel, Ordering::Acquire);
     }

@@ -147,8 +147,10 @@ impl Child {
             .ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
         let wall = started.began.elapsed();
         let protections = Protections::new(&self.plan, &started.readback);
-        let cut = self.killed || self.end == Some(End::Timeout);
-        let flooded = self.relay.take().is_some_and(|relay| relay.finish(cut));
+        let cut = failure.is_err() || self.killed || self.end == Some(End::Timeout);
+        let flooded = self.relay.take().map_or(Ok(false), |relay| relay.finish(cut));
+        let flooded =
+            flooded.map_err(|errno| Error::Child { action: "relay the output of", source: errno.into() })?;
         if let Err(error) = failure
             && !(flooded || self.killed)
         {

@@ -18,7 +18,7 @@ const CHUNK: usize = 4096;
 /// The thread that relays.
 #[derive(Debug)]
 pub(super) struct Relay {
-    thread: JoinHandle<()>,
+    thread: JoinHandle<Result<(), Errno>>,
     flooded: Arc<AtomicBool>,
     /// Closed when the run is over.
     running: PipeWriter,
@@ -50,25 +50,30 @@ impl Relay {
         let (over, running) = std::io::pipe()?;
         let run = Run { over: over.into(), cut: Arc::clone(&cut) };
         let thread = std::thread::Builder::new().name("belljar-relay".to_owned()).spawn(move || {
-            if relay(streams, limit, &run) == Ended::Limit {
+            let ended = relay(streams, limit, &run);
+            if ended == Ok(Ended::Limit) {
                 flag.store(true, Ordering::Release);
-                if let Err(errno) = ender.end() {
-                    // Its pipes close with this thread: it cannot write any more, but it goes on until its time limit.
-                    log::error!("the sandbox reached its output limit and cannot be ended: {errno}");
-                }
             }
+            if ended != Ok(Ended::Streams)
+                && let Err(errno) = ender.end()
+            {
+                // Its pipes close with this thread: it cannot write any more, but it goes on until its time limit.
+                log::error!("the sandbox's output is not relayed any more, and it cannot be ended: {errno}");
+            }
+            ended.map(drop)
         })?;
         Ok(Self { thread, flooded, running, cut })
     }
 
     /// For when the sandbox is gone: waits until everything was passed on, and says whether the limit was reached. With
     /// `cut` it does not wait for a reader who does not read: the run was ended before its time, and so is its output.
-    pub(super) fn finish(self, cut: bool) -> bool {
+    /// An error: output was lost, and the run was ended for it.
+    pub(super) fn finish(self, cut: bool) -> Result<bool, Errno> {
         self.cut.store(cut, Ordering::Release);
         drop(self.running);
-        // A panic of the thread has printed itself; what it had counted still holds.
-        drop(self.thread.join());
-        self.flooded.load(Ordering::Acquire)
+        // A panic of the thread has printed itself; what it relayed is not known.
+        self.thread.join().unwrap_or(Err(Errno::ENOTRECOVERABLE))?;
+        Ok(self.flooded.load(Ordering::Acquire))
     }
 }
 
@@ -80,73 +85,75 @@ enum Ended {
     Limit,
 }
 
-fn relay(mut streams: Vec<Stream>, limit: u64, run: &Run) -> Ended {
+fn relay(mut streams: Vec<Stream>, limit: u64, run: &Run) -> Result<Ended, Errno> {
     let mut left = limit;
     let mut buffer = [0u8; CHUNK];
     while !streams.is_empty() {
-        let Some(ready) = wait_for_any(streams.iter(), run) else { return Ended::Streams };
+        let Some(ready) = wait_for_any(streams.iter(), run)? else { return Ok(Ended::Streams) };
         let mut keep = Vec::with_capacity(streams.len());
         for (stream, events) in streams.iter().zip(ready) {
-            keep.push(events.is_empty() || pass_on(stream, &mut buffer, &mut left, run));
+            keep.push(events.is_empty() || pass_on(stream, &mut buffer, &mut left, run)?);
         }
         let mut kept = keep.into_iter();
         streams.retain(|_| kept.next().unwrap_or(false));
         if left == 0 {
             // Exactly the limit is allowed; one byte more is not.
-            return if more_comes(&streams, run) { Ended::Limit } else { Ended::Streams };
+            return Ok(if more_comes(&streams, run)? { Ended::Limit } else { Ended::Streams });
         }
     }
-    Ended::Streams
+    Ok(Ended::Streams)
 }
 
 /// Moves one chunk; false once the stream has ended on either side (the task's next write then fails with EPIPE).
-fn pass_on(stream: &Stream, buffer: &mut [u8], left: &mut u64, run: &Run) -> bool {
+fn pass_on(stream: &Stream, buffer: &mut [u8], left: &mut u64, run: &Run) -> Result<bool, Errno> {
     let room = usize::try_from(*left).unwrap_or(usize::MAX).min(buffer.len());
-    let Some(part) = buffer.get_mut(..room).filter(|part| !part.is_empty()) else { return true };
+    let Some(part) = buffer.get_mut(..room).filter(|part| !part.is_empty()) else { return Ok(true) };
     match nix::unistd::read(&stream.from, part) {
-        Ok(0) => false,
+        Ok(0) => Ok(false),
         Ok(count) => {
             *left = left.saturating_sub(count as u64);
-            part.get(..count).is_some_and(|bytes| write_all(&stream.to, bytes, run))
+            write_all(&stream.to, part.get(..count).unwrap_or_default(), run)
         }
-        Err(Errno::EINTR | Errno::EAGAIN) => true,
-        Err(_) => false,
+        Err(Errno::EINTR | Errno::EAGAIN) => Ok(true),
+        Err(errno) => Err(errno),
     }
 }
 
-fn write_all(to: &OwnedFd, bytes: &[u8], run: &Run) -> bool {
+/// False where nobody reads any more, or the run was cut.
+fn write_all(to: &OwnedFd, bytes: &[u8], run: &Run) -> Result<bool, Errno> {
     let mut rest = bytes;
     while !rest.is_empty() {
-        if !takes_more(to, run) {
-            return false;
+        if !takes_more(to, run)? {
+            return Ok(false);
         }
         match nix::unistd::write(to, rest) {
             Ok(count) => rest = rest.get(count..).unwrap_or_default(),
             // The caller's own descriptor may be non-blocking, and others may write to it.
             Err(Errno::EINTR | Errno::EAGAIN) => {}
-            Err(_) => return false,
+            Err(Errno::EPIPE) => return Ok(false),
+            Err(errno) => return Err(errno),
         }
     }
-    true
+    Ok(true)
 }
 
 /// Waits until the caller's side takes more; false if the run was cut before.
-fn takes_more(to: &OwnedFd, run: &Run) -> bool {
+fn takes_more(to: &OwnedFd, run: &Run) -> Result<bool, Errno> {
     let mut watched =
         vec![PollFd::new(to.as_fd(), PollFlags::POLLOUT), PollFd::new(run.over.as_fd(), PollFlags::POLLIN)];
     loop {
         match poll(&mut watched, PollTimeout::NONE) {
             Ok(_) => {}
             Err(Errno::EINTR) => continue,
-            Err(_) => return false,
+            Err(errno) => return Err(errno),
         }
         let mut ready = watched.iter().map(is_ready);
         if ready.next() == Some(true) {
-            return true;
+            return Ok(true);
         }
         if ready.next() == Some(true) {
             if run.cut.load(Ordering::Acquire) {
-                return false;
+                return Ok(false);
             }
             // It ended by itself: its reader gets all of it, in its own time.
             watched.truncate(1);
@@ -155,22 +162,25 @@ fn takes_more(to: &OwnedFd, run: &Run) -> bool {
 }
 
 /// Whether any stream has a byte beyond the limit, waiting until all have ended.
-fn more_comes(streams: &[Stream], run: &Run) -> bool {
+fn more_comes(streams: &[Stream], run: &Run) -> Result<bool, Errno> {
     let mut open: Vec<&Stream> = streams.iter().collect();
     while !open.is_empty() {
-        let Some(events) = wait_for_any(open.iter().copied(), run) else { return false };
+        let Some(events) = wait_for_any(open.iter().copied(), run)? else { return Ok(false) };
         if events.iter().any(|events| events.contains(PollFlags::POLLIN)) {
-            return true;
+            return Ok(true);
         }
         let mut ended = events.into_iter().map(|events| !events.is_empty());
         open.retain(|_| !ended.next().unwrap_or(true));
     }
-    false
+    Ok(false)
 }
 
 /// Waits until there is something to read, or the end of a stream. `None` once the run is over and nothing is left: what
 /// still holds a stream open is not of the sandbox.
-fn wait_for_any<'a>(streams: impl Iterator<Item = &'a Stream>, run: &Run) -> Option<Vec<PollFlags>> {
+fn wait_for_any<'a>(
+    streams: impl Iterator<Item = &'a Stream>,
+    run: &Run,
+) -> Result<Option<Vec<PollFlags>>, Errno> {
     let mut watched: Vec<PollFd<'_>> =
         streams.map(|stream| PollFd::new(stream.from.as_fd(), PollFlags::POLLIN)).collect();
     watched.push(PollFd::new(run.over.as_fd(), PollFlags::POLLIN));
@@ -178,13 +188,13 @@ fn wait_for_any<'a>(streams: impl Iterator<Item = &'a Stream>, run: &Run) -> Opt
         match poll(&mut watched, PollTimeout::NONE) {
             Ok(_) => break,
             Err(Errno::EINTR) => {}
-            Err(_) => return None,
+            Err(errno) => return Err(errno),
         }
     }
     watched.pop();
     let events: Vec<PollFlags> =
         watched.iter().map(|fd| fd.revents().unwrap_or(PollFlags::empty())).collect();
-    events.iter().any(|events| !events.is_empty()).then_some(events)
+    Ok(events.iter().any(|events| !events.is_empty()).then_some(events))
 }
 
 fn is_ready(fd: &PollFd<'_>) -> bool {
@@ -197,7 +207,7 @@ mod tests {
     use nix::unistd::pipe;
     use std::io::{Read, Write};
 
-    fn run(limit: u64, written: usize) -> (Ended, Vec<u8>) {
+    fn run(limit: u64, written: usize) -> (Result<Ended, Errno>, Vec<u8>) {
         let (from, task) = pipe().expect("a pipe");
         let (reader, to) = pipe().expect("a pipe");
         let writer = std::thread::spawn(move || {
@@ -220,7 +230,7 @@ mod tests {
         for written in [0, 1, 4095, 4096, 100_000] {
             for limit in [100_000, 100_001] {
                 let (ended, bytes) = run(limit, written);
-                assert_eq!((ended, bytes.len()), (Ended::Streams, written));
+                assert_eq!((ended, bytes.len()), (Ok(Ended::Streams), written));
             }
         }
     }
@@ -229,12 +239,12 @@ mod tests {
     fn stops_exactly_at_the_limit() {
         for limit in [1, 4096, 5000] {
             let (ended, bytes) = run(limit, 100_000);
-            assert_eq!((ended, bytes.len() as u64), (Ended::Limit, limit));
+            assert_eq!((ended, bytes.len() as u64), (Ok(Ended::Limit), limit));
         }
     }
 
     /// A full pipe as the caller's side, a task that has written and is held open by somebody else.
-    fn stuck(cut: bool) -> (JoinHandle<Ended>, PipeWriter, OwnedFd, OwnedFd) {
+    fn stuck(cut: bool) -> (JoinHandle<Result<Ended, Errno>>, PipeWriter, OwnedFd, OwnedFd) {
         let (from, task) = pipe().expect("a pipe");
         let (reader, to) = pipe().expect("a pipe");
         std::fs::File::from(to.try_clone().expect("dup")).write_all(&[b'-'; 65_536]).expect("write");
@@ -246,10 +256,27 @@ mod tests {
     }
 
     #[test]
+    fn a_place_that_takes_nothing_is_an_error_and_a_reader_that_left_is_none() {
+        for (full, expected) in [(true, Err(Errno::ENOSPC)), (false, Ok(Ended::Streams))] {
+            let (from, task) = pipe().expect("a pipe");
+            let (_, closed) = pipe().expect("a pipe");
+            let to = if full {
+                std::fs::File::options().write(true).open("/dev/full").expect("/dev/full").into()
+            } else {
+                closed
+            };
+            std::fs::File::from(task).write_all(b"text").expect("to write to a pipe");
+            let (over, _running) = std::io::pipe().expect("a pipe");
+            let run = Run { over: over.into(), cut: Arc::default() };
+            assert_eq!(relay(vec![Stream { from, to }], 1000, &run), expected);
+        }
+    }
+
+    #[test]
     fn a_run_that_was_cut_does_not_wait_for_its_reader() {
         let (relay, running, _reader, _task) = stuck(true);
         drop(running);
-        assert_eq!(relay.join().expect("the relay"), Ended::Streams);
+        assert_eq!(relay.join().expect("the relay"), Ok(Ended::Streams));
     }
 
     #[test]
@@ -262,6 +289,6 @@ mod tests {
         std::fs::File::from(reader).read_to_end(&mut all).expect("read");
         assert!(all.ends_with(b"-all of it"));
         // Though the task's end is still held.
-        assert_eq!(relay.join().expect("the relay"), Ended::Streams);
+        assert_eq!(relay.join().expect("the relay"), Ok(Ended::Streams));
     }
 }

@@ -12,7 +12,7 @@ use super::host_id::HostId;
 use super::id_maps::IdMaps;
 use super::trees;
 use crate::plan::{HostIdentity, Plan, Task};
-use crate::protocol::{Channel, Go, Message, ReadBack};
+use crate::protocol::{Channel, ChannelError, Go, Message, ReadBack};
 use crate::{init, reexec, sys};
 
 /// How long the re-executed image may take to reach its `init()` call.
@@ -161,8 +161,14 @@ fn id_maps(plan: &Plan, host_id: Option<&HostId>) -> Option<IdMaps> {
 
 /// Gives the go-ahead and waits until the task has started.
 fn hand_over(channel: &Channel, go: &Go, plan: &Plan, pidfd: BorrowedFd<'_>) -> Result<ReadBack, Error> {
-    // If init is gone already, what it said is still there to be read.
     let sent = channel.send(go);
+    if let Err(ChannelError::System { source }) = &sent
+        && ![Errno::EPIPE, Errno::ECONNRESET].contains(source)
+    {
+        // init waits for what never came, and would for ever.
+        return Err(Error::Child { action: "send the go-ahead to the init of", source: (*source).into() });
+    }
+    // If init is gone already, what it said is still there to be read.
     let mut ready = None;
     let mut started = false;
     loop {

@@ -42,11 +42,24 @@ pub(super) fn make(plan: &Plan, host_id: Option<u32>) -> Result<Vec<OwnedFd>, Er
                     "mount_setattr(MOUNT_ATTR_IDMAP)",
                     &shown(source.path.to_bytes()),
                 ))?;
+                check_idmap(&tree, source, owner, host_id)?;
             }
         }
         trees.push(tree);
     }
     Ok(trees)
+}
+
+/// What belongs to the owner belongs to the sandbox's id on the mount.
+fn check_idmap(tree: &OwnedFd, source: &Source, owner: (u32, u32), host_id: u32) -> Result<(), Error> {
+    let name = shown(source.path.to_bytes());
+    let found = sys::fstat(tree.as_fd()).map_err(Error::prepare(Step::Trees, "fstat", &name))?;
+    if found.st_uid == owner.0 && owner.0 != host_id {
+        let what = format!("the owner of {name} on its id-mapped mount");
+        let failure = Failure { stage: Stage::Root, fault: Fault::mismatch(&what, host_id, found.st_uid) };
+        return Err(Error::Init { source: failure });
+    }
+    Ok(())
 }
 
 fn clone(source: &Source) -> Result<OwnedFd, Error> {

@@ -56,6 +56,11 @@ pub(crate) fn effective() -> Result<u64, Errno> {
     Ok(join(low.effective, high.effective))
 }
 
+/// Reads the permitted set: no other can have what it has not.
+pub(crate) fn permitted() -> Result<u64, Errno> {
+    data().map(|[low, high]| join(low.permitted, high.permitted))
+}
+
 /// Reads all five sets back from the kernel.
 pub(crate) fn get() -> Result<Sets, Errno> {
     let [low, high] = data()?;

@@ -52,6 +52,31 @@ pub(crate) fn clear_attributes(fd: BorrowedFd<'_>, clear: u64) -> Result<(), Err
     setattr(fd, c"", &MountAttr { attr_set: 0, attr_clr: clear, propagation: 0, userns_fd: 0 }, false)
 }
 
+/// `fstatfs(2)`: which of the attributes the mount that `fd` is in has. `ST_RDONLY` to `ST_NOEXEC` are the same bits.
+pub(crate) fn attributes(fd: BorrowedFd<'_>) -> Result<u64, Errno> {
+    let flags = nix::sys::statvfs::fstatvfs(fd)?.flags().bits();
+    Ok(flags & (ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC))
+}
+
+/// `statx(2)`, `STATX_MNT_ID` (Linux 5.8): the number of the mount that `fd` is in.
+pub(crate) fn mount_id(fd: BorrowedFd<'_>) -> Result<u64, Errno> {
+    const MNT_ID: libc::c_uint = 0x1000;
+    // SAFETY: statx is plain data for which all zeroes is a value.
+    let mut found: libc::statx = unsafe { std::mem::zeroed() };
+    // SAFETY: an open descriptor, a C string and room for the answer.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_statx,
+            fd.as_raw_fd(),
+            c"".as_ptr(),
+            libc::AT_EMPTY_PATH,
+            MNT_ID,
+            &raw mut found,
+        )
+    })?;
+    if found.stx_mask & MNT_ID == 0 { Err(Errno::ENOSYS) } else { Ok(found.stx_mnt_id) }
+}
+
 /// `mount_setattr(2)` with `MOUNT_ATTR_IDMAP` (a detached mount; Linux 5.12, each file system since its own version).
 pub(crate) fn set_idmap(fd: BorrowedFd<'_>, user_namespace: BorrowedFd<'_>) -> Result<(), Errno> {
     let userns_fd = u64::from(user_namespace.as_raw_fd().cast_unsigned());
