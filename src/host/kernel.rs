@@ -59,8 +59,9 @@ pub fn since(call: &str) -> Option<Version> {
     Some(Version { major, minor })
 }
 
-/// What an id-mapped mount of the file system at `path` is called in [`since`].
-pub(crate) fn id_mapped_mount(path: &std::path::Path) -> String {
+/// The types of both numbers differ between the C libraries.
+#[allow(clippy::unnecessary_cast)]
+fn file_system(path: &std::path::Path) -> Option<&'static str> {
     /// Those of linux/magic.h that libc lacks are numbers.
     const NAMES: [(i64, &str); 6] = [
         (libc::BTRFS_SUPER_MAGIC as i64, "btrfs"),
@@ -70,9 +71,14 @@ pub(crate) fn id_mapped_mount(path: &std::path::Path) -> String {
         (0x7371_7368, "squashfs"),
         (0x6573_5546, "fuse"),
     ];
-    let kind = nix::sys::statfs::statfs(path).map(|found| found.filesystem_type().0 as i64);
-    match NAMES.iter().find(|(magic, _)| Ok(*magic) == kind) {
-        Some((_, name)) => format!("MOUNT_ATTR_IDMAP on {name}"),
+    let found = nix::sys::statfs::statfs(path).ok()?.filesystem_type().0 as i64;
+    NAMES.iter().find(|(magic, _)| *magic == found).map(|(_, name)| *name)
+}
+
+/// What an id-mapped mount of the file system at `path` is called in [`since`].
+pub(crate) fn id_mapped_mount(path: &std::path::Path) -> String {
+    match file_system(path) {
+        Some(name) => format!("MOUNT_ATTR_IDMAP on {name}"),
         None => "MOUNT_ATTR_IDMAP".to_owned(),
     }
 }
