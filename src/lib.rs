@@ -1,4 +1,25 @@
-//! belljar puts untrusted work under glass. Linux only.
+//! belljar puts untrusted work under glass: it runs a program, or a function of the calling program, in isolation, and
+//! refuses to run what it cannot isolate as asked. Linux only.
+//!
+//! ```no_run
+//! fn render(document: String) -> Result<String, String> {
+//!     Ok(document.to_uppercase()) // runs in the sandbox
+//! }
+//!
+//! fn main() -> belljar::Result<()> {
+//!     belljar::init(); // first of all: a re-executed child never returns from here
+//!     let sandbox = belljar::Sandbox::new("strict")?;
+//!     let page = sandbox.call(render, &"hello".to_owned())?;
+//!     println!("{page:?}");
+//!     let output = sandbox.command("sort").arg("/etc/hosts").output()?;
+//!     println!("{}", String::from_utf8_lossy(&output.stdout));
+//!     Ok(())
+//! }
+//! ```
+//!
+//! The corridor, each step in a module of its own: [`profile`] (what is asked for) → [`plan`] (every decision taken) →
+//! [`reexec`] (a fresh image of the same program) → init (the walls, read back from the kernel) → [`sandbox`] (the outcome).
+
 #![cfg(target_os = "linux")]
 
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
@@ -8,6 +29,8 @@ compile_error!(
 );
 
 pub mod host;
+#[doc(hidden)]
+pub mod hostile;
 mod init;
 pub mod plan;
 pub mod probe;
@@ -16,6 +39,7 @@ pub mod protocol;
 pub mod reexec;
 pub mod sandbox;
 pub mod seccomp;
+pub mod selftest;
 mod sys;
 
 #[cfg(feature = "cli")]

@@ -14,7 +14,7 @@ fn composed_policies_do_what_they_say() {
             compiled.program.validate().unwrap();
             assert!(compiled.skipped.is_empty());
             let checked = assert_same(&policy, &compiled.program, arch);
-            assert!(checked > 10_000, "{name} on {arch}: only {checked} calls");
+            assert!(checked > 5_000, "{name} on {arch}: only {checked} calls");
         }
     }
 }
@@ -38,7 +38,7 @@ fn constant_verdicts_load_no_arguments() {
                     None => conditional += 1,
                 }
             }
-            assert!((5..=10).contains(&conditional), "{name} on {arch}: {conditional} calls with conditions");
+            assert!((5..=12).contains(&conditional), "{name} on {arch}: {conditional} calls with conditions");
         }
     }
 }
@@ -68,6 +68,7 @@ fn never_allowed() {
         "create_module",
         "delete_module",
         "fanotify_init",
+        "fanotify_mark",
         "finit_module",
         "fsconfig",
         "fsmount",
@@ -122,7 +123,6 @@ fn never_allowed() {
     ];
     let strict = [
         "chroot",
-        "fanotify_mark",
         "inotify_init1",
         "io_setup",
         "mincore",
@@ -136,6 +136,8 @@ fn never_allowed() {
         "semget",
         "setgroups",
         "shmget",
+        "sync",
+        "syncfs",
         "unshare",
         "vmsplice",
         "cachestat",
@@ -275,6 +277,63 @@ fn upper_halves_change_nothing() {
             }
             allow("mknodat", [0, 0, 0x11b6 | up, 0, 0, 0]);
         }
+    }
+}
+
+/// What Landlock has no right for, and what a pid namespace would have kept apart: the built-in profile without either.
+#[test]
+fn lite_touches_nothing_of_the_callers() {
+    let policy = belljar::profile::Profile::load("lite").unwrap().seccomp.unwrap();
+    let path = 0x7fff_0000_1000;
+    let high = 0xdead_beef_0000_0000;
+    for call in
+        ["chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "fchownat", "lchown", "fchown", "setxattr"]
+    {
+        assert_eq!(answer(&policy, call, [0, path, 0, 0, 0, 0]), Action::Errno(1), "{call}");
+    }
+    for call in ["setxattrat", "fsetxattr", "removexattr", "file_setattr", "utime", "utimes", "futimesat"] {
+        assert_eq!(answer(&policy, call, [0, path, 0, 0, 0, 0]), Action::Errno(1), "{call}");
+    }
+    let refused = [
+        ("utimensat", [3, path, 0, 0, 0, 0]),
+        // A pointer counts whole: its lower half may be zero.
+        ("utimensat", [3, 1 << 32, 0, 0, 0, 0]),
+        ("prlimit64", [1, 0, path, 0, 0, 0]),
+        ("prlimit64", [1, 0, 1 << 32, 0, 0, 0]),
+        ("sched_setaffinity", [1, 8, path, 0, 0, 0]),
+        ("setpriority", [0, 1, 19, 0, 0, 0]),
+        // PRIO_PGRP and PRIO_USER
+        ("setpriority", [1, 0, 19, 0, 0, 0]),
+        ("setpriority", [2, 0, 19, 0, 0, 0]),
+    ];
+    for (call, args) in refused {
+        assert_eq!(answer(&policy, call, args), Action::Errno(1), "{call} {args:x?}");
+    }
+    let allowed = [
+        ("utimensat", [3, 0, path, 0, 0, 0]),
+        ("prlimit64", [high, 0, path, path, 0, 0]),
+        ("prlimit64", [1, 0, 0, path, 0, 0]),
+        ("sched_setaffinity", [high, 8, path, 0, 0, 0]),
+        ("setpriority", [high, high, 19, 0, 0, 0]),
+    ];
+    for (call, args) in allowed {
+        assert_eq!(answer(&policy, call, args), Action::Allow, "{call} {args:x?}");
+    }
+}
+
+/// CVE-2025-38236: out-of-band data on unix sockets, by every way to send.
+#[test]
+fn strict_sends_nothing_out_of_band() {
+    for (name, policy) in composed() {
+        let expected = if name == "@belljar-strict" { Action::Errno(95) } else { Action::Allow };
+        for flags in [1, 0x4001, 1 | 1 << 40] {
+            assert_eq!(answer(&policy, "sendto", [3, 0, 0, flags, 0, 0]), expected, "{name}");
+            assert_eq!(answer(&policy, "sendmsg", [3, 0, flags, 0, 0, 0]), expected, "{name}");
+            assert_eq!(answer(&policy, "sendmmsg", [3, 0, 1, flags, 0, 0]), expected, "{name}");
+        }
+        // MSG_NOSIGNAL, MSG_DONTWAIT
+        assert_eq!(answer(&policy, "sendto", [3, 0, 0, 0x4040, 0, 0]), Action::Allow, "{name}");
+        assert_eq!(answer(&policy, "sendmsg", [3, 0, 0x4040, 0, 0, 0]), Action::Allow, "{name}");
     }
 }
 

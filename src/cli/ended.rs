@@ -9,13 +9,16 @@ use crate::profile::Limits;
 use crate::sandbox::Ended;
 
 /// The line for a person; `None` where the program ended by itself or was asked to.
-pub fn line(ended: &Ended, name: &str, profile: &str, limits: &Limits) -> Option<String> {
+///
+/// `cpu` is what everything in the sandbox used together.
+pub fn line(ended: &Ended, name: &str, profile: &str, limits: &Limits, cpu: Duration) -> Option<String> {
     let limit = |limit: Option<String>| limit.map_or_else(String::new, |limit| format!(" of {limit}"));
     let how = match ended {
         Ended::Exit { .. } => return None,
         Ended::Signal { signal, core_dumped } if !is_request(*signal) => {
             let core = if *core_dumped { ", with a core dump" } else { "" };
-            format!("was ended by signal {signal} ({}){core}", signal_name(*signal))
+            let used = past_cpu_time(*signal, limits, cpu).unwrap_or_default();
+            format!("was ended by signal {signal} ({}){core}{used}", signal_name(*signal))
         }
         Ended::Signal { .. } => return None,
         Ended::Timeout { limit_ms } => {
@@ -40,6 +43,14 @@ pub fn line(ended: &Ended, name: &str, profile: &str, limits: &Limits) -> Option
         Ended::KilledByCaller => "was killed by its caller".to_owned(),
     };
     Some(format!("belljar: {name} {how}\n"))
+}
+
+/// A program that ignores `SIGXCPU` is killed a second later (`RLIMIT_CPU`, getrlimit(2)), by a signal that others send, too:
+/// what is known is said. The limit goes by the clock's ticks, which differ from what was used by some percent.
+fn past_cpu_time(signal: i32, limits: &Limits, cpu: Duration) -> Option<String> {
+    let limit = limits.cpu_time.filter(|limit| signal == libc::SIGKILL && cpu >= limit.mul_f64(0.9))?;
+    let (cpu, limit) = (cpu.as_secs_f64(), units::show_duration(limit));
+    Some(format!("; it had used {cpu:.1}s of CPU time, with a limit of {limit}: raise it with --cpu-time"))
 }
 
 /// Signals by which a person or a pipeline asks a program to end: it needs not be told.
@@ -67,7 +78,7 @@ mod tests {
             file_size: Some(64 << 20),
             ..Limits::default()
         };
-        line(ended, "python3", "strict", &limits)
+        line(ended, "python3", "strict", &limits, Duration::from_secs(80))
     }
 
     #[test]
@@ -105,6 +116,25 @@ mod tests {
         ] {
             assert_eq!(told(&ended), Some(format!("belljar: python3 {text}\n")));
         }
+    }
+
+    #[test]
+    fn a_kill_at_the_limit_of_cpu_time_says_so() {
+        let limits = Limits { cpu_time: Some(Duration::from_secs(2)), ..Limits::default() };
+        let unlimited = Limits::default();
+        let told = |signal, cpu, limits: &Limits| {
+            let ended = Ended::Signal { signal, core_dumped: false };
+            line(&ended, "yes", "strict", limits, Duration::from_millis(cpu)).unwrap_or_default()
+        };
+        assert_eq!(
+            told(libc::SIGKILL, 2940, &limits),
+            "belljar: yes was ended by signal 9 (SIGKILL); it had used 2.9s of CPU time, with a limit of 2s: \
+             raise it with --cpu-time\n"
+        );
+        let plain = "belljar: yes was ended by signal 9 (SIGKILL)\n";
+        assert_eq!(told(libc::SIGKILL, 1000, &limits), plain);
+        assert_eq!(told(libc::SIGKILL, 2940, &unlimited), plain);
+        assert!(!told(libc::SIGSEGV, 2940, &limits).contains("--cpu-time"));
     }
 
     #[test]

@@ -146,6 +146,12 @@ pub enum Error {
         /// Why it failed.
         source: io::Error,
     },
+    /// The self-test.
+    #[error("selftest")]
+    SelfTest {
+        /// Why.
+        source: Box<crate::selftest::SelfTestError>,
+    },
     /// A profile.
     #[error(transparent)]
     Profile(Box<ProfileError>),

@@ -11,12 +11,13 @@ mod man;
 mod profile;
 mod report;
 mod run;
+mod selftest;
 mod signals;
 mod start;
 mod stdio;
 mod terminal;
 mod units;
-mod values;
+pub(crate) mod values;
 
 use std::process::ExitCode;
 
@@ -39,6 +40,7 @@ fn dispatch() -> Result<u8, Error> {
         Command::Run(args) => run::main(args),
         Command::Doctor(args) => doctor::main(args),
         Command::Profile(args) => profile::main(args),
+        Command::Selftest(args) => selftest::main(args),
         Command::Completions(args) => completions::main(args),
         Command::Man(args) => man::main(args),
     }

@@ -41,6 +41,8 @@ enum State<T> {
     Starting { kept: Vec<Signal> },
     /// To the sandbox.
     Running { sandbox: T },
+    /// It has ended, and its output is still being passed on.
+    Finishing,
     /// It has ended, and belljar is about to.
     Ended,
 }
@@ -69,6 +71,9 @@ impl<T> State<T> {
             // As the kernel does: a signal that is pending already is not queued twice.
             State::Starting { .. } => Action::None,
             State::Running { .. } => Action::Forward,
+            // Somebody waits for a reader that does not read.
+            State::Finishing if ends_a_program(signal) => Action::Die,
+            State::Finishing => Action::None,
             State::Ended => Action::None,
         }
     }
@@ -108,7 +113,9 @@ impl Forwarder {
     pub fn attach(&self, sandbox: Receiver) {
         let mut state = lock(&self.state);
         if let State::Starting { kept } = &*state {
-            kept.iter().for_each(|signal| forward(&sandbox, *signal));
+            for signal in kept {
+                forward(&sandbox, *signal);
+            }
         }
         *state = State::Running { sandbox };
     }
@@ -132,26 +139,35 @@ fn wait_for(signals: SigSet, state: &Mutex<State<Receiver>>) {
         let mut state = lock(state);
         match (state.take(signal), &*state) {
             (Action::Die, _) => die(signal),
-            (Action::Forward, State::Running { sandbox }) => forward(sandbox, signal),
+            (Action::Forward, State::Running { sandbox }) => {
+                if !forward(sandbox, signal) && ends_a_program(signal) {
+                    *state = State::Finishing;
+                }
+            }
             (_, _) => {}
         }
     }
 }
 
-fn forward(sandbox: &Receiver, signal: Signal) {
+/// Passes a signal on; false if the sandbox has ended.
+fn forward(sandbox: &Receiver, signal: Signal) -> bool {
     if let (Signal::SIGWINCH, Some(terminal)) = (signal, &sandbox.terminal) {
         // The kernel tells the terminal's own foreground process.
         match terminal::copy_size(terminal.as_fd()) {
             Ok(()) => log::debug!("the terminal's new size is passed on"),
             Err(errno) => log::error!("the terminal's new size cannot be passed on: {errno}"),
         }
-        return;
+        return true;
     }
     match sys::process::pidfd_send_signal(sandbox.pidfd.as_fd(), signal as i32) {
         Ok(()) => log::debug!("{signal} forwarded"),
-        Err(Errno::ESRCH) => log::debug!("{signal}: it has ended"),
+        Err(Errno::ESRCH) => {
+            log::debug!("{signal}: it has ended");
+            return false;
+        }
         Err(error) => log::error!("{signal} cannot be forwarded: {error}"),
     }
+    true
 }
 
 /// Ends the process by `signal`, so that its parent sees what ended it.
@@ -216,6 +232,9 @@ mod tests {
         for signal in FORWARDED {
             assert_eq!(state.take(signal), Action::None);
         }
+        let mut state = State::<()>::Finishing;
+        assert_eq!(state.take(Signal::SIGWINCH), Action::None);
+        assert_eq!(state.take(Signal::SIGINT), Action::Die);
     }
 
     #[test]

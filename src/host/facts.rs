@@ -3,12 +3,13 @@
 use std::io;
 use std::path::PathBuf;
 
+use nix::errno::Errno;
+
 use crate::seccomp::Arch;
+use crate::sys;
 
 /// Number of `RLIMIT_*` resources (`RLIM_NLIMITS`).
 const RESOURCES: u32 = 16;
-/// `LANDLOCK_CREATE_RULESET_VERSION`, see `landlock_create_ruleset(2)`.
-const LANDLOCK_CREATE_RULESET_VERSION: libc::c_uint = 1;
 /// Capabilities that the caller's side uses as root: it maps ids, clones and id-maps trees, and gives files away.
 const NEEDED: u64 = 1 << CAP_CHOWN | 1 << CAP_SETGID | 1 << CAP_SETUID | 1 << CAP_SYS_ADMIN;
 const CAP_CHOWN: u32 = 0;
@@ -87,10 +88,10 @@ impl Facts {
             uid: nix::unistd::geteuid().as_raw(),
             gid: nix::unistd::getegid().as_raw(),
             groups: groups.into_iter().map(nix::unistd::Gid::as_raw).collect(),
-            capabilities: effective_capabilities().map_err(syscall("capget"))?,
+            capabilities: sys::capability::effective().map_err(|e| syscall("capget")(e.into()))?,
             mapped_ids: mapped("/proc/self/uid_map").and_then(|u| Some(u.min(mapped("/proc/self/gid_map")?))),
             kernel: version(&utsname.release().to_string_lossy())?,
-            landlock_abi: landlock_abi().map_err(syscall("landlock_create_ruleset"))?,
+            landlock_abi: landlock_abi().map_err(|e| syscall("landlock_create_ruleset")(e.into()))?,
             arch: Arch::NATIVE,
             cwd: std::env::current_dir().ok().filter(|cwd| cwd.is_absolute()),
             limits: limits().map_err(syscall("getrlimit"))?,
@@ -110,49 +111,11 @@ impl Facts {
     }
 }
 
-fn effective_capabilities() -> io::Result<u64> {
-    #[repr(C)]
-    struct Header {
-        version: u32,
-        pid: libc::c_int,
-    }
-    #[repr(C)]
-    #[derive(Default, Clone, Copy)]
-    struct Data {
-        effective: u32,
-        permitted: u32,
-        inheritable: u32,
-    }
-    /// `_LINUX_CAPABILITY_VERSION_3`, see `capget(2)`.
-    const VERSION_3: u32 = 0x2008_0522;
-    let mut header = Header { version: VERSION_3, pid: 0 };
-    let mut data = [Data::default(); 2];
-    // SAFETY: version 3 takes a header and an array of two data structs, both of which live through the call.
-    let result = unsafe { libc::syscall(libc::SYS_capget, &raw mut header, data.as_mut_ptr()) };
-    if result != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(u64::from(data[0].effective) | u64::from(data[1].effective) << 32)
-}
-
-fn landlock_abi() -> io::Result<Option<u32>> {
-    // SAFETY: with the VERSION flag the call takes a null pointer and size 0, and only returns a number.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_landlock_create_ruleset,
-            std::ptr::null::<libc::c_void>(),
-            0_usize,
-            LANDLOCK_CREATE_RULESET_VERSION,
-        )
-    };
-    if let Ok(abi) = u32::try_from(result) {
-        return Ok(Some(abi));
-    }
-    let error = io::Error::last_os_error();
-    match error.raw_os_error() {
-        // ENOSYS: not built in; EOPNOTSUPP: off at boot; EPERM: a container's filter refuses it.
-        Some(libc::ENOSYS | libc::EOPNOTSUPP | libc::EPERM) => Ok(None),
-        _ => Err(error),
+fn landlock_abi() -> Result<Option<u32>, Errno> {
+    match sys::landlock::abi() {
+        // Not built in; off at boot; refused by a container's filter.
+        Err(Errno::ENOSYS | Errno::EOPNOTSUPP | Errno::EPERM) => Ok(None),
+        abi => abi.map(Some),
     }
 }
 

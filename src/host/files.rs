@@ -227,7 +227,14 @@ impl Files for RealFiles {
         let mut buffer = vec![0; len];
         let mut filled = 0;
         while filled < len {
-            match file.read_at(&mut buffer[filled..], offset + filled as u64) {
+            // No file reaches beyond the largest `off_t`, where pread(2) calls offset and length invalid.
+            let Some(at) = offset.checked_add(filled as u64) else { break };
+            let room = usize::try_from((i64::MAX as u64).saturating_sub(at)).unwrap_or(usize::MAX);
+            if room == 0 {
+                break;
+            }
+            let end = len.min(filled.saturating_add(room));
+            match file.read_at(&mut buffer[filled..end], at) {
                 Ok(0) => break,
                 Ok(n) => filled += n,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
@@ -284,6 +291,9 @@ mod tests {
         assert_eq!(RealFiles.read_at(&base.join("l/f"), 1, 3).unwrap(), b"ell");
         assert_eq!(memory.read_at(&base.join("l/f"), 1, 3).unwrap(), b"ell");
         assert_eq!(RealFiles.read_at(&base.join("l/f"), 9, 3).unwrap(), b"");
+        for offset in [1 << 62, i64::MAX as u64 - 1, i64::MAX as u64, u64::MAX] {
+            assert_eq!(RealFiles.read_at(&base.join("l/f"), offset, 3).unwrap(), b"", "{offset}");
+        }
         assert!(RealFiles.read_at(&base, 0, 1).is_err());
     }
 }

@@ -6,6 +6,13 @@ use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 use super::start::Context;
 use crate::plan::HostIdentity;
 use crate::protocol::Fault;
+use crate::sys;
+
+/// In a user namespace of its own an unprivileged caller's process is refused, and without one it is no business of an ordinary
+/// user; root without namespaces is to have no groups.
+fn may_be_refused(context: &Context) -> bool {
+    context.plan.namespaces != 0 || !nix::unistd::geteuid().is_root()
+}
 
 /// Becomes the user and group that the Plan names.
 ///
@@ -16,9 +23,17 @@ pub(super) fn assume(context: &mut Context) -> Result<(), Fault> {
     let (uid, gid) = (Uid::from_raw(identity.uid), Gid::from_raw(identity.gid));
     match setgroups(&[]) {
         Ok(()) => {}
-        Err(Errno::EPERM) if matches!(identity.host, HostIdentity::Own { .. }) => {}
+        Err(Errno::EPERM) if matches!(identity.host, HostIdentity::Own { .. }) && may_be_refused(context) => {
+        }
         Err(errno) => return Err(Fault::system("setgroups", b"", errno)),
     }
+    // The kernel forgets it when the ids change (PR_SET_PDEATHSIG(2const)): an init that is stopped would outlive its caller.
+    let death_signal = sys::process::death_signal().map_err(Fault::on("prctl", b"PR_GET_PDEATHSIG"))?;
     setresgid(gid, gid, gid).map_err(Fault::on("setresgid", gid.to_string().as_bytes()))?;
-    setresuid(uid, uid, uid).map_err(Fault::on("setresuid", uid.to_string().as_bytes()))
+    setresuid(uid, uid, uid).map_err(Fault::on("setresuid", uid.to_string().as_bytes()))?;
+    if death_signal != 0 {
+        // A caller that ended in between is seen later, by the end of its channel.
+        sys::process::set_death_signal(death_signal).map_err(Fault::on("prctl", b"PR_SET_PDEATHSIG"))?;
+    }
+    Ok(())
 }

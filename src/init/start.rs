@@ -51,7 +51,7 @@ fn enter() {
         std::process::exit(FAILED);
     };
     let channel = Channel::new(inherited.channel);
-    let code = match run(&inherited.payload, channel) {
+    let code = match run(&inherited.payload, inherited.launcher_checked, channel) {
         Ok(code) => code,
         Err((failure, channel)) => {
             // A caller that is gone needs no message.
@@ -68,8 +68,8 @@ pub(super) fn exit(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
-fn run(payload: &[u8], channel: Channel) -> Result<i32, (Failure, Channel)> {
-    let mut context = match receive(payload, &channel) {
+fn run(payload: &[u8], launcher_checked: bool, channel: Channel) -> Result<i32, (Failure, Channel)> {
+    let mut context = match receive(payload, launcher_checked, &channel) {
         Ok(parts) => parts.into_context(channel),
         Err(fault) => return Err((Fault::at(Stage::Handshake)(fault), channel)),
     };
@@ -112,11 +112,16 @@ impl Parts {
     }
 }
 
-fn receive(payload: &[u8], channel: &Channel) -> Result<Parts, Fault> {
+fn receive(payload: &[u8], launcher_checked: bool, channel: &Channel) -> Result<Parts, Fault> {
     let began = supervise::boot_time()?;
     // Away from the caller's terminal and process group; what should reach the task comes from the caller.
     nix::unistd::setsid().map_err(Fault::on("setsid", b""))?;
     let plan = Plan::decode(payload).map_err(|_| Fault::Protocol { what: "plan".to_owned() })?;
+    // A plan that somebody else wrote must not turn into a role's body without walls around it.
+    let genuine = if plan.namespaces == 0 { launcher_checked } else { std::process::id() == 1 };
+    if !genuine {
+        return Err(Fault::Protocol { what: "not started by this program".to_owned() });
+    }
     if plan.namespaces == 0 {
         // Without a pid namespace the task's orphans come to us, to be ended with the run.
         sys::process::become_subreaper().map_err(Fault::on("prctl", b"PR_SET_CHILD_SUBREAPER"))?;

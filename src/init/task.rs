@@ -49,6 +49,7 @@ pub(super) fn start(context: &mut Context) -> Result<Running, Failure> {
             role(context, body)?
         }
     };
+    descriptors::release(context).map_err(Fault::at(Stage::Descriptors))?;
     capabilities::drop_own().map_err(Fault::at(Stage::Capabilities))?;
     context.channel.send(&Message::Started).map_err(|_| Failure {
         stage: Stage::Process,
@@ -144,6 +145,7 @@ fn become_role(context: &mut Context, body: Body, handover: Handover) -> ! {
         keep.extend(call.iter().flat_map(|(argument, result)| [argument.as_raw_fd(), result.as_raw_fd()]));
         keep.sort_unstable();
         // The channel goes with everything else: a role has no way to talk to the caller but what it was given.
+        ignore_broken_pipes().map_err(Fault::at(Stage::Signals))?;
         let filter = context.plan.seccomp.take();
         descriptors::close_all_but(&keep).map_err(|errno| Failure {
             stage: Stage::Descriptors,
@@ -174,6 +176,17 @@ fn become_role(context: &mut Context, body: Body, handover: Handover) -> ! {
     }));
     // As std: a panic ends the process with 101.
     std::process::exit(code.unwrap_or(101))
+}
+
+/// A Rust function expects an error from a pipe that nobody reads, as std arranges before `main`. (std's `Command` gives programs
+/// that it starts the default again.)
+fn ignore_broken_pipes() -> Result<(), Fault> {
+    // SAFETY: SIG_IGN is no handler that could run.
+    unsafe {
+        nix::sys::signal::signal(nix::sys::signal::Signal::SIGPIPE, nix::sys::signal::SigHandler::SigIgn)
+    }
+    .map(drop)
+    .map_err(Fault::on("signal", b"SIGPIPE"))
 }
 
 /// The whole environment of a role is the Plan's; init's own was empty.

@@ -1,12 +1,13 @@
 //! The working directory inside.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use super::text::normal;
 use super::view::{Found, Stop, View};
 use super::{Call, PlanError};
-use crate::host::Facts;
-use crate::profile::{Profile, Workdir};
+use crate::host::{Facts, Files};
+use crate::profile::{Mount, MountKind, Profile, Workdir};
 
 /// The working directory that was asked for: the call's, else the profile's, else the caller's where it is shown.
 pub(super) fn asked(profile: &Profile, facts: &Facts, call: &Call) -> Result<Option<PathBuf>, PlanError> {
@@ -14,7 +15,10 @@ pub(super) fn asked(profile: &Profile, facts: &Facts, call: &Call) -> Result<Opt
         (Some(path), _) if path.is_relative() => facts.cwd.as_deref().ok_or(PlanError::NoCwd)?.join(path),
         (Some(path), _) | (None, Some(path)) => path.clone(),
         (None, None) if profile.workdir != Workdir::None => facts.cwd.clone().ok_or(PlanError::NoCwd)?,
-        (None, None) => return Ok(None),
+        (None, None) => match &facts.cwd {
+            Some(cwd) if is_bound(profile, cwd) => cwd.clone(),
+            _ => return Ok(None),
+        },
     };
     match normal(&path) {
         // A magic link there (/proc/self/fd/N) is the way out of CVE-2024-21626.
@@ -24,6 +28,38 @@ pub(super) fn asked(profile: &Profile, facts: &Facts, call: &Call) -> Result<Opt
         Ok(path) => Ok(Some(path)),
         Err(_) => Err(PlanError::Cwd { path, problem: "it is not an absolute path without `..`" }),
     }
+}
+
+/// Whether something of the caller's working directory was bound at its own place: `--ro-bind data -- sort data` is meant from here.
+fn is_bound(profile: &Profile, cwd: &Path) -> bool {
+    let bound = |mount: &Mount| {
+        matches!(mount.kind, MountKind::Bind { .. })
+            && !mount.system
+            && (mount.destination.starts_with(cwd) || cwd.starts_with(&mount.destination))
+    };
+    profile.root.path.is_none() && cwd != Path::new("/") && profile.mounts.iter().any(bound)
+}
+
+/// A working directory that is shown must not bring the caller's home with it: a slip that shows every key and token to what runs.
+/// Whoever means it binds the folder by name.
+pub(super) fn is_not_the_home(
+    profile: &Profile,
+    facts: &Facts,
+    files: &dyn Files,
+    call: &Call,
+) -> Result<(), PlanError> {
+    let Some(cwd) = facts.cwd.as_ref().filter(|_| profile.workdir != Workdir::None) else { return Ok(()) };
+    let home = call.caller_env.get(OsStr::new("HOME")).map(Path::new).filter(|home| home.is_absolute());
+    // A home that is not there, or out of reach, is not below the working directory either.
+    let Some(home) = home.and_then(|home| files.canonicalize(home).ok()) else { return Ok(()) };
+    let bound = profile.mounts.iter().any(|mount| mount.destination == *cwd);
+    if bound || !home.starts_with(cwd) || home == Path::new("/") {
+        return Ok(());
+    }
+    Err(PlanError::Cwd {
+        path: cwd.clone(),
+        problem: "showing it would show all of the caller's home directory, keys and tokens included",
+    })
 }
 
 /// The working directory as it is inside, without symlinks. Where none was asked for: `/tmp` if there is one, else `/`.

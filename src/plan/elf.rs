@@ -59,7 +59,11 @@ pub(super) fn inspect(read: impl Fn(u64, usize) -> io::Result<Vec<u8>>, arch: Ar
     if size != PROGRAM_HEADER || count == 0 || count > MAX_HEADERS {
         return Ok(Elf::Broken);
     }
-    let table = read(start, usize::from(size) * usize::from(count))?;
+    let length = usize::from(size) * usize::from(count);
+    let table = read(start, length)?;
+    if table.len() != length {
+        return Ok(Elf::Broken);
+    }
     for entry in table.chunks_exact(usize::from(PROGRAM_HEADER)) {
         if u32_at(entry, 0) != Some(PT_INTERP) {
             continue;
@@ -102,7 +106,7 @@ fn machine_name(class: u8, order: u8, machine: u16) -> String {
 
 /// The smallest file that [`inspect`] takes for a program: for tests.
 #[cfg(test)]
-pub(super) fn sample(machine: u16, loader: Option<&str>) -> Vec<u8> {
+pub(crate) fn sample(machine: u16, loader: Option<&str>) -> Vec<u8> {
     let mut file = vec![0; HEADER + usize::from(PROGRAM_HEADER)];
     file[..6].copy_from_slice(b"\x7fELF\x02\x01");
     file[16..18].copy_from_slice(&3_u16.to_le_bytes());
@@ -144,6 +148,8 @@ mod tests {
         assert_eq!(look(&small, Arch::X86_64), Elf::Foreign { machine: "i386, 32 bit".into() });
         assert_eq!(look(&file[..file.len() - 1], Arch::X86_64), Elf::Broken);
         assert_eq!(look(b"\x7fELF", Arch::X86_64), Elf::Broken);
+        let headless = &sample(62, None)[..64];
+        assert_eq!(look(headless, Arch::X86_64), Elf::Broken, "program headers behind the end of the file");
     }
 
     #[test]

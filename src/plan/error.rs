@@ -326,7 +326,9 @@ impl PlanError {
             }
             Self::Contradiction { .. } => "remove one of the two",
             Self::NoRoot => "give one with --rootfs DIR",
-            Self::Cwd { .. } => "choose another with --workdir, or show it with --bind",
+            Self::Cwd { .. } => {
+                "go to another folder, choose one with --workdir, or show it by name with --bind"
+            }
             Self::NoCwd => "change to a folder that exists",
             Self::Unenforceable { hint, .. } => hint,
             Self::RootWithoutCapabilities => {

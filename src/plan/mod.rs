@@ -1,7 +1,7 @@
 //! Profile × host × call → [`Plan`]: everything is decided, and everything that can be wrong is found, before any
 //! process exists.
 //!
-//! [`resolve`] is a pure function of what it is given: the profile, the host's [`Facts`](crate::host::Facts) and
+//! [`resolve()`] is a pure function of what it is given: the profile, the host's [`Facts`](crate::host::Facts) and
 //! [`Files`](crate::host::Files), and the [`Call`]. init executes the plan and chooses nothing.
 //!
 //! # The rules for paths
@@ -37,8 +37,8 @@
 //!
 //! **Synthetic `/etc`.** Each file gives way to a mount over it; a mount at `/etc` replaces all of them.
 //!
-//! **Working directory.** The call's, else the profile's, else the caller's where `workdir` shows it, else `/tmp`, else
-//! `/`. It must be a folder inside, is written down without symlinks, and is never in `/proc` (CVE-2024-21626).
+//! **Working directory.** The call's, else the profile's, else the caller's where `workdir` shows it or something
+//! of it is bound at its own place, else `/tmp`, else `/`. It must be a folder inside, is written down without symlinks, and is never in `/proc` (CVE-2024-21626).
 //!
 //! **Lite** (no namespaces). A bind mount at its own path is a right to it. Everything else that only a mount or a
 //! namespace can give is an error. TCP is refused by Landlock unless the system-call filter allows internet sockets.
@@ -73,6 +73,8 @@ mod text;
 mod view;
 
 pub use call::{Call, TaskRequest};
+#[cfg(test)]
+pub(crate) use elf::sample as sample_elf;
 pub use encode::MAX_ENCODED;
 pub use error::{DestinationProblem, PlanError};
 pub use model::*;

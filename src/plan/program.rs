@@ -51,14 +51,14 @@ impl Search<'_> {
             let path = self.cwd.join(name);
             return match self.examine(&path, 0) {
                 Ok(()) => Ok(path),
-                Err(ProgramProblem::NotFound { .. }) => Err(self.outside(name, Some(&path))),
+                Err(ProgramProblem::NotFound { .. }) => Err(self.outside_by_path(name, &path)),
                 Err(problem) => Err(problem),
             };
         }
         let mut first = None;
         match self.search(name, &mut first) {
             Some(path) => Ok(path),
-            None => Err(first.unwrap_or_else(|| self.outside(name, None))),
+            None => Err(first.unwrap_or_else(|| self.outside_by_name(name))),
         }
     }
 
@@ -167,7 +167,7 @@ impl Search<'_> {
                 file.path.ancestors().filter_map(|at| rules.get(at)).fold(0, |sum, access| sum | access);
             if granted & EXECUTE == 0 {
                 let show = self.show(&file.path);
-                return Err(ProgramProblem::NotVisible { host: file.path, show, other: None });
+                return Err(ProgramProblem::NotVisible { host: file.path, show, other: None, by: None });
             }
         }
         if file.noexec {
@@ -202,40 +202,52 @@ impl Search<'_> {
         stat.mode & bit != 0
     }
 
-    /// What is to be said of a program that is not inside: perhaps it is outside.
-    fn outside(&self, name: &OsStr, path: Option<&Path>) -> ProgramProblem {
-        let files = self.view.files;
-        let there = |path: &Path| {
-            let real = files.canonicalize(path).ok()?;
-            let stat = files.lstat(&real).ok()?;
-            (stat.kind == FileKind::File && stat.mode & 0o111 != 0).then_some(real)
-        };
-        let not_found = ProgramProblem::NotFound {
-            path: match path {
-                Some(_) => None,
-                None => Some(self.path.unwrap_or(OsStr::new(DEFAULT_PATH)).to_owned()),
-            },
-        };
-        let (host, other) = match path {
-            Some(path) => {
-                let base = path.file_name().unwrap_or_default();
-                (there(path), self.search(base, &mut None))
-            }
-            None => {
-                let caller = self.caller_env.get(OsStr::new("PATH"));
-                let folders =
-                    caller.map(|path| std::env::split_paths(path).collect::<Vec<_>>()).unwrap_or_default();
-                let found = folders.iter().filter(|f| f.is_absolute()).find_map(|f| there(&f.join(name)));
-                (found, None)
-            }
-        };
-        match host {
-            Some(host) => {
-                let show = self.show(&host);
-                ProgramProblem::NotVisible { host, show, other }
-            }
-            None => not_found,
+    /// The program of the host that a path leads to.
+    fn on_host(&self, path: &Path) -> Option<PathBuf> {
+        let real = self.view.files.canonicalize(path).ok()?;
+        let stat = self.view.files.lstat(&real).ok()?;
+        (stat.kind == FileKind::File && stat.mode & 0o111 != 0).then_some(real)
+    }
+
+    /// What is to be said of a path that leads to nothing inside: perhaps it does outside.
+    fn outside_by_path(&self, name: &OsStr, path: &Path) -> ProgramProblem {
+        if Path::new(name).is_relative()
+            && let Some(caller_cwd) = self.facts.cwd.as_deref().filter(|cwd| *cwd != self.cwd)
+            && let Some(host) = self.on_host(&caller_cwd.join(name))
+        {
+            // The same path inside, seen from the caller's working directory.
+            let visible = self.examine(&caller_cwd.join(name), 0).is_ok();
+            let show = (!visible).then(|| self.show(&host).into());
+            let (cwd, caller_cwd) = (self.cwd.into(), caller_cwd.into());
+            return ProgramProblem::Elsewhere { host, cwd, caller_cwd, show };
         }
+        match self.on_host(path) {
+            Some(host) => {
+                let other = self.search(path.file_name().unwrap_or_default(), &mut None);
+                ProgramProblem::NotVisible { show: self.show(&host), host, other, by: None }
+            }
+            None => ProgramProblem::NotFound { path: None },
+        }
+    }
+
+    /// What is to be said of a name that `PATH` inside does not lead to: perhaps the caller's does.
+    fn outside_by_name(&self, name: &OsStr) -> ProgramProblem {
+        let path = self.path.unwrap_or(OsStr::new(DEFAULT_PATH));
+        let caller = self.caller_env.get(OsStr::new("PATH"));
+        let found = caller.and_then(|folders| {
+            let candidates = std::env::split_paths(folders).map(|folder| folder.join(name));
+            candidates.filter(|at| at.is_absolute()).find_map(|at| Some((self.on_host(&at)?, at)))
+        });
+        let Some((host, at)) = found else {
+            return ProgramProblem::NotFound { path: Some(path.to_owned()) };
+        };
+        if self.examine(&at, 0).is_ok() {
+            return ProgramProblem::NotInPath { at, path: path.to_owned() };
+        }
+        let show = self.show(&host);
+        let reached = std::env::split_paths(path).any(|folder| Some(folder.as_path()) == at.parent());
+        let by = (!reached).then(|| if at.starts_with(&show) { at.into() } else { host.clone().into() });
+        ProgramProblem::NotVisible { host, show, other: None, by }
     }
 
     /// The folder to show so that a program is visible with what belongs to it: `/opt/tool` for `/opt/tool/bin/tool`,

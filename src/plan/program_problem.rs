@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::text::shown;
 
@@ -31,6 +31,28 @@ pub enum ProgramProblem {
         show: PathBuf,
         /// Another program of the name that the sandbox does see.
         other: Option<PathBuf>,
+        /// The path to run it by, where a bare name would still not lead to it.
+        by: Option<Box<Path>>,
+    },
+    /// A relative path that is right in the caller's working directory, and not in the sandbox's.
+    #[error("it is {host:?} on the host, and the sandbox starts in {cwd:?}")]
+    Elsewhere {
+        /// Where it is on the host.
+        host: PathBuf,
+        /// Working directory inside.
+        cwd: Box<Path>,
+        /// The caller's.
+        caller_cwd: Box<Path>,
+        /// What would show it, where it is not visible.
+        show: Option<Box<Path>>,
+    },
+    /// A bare name of a program that is visible inside, in no folder of `PATH`.
+    #[error("it is {at:?}, which is not in PATH={}", shown(.path))]
+    NotInPath {
+        /// Where it is inside.
+        at: PathBuf,
+        /// The `PATH` inside, where it was searched.
+        path: OsString,
     },
     /// A symlink to something that is not inside.
     #[error("{link:?} is a symlink to {target:?}, which the sandbox does not see")]
@@ -129,7 +151,12 @@ impl ProgramProblem {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Empty | Self::NotFound { .. } | Self::NotVisible { .. } | Self::Dangling { .. } => 127,
+            Self::Empty
+            | Self::NotFound { .. }
+            | Self::NotVisible { .. }
+            | Self::Elsewhere { .. }
+            | Self::NotInPath { .. }
+            | Self::Dangling { .. } => 127,
             _ => 126,
         }
     }
@@ -137,9 +164,27 @@ impl ProgramProblem {
     /// What a person can do about it.
     pub(super) fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::NotVisible { show, other: None, .. } => format!("show it with --ro-bind {}", shown(show)),
+            Self::NotVisible { show, other: None, by: None, .. } => {
+                format!("show it with --ro-bind {}", shown(show))
+            }
+            Self::NotVisible { show, other: None, by: Some(by), .. } => {
+                format!("show it with --ro-bind {}, and run {}", shown(show), shown(&**by))
+            }
             Self::NotVisible { show, other: Some(other), .. } => {
                 format!("run {} in its place, or show it with --ro-bind {}", shown(other), shown(show))
+            }
+            Self::Elsewhere { caller_cwd, show: None, .. } => {
+                format!("start there with --workdir {}", shown(&**caller_cwd))
+            }
+            Self::Elsewhere { caller_cwd, show: Some(show), .. } => {
+                format!(
+                    "show it with --ro-bind {}, and start there with --workdir {}",
+                    shown(&**show),
+                    shown(&**caller_cwd)
+                )
+            }
+            Self::NotInPath { at, .. } => {
+                format!("run {}, or set PATH with --env PATH=...", shown(at))
             }
             Self::Dangling { target, .. } | Self::Loader { loader: target, .. } => {
                 format!("show it with --ro-bind {}", shown(target))

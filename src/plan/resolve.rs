@@ -57,6 +57,7 @@ pub fn resolve_with_notes(
     let capabilities = limits::capabilities(profile)?;
     let variables = env::variables(profile, call)?;
     let seccomp = filter::filter(profile, facts, &mut notes)?;
+    cwd::is_not_the_home(profile, facts, files, call)?;
     let asked_cwd = cwd::asked(profile, facts, call)?;
 
     let scene = Scene { profile, facts, files, identity };
@@ -70,6 +71,13 @@ pub fn resolve_with_notes(
         }
     };
 
+    if !profile.process.no_new_privileges && (seccomp.is_some() || built.landlock.is_some()) {
+        return Err(PlanError::Unenforceable {
+            key: "process.noNewPrivileges = false".to_owned(),
+            reason: "without it the kernel takes neither a system-call filter nor Landlock rules",
+            hint: "leave it true, or turn both off (seccomp.mode, landlock.mode)",
+        });
+    }
     let env = env::strings(&variables)?;
     let search = Search {
         view: built.view(files),

@@ -1,6 +1,7 @@
 //! Landlock, which has no call that tells of it: the layers over the process are counted by what is left of the 16 that the
 //! kernel allows (landlock(7)).
 
+use crate::sys::landlock::abi;
 use nix::errno::Errno;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, fork};
@@ -19,7 +20,7 @@ const FAILED: i32 = 100;
 #[non_exhaustive]
 pub struct Landlock {
     /// The kernel's ABI, where it may be asked for.
-    pub abi: Option<i64>,
+    pub abi: Option<u32>,
     /// How many rulesets are in force over this process.
     pub layers: Option<i32>,
     /// Why one of them is not known.
@@ -32,13 +33,6 @@ impl Landlock {
         let errno = abi.err().or(layers.err()).map(errno_name);
         Self { abi: abi.ok(), layers: layers.ok(), errno }
     }
-}
-
-fn abi() -> Result<i64, Errno> {
-    // SAFETY: this flag takes no structure. 1 is LANDLOCK_CREATE_RULESET_VERSION.
-    Errno::result(unsafe {
-        libc::syscall(libc::SYS_landlock_create_ruleset, std::ptr::null::<u8>(), 0_usize, 1_u32)
-    })
 }
 
 /// Adds layers in a child until no more fits.

@@ -44,10 +44,15 @@ impl Profile {
     /// # Errors
     /// As [`Self::load`].
     pub fn from_toml(text: &str, name: &str) -> Result<Self, ProfileError> {
+        Self::from_toml_with(text, name, &[])
+    }
+
+    /// [`Self::from_toml`], with overrides.
+    pub(crate) fn from_toml_with(text: &str, name: &str, overrides: &[&str]) -> Result<Self, ProfileError> {
         let origin = Origin::Text(name.to_owned());
         find::bounded(text.len(), &origin)?;
         let found = Found { origin, text: text.to_owned(), identity: None };
-        build::<&str>(found, name, &[], find::user_folder().as_deref()).map(|(profile, _)| profile)
+        build(found, name, overrides, find::user_folder().as_deref()).map(|(profile, _)| profile)
     }
 
     /// Like [`Self::from_toml`], for bytes that may not even be text.
@@ -126,7 +131,7 @@ fn chain(first: Found, user_folder: Option<&Path>) -> Result<(Layers, Chain), Pr
 }
 
 fn parse(found: &Found) -> Result<(Layer, Option<String>), ProfileError> {
-    let source = Source { origin: &found.origin, text: &found.text, positions: true };
+    let source = Source::new(&found.origin, &found.text, true);
     let (mut layer, extends) = decode::text(&source)?;
     if let Origin::File(path) = &found.origin
         && let Some(folder) = path.parent()

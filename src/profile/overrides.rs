@@ -31,7 +31,7 @@ pub(crate) fn parse(text: &str) -> Result<(Layer, Origin), ProfileError> {
         let why = "what a profile extends is decided in its file";
         return Err(fail(ValueError::Refused { word: value.to_owned(), why }));
     }
-    let source = Source { origin: &origin, text: value, positions: false };
+    let source = Source::new(&origin, value, false);
     let mut node = Spanned::new(0..value.len(), toml_value(&source)?);
     for segment in key.rsplit('.') {
         let mut table = DeTable::new();

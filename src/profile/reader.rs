@@ -4,7 +4,7 @@
 //! key as data, and the list of known keys is the list of keys that are read.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use toml::de::{DeTable, DeValue};
 
@@ -21,14 +21,37 @@ pub(crate) struct Source<'a> {
     pub(crate) text: &'a str,
     /// Whether the text is a whole file, where lines and columns help.
     pub(crate) positions: bool,
+    /// The place that was asked for last.
+    cursor: Cell<Cursor>,
 }
 
-impl Source<'_> {
+/// An offset into a text, and its line and column, both from 1.
+#[derive(Debug, Clone, Copy)]
+struct Cursor {
+    offset: usize,
+    line: usize,
+    column: usize,
+}
+
+impl<'a> Source<'a> {
+    pub(crate) fn new(origin: &'a Origin, text: &'a str, positions: bool) -> Self {
+        Self { origin, text, positions, cursor: Cell::new(Cursor { offset: 0, line: 1, column: 1 }) }
+    }
+
     pub(crate) fn place(&self, offset: usize) -> Place {
         let position = self.positions.then(|| {
-            let before = self.text.get(..offset).unwrap_or(self.text);
-            let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-            (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+            // Every entry of a list keeps its place: counting on from the last one keeps all of them together linear.
+            let mut at = self.cursor.get();
+            if offset < at.offset {
+                at = Cursor { offset: 0, line: 1, column: 1 };
+            }
+            let between = self.text.get(at.offset..offset).or_else(|| self.text.get(at.offset..));
+            for c in between.unwrap_or_default().chars() {
+                at.offset += c.len_utf8();
+                (at.line, at.column) = if c == '\n' { (at.line + 1, 1) } else { (at.line, at.column + 1) };
+            }
+            self.cursor.set(at);
+            (at.line, at.column)
         });
         Place { origin: self.origin.clone(), position }
     }

@@ -89,9 +89,14 @@ impl Channel {
             return Err(ChannelError::Malformed);
         }
         let bytes = buffer.get(..count).ok_or(ChannelError::Malformed)?;
-        match postcard::take_from_bytes(bytes) {
-            Ok((message, [])) => Ok(Some(message)),
-            _ => Err(ChannelError::Malformed),
-        }
+        decode(bytes).map(Some)
+    }
+}
+
+/// A message from the bytes of one datagram.
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ChannelError> {
+    match postcard::take_from_bytes(bytes) {
+        Ok((message, [])) => Ok(message),
+        _ => Err(ChannelError::Malformed),
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use nix::errno::Errno;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// A stage of init, in the order in which they run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,11 +97,13 @@ pub struct Failure {
 #[non_exhaustive]
 pub enum Fault {
     /// A system call failed.
-    #[error("{call} {object}: {}", errno_text(*.errno))]
+    #[error("{call}{}: {}", spaced(.object), errno_text(*.errno))]
     System {
         /// Name of the call.
+        #[serde(deserialize_with = "tame")]
         call: String,
         /// The path, limit or other object that it was about.
+        #[serde(deserialize_with = "tame")]
         object: String,
         /// `errno`.
         errno: i32,
@@ -110,30 +112,40 @@ pub enum Fault {
     #[error("{what} is {found}, but the plan says {expected}")]
     Mismatch {
         /// What was read back.
+        #[serde(deserialize_with = "tame")]
         what: String,
         /// By the plan.
+        #[serde(deserialize_with = "tame")]
         expected: String,
         /// From the kernel.
+        #[serde(deserialize_with = "tame")]
         found: String,
     },
     /// A file of the host is not the one that the plan was made for.
     #[error("{path} was replaced after the plan was made")]
     Replaced {
         /// Its path.
+        #[serde(deserialize_with = "tame")]
         path: String,
     },
     /// No role of that name is linked into this program.
     #[error("there is no role {name:?} in this program")]
     UnknownRole {
         /// Its name.
+        #[serde(deserialize_with = "tame")]
         name: String,
     },
     /// The other side sent something that it should not have.
     #[error("the message between the caller and init is malformed ({what})")]
     Protocol {
         /// What was wrong.
+        #[serde(deserialize_with = "tame")]
         what: String,
     },
+}
+
+fn spaced(object: &str) -> String {
+    if object.is_empty() { String::new() } else { format!(" {object}") }
 }
 
 fn errno_text(errno: i32) -> String {
@@ -151,6 +163,17 @@ pub(crate) fn shown(bytes: &[u8]) -> String {
         .chars()
         .map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c })
         .collect()
+}
+
+/// A string that the other side sent, as [`shown`] leaves it, whatever that side did.
+pub(super) fn tame<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    String::deserialize(deserializer).map(|text| shown(text.as_bytes()))
+}
+
+/// A list of them.
+pub(super) fn tame_all<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let list = Vec::<String>::deserialize(deserializer)?;
+    Ok(list.iter().map(|text| shown(text.as_bytes())).collect())
 }
 
 impl Fault {

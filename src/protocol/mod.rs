@@ -1,13 +1,13 @@
 //! What crosses between the caller and init, once the Plan is in: one datagram a message, bounded, on a sequenced-packet
 //! socket that only the two of them hold.
 //!
-//! The caller treats everything that it receives as hostile: a message is at most [`LIMIT`] bytes, strings are cut, and a
-//! message out of order ends the run.
+//! The caller treats everything that it receives as hostile: a message is at most 16 KiB, strings are cut and freed
+//! of control characters as they are decoded, and a message out of order ends the run.
 
 mod channel;
 mod fault;
 
-pub(crate) use channel::Channel;
+pub(crate) use channel::{Channel, decode};
 pub(crate) use fault::shown;
 pub use fault::{Failure, Fault, Stage};
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,7 @@ pub(crate) const LIMIT: usize = 16 * 1024;
 
 /// Where the descriptors beyond the channel start in init: the caller's pidfd, then the trees in the order in which the
 /// Plan names them, then the task's descriptors in the order of the Plan, then a call's argument and result.
-pub(crate) const FIRST_DESCRIPTOR: i32 = 5;
+pub(crate) use crate::reexec::FIRST_EXTRA_FD as FIRST_DESCRIPTOR;
 
 /// From the caller, once: the id maps are written, go on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +43,7 @@ pub(crate) enum Message {
         /// `log::Level` as a number.
         level: u8,
         /// What it says.
+        #[serde(deserialize_with = "fault::tame")]
         text: String,
     },
 }
@@ -71,6 +72,7 @@ pub struct ReadBack {
     /// `PR_GET_NO_NEW_PRIVS`
     pub no_new_privileges: bool,
     /// Namespaces that differ from the caller's.
+    #[serde(deserialize_with = "fault::tame_all")]
     pub namespaces: Vec<String>,
     /// Whether `/` is the root that was built, and the old one is gone.
     pub new_root: bool,

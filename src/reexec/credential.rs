@@ -49,6 +49,14 @@ pub(super) struct Credential {
     pub(super) payload: Vec<u8>,
 }
 
+impl Credential {
+    /// Its bytes.
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let head = header(self.flags, &self.nonce, self.extra, &self.role, &self.payload);
+        [&head, self.role.as_bytes(), &self.payload].concat()
+    }
+}
+
 /// What is wrong with a credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Defect {
@@ -146,7 +154,7 @@ fn contents(fd: BorrowedFd<'_>) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-fn parse(bytes: &[u8]) -> Result<Credential, Defect> {
+pub(super) fn parse(bytes: &[u8]) -> Result<Credential, Defect> {
     let (head, rest) = bytes.split_first_chunk::<HEADER>().ok_or(Defect::Malformed)?;
     let word = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
     if head[..16] != MAGIC {

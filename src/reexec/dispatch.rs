@@ -17,16 +17,17 @@ use super::{image, peer};
 
 /// What the launcher handed to one of belljar's own roles.
 #[derive(Debug)]
-#[allow(dead_code)] // for the sandbox's init
 pub(crate) struct Inherited {
     pub(crate) payload: Vec<u8>,
     pub(crate) channel: OwnedFd,
+    /// Whether the launcher was checked to be this same program. It cannot be from within new namespaces: there the role
+    /// itself has to make sure that it is in them.
+    pub(crate) launcher_checked: bool,
 }
 
 static INHERITED: Mutex<Option<Inherited>> = Mutex::new(None);
 
 /// The payload and the channel: once, in one of belljar's own roles. The extra descriptors are at 5 and up.
-#[allow(dead_code)] // for the sandbox's init
 pub(crate) fn inherited() -> Option<Inherited> {
     INHERITED.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
@@ -153,7 +154,8 @@ fn admit(credential: &Credential, channel: &OwnedFd) -> Result<Job, (Refusal, Op
 /// Keeps what the role may ask for.
 fn settle(credential: Credential, channel: OwnedFd) {
     if registry::is_reserved(&credential.role) {
-        let inherited = Inherited { payload: credential.payload, channel };
+        let launcher_checked = credential.flags & (FLAG_OTHER_NAMESPACE | FLAG_PID_NAMESPACE) == 0;
+        let inherited = Inherited { payload: credential.payload, channel, launcher_checked };
         *INHERITED.lock().unwrap_or_else(PoisonError::into_inner) = Some(inherited);
     } else {
         // Stays open for as long as the process lives: the launcher sees its end by it, and the other way round.

@@ -78,17 +78,29 @@ pub use refusal::Refusal;
 pub use registry::{LookupError, RegisterError, RoleError, RoleOutcome, RoleResult, register, roles};
 pub use stdio::{Stdio, Stream};
 
-#[allow(unused_imports)] // for the sandbox
 pub(crate) use credential::FIRST_EXTRA_FD;
-#[allow(unused_imports)] // for the sandbox
-pub(crate) use dispatch::{Inherited, inherited};
+pub(crate) use dispatch::inherited;
 pub(crate) use image::proc_in_reach;
-#[allow(unused_imports)] // for the sandbox
 pub(crate) use launch::{Launch, Launched, launch};
-#[allow(unused_imports)] // for the sandbox
 pub(crate) use registry::{ROLES, Role, find};
-#[allow(unused_imports)] // for the sandbox
 pub(crate) use stdio::Prepared;
+
+/// What a launcher writes for what a child reads from these bytes, if it takes them for a credential.
+pub(crate) fn credential_again(bytes: &[u8]) -> Option<Vec<u8>> {
+    credential::parse(bytes).ok().map(|credential| credential.encode())
+}
+
+/// The bytes of a credential.
+#[cfg(test)]
+pub(crate) fn credential_of(role: &str, payload: &[u8]) -> Vec<u8> {
+    let (role, payload) = (role.to_owned(), payload.to_vec());
+    credential::Credential { flags: 3, nonce: [7; 16], extra: 2, role, payload }.encode()
+}
+
+/// What a child sends for what a launcher reads from these bytes, if it takes them for a child's first word.
+pub(crate) fn greeting_again(bytes: &[u8]) -> Option<Vec<u8>> {
+    hello::Greeting::decode(bytes).map(|greeting| greeting.encode())
+}
 
 /// What the macros expand to. Not for use by hand.
 #[doc(hidden)]

@@ -68,7 +68,6 @@ impl Role {
     }
 
     /// A role of belljar's own: the name has a `:`, which keeps it apart from everybody else's.
-    #[allow(dead_code)] // the sandbox's init is one
     pub(crate) const fn reserved(name: &'static str, function: fn() -> RoleOutcome) -> Role {
         Role { name, function }
     }

@@ -13,6 +13,7 @@ use std::sync::Mutex;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::bounded::{self, BoundedError};
 use super::error::{Error, Step};
 use super::spawn::errno_of;
 use super::{Command, Ended, Sandbox};
@@ -55,7 +56,9 @@ impl Sandbox {
     /// ```
     ///
     /// # Errors
-    /// As [`Command::spawn`]; the function's panic; an end without a result (a signal, a limit, an exit).
+    /// As [`Command::spawn`]; the function's panic; an end without a result (a signal, a limit, an exit); a result that is
+    /// longer than [`RESULT_LIMIT`] bytes, is nested more than 256 levels deep or would take more than eight times that limit
+    /// in memory.
     pub fn call<A, R>(&self, function: fn(A) -> R, argument: &A) -> Result<R, Error>
     where
         A: Serialize + DeserializeOwned,
@@ -87,11 +90,18 @@ impl Sandbox {
         if outcome.ended != (Ended::Exit { code: 0 }) {
             return Err(Error::CallEnded { ended: outcome.ended });
         }
-        match postcard::from_bytes(&reply) {
-            Ok(Reply::Returned(value)) => Ok(value),
-            Ok(Reply::Panicked { message, location }) => Err(Error::Panicked { message, location }),
-            Err(source) => Err(Error::Codec { action: "decode the result", source }),
-        }
+        decode_reply(&reply)
+    }
+}
+
+/// What a call returned, from bytes that the sandbox wrote.
+pub(crate) fn decode_reply<R: DeserializeOwned>(bytes: &[u8]) -> Result<R, Error> {
+    match bounded::decode(bytes) {
+        Ok(Reply::Returned(value)) => Ok(value),
+        Ok(Reply::Panicked { message, location }) => Err(Error::Panicked { message, location }),
+        Err(BoundedError::Depth) => Err(Error::ResultTooDeep { limit: bounded::MAX_DEPTH }),
+        Err(BoundedError::Memory) => Err(Error::ResultTooLarge { limit: bounded::MAX_MEMORY }),
+        Err(BoundedError::Malformed(source)) => Err(Error::Codec { action: "decode the result", source }),
     }
 }
 

@@ -147,7 +147,8 @@ impl Child {
             .ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
         let wall = started.began.elapsed();
         let protections = Protections::new(&self.plan, &started.readback);
-        let flooded = self.relay.take().is_some_and(Relay::finish);
+        let cut = self.killed || self.end == Some(End::Timeout);
+        let flooded = self.relay.take().is_some_and(|relay| relay.finish(cut));
         if let Err(error) = failure
             && !(flooded || self.killed)
         {
@@ -216,6 +217,8 @@ impl Drop for Child {
             && let Some(started) = self.started.take()
         {
             std::mem::forget(started);
+            // Its output is passed on for as long.
+            std::mem::forget(self.relay.take());
         }
     }
 }

@@ -12,7 +12,7 @@ use super::ender::Ender;
 use super::error::{Error, Step};
 use super::relay::{Relay, Stream as Relayed};
 use super::spawn::{self, Handed, errno_of};
-use crate::plan::{self, Call, Plan, Task, TaskRequest};
+use crate::plan::{self, Call, Note, Plan, Task, TaskRequest};
 use crate::reexec::{Prepared, Stdio, Stream};
 
 /// A program or a role to be run in a [`Sandbox`].
@@ -116,6 +116,14 @@ impl<'a> Command<'a> {
     /// # Errors
     /// If the profile cannot be had on this host or for this task.
     pub fn plan(&self) -> Result<Plan, Error> {
+        self.plan_with_notes().map(|(plan, _)| plan)
+    }
+
+    /// [`plan`](Self::plan), with what a person may want to know besides: what was clamped, skipped or added.
+    ///
+    /// # Errors
+    /// As [`plan`](Self::plan).
+    pub fn plan_with_notes(&self) -> Result<(Plan, Vec<Note>), Error> {
         let mut call = Call::new(self.task.clone()).with_caller_env();
         call.env.clone_from(&self.env);
         call.cwd.clone_from(&self.cwd);
@@ -123,7 +131,7 @@ impl<'a> Command<'a> {
         call.descriptors.sort_unstable();
         call.terminal = self.terminal;
         let facts = crate::host::Facts::detect()?;
-        Ok(plan::resolve(&self.sandbox.profile, &facts, &crate::host::RealFiles, &call)?)
+        Ok(plan::resolve_with_notes(&self.sandbox.profile, &facts, &crate::host::RealFiles, &call)?)
     }
 
     /// Starts the task. Once this returns, all walls stand and were read back, and the program was executed.
@@ -155,7 +163,10 @@ impl<'a> Command<'a> {
         defaults: [fn() -> Stdio; 3],
         call: Option<(OwnedFd, OwnedFd)>,
     ) -> Result<Child, Error> {
-        let plan = self.plan()?;
+        let (plan, notes) = self.plan_with_notes()?;
+        for note in notes {
+            log::info!("{note}");
+        }
         let plan_hash = plan.hash()?;
         let prepare = |source: std::io::Error| {
             Error::prepare(Step::Descriptors, "open", "standard streams")(errno_of(&source))
@@ -179,7 +190,15 @@ impl<'a> Command<'a> {
             }
         }
         let mut child_ends = Vec::new();
-        for end in &prepared {
+        for (end, stream) in prepared.iter().zip(["input", "output", "error"]) {
+            let stat = crate::sys::fstat(end.as_fd()).map_err(Error::prepare(
+                Step::Descriptors,
+                "fstat",
+                "standard streams",
+            ))?;
+            if stat.st_mode & libc::S_IFMT == libc::S_IFDIR {
+                return Err(Error::StreamIsFolder { stream });
+            }
             child_ends.push(end.as_fd().try_clone_to_owned().map_err(prepare)?);
         }
         let mut ours = prepared.into_iter().map(Prepared::into_ours);

@@ -34,7 +34,7 @@ pub enum Error {
         source: LaunchError,
     },
     /// The caller's side of the preparation failed.
-    #[error("{step}: {call} {object}")]
+    #[error("{step}: {call}{}{object}", if .object.is_empty() { "" } else { " " })]
     Prepare {
         /// What was being prepared.
         step: Step,
@@ -45,6 +45,12 @@ pub enum Error {
         /// Why.
         #[source]
         source: Errno,
+    },
+    /// A folder as a standard stream is a way around the root: everything below it, and above it, starts there.
+    #[error("standard {stream} is a folder, and would be a way out of the sandbox")]
+    StreamIsFolder {
+        /// Which.
+        stream: &'static str,
     },
     /// A wall could not be built, or did not read back as planned.
     #[error("cannot build the sandbox")]
@@ -95,13 +101,26 @@ pub enum Error {
         /// The limit.
         limit: u64,
     },
+    /// A call's result is nested more deeply than allowed: decoding it could exhaust the caller's stack.
+    #[error("the result of the sandboxed call is nested more than {limit} levels deep")]
+    ResultTooDeep {
+        /// The limit: fields, elements and variants in each other.
+        limit: u32,
+    },
+    /// A call's result is larger in memory than allowed, however short its encoding is.
+    #[error("the result of the sandboxed call takes more than {limit} bytes of memory")]
+    ResultTooLarge {
+        /// The limit.
+        limit: u64,
+    },
     /// A call's function is not part of the program's own image.
     #[error(
         "the function of the sandboxed call is not in this program's own image (but in a shared library)"
     )]
     ForeignFunction,
-    /// The function panicked, inside.
-    #[error("the sandboxed call panicked at {location}: {message}")]
+    /// The function panicked, inside. The message shows both texts on one line, free of control characters; the fields have
+    /// them as the sandbox sent them.
+    #[error("the sandboxed call panicked at {}: {}", one_line(.location), one_line(.message))]
     Panicked {
         /// The panic's message, as the sandbox tells it.
         message: String,
@@ -166,10 +185,19 @@ impl Error {
     }
 
     /// What init said, as an error of ours.
-    pub(super) fn from_init(failure: Failure, program: &str) -> Self {
+    pub(crate) fn from_init(failure: Failure, program: &str) -> Self {
         match (failure.stage, failure.fault.errno()) {
             (Stage::Execute, Some(errno)) => Self::Execute { program: program.to_owned(), source: errno },
             _ => Self::Init { source: failure },
         }
     }
+}
+
+/// A text of the sandbox's, for a message: nothing in it that a terminal obeys or that begins a new line in a log.
+fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() { line.extend(c.escape_default()) } else { line.push(c) }
+    }
+    line
 }

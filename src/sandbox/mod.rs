@@ -1,5 +1,6 @@
 //! The caller's side: a [`Sandbox`] is resolved once and used many times; each use starts a [`Command`] in walls of its own.
 
+mod bounded;
 mod call;
 mod child;
 mod command;
@@ -17,7 +18,7 @@ mod trees;
 use std::ffi::OsStr;
 
 pub use call::RESULT_LIMIT;
-pub(crate) use call::enter_call;
+pub(crate) use call::{decode_reply, enter_call};
 pub use child::{Child, Output};
 pub use command::Command;
 pub use error::{Error, Step};

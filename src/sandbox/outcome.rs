@@ -118,7 +118,7 @@ impl Protections {
 
 impl Ended {
     /// From what init reported, if it did, and what the caller's side did.
-    pub(super) fn new(plan: &Plan, end: Option<End>, flooded: bool, killed: bool, init: i32) -> Self {
+    pub(crate) fn new(plan: &Plan, end: Option<End>, flooded: bool, killed: bool, init: i32) -> Self {
         if let (true, Some(limit)) = (flooded, plan.limits.output) {
             return Self::OutputLimit { limit };
         }
@@ -135,17 +135,18 @@ impl Ended {
         let Some(signal) = status.signal() else {
             return Self::Exit { code: status.code().unwrap_or_default() };
         };
-        let limited = |resource: u32| plan.rlimits.iter().any(|limit| limit.resource == resource);
+        // The constants' type differs between the C libraries.
+        let limited = |resource: u64| plan.rlimits.iter().any(|limit| u64::from(limit.resource) == resource);
         match Signal::try_from(signal) {
             Ok(Signal::SIGSYS) if plan.seccomp.is_some() => Self::Seccomp,
-            Ok(Signal::SIGXCPU) if limited(libc::RLIMIT_CPU as u32) => Self::CpuLimit,
-            Ok(Signal::SIGXFSZ) if limited(libc::RLIMIT_FSIZE as u32) => Self::FileSize,
+            Ok(Signal::SIGXCPU) if limited(libc::RLIMIT_CPU as u64) => Self::CpuLimit,
+            Ok(Signal::SIGXFSZ) if limited(libc::RLIMIT_FSIZE as u64) => Self::FileSize,
             _ => Self::Signal { signal, core_dumped: status.core_dumped() },
         }
     }
 
     /// The status that `std::process` would show.
-    pub(super) fn status(self, end: Option<End>, init: i32) -> ExitStatus {
+    pub(crate) fn status(self, end: Option<End>, init: i32) -> ExitStatus {
         match (self, end) {
             (Self::Timeout { .. } | Self::OutputLimit { .. } | Self::KilledByCaller, _) => {
                 ExitStatus::from_raw(libc::SIGKILL)

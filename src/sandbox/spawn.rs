@@ -54,6 +54,9 @@ pub(super) fn start(plan: &Plan, handed: &Handed<'_>) -> Result<Started, Error> 
         HostIdentity::Unique => Some(HostId::claim().map_err(Error::prepare(Step::HostId, "bind", ""))?),
         HostIdentity::Own { .. } => None,
     };
+    if let Some(host_id) = &host_id {
+        give_pipes(&handed.stdio, host_id.id())?;
+    }
     let trees = trees::make(plan, host_id.as_ref().map(HostId::id))?;
     let own = sys::process::pidfd_open(nix::unistd::getpid().as_raw()).map_err(Error::prepare(
         Step::Descriptors,
@@ -105,6 +108,23 @@ pub(super) fn start(plan: &Plan, handed: &Handed<'_>) -> Result<Started, Error> 
     let reexec::Launched { pid, pidfd, .. } = launched;
     Ok(Started { pid, pidfd, channel, readback, began, _host_id: host_id })
 }
+
+/// `/dev/stdout` and the like open the stream again, and a pipe belongs to the user that made it: the sandbox's own id gets those
+/// that lead to its streams. Files and terminals stay whose they are.
+fn give_pipes(stdio: &[OwnedFd; 3], id: u32) -> Result<(), Error> {
+    let (uid, gid) = (nix::unistd::Uid::from_raw(id), nix::unistd::Gid::from_raw(id));
+    for fd in stdio {
+        let failed = |call| Error::prepare(Step::Descriptors, call, "standard stream");
+        let kind = nix::sys::statfs::fstatfs(fd).map_err(failed("fstatfs"))?.filesystem_type();
+        if kind == PIPEFS {
+            nix::unistd::fchown(fd, Some(uid), Some(gid)).map_err(failed("fchown"))?;
+        }
+    }
+    Ok(())
+}
+
+/// `PIPEFS_MAGIC`: pipes without a name, not FIFOs in a folder of somebody's.
+const PIPEFS: nix::sys::statfs::FsType = nix::sys::statfs::FsType(0x5049_5045);
 
 /// Ends a half-made sandbox when anything fails.
 struct EndOnError<'a>(Option<BorrowedFd<'a>>);

@@ -18,7 +18,25 @@ pub(super) fn open() -> Result<(OwnedFd, OwnedFd), Errno> {
     let theirs = Errno::result(unsafe { libc::ioctl(ours.as_raw_fd(), libc::TIOCGPTPEER, flags.bits()) })?;
     // SAFETY: the kernel has just made it for us.
     let theirs = unsafe { OwnedFd::from_raw_fd(theirs) };
-    Ok((ours.into(), theirs))
+    let ours = OwnedFd::from(ours);
+    copy_size(&ours)?;
+    Ok((ours, theirs))
+}
+
+/// Gives the new terminal the size of the caller's, if the caller has one.
+fn copy_size(ours: &OwnedFd) -> Result<(), Errno> {
+    let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
+    for number in 0..3 {
+        // SAFETY: the kernel writes one winsize; any number may be asked about.
+        if unsafe { libc::ioctl(number, libc::TIOCGWINSZ, &raw mut size) } == 0 {
+            // SAFETY: the kernel reads one winsize.
+            return Errno::result(unsafe {
+                libc::ioctl(ours.as_raw_fd(), libc::TIOCSWINSZ, &raw const size)
+            })
+            .map(drop);
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

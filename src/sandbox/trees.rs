@@ -58,7 +58,10 @@ fn clone(source: &Source) -> Result<OwnedFd, Error> {
     ))?;
     crate::init::check_source(&fd, source)
         .map_err(|fault| Error::Init { source: Failure { stage: Stage::Root, fault } })?;
-    sys::mount::clone_tree(fd.as_fd()).map_err(Error::prepare(Step::Trees, "open_tree", &name))
+    let tree = sys::mount::clone_tree(fd.as_fd()).map_err(Error::prepare(Step::Trees, "open_tree", &name))?;
+    // It comes from the host's own namespace, where mounts are shared as a rule; what init makes private has not got it yet.
+    sys::mount::make_private(tree.as_fd()).map_err(Error::prepare(Step::Trees, "mount_setattr", &name))?;
+    Ok(tree)
 }
 
 /// A user namespace in which the owner of the host's files is the sandbox's id: what an id-mapped mount takes

@@ -17,16 +17,11 @@ pub enum Known {
 /// Looks a system call up by its kernel name (`openat`).
 #[must_use]
 pub fn lookup(name: &str, arch: Arch) -> Known {
-    if let Some(number) = number(name, arch) {
+    if let Some(number) = tables::number(name, arch) {
         return Known::Here(number);
     }
-    let other = Arch::ALL.iter().any(|&other| number(name, other).is_some());
+    let other = Arch::ALL.iter().any(|&other| tables::number(name, other).is_some());
     if other || tables::elsewhere().binary_search(&name).is_ok() { Known::Elsewhere } else { Known::Nowhere }
-}
-
-fn number(name: &str, arch: Arch) -> Option<u32> {
-    let table = tables::table(arch);
-    table.binary_search_by_key(&name, |entry| entry.0).ok().map(|at| table[at].1)
 }
 
 /// The name of a system call's number.

@@ -42,13 +42,23 @@ fn halves(set: u64) -> (u32, u32) {
     (set as u32, (set >> 32) as u32)
 }
 
-/// Reads all five sets back from the kernel.
-pub(crate) fn get() -> Result<Sets, Errno> {
+fn data() -> Result<[Data; 2], Errno> {
     let header = Header { version: VERSION_3, pid: 0 };
     let mut data = [Data::default(); 2];
     // SAFETY: version 3 takes a header and two data structs, all of which live through the call.
     check(unsafe { libc::syscall(libc::SYS_capget, &raw const header, data.as_mut_ptr()) })?;
-    let [low, high] = data;
+    Ok(data)
+}
+
+/// The effective set.
+pub(crate) fn effective() -> Result<u64, Errno> {
+    let [low, high] = data()?;
+    Ok(join(low.effective, high.effective))
+}
+
+/// Reads all five sets back from the kernel.
+pub(crate) fn get() -> Result<Sets, Errno> {
+    let [low, high] = data()?;
     Ok(Sets {
         effective: join(low.effective, high.effective),
         permitted: join(low.permitted, high.permitted),

@@ -6,6 +6,11 @@ use nix::errno::Errno;
 
 use super::{check, owned};
 
+pub(crate) const WRITE_FILE: u64 = 1 << 1;
+pub(crate) const READ_FILE: u64 = 1 << 2;
+pub(crate) const TRUNCATE: u64 = 1 << 14;
+pub(crate) const IOCTL_DEV: u64 = 1 << 15;
+
 const RULE_PATH_BENEATH: libc::c_int = 1;
 
 /// `struct landlock_ruleset_attr` as of ABI 6.
@@ -21,6 +26,15 @@ struct RulesetAttr {
 struct PathBeneathAttr {
     allowed_access: u64,
     parent_fd: i32,
+}
+
+/// The kernel's Landlock ABI (`LANDLOCK_CREATE_RULESET_VERSION`); `ENOSYS` where it is not built in, `EOPNOTSUPP` where it is off.
+pub(crate) fn abi() -> Result<u32, Errno> {
+    const VERSION: u32 = 1;
+    let none = std::ptr::null::<RulesetAttr>();
+    // SAFETY: with this flag the call takes a null pointer and size 0, and only returns a number.
+    let abi = check(unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, none, 0_usize, VERSION) })?;
+    u32::try_from(abi).map_err(|_| Errno::EOVERFLOW)
 }
 
 /// `landlock_create_ruleset(2)`. Fields at the end that are zero are left out, so that older kernels take the rest.

@@ -66,6 +66,13 @@ pub(crate) fn make_all_private() -> Result<(), Errno> {
     setattr(cwd, c"/", &attr, true)
 }
 
+/// `mount_setattr(2)`: takes the tree at `fd` out of its peer groups. A copy of a shared mount is its peer: once attached, what is
+/// mounted on either appears on both.
+pub(crate) fn make_private(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    let attr = MountAttr { attr_set: 0, attr_clr: 0, propagation: libc::MS_PRIVATE, userns_fd: 0 };
+    setattr(fd, c"", &attr, true)
+}
+
 fn setattr(fd: BorrowedFd<'_>, path: &CStr, attr: &MountAttr, recursive: bool) -> Result<(), Errno> {
     let mut flags = libc::AT_EMPTY_PATH | libc::AT_SYMLINK_NOFOLLOW;
     if recursive {

@@ -36,6 +36,14 @@ pub(crate) fn become_subreaper() -> Result<(), Errno> {
     prctl(libc::PR_SET_CHILD_SUBREAPER, 1).map(drop)
 }
 
+/// `PR_GET_PDEATHSIG`: 0 for none.
+pub(crate) fn death_signal() -> Result<libc::c_int, Errno> {
+    let mut value: libc::c_int = 0;
+    // SAFETY: room for the answer.
+    check(libc::c_long::from(unsafe { libc::prctl(libc::PR_GET_PDEATHSIG, &raw mut value, 0, 0, 0) }))?;
+    Ok(value)
+}
+
 /// `PR_SET_PDEATHSIG`
 pub(crate) fn set_death_signal(signal: libc::c_int) -> Result<(), Errno> {
     prctl(libc::PR_SET_PDEATHSIG, u64::from(signal.cast_unsigned())).map(drop)

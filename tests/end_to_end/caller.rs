@@ -25,12 +25,13 @@ pub const USER: u32 = 65_321;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a run of belljar gave.
-#[derive(Debug)]
 pub struct Run {
     /// Its exit code; `None` when a signal ended belljar itself.
     pub code: Option<i32>,
     /// Its standard output.
     pub stdout: String,
+    /// The same, byte for byte.
+    pub bytes: Vec<u8>,
     /// Its standard error.
     pub stderr: String,
 }
@@ -71,7 +72,7 @@ pub fn folder(caller: Caller) -> tempfile::TempDir {
 /// Makes the caller the owner of a file.
 pub fn give(caller: Caller, path: &Path) {
     if caller == Caller::User && nix::unistd::geteuid().is_root() {
-        std::os::unix::fs::chown(path, Some(USER), Some(USER)).expect("to change the owner");
+        std::os::unix::fs::lchown(path, Some(USER), Some(USER)).expect("to change the owner");
     }
 }
 
@@ -110,7 +111,7 @@ pub fn finish(mut command: Command) -> Run {
         std::thread::spawn(move || {
             let mut bytes = Vec::new();
             from.read_to_end(&mut bytes).expect("to read its output");
-            String::from_utf8_lossy(&bytes).into_owned()
+            bytes
         })
     };
     let stdout = read(Box::new(child.stdout.take().expect("piped")));
@@ -126,16 +127,22 @@ pub fn finish(mut command: Command) -> Run {
         }
         std::thread::sleep(Duration::from_millis(5));
     };
-    Run {
-        code: status.code(),
-        stdout: stdout.join().expect("its output"),
-        stderr: stderr.join().expect("its output"),
-    }
+    let bytes = stdout.join().expect("its output");
+    let stderr = stderr.join().expect("its output");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Run { code: status.code(), stdout: text(&bytes), bytes, stderr: text(&stderr) }
 }
 
 /// `belljar` with arguments, to its end.
 pub fn run<S: AsRef<OsStr>>(caller: Caller, args: impl IntoIterator<Item = S>) -> Run {
     finish(belljar(caller, args))
+}
+
+impl std::fmt::Debug for Run {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Run { code, stdout, stderr, .. } = self;
+        f.debug_struct("Run").field("code", code).field("stdout", stdout).field("stderr", stderr).finish()
+    }
 }
 
 impl Run {

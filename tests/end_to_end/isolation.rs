@@ -46,12 +46,42 @@ pub fn trials() -> Vec<Trial> {
                 trials.push(trial(name, needs, move || check(caller, profile)));
             }
         }
+        trials.push(trial(format!("isolation::a_folder_is_no_stream as {caller:?}"), needs, move || {
+            let mut command = caller::belljar(caller, ["run", "--", "true"]);
+            command.stdin(std::fs::File::open("/").map_err(|error| error.to_string())?);
+            Ok(caller::finish(command).refused(125, &["standard input is a folder"])?)
+        }));
+        trials.push(trial(
+            format!("isolation::bound_files_are_found_from_here as {caller:?}"),
+            needs,
+            move || {
+                let folder = caller::folder(caller);
+                caller::file(caller, &folder.path().join("data"), "b\na\n");
+                let run = |args: &[&str]| {
+                    let mut command = caller::belljar(caller, args);
+                    command.current_dir(folder.path());
+                    caller::finish(command)
+                };
+                prints(&run(&["run", "--ro-bind", "data", "--", "sort", "data"]), "a\nb\n")?;
+                // Shown elsewhere only, nothing of it is here.
+                prints(&run(&["run", "--ro-bind", "data:/data", "--", "pwd"]), "/tmp\n")
+            },
+        ));
+        trials.push(trial(
+            format!("isolation::home_is_no_working_directory as {caller:?}"),
+            needs,
+            move || home_is_no_working_directory(caller),
+        ));
         trials.push(trial(
             format!("isolation::a_script_that_looks_for_secrets as {caller:?}"),
             &[needs, &[Need::Program("python3")]].concat(),
             move || a_script_that_looks_for_secrets(caller),
         ));
     }
+    trials.push(trial("isolation::lite_is_refused as Root".to_owned(), &[Need::Root], || {
+        let run = caller::run(Caller::Root, ["run", "-p", "lite", "--", "true"]);
+        Ok(run.refused(125, &["without namespaces root would stay root", "hint: "])?)
+    }));
     trials
 }
 
@@ -212,6 +242,26 @@ fn own_image(caller: Caller, profile: &str) -> Result<(), Failed> {
     prints(&shell(caller, profile, &script), "")?;
     let after = std::fs::read(&image).map_err(|error| error.to_string())?;
     if before == after { Ok(()) } else { Err("the image has changed".into()) }
+}
+
+/// `cd; belljar run -p build -- make` would hand over every key; a folder below is fine, and so is naming it.
+fn home_is_no_working_directory(caller: Caller) -> Result<(), Failed> {
+    let home = caller::folder(caller);
+    let project = home.path().join("project");
+    std::fs::create_dir(&project).map_err(|error| error.to_string())?;
+    caller::give(caller, &project);
+    let run = |cwd: &std::path::Path, options: &[&str]| {
+        let args = [&["run", "-p", "build"], options, &["--", "pwd"]].concat();
+        let mut command = caller::belljar(caller, args);
+        command.env("HOME", home.path()).current_dir(cwd);
+        caller::finish(command)
+    };
+    run(home.path(), &[]).refused(125, &["home directory", "hint:"])?;
+    let above = home.path().parent().ok_or("no parent")?;
+    run(above, &[]).refused(125, &["home directory"])?;
+    prints(&run(&project, &[]), &format!("{}\n", project.display()))?;
+    let named = home.path().to_str().ok_or("a path that is not text")?;
+    prints(&run(home.path(), &["--bind", named]), &format!("{named}\n"))
 }
 
 /// The issue's own case: a script computes, and everything else that it tries fails.

@@ -20,20 +20,18 @@ struct Traces {
 }
 
 impl Traces {
-    fn now() -> Traces {
+    /// `folder` is the runs' `TMPDIR` and working directory.
+    fn now(folder: &Path) -> Traces {
         let mounts = std::fs::read_to_string("/proc/self/mountinfo").expect("mountinfo");
-        let mut temporary = names("/tmp");
-        // Other checks of this same run, and other programs, use /tmp too; belljar's own would be named for it.
-        temporary.retain(|name| name.contains("belljar") && !name.starts_with("belljar-test-"));
         Traces {
             mounts: mounts.lines().map(str::to_owned).collect(),
-            temporary,
+            temporary: names(folder),
             groups: names("/sys/fs/cgroup").into_iter().filter(|name| name.contains("belljar")).collect(),
         }
     }
 }
 
-fn names(folder: &str) -> BTreeSet<String> {
+fn names(folder: impl AsRef<Path>) -> BTreeSet<String> {
     let Ok(entries) = std::fs::read_dir(folder) else { return BTreeSet::new() };
     entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
 }
@@ -52,7 +50,7 @@ fn marked(mark: &str) -> Vec<String> {
 }
 
 /// Waits until no marked process is left.
-fn gone_within(mark: &str, patience: Duration) -> Result<(), Failed> {
+pub fn gone_within(mark: &str, patience: Duration) -> Result<(), Failed> {
     let began = Instant::now();
     loop {
         let left = marked(mark);
@@ -98,26 +96,33 @@ fn in_a_row(caller: Caller) -> Result<(), Failed> {
     let folder = caller::folder(caller);
     let mark = format!("row-{caller:?}-{}", std::process::id()).to_lowercase();
     let profile = marking_profile(folder.path(), caller, &mark, "strict");
-    let before = Traces::now();
+    let before = Traces::now(folder.path());
     for _ in 0..500 {
-        caller::run(caller, ["run", "-p", &profile, "--", "true"]).succeeded()?;
+        caller::finish(belljar(caller, folder.path(), &["run", "-p", &profile, "--", "true"])).succeeded()?;
     }
     gone_within(&mark, Duration::from_secs(1))?;
-    same(&before)
+    same(folder.path(), &before)
 }
 
 fn at_once(caller: Caller) -> Result<(), Failed> {
     let folder = caller::folder(caller);
     let mark = format!("once-{caller:?}-{}", std::process::id()).to_lowercase();
     let profile = marking_profile(folder.path(), caller, &mark, "strict");
-    let before = Traces::now();
+    let before = Traces::now(folder.path());
     std::thread::scope(|scope| {
         let runs: Vec<_> = (0..50)
             .map(|n| {
-                let profile = &profile;
+                let (profile, folder) = (&profile, folder.path());
                 scope.spawn(move || {
                     let text = format!("echo {n}; cat /proc/self/status | grep -c NoNewPrivs");
-                    (n, caller::run(caller, ["run", "-p", profile, "--", "sh", "-c", &text]))
+                    (
+                        n,
+                        caller::finish(belljar(
+                            caller,
+                            folder,
+                            &["run", "-p", profile, "--", "sh", "-c", &text],
+                        )),
+                    )
                 })
             })
             .collect();
@@ -131,7 +136,7 @@ fn at_once(caller: Caller) -> Result<(), Failed> {
         Ok(())
     })?;
     gone_within(&mark, Duration::from_secs(1))?;
-    same(&before)
+    same(folder.path(), &before)
 }
 
 /// SIGKILL to belljar itself, from before it has even started to after its task runs; the task has made daemons of its own.
@@ -139,11 +144,11 @@ fn killed(caller: Caller, base: &str) -> Result<(), Failed> {
     let folder = caller::folder(caller);
     let mark = format!("killed-{base}-{caller:?}-{}", std::process::id()).to_lowercase();
     let profile = marking_profile(folder.path(), caller, &mark, base);
-    let before = Traces::now();
+    let before = Traces::now(folder.path());
     let script = format!("(setsid sleep 61 {mark} & ) ; exec sleep 62 {mark}");
     let mut random: u64 = 0x2545_f491_4f6c_dd1d;
     for round in 0..100u64 {
-        let mut command = caller::belljar(caller, ["run", "-p", &profile, "--", "sh", "-c", &script]);
+        let mut command = belljar(caller, folder.path(), &["run", "-p", &profile, "--", "sh", "-c", &script]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         // A group of its own, as from a shell.
         command.process_group(0);
@@ -157,10 +162,17 @@ fn killed(caller: Caller, base: &str) -> Result<(), Failed> {
         gone_within(&mark, Duration::from_secs(1))
             .map_err(|failed| format!("round {round}: {}", failed.message().unwrap_or_default()))?;
     }
-    same(&before)
+    same(folder.path(), &before)
 }
 
-fn same(before: &Traces) -> Result<(), Failed> {
-    let after = Traces::now();
+/// A run in the folder.
+fn belljar(caller: Caller, folder: &Path, args: &[&str]) -> std::process::Command {
+    let mut command = caller::belljar(caller, args);
+    command.current_dir(folder).env("TMPDIR", folder);
+    command
+}
+
+fn same(folder: &Path, before: &Traces) -> Result<(), Failed> {
+    let after = Traces::now(folder);
     if after == *before { Ok(()) } else { Err(format!("before: {before:#?}\nafter: {after:#?}").into()) }
 }

@@ -17,7 +17,9 @@ const CASE: &str = "BELLJAR_TEST_CASE";
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
-const CASES: &[(&str, fn() -> Outcome)] = &[
+type Case = fn() -> Outcome;
+
+const CASES: &[(&str, Case)] = &[
     ("call_returns_the_value", call_returns_the_value),
     ("call_returns_an_error_as_a_value", call_returns_an_error_as_a_value),
     ("call_brings_a_panic_back", call_brings_a_panic_back),
@@ -29,10 +31,12 @@ const CASES: &[(&str, fn() -> Outcome)] = &[
     ("output_status_and_stdin_as_std", output_status_and_stdin_as_std),
     ("kill_and_try_wait", kill_and_try_wait),
     ("kept_descriptors_and_no_others", kept_descriptors_and_no_others),
+    ("a_stream_that_the_task_closes_ends_at_once", a_stream_that_the_task_closes_ends_at_once),
     ("many_threads_at_once", many_threads_at_once),
     ("a_thread_that_ends_does_not_end_its_sandbox", a_thread_that_ends_does_not_end_its_sandbox),
     ("a_large_caller_costs_no_more", a_large_caller_costs_no_more),
     ("a_dropped_child_lives_on", a_dropped_child_lives_on),
+    ("a_dropped_childs_output_is_passed_on", a_dropped_childs_output_is_passed_on),
 ];
 
 /// In the process of one case: runs it and ends. Otherwise nothing.
@@ -237,6 +241,20 @@ fn kept_descriptors_and_no_others() -> Outcome {
     ensure(output.stdout == b"0\n1\n2\n3\n", String::from_utf8_lossy(&output.stdout))
 }
 
+fn a_stream_that_the_task_closes_ends_at_once() -> Outcome {
+    let sandbox = strict()?;
+    let mut command = sandbox.command("sh");
+    command.args(["-c", "echo out; exec >&-; exec sleep 30"]).stdout(Stdio::piped());
+    let mut child = command.spawn()?;
+    let began = Instant::now();
+    let mut text = String::new();
+    child.stdout.take().ok_or("no stdout")?.read_to_string(&mut text)?;
+    ensure(text == "out\n" && began.elapsed() < Duration::from_secs(10), (&text, began.elapsed()))?;
+    child.kill()?;
+    child.wait()?;
+    Ok(())
+}
+
 fn many_threads_at_once() -> Outcome {
     let sandbox = strict()?;
     std::thread::scope(|scope| {
@@ -288,4 +306,17 @@ fn a_dropped_child_lives_on() -> Outcome {
     let mut text = String::new();
     reader.read_to_string(&mut text)?;
     ensure(text == "alive\n", text)
+}
+
+fn a_dropped_childs_output_is_passed_on() -> Outcome {
+    let mut profile = belljar::profile::Profile::load("strict")?;
+    profile.limits.output = Some(1 << 20);
+    let sandbox = Sandbox::with_profile(profile);
+    let script = "echo first; sleep 0.3; echo second";
+    let mut child = sandbox.command("sh").args(["-c", script]).stdout(Stdio::piped()).spawn()?;
+    let mut output = child.stdout.take().ok_or("piped")?;
+    drop(child);
+    let mut text = String::new();
+    output.read_to_string(&mut text)?;
+    ensure(text == "first\nsecond\n", text)
 }

@@ -49,7 +49,8 @@ pub fn main(args: &RunArgs) -> Result<u8, Error> {
     let code = match &done {
         Ok(Done::Ran(outcome, limits)) => {
             let name = args.task.first().map(display_name).unwrap_or_default();
-            if let Some(line) = ended::line(&outcome.ended, &name, &outcome.profile, limits) {
+            let cpu = outcome.user.saturating_add(outcome.system);
+            if let Some(line) = ended::line(&outcome.ended, &name, &outcome.profile, limits, cpu) {
                 stdio::complain(&line);
             }
             outcome.ended.exit_code()
@@ -101,12 +102,12 @@ fn execute(args: &RunArgs, kept: Vec<(OwnedFd, i32)>) -> Result<Done, Error> {
     }
 
     if args.output.dry_run {
-        let plan = command.plan()?;
-        // What the plan notes besides is logged.
+        let (plan, notes) = command.plan_with_notes()?;
         let text = if args.output.json {
-            serde_json::to_string_pretty(&plan.to_json(&[])).map_err(|source| Error::Json { source })? + "\n"
+            serde_json::to_string_pretty(&plan.to_json(&notes)).map_err(|source| Error::Json { source })?
+                + "\n"
         } else {
-            plan.to_text(&[])
+            plan.to_text(&notes)
         };
         stdio::print(text.as_bytes())?;
         return Ok(Done::Planned);

@@ -72,7 +72,7 @@ pub(super) struct ProfileOptions {
 pub(super) enum Net {
     /// A network of its own with nothing but a loopback interface
     None,
-    /// The host's
+    /// The host's; the profile's system-call filter stays as it is, and strict's has no internet sockets
     Host,
 }
 

@@ -118,6 +118,30 @@ fn what_would_show_it() {
 }
 
 #[test]
+fn a_hint_that_was_followed_leads_on() {
+    let hint = |profile: &Profile, name: &str| match run_as(profile, &facts(), name) {
+        Err(problem) => problem.hint().unwrap_or_default(),
+        Ok(path) => panic!("{path:?}"),
+    };
+    // A name that only the caller's PATH leads to, and then by its path.
+    assert_eq!(hint(&profile(), "tool"), "show it with --ro-bind /opt/tool, and run /opt/tool/bin/tool");
+    let shown = with([bind("/opt/tool", "/opt/tool", true)]);
+    assert!(
+        matches!(run_as(&shown, &facts(), "tool"), Err(P::NotInPath { at, .. }) if at == Path::new("/opt/tool/bin/tool"))
+    );
+    assert_eq!(hint(&shown, "tool"), "run /opt/tool/bin/tool, or set PATH with --env PATH=...");
+    assert_eq!(run_as(&shown, &facts(), "/opt/tool/bin/tool").unwrap(), Path::new("/opt/tool/bin/tool"));
+    // A path from the caller's working directory, where the sandbox does not start.
+    assert_eq!(
+        hint(&profile(), "./run"),
+        "show it with --ro-bind /home/me/work, and start there with --workdir /home/me/work"
+    );
+    let shown = with([bind("/home/me/work", "/home/me/work", true)]);
+    assert_eq!(hint(&shown, "./run"), "start there with --workdir /home/me/work");
+    assert!(matches!(run_as(&profile(), &facts(), "./nope"), Err(P::NotFound { path: None })));
+}
+
+#[test]
 fn mounts_without_execution() {
     let noexec = with([Mount { noexec: true, ..bind("/opt/tool", "/opt/tool", true) }]);
     match run_as(&noexec, &facts(), "/opt/tool/bin/tool") {

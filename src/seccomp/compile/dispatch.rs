@@ -35,19 +35,19 @@ pub(super) fn ranges(
     let default = Verdict { branches: Vec::new(), last: verdicts.default };
     let mut ranges: Vec<Range> = Vec::new();
     let mut next = 0;
-    for (&number, verdict) in &verdicts.by_number {
+    let mut last: Option<(&Verdict, Label)> = None;
+    for (number, verdict) in &verdicts.by_number {
+        let number = *number;
         if number > next {
             let target = assembler.ret(default.last);
             start(&mut ranges, next, target);
         }
-        let target = match places.get(verdict) {
-            Some(&label) => label,
-            None => {
-                let label = conditions::verdict(assembler, verdict);
-                places.insert(verdict, label);
-                label
-            }
+        let target = match last {
+            // Neighbours mostly share their verdict.
+            Some((same, label)) if same == verdict => label,
+            _ => *places.entry(verdict).or_insert_with(|| conditions::verdict(assembler, verdict)),
         };
+        last = Some((verdict, target));
         if assembler.len() > MAX_INSTRUCTIONS {
             return Err(verdicts.too_long(assembler.len()));
         }

@@ -1,6 +1,6 @@
 //! What happens to each system call: the policy's rules by number, simplified.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use super::{CompileError, Unknown};
 use crate::seccomp::names::{self, Known};
@@ -53,10 +53,10 @@ fn op_key(op: Op) -> (u8, u64) {
     }
 }
 
-/// By number; the default for all others.
+/// By number, ascending; the default for all others.
 #[derive(Debug)]
 pub(super) struct Verdicts {
-    pub by_number: BTreeMap<u32, Verdict>,
+    pub by_number: Vec<(u32, Verdict)>,
     pub default: Action,
     arch: Arch,
 }
@@ -68,7 +68,7 @@ impl Verdicts {
         CompileError::TooLong {
             instructions,
             syscall: most
-                .and_then(|(&number, _)| names::name(number, self.arch))
+                .and_then(|(number, _)| names::name(*number, self.arch))
                 .unwrap_or("none")
                 .to_owned(),
             rules: most.map_or(0, |(_, verdict)| verdict.branches.len()),
@@ -92,8 +92,9 @@ pub(super) fn verdicts(
 ) -> Result<(Verdicts, Vec<String>), CompileError> {
     let check = |syscall: &str, action| check(syscall, action, policy.flags);
     check("the default", policy.default)?;
-    let mut open: BTreeMap<u32, Open> = BTreeMap::new();
-    let mut skipped: Vec<String> = Vec::new();
+    // By number: a few hundred, all small.
+    let mut open: Vec<Option<Open>> = Vec::new();
+    let (mut skipped, mut seen) = (Vec::new(), BTreeSet::new());
     for rule in &policy.rules {
         let args = simplified(&rule.args);
         for name in &rule.names {
@@ -102,9 +103,9 @@ pub(super) fn verdicts(
                 return Err(CompileError::Index { syscall: name.clone(), index: bad.index });
             }
             match number(name, arch, unknown)? {
-                Named::Number(number) => add(open.entry(number).or_default(), args.as_deref(), rule),
+                Named::Number(number) => add(at(&mut open, number), args.as_deref(), rule),
                 Named::Foreign => {}
-                Named::Unknown if skipped.contains(name) => {}
+                Named::Unknown if !seen.insert(name) => {}
                 Named::Unknown => {
                     log::debug!("seccomp: unknown system call {name:?} is left out");
                     skipped.push(name.clone());
@@ -112,7 +113,8 @@ pub(super) fn verdicts(
             }
         }
     }
-    let by_number = open.into_iter().map(|(number, open)| (number, close(open, policy.default))).collect();
+    let by_number =
+        (0..).zip(open).filter_map(|(number, open)| Some((number, close(open?, policy.default)))).collect();
     Ok((Verdicts { by_number, default: policy.default, arch }, skipped))
 }
 
@@ -126,6 +128,14 @@ fn check(syscall: &str, action: Action, flags: u64) -> Result<(), CompileError> 
         }
         _ => Ok(()),
     }
+}
+
+fn at(open: &mut Vec<Option<Open>>, number: u32) -> &mut Open {
+    let number = number as usize;
+    if number >= open.len() {
+        open.resize_with(number + 1, || None);
+    }
+    open[number].get_or_insert_default()
 }
 
 enum Named {

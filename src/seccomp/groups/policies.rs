@@ -25,21 +25,25 @@ const PLAIN: &[&str] = &[
     "@sandbox",
     "@setuid",
     "@signal",
-    "@sync",
     "@timer",
 ];
 
 const STRICT: &[Entry] = &[
     names(SETS),
-    names(&["@socket-local", "@personality-query", "@mknod-no-devices"]),
+    names(&["@socket-local", "@send-no-oob", "@personality-query", "@mknod-no-devices"]),
     names(PLAIN),
+    names(STRICT_SYNC),
     names(STRICT_NETWORK),
     names(STRICT_PROCESS),
     names(STRICT_MEMORY),
     names(STRICT_RESOURCES),
 ];
 
-/// On sockets that `@socket-local` lets through.
+/// `@sync` without `sync` and `syncfs`, which write back the whole host's files and make everybody wait.
+const STRICT_SYNC: &[&str] =
+    &["arm_sync_file_range", "fdatasync", "fsync", "msync", "sync_file_range", "sync_file_range2"];
+
+/// On sockets that `@socket-local` lets through; `@send-no-oob` has those that send.
 const STRICT_NETWORK: &[&str] = &[
     "accept",
     "accept4",
@@ -54,10 +58,6 @@ const STRICT_NETWORK: &[&str] = &[
     "recvmmsg",
     "recvmmsg_time64",
     "recvmsg",
-    "send",
-    "sendmmsg",
-    "sendmsg",
-    "sendto",
     "setsockopt",
     "shutdown",
 ];
@@ -84,7 +84,7 @@ const STRICT_PROCESS: &[&str] = &[
 
 /// `@memory` without `mlockall`.
 const STRICT_MEMORY: &[&str] =
-    &["madvise", "memfd_create", "mlock", "mlock2", "mremap", "mseal", "msync", "munlock", "munlockall"];
+    &["madvise", "memfd_create", "mlock", "mlock2", "mremap", "mseal", "munlock", "munlockall"];
 
 /// Asking for priorities, lowering one's own, and choosing processors.
 const STRICT_RESOURCES: &[&str] = &[
@@ -111,8 +111,8 @@ const BROAD: &[&str] = &[
     "@memory",
     "@network-io",
     "@process",
+    "@sync",
     "cachestat",
-    "fanotify_mark",
     "getpriority",
     "ioprio_get",
     "ioprio_set",

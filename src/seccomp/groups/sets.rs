@@ -3,12 +3,17 @@
 //! The kernel reads most of these arguments as `int`: the upper half of the register is the caller's to choose, so the
 //! comparisons are masked to the half that the kernel uses (CVE-2019-10063 was a comparison of all 64 bits).
 
-use libc::{EAFNOSUPPORT, ENOSYS, EPERM, EPROTONOSUPPORT};
+use libc::{EAFNOSUPPORT, ENOSYS, EOPNOTSUPP, EPERM, EPROTONOSUPPORT};
 
 use super::{Group, group_of, names, refuse, when};
 use crate::seccomp::{Condition, Op};
 
 pub(super) const GROUPS: &[Group] = &[
+    group_of(
+        "@attributes-keep",
+        "no change of modes, owners and extended attributes, of times only by descriptor",
+        ATTRIBUTES_KEEP,
+    ),
     group_of("@clone-namespaces", "clone with any CLONE_NEW* flag", CLONE_NAMESPACES),
     group_of(
         "@clone-no-namespaces",
@@ -18,9 +23,15 @@ pub(super) const GROUPS: &[Group] = &[
     group_of("@fcntl-no-leases", "fcntl but F_SETLEASE and F_NOTIFY", FCNTL_NO_LEASES),
     group_of("@ioctl-no-terminal-injection", "ioctl but TIOCSTI, TIOCLINUX and TIOCSETD", IOCTL_NO_INJECTION),
     group_of("@mknod-no-devices", "mknod of files, FIFOs and sockets", MKNOD_NO_DEVICES),
+    group_of(
+        "@own-resources",
+        "limits, niceness and processors of oneself, not of another process",
+        OWN_RESOURCES,
+    ),
     group_of("@personality-linux", "personality PER_LINUX, PER_LINUX32, UNAME26, query", PERSONALITY_LINUX),
     group_of("@personality-query", "personality PER_LINUX and query", PERSONALITY_QUERY),
     group_of("@prctl-safe", "prctl but PR_SET_MM and PR_SET_IO_FLUSHER", PRCTL_SAFE),
+    group_of("@send-no-oob", "sending on sockets without MSG_OOB", SEND_NO_OOB),
     group_of("@socket-inet", "sockets of AF_UNIX, AF_INET, AF_INET6, and AF_NETLINK for routes", SOCKET_INET),
     group_of("@socket-local", "sockets of AF_UNIX", SOCKET_LOCAL),
     group_of("@socket-pair", "socketpair of AF_UNIX", SOCKET_PAIR),
@@ -48,6 +59,11 @@ const CLONE_NEW: u32 = (libc::CLONE_NEWNS
     | libc::CLONE_NEWNET) as u32;
 /// `CLONE_NEWTIME`, which `unshare` takes.
 const CLONE_NEWTIME: u32 = 0x80;
+
+/// Argument `index` is a null pointer: all 64 bits.
+const fn null(index: u8) -> Condition {
+    Condition { index, op: Op::Eq, value: 0 }
+}
 
 const fn flag(flag: i32) -> [Condition; 1] {
     [masked(0, flag as u32, flag as u32)]
@@ -128,6 +144,64 @@ const PRCTL_SAFE: &[super::Entry] = &[
     refuse(&["prctl"], &[int(0, libc::PR_SET_MM as u32)], EPERM),
     refuse(&["prctl"], &[int(0, 57)], EPERM),
     names(&["prctl"]),
+];
+
+/// What changes a file's attributes, by path or by descriptor.
+const ATTRIBUTES: &[&str] = &[
+    "chmod",
+    "chown",
+    "chown32",
+    "fchmod",
+    "fchmodat",
+    "fchmodat2",
+    "fchown",
+    "fchown32",
+    "fchownat",
+    "file_setattr",
+    "fremovexattr",
+    "fsetxattr",
+    "futimesat",
+    "lchown",
+    "lchown32",
+    "lremovexattr",
+    "lsetxattr",
+    "removexattr",
+    "removexattrat",
+    "setxattr",
+    "setxattrat",
+    "utime",
+    "utimensat",
+    "utimensat_time64",
+    "utimes",
+];
+
+// Without mounts of its own a sandbox has Landlock alone between it and its user's files, and Landlock knows no right for
+// these (landlock(7), "File-system actions that cannot be restricted"). Times of a file that could be opened remain, as
+// `touch` and `tar` set them: no path (argument 1) means the descriptor itself, which may not be one of O_PATH.
+const ATTRIBUTES_KEEP: &[super::Entry] =
+    &[when(&["utimensat", "utimensat_time64"], &[null(1)]), refuse(ATTRIBUTES, &[], EPERM)];
+
+// The kernel lets a process set the limits of every other of its user's (prlimit(2)), whether it may signal or trace it or
+// not: RLIMIT_CPU kills. No other process can be meant by 0.
+// (PRIO_PROCESS is 0.)
+const OWN_RESOURCES: &[super::Entry] = &[
+    when(&["prlimit64"], &[int(0, 0)]),
+    when(&["prlimit64"], &[null(2)]),
+    when(&["sched_setaffinity"], &[int(0, 0)]),
+    when(&["setpriority"], &[int(0, 0), int(1, 0)]),
+    refuse(&["prlimit64", "sched_setaffinity", "setpriority"], &[], EPERM),
+];
+
+// Out-of-band data on unix sockets, which nobody needs and which has had one use after free after the other
+// (CVE-2025-38236 led from a renderer's sandbox to the kernel). The answer is that of a kernel without it.
+const SEND_NO_OOB: &[super::Entry] = &[
+    refuse(&["sendmsg"], &[masked(2, libc::MSG_OOB as u32, libc::MSG_OOB as u32)], EOPNOTSUPP),
+    refuse(
+        &["send", "sendmmsg", "sendto"],
+        &[masked(3, libc::MSG_OOB as u32, libc::MSG_OOB as u32)],
+        EOPNOTSUPP,
+    ),
+    names(&["send", "sendmmsg", "sendmsg", "sendto"]),
 ];
 
 const UNIX: Condition = int(0, libc::AF_UNIX as u32);

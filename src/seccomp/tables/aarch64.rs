@@ -1,8 +1,8 @@
 //! System calls of aarch64, up to Linux 7.0: the generic table, `scripts/syscall.tbl` (before 6.11
 //! `include/uapi/asm-generic/unistd.h`) with arm64's choices (`renameat`, `rlimit`, `memfd_secret`).
 
-/// Name and number, sorted by name (compared bytewise) for a binary search.
-pub(super) const TABLE: &[(&str, u32)] = &[
+/// Name and number, sorted by name, bytewise.
+pub(super) const TABLE: &[super::Entry] = &[
     ("accept", 202),
     ("accept4", 242),
     ("acct", 89),

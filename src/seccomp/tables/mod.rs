@@ -2,12 +2,29 @@
 
 mod aarch64;
 mod elsewhere;
+mod index;
 mod x86_64;
 
 use super::Arch;
+use index::Index;
+
+/// A system call's name and number.
+pub(super) type Entry = (&'static str, u32);
+
+static X86_64: Index = Index::new(x86_64::TABLE);
+static AARCH64: Index = Index::new(aarch64::TABLE);
+
+/// The number of a system call.
+pub(super) fn number(name: &str, arch: Arch) -> Option<u32> {
+    let index = match arch {
+        Arch::X86_64 => &X86_64,
+        Arch::Aarch64 => &AARCH64,
+    };
+    index.find(table(arch), name)
+}
 
 /// The table of an architecture, sorted by name.
-pub(super) fn table(arch: Arch) -> &'static [(&'static str, u32)] {
+pub(super) fn table(arch: Arch) -> &'static [Entry] {
     match arch {
         Arch::X86_64 => x86_64::TABLE,
         Arch::Aarch64 => aarch64::TABLE,

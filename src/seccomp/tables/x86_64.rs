@@ -1,8 +1,8 @@
 //! System calls of x86_64 (the 64-bit interface), up to Linux 7.0: `arch/x86/entry/syscalls/syscall_64.tbl`.
 //! The numbers from 512 on belong to x32 alone and are not here.
 
-/// Name and number, sorted by name (compared bytewise) for a binary search.
-pub(super) const TABLE: &[(&str, u32)] = &[
+/// Name and number, sorted by name, bytewise.
+pub(super) const TABLE: &[super::Entry] = &[
     ("_sysctl", 156),
     ("accept", 43),
     ("accept4", 288),

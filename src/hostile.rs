@@ -1,0 +1,54 @@
+//! Entries for hostile input: one function for each kind of bytes that come from somebody else. Each says what must hold
+//! whatever the bytes are, and panics where it does not. For the fuzzers (`fuzz/`) and `tests/hostile.rs`; no part of the
+//! interface.
+
+mod decoders;
+mod filters;
+mod profiles;
+mod programs;
+#[cfg(test)]
+mod seeds;
+#[cfg(feature = "cli")]
+mod values;
+
+/// An entry.
+#[derive(Debug, Clone, Copy)]
+#[allow(clippy::exhaustive_structs)]
+pub struct Entry {
+    /// Its name: that of the fuzz target and of the folders with its seeds and its corpus.
+    pub name: &'static str,
+    /// Takes the bytes. Whether they were accepted as what they should have been.
+    pub check: fn(&[u8]) -> bool,
+    /// Bytes from which on every input is refused unseen: fuzzers need not try longer ones.
+    pub max_len: usize,
+}
+
+/// All of them.
+pub const ENTRIES: &[Entry] = &[
+    Entry { name: "call_reply", check: decoders::call_reply, max_len: 1 << 16 },
+    Entry { name: "credential", check: decoders::credential, max_len: 1 << 12 },
+    #[cfg(feature = "cli")]
+    Entry { name: "mount_spec", check: values::mount_spec, max_len: 1 << 12 },
+    Entry { name: "override", check: profiles::setting, max_len: 1 << 12 },
+    Entry { name: "plan", check: decoders::plan, max_len: 1 << 16 },
+    Entry { name: "profile", check: profiles::toml, max_len: 1 << 14 },
+    Entry { name: "program", check: programs::program, max_len: 1 << 13 },
+    Entry { name: "seccomp_json", check: filters::json, max_len: 1 << 14 },
+    Entry { name: "status", check: decoders::status, max_len: 1 << 14 },
+    Entry { name: "units", check: profiles::units, max_len: 1 << 8 },
+];
+
+/// Runs the entry of a name.
+///
+/// # Panics
+/// Where there is none, or where something does not hold.
+pub fn check(name: &str, bytes: &[u8]) -> bool {
+    let entry = ENTRIES.iter().find(|entry| entry.name == name);
+    (entry.unwrap_or_else(|| panic!("no entry {name:?}")).check)(bytes)
+}
+
+/// A message for people: one line, nothing that a terminal obeys, of a bounded length.
+fn assert_tame(text: &str) {
+    assert!(text.len() < 1 << 16, "a message of {} bytes", text.len());
+    assert!(!text.chars().any(char::is_control), "control characters in {text:?}");
+}

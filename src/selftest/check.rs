@@ -1,0 +1,400 @@
+//! The three runs of a row, and what they say together.
+
+use std::collections::BTreeMap;
+use std::num::NonZero;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::inside::ROLE;
+use super::setup::Run;
+use super::{Answer, Check, Claim, Control, Probe, Removal, Row, SelfTestError, Setup, Verdict, rows};
+use crate::profile::{Profile, builtin_names};
+use crate::reexec;
+use crate::sandbox::Sandbox;
+
+/// What is run.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Selection {
+    /// Only this built-in profile.
+    pub profile: Option<String>,
+    /// Only these rows; all where it is empty.
+    pub rows: Vec<String>,
+}
+
+/// What a row came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Held {
+    /// It was blocked, and worked outside.
+    Held,
+    /// It worked inside; or it did not work although its walls were gone, so that something is not as the table says.
+    Failed,
+    /// It cannot be tested on this host, in this way.
+    NotTestable,
+}
+
+/// A row under one profile.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct UnderProfile {
+    /// Its name.
+    pub profile: &'static str,
+    /// What came out.
+    pub verdict: Held,
+    /// The walls that hold it, by the table.
+    pub walls: &'static [&'static str],
+    /// What the probe said inside.
+    pub inside: Option<Answer>,
+    /// What it said without the walls.
+    pub mutation: Option<Answer>,
+    /// Why it failed, could not be tested, or why its walls could not be removed.
+    pub why: Option<String>,
+}
+
+/// A row's report: one line of `--json`.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct Report {
+    /// The row's id.
+    pub id: &'static str,
+    /// Its title.
+    pub title: &'static str,
+    /// Where it is known from.
+    pub source: &'static str,
+    /// What came out over all profiles: the worst.
+    pub verdict: Held,
+    /// What the probe said outside.
+    pub control: Option<Answer>,
+    /// Tests that prove it, where no probe can.
+    pub tests: &'static [&'static str],
+    /// Why it could not be tested.
+    pub why: Option<String>,
+    /// Profile by profile.
+    pub profiles: Vec<UnderProfile>,
+}
+
+/// How many rows are tried at the same time, at most.
+const AT_ONCE: usize = 4;
+
+/// Runs the selected rows, some at a time, and gives their reports in the table's order.
+///
+/// # Errors
+/// A row that does not exist.
+pub fn run(selection: &Selection, mut each: impl FnMut(&Report)) -> Result<(), SelfTestError> {
+    if let Some(id) = selection.rows.iter().find(|id| !rows().any(|row| row.id == **id)) {
+        return Err(SelfTestError::UnknownRow { id: id.clone() });
+    }
+    let selected = |row: &&Row| selection.rows.is_empty() || selection.rows.iter().any(|id| id == row.id);
+    let rows: Vec<&'static Row> = rows().filter(selected).collect();
+    let next = AtomicUsize::new(0);
+    let (done, reports) = mpsc::channel();
+    let workers = std::thread::available_parallelism().map_or(1, NonZero::get).min(AT_ONCE);
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            let (done, next, rows) = (done.clone(), &next, &rows);
+            scope.spawn(move || {
+                while let Some((at, row)) = take(next, rows) {
+                    // The receiver is there until all have ended.
+                    let _ = done.send((at, check(row, selection.profile.as_deref())));
+                }
+            });
+        }
+        drop(done);
+        let mut waiting = BTreeMap::new();
+        let mut expected = 0;
+        for (at, report) in reports {
+            waiting.insert(at, report);
+            while let Some(report) = waiting.remove(&expected) {
+                each(&report);
+                expected += 1;
+            }
+        }
+    });
+    Ok(())
+}
+
+/// The next row that nobody has taken.
+fn take(next: &AtomicUsize, rows: &[&'static Row]) -> Option<(usize, &'static Row)> {
+    let at = next.fetch_add(1, Ordering::Relaxed);
+    rows.get(at).map(|row| (at, *row))
+}
+
+fn check(row: &'static Row, only: Option<&str>) -> Report {
+    let mut report = Report {
+        id: row.id,
+        title: row.title,
+        source: row.source,
+        verdict: Held::NotTestable,
+        control: None,
+        tests: &[],
+        why: None,
+        profiles: Vec::new(),
+    };
+    let probe = match &row.check {
+        Check::Probe(probe) => probe,
+        Check::Tests(tests) => {
+            report.tests = tests;
+            report.why = Some("an attack on the caller's side, which the project's tests prove".to_owned());
+            return report;
+        }
+        Check::Open(why) => {
+            report.why = Some((*why).to_owned());
+            return report;
+        }
+    };
+    if let Some(why) = control(row, probe, &mut report) {
+        report.why = Some(why);
+        return report;
+    }
+    for profile in builtin_names() {
+        let claim = probe.claims.iter().find(|claim| claim.profiles.contains(profile));
+        let wanted = only.is_none_or(|name| name == *profile);
+        if let Some(claim) = claim.filter(|_| wanted) {
+            report.profiles.push(under(row, probe, claim, profile));
+        }
+    }
+    let any = |verdict| report.profiles.iter().any(|under| under.verdict == verdict);
+    report.verdict = match () {
+        () if any(Held::Failed) => Held::Failed,
+        () if any(Held::Held) => Held::Held,
+        () => Held::NotTestable,
+    };
+    if report.profiles.is_empty() {
+        report.why = Some("the profile does not claim to hold it".to_owned());
+    } else if report.verdict == Held::NotTestable {
+        report.why = report.profiles.iter().find_map(|under| under.why.clone());
+    }
+    report
+}
+
+/// Runs the control. Gives the reason if the row cannot be tested.
+fn control(row: &Row, probe: &Probe, report: &mut Report) -> Option<String> {
+    if let Control::None(_) = probe.control {
+        return None;
+    }
+    match outside(row, probe) {
+        Ok(answer) => {
+            let why = (answer.verdict != Verdict::Allowed)
+                .then(|| format!("does not work outside either: {}", say(&answer)));
+            report.control = Some(answer);
+            why
+        }
+        Err(error) => Some(format!("no control: {}", crate::error_chain(&error))),
+    }
+}
+
+fn under(row: &Row, probe: &Probe, claim: &Claim, profile: &'static str) -> UnderProfile {
+    let mut under = UnderProfile {
+        profile,
+        verdict: Held::NotTestable,
+        walls: claim.walls,
+        inside: None,
+        mutation: None,
+        why: None,
+    };
+    if profile == "lite" && as_root() {
+        under.why = Some("lite is not for root: without namespaces it would stay root".to_owned());
+        return under;
+    }
+    match inside(row, probe, profile, None) {
+        Ok(answer) => {
+            under.verdict = match answer.verdict {
+                Verdict::Blocked => Held::Held,
+                Verdict::Allowed => Held::Failed,
+                Verdict::Na => Held::NotTestable,
+            };
+            if answer.verdict != Verdict::Blocked {
+                under.why = Some(say(&answer));
+            }
+            under.inside = Some(answer);
+        }
+        Err(error @ SelfTestError::NoAnswer { .. }) => {
+            under.verdict = Held::Failed;
+            under.why = Some(crate::error_chain(&error));
+        }
+        Err(error) => under.why = Some(crate::error_chain(&error)),
+    }
+    if under.verdict != Held::Held {
+        return under;
+    }
+    let fixed = match claim.removal {
+        Removal::Fixed(why) => Some(why),
+        Removal::UserOnly(_, why) if as_root() => Some(why),
+        _ => None,
+    };
+    if let Some(why) = fixed {
+        under.why = Some(format!("cannot be removed: {why}"));
+        return under;
+    }
+    match inside(row, probe, profile, Some(&claim.removal)) {
+        Ok(answer) => {
+            match answer.verdict {
+                Verdict::Allowed => {}
+                Verdict::Blocked => {
+                    under.verdict = Held::Failed;
+                    under.why =
+                        Some(format!("still blocked without {}: {}", claim.walls.join(", "), say(&answer)));
+                }
+                Verdict::Na => {
+                    under.why = Some(format!("the walls' removal cannot be tested here: {}", answer.tried));
+                }
+            }
+            under.mutation = Some(answer);
+        }
+        Err(error) => {
+            under.verdict = Held::Failed;
+            under.why = Some(format!("the walls' removal: {}", crate::error_chain(&error)));
+        }
+    }
+    under
+}
+
+fn as_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+fn say(answer: &Answer) -> String {
+    match &answer.errno {
+        Some(errno) => format!("{} ({errno})", answer.tried),
+        None => answer.tried.clone(),
+    }
+}
+
+fn outside(row: &Row, probe: &Probe) -> Result<Answer, SelfTestError> {
+    let mut setup = Setup::new(Run::Control, "");
+    if probe.control == Control::Fresh {
+        setup.value("namespaces", "fresh");
+    }
+    (probe.setup)(&mut setup)?;
+    let mut command = reexec::command(ROLE);
+    command.arg(row.id).args(arguments(&setup));
+    for (name, value) in &setup.environment {
+        command.env(name, value);
+    }
+    if let Some(stdin) = setup.stdin.take() {
+        command.stdin(stdin);
+    }
+    if let Some(stderr) = setup.stderr.take() {
+        command.stderr(stderr);
+    }
+    let output = command.output().map_err(|source| SelfTestError::Control { source })?;
+    let how = output.status.to_string();
+    answer(setup, &output.stdout, &output.stderr, how)
+}
+
+/// Runs the probe inside; without the walls that `removal` takes away, if it is given.
+fn inside(
+    row: &Row,
+    probe: &Probe,
+    name: &'static str,
+    removal: Option<&Removal>,
+) -> Result<Answer, SelfTestError> {
+    let run = if removal.is_some() { Run::Mutation } else { Run::Inside };
+    let mut setup = Setup::new(run, name);
+    (probe.setup)(&mut setup)?;
+    let sets: &[&str] = match removal {
+        Some(Removal::Set(sets) | Removal::UserOnly(sets, _)) => sets,
+        _ => &[],
+    };
+    let overrides: Vec<&str> =
+        setup.overrides.iter().map(String::as_str).chain(sets.iter().copied()).collect();
+    let mut profile = Profile::load_with(name, &overrides)?;
+    if profile.root.path_required {
+        give_root(&mut setup, &mut profile)?;
+    }
+    for bind in &setup.binds {
+        profile.add_bind(&bind.source, &bind.destination, bind.readonly)?;
+    }
+    profile.set_timeout(Some(Duration::from_secs(10)))?;
+    if let Some(Removal::Edit(edit)) = removal {
+        edit(&mut profile, &setup)?;
+    }
+    let sandbox = Sandbox::with_profile(profile);
+    let mut command = sandbox.role(ROLE);
+    command.arg(row.id).args(arguments(&setup));
+    if let Some(stdin) = setup.stdin.take() {
+        command.stdin(stdin);
+    }
+    if let Some(stderr) = setup.stderr.take() {
+        command.stderr(stderr);
+    }
+    for (fd, number) in setup.kept.drain(..) {
+        command.keep_fd(fd, number);
+    }
+    let output = if setup.terminal {
+        on_terminal(command)?
+    } else {
+        let output = command.output()?;
+        (output.stdout, output.stderr, output.outcome.ended.to_string())
+    };
+    answer(setup, &output.0, &output.1, output.2)
+}
+
+/// Runs it on a terminal of its own and gives what it wrote there.
+fn on_terminal(mut command: crate::Command<'_>) -> Result<(Vec<u8>, Vec<u8>, String), SelfTestError> {
+    use std::io::Read as _;
+    let mut child = command.terminal(true).spawn()?;
+    let mut bytes = Vec::new();
+    if let Some(terminal) = child.terminal.take() {
+        let mut terminal = std::fs::File::from(terminal);
+        let mut part = [0; 4096];
+        // EIO: the last holder of the other end is gone.
+        while let Ok(count @ 1..) = terminal.read(&mut part) {
+            bytes.extend_from_slice(part.get(..count).unwrap_or_default());
+        }
+    }
+    let outcome = child.wait_outcome()?;
+    Ok((bytes, Vec::new(), outcome.ended.to_string()))
+}
+
+fn arguments(setup: &Setup) -> Vec<String> {
+    setup.values.iter().map(|(name, value)| format!("{name}={value}")).collect()
+}
+
+/// Reads the answer, and lets what was seen from outside decide where the row looks there.
+fn answer(mut setup: Setup, stdout: &[u8], stderr: &[u8], how: String) -> Result<Answer, SelfTestError> {
+    let text = String::from_utf8_lossy(stdout);
+    let line = text.lines().rev().find_map(|line| serde_json::from_str::<Answer>(line.trim()).ok());
+    let Some(mut answer) = line else {
+        let said = format!("{text}{}", String::from_utf8_lossy(stderr));
+        return Err(SelfTestError::NoAnswer { how, said: said.trim().to_owned() });
+    };
+    if let Some(look) = setup.effect.take()
+        && answer.verdict != Verdict::Na
+    {
+        match look() {
+            Some(seen) => {
+                answer.verdict = Verdict::Allowed;
+                answer.tried = format!("{}; outside: {seen}", answer.tried);
+            }
+            None => answer.verdict = Verdict::Blocked,
+        }
+    }
+    Ok(answer)
+}
+
+/// A root folder for a profile that needs one: empty but for the places where the host's system is shown.
+fn give_root(setup: &mut Setup, profile: &mut Profile) -> Result<(), SelfTestError> {
+    let root = setup.folder()?.join("root");
+    let make =
+        |path: &Path| std::fs::create_dir(path).map_err(SelfTestError::setup("make a folder of the root"));
+    make(&root)?;
+    for name in ["usr", "etc", "dev", "proc", "tmp", "sys", "run", "root"] {
+        make(&root.join(name))?;
+    }
+    for (name, target) in
+        [("bin", "usr/bin"), ("lib", "usr/lib"), ("lib64", "usr/lib64"), ("sbin", "usr/sbin")]
+    {
+        std::os::unix::fs::symlink(target, root.join(name))
+            .map_err(SelfTestError::setup("make a symlink of the root"))?;
+    }
+    profile.set_rootfs(&root)?;
+    profile.add_bind(Path::new("/usr"), Path::new("/usr"), true)?;
+    Ok(())
+}

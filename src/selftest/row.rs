@@ -1,0 +1,119 @@
+//! A row of the table: one attack, how it is tried, and what holds it.
+
+use std::path::PathBuf;
+
+use super::{Answer, Scene, SelfTestError, Setup};
+use crate::profile::{Mount, MountKind, Profile};
+
+/// One attack.
+#[derive(Debug)]
+#[allow(clippy::exhaustive_structs)]
+pub struct Row {
+    /// `T1`, `M13`: a letter for the family (T terminal, X descriptors and execution, M mounts and files, K kernel, R life
+    /// cycle, N network, L leaks, C command line and profiles) and a number.
+    pub id: &'static str,
+    /// The attack in a few words.
+    pub title: &'static str,
+    /// Where it is known from: a CVE, a manual page, a project's history.
+    pub source: &'static str,
+    /// How it is checked.
+    pub check: Check,
+}
+
+/// How a row is checked.
+#[derive(Debug)]
+#[allow(clippy::exhaustive_enums)]
+pub enum Check {
+    /// By a probe that runs inside.
+    Probe(Probe),
+    /// It is an attack on the caller's side: proved by tests, which are named (`tests/cli.rs: name`).
+    Tests(&'static [&'static str]),
+    /// It is not checked, and why.
+    Open(&'static str),
+}
+
+/// A probe, and what is expected of it.
+#[derive(Debug)]
+#[allow(clippy::exhaustive_structs)]
+pub struct Probe {
+    /// Tries the attack, in a process of its own with one thread.
+    pub run: fn(&Scene) -> Answer,
+    /// What the caller's side gets ready before each run.
+    pub setup: fn(&mut Setup) -> Result<(), SelfTestError>,
+    /// How the control is run.
+    pub control: Control,
+    /// Which profiles claim to hold it, and by what. A profile is in one claim at most.
+    pub claims: &'static [Claim],
+}
+
+/// For [`Probe::setup`]: nothing to get ready.
+pub(super) fn nothing(_: &mut Setup) -> Result<(), SelfTestError> {
+    Ok(())
+}
+
+/// How the control is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums)]
+pub enum Control {
+    /// In a plain process of the caller's.
+    Outside,
+    /// In fresh namespaces (user, mount, pid, network, ipc, uts, cgroup) of its own, as their root: it would touch the host.
+    Fresh,
+    /// Not at all, and why. The mutation is then what proves that the probe can succeed.
+    None(&'static str),
+}
+
+/// Profiles that hold a row in the same way.
+#[derive(Debug)]
+#[allow(clippy::exhaustive_structs)]
+pub struct Claim {
+    /// Their names.
+    pub profiles: &'static [&'static str],
+    /// The walls that hold it, by name. More than one: each alone would hold it, and the mutation removes all.
+    pub walls: &'static [&'static str],
+    /// How these walls, and only these, are removed.
+    pub removal: Removal,
+}
+
+/// How walls are removed.
+#[derive(Debug)]
+#[allow(clippy::exhaustive_enums)]
+pub enum Removal {
+    /// By overrides, as `--set` takes them.
+    Set(&'static [&'static str]),
+    /// By a change of the profile.
+    Edit(fn(&mut Profile, &Setup) -> Result<(), SelfTestError>),
+    /// By the row's own setup, which looks at [`Setup::run`](super::Setup); what it does instead.
+    Caller(&'static str),
+    /// As an ordinary user by overrides. As root not, and why: another wall, which no profile can remove, holds it there too.
+    UserOnly(&'static [&'static str], &'static str),
+    /// No profile can remove it, and why: it always holds.
+    Fixed(&'static str),
+}
+
+/// Shows a host path inside, under its own name and with its owners as they are.
+pub(super) fn show(profile: &mut Profile, path: &str, readonly: bool) {
+    let kind = MountKind::Bind { source: path.into(), idmap: false };
+    let destination = PathBuf::from(path);
+    profile.mounts.retain(|mount| mount.destination != destination);
+    let (noexec, optional, system) = (false, false, false);
+    profile.mounts.push(Mount { destination, kind, readonly, noexec, optional, system });
+}
+
+/// The capability that most of what a mount namespace offers asks for, without the walls before it.
+pub(super) const ADMIN: Removal = Removal::Set(&[
+    "seccomp.mode=off",
+    "landlock.mode=off",
+    "landlock.scopes=[]",
+    "process.capabilities=[\"CAP_SYS_ADMIN\"]",
+]);
+
+/// Profiles that build a root of their own from the host's system.
+pub(super) const WALLED: &[&str] = &["strict", "standard", "build", "network"];
+/// All that have namespaces.
+pub(super) const NAMESPACED: &[&str] = &["strict", "standard", "build", "network", "container"];
+/// All.
+pub(super) const ALL: &[&str] = &["strict", "standard", "build", "network", "container", "lite"];
+
+/// The filter, whole.
+pub(super) const NO_FILTER: Removal = Removal::Set(&["seccomp.mode=off"]);

@@ -1,0 +1,320 @@
+//! Descriptors, execution and re-execution (X).
+
+use std::fs::File;
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::unix::fs::MetadataExt as _;
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl, open};
+use nix::sys::stat::Mode;
+
+use crate::selftest::answer::{call, in_child};
+use crate::selftest::row::{ALL, NAMESPACED, nothing};
+use crate::selftest::{Answer, Check, Claim, Control, Probe, Removal, Row, Run, Scene, SelfTestError, Setup};
+
+/// A number that the caller has leaked a descriptor on, or is given by `--keep-fd` in the mutation.
+const LEAKED: i32 = 20;
+
+pub(super) const ROWS: &[Row] = &[
+    Row {
+        id: "X1",
+        title: "the sandbox's own image overwritten",
+        source: "CVE-2019-5736",
+        check: Check::Probe(Probe {
+            run: |scene| Answer::any(["/proc/self/exe", "/proc/1/exe"].map(|path| write_image(scene, path))),
+            setup: nothing,
+            control: Control::Outside,
+            claims: MAGIC_LINKS,
+        }),
+    },
+    Row {
+        id: "X1b",
+        title: "mode and times of the sandbox's own image changed",
+        source: "chmod(2) through proc_pid_exe(5)",
+        check: Check::Open(
+            "not held for functions that an ordinary user runs from a program of their own: Landlock does not govern chmod(2)",
+        ),
+    },
+    Row {
+        id: "X2",
+        title: "a leaked folder of the host's walked out of",
+        source: "CVE-2024-21626",
+        check: Check::Probe(Probe {
+            run: |scene| {
+                let root = scene.text("root");
+                let found = (3..1024).find(|&fd| {
+                    // In a child each: what it changes is the working directory.
+                    in_child(|| {
+                        call!(libc::SYS_fchdir, fd)?;
+                        let here = std::fs::metadata(".").map_err(|_| Errno::EACCES)?;
+                        if identity(&here) == root { Ok(()) } else { Err(Errno::ESTALE) }
+                    })
+                    .is_ok()
+                });
+                match found {
+                    Some(fd) => Answer::allowed(format!("fchdir({fd}) led to the host's root")),
+                    None => Answer::blocked("fchdir of 3 to 1023"),
+                }
+            },
+            setup: |setup| {
+                let root = std::fs::metadata("/").map_err(SelfTestError::setup("stat the root"))?;
+                setup.value("root", identity(&root));
+                leak(setup, "/")
+            },
+            control: Control::None("re-execution closes descriptors even without a sandbox"),
+            claims: &[Claim {
+                profiles: ALL,
+                walls: &["descriptors: all but the named ones are closed"],
+                removal: Removal::Caller("the folder is kept, as --keep-fd does"),
+            }],
+        }),
+    },
+    Row {
+        id: "X2b",
+        title: "a working directory below /proc/self/fd",
+        source: "CVE-2024-21626",
+        check: Check::Tests(&["tests/escape/descriptors.rs: no_working_directory_by_descriptor"]),
+    },
+    Row {
+        id: "X3",
+        title: "descriptors of the caller's inherited",
+        source: "fcntl(2): FD_CLOEXEC",
+        check: Check::Probe(Probe {
+            run: |_| {
+                let open = |fd: i32| call!(libc::SYS_fcntl, fd, libc::F_GETFD).is_ok();
+                match (3..4096).find(|&fd| open(fd)) {
+                    Some(fd) => Answer::allowed(format!("descriptor {fd} is open")),
+                    None => Answer::blocked("fcntl(F_GETFD) of 3 to 4095"),
+                }
+            },
+            setup: |setup| leak(setup, "/dev/null"),
+            control: Control::None("re-execution closes descriptors even without a sandbox"),
+            claims: &[Claim {
+                profiles: ALL,
+                walls: &["descriptors: all but the named ones are closed"],
+                removal: Removal::Caller("the descriptor is kept, as --keep-fd does"),
+            }],
+        }),
+    },
+    Row {
+        id: "X4",
+        title: "a read-only descriptor opened again for writing",
+        source: "proc_pid_fd(5): magic links",
+        check: Check::Probe(Probe {
+            run: |_| {
+                let result =
+                    open("/proc/self/fd/0", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty()).map(drop);
+                Answer::of("open(/proc/self/fd/0, O_RDWR)", result)
+            },
+            setup: |setup| {
+                let path = setup.file("input", "read me\n")?;
+                let file = File::open(path).map_err(SelfTestError::setup("open a marker file"))?;
+                setup.stdin(file.into());
+                Ok(())
+            },
+            control: Control::Outside,
+            claims: MAGIC_LINKS,
+        }),
+    },
+    tests(
+        "X5",
+        "standard streams that are closed at the start",
+        "CWE-910",
+        &[
+            "tests/cli.rs: closed_streams_are_filled_and_files_stay_whole",
+            "tests/reexec_hosts.rs: with_the_standard_streams_closed",
+        ],
+    ),
+    tests(
+        "X6",
+        "blocked and ignored signals inherited",
+        "signal(7)",
+        &["tests/escape/descriptors.rs: signals_are_as_new", "tests/reexec.rs: a_role_starts_clean"],
+    ),
+    tests(
+        "X7",
+        "a role taken by its name alone",
+        "Docker's reexec: argv[0] decides",
+        &[
+            "tests/reexec_image.rs: by_a_link_with_the_name_of_a_role",
+            "tests/reexec_forgery.rs: a_credential_of_a_process_that_is_not_the_parent_is_refused",
+            "tests/reexec_forgery.rs: a_damaged_credential_is_refused",
+        ],
+    ),
+    tests(
+        "X8",
+        "an empty argument list",
+        "CVE-2021-4034",
+        &["tests/reexec_image.rs: with_an_empty_argument_list"],
+    ),
+    tests(
+        "X9",
+        "re-execution without end",
+        "Docker's reexec: a program that forgets Init",
+        &[
+            "tests/reexec_guard.rs: a_program_that_forgets_init_and_stays",
+            "tests/reexec_without_support.rs: the_harness_is_not_a_fork_bomb",
+        ],
+    ),
+    tests(
+        "X10",
+        "the program's file deleted or replaced",
+        "proc_pid_exe(5)",
+        &[
+            "tests/reexec_image.rs: after_the_file_was_deleted",
+            "tests/reexec_image.rs: after_the_file_was_replaced",
+        ],
+    ),
+    tests(
+        "X11",
+        "no /proc",
+        "proc(5)",
+        &[
+            "tests/reexec_image.rs: without_proc_from_the_start",
+            "tests/reexec_image.rs: after_proc_was_hidden_or_left_by_chroot",
+        ],
+    ),
+    tests(
+        "X12",
+        "the task's LD_PRELOAD in the init stage",
+        "CVE-2025-23266; CVE-2016-10122",
+        &["tests/escape/descriptors.rs: a_preloaded_library_is_the_programs_alone"],
+    ),
+    tests(
+        "X13",
+        "the task's words taken as options",
+        "CVE-2024-32462",
+        &[
+            "tests/cli.rs: what_a_role_is_called_comes_without_dashes",
+            "tests/escape/descriptors.rs: a_command_is_no_option",
+        ],
+    ),
+    tests(
+        "X14",
+        "arguments split again by a shell",
+        "sandbox-runtime: spawn with a shell",
+        &["tests/cli.rs: arguments_reach_the_program_unchanged"],
+    ),
+    Row {
+        id: "X15",
+        title: "init looked into while it still holds the host's descriptors",
+        source: "CVE-2016-9962; CVE-2016-8649",
+        check: Check::Probe(Probe {
+            run: look_into_init,
+            setup: nothing,
+            control: Control::Outside,
+            claims: &[Claim {
+                profiles: NAMESPACED,
+                walls: &["init: PR_SET_DUMPABLE 0, before it holds anything"],
+                removal: Removal::Fixed("init does it before it reads the plan's walls"),
+            }],
+        }),
+    },
+    tests(
+        "X16",
+        "belljar installed set-user-ID",
+        "CVE-2022-31214; CVE-2020-5291",
+        &["tests/cli.rs: borrowed_rights_are_refused", "tests/reexec_hosts.rs: with_a_set_user_id_image"],
+    ),
+    Row {
+        id: "X17",
+        title: "programs run from memory, around noexec",
+        source: "memfd_create(2)",
+        check: Check::Open(
+            "not claimed: noexec on /tmp is against accidents; code that can write memory needs no file",
+        ),
+    },
+    tests(
+        "X18",
+        "descriptors leaked by starts at the same time",
+        "go-judge v0.9.5 to v1.1.4",
+        &["tests/escape/descriptors.rs: many_at_once_get_their_own_descriptors"],
+    ),
+];
+
+const fn tests(
+    id: &'static str,
+    title: &'static str,
+    source: &'static str,
+    tests: &'static [&'static str],
+) -> Row {
+    Row { id, title, source, check: Check::Tests(tests) }
+}
+
+/// What keeps a file that is not shown from being opened through a magic link.
+const MAGIC_LINKS: &[Claim] = &[
+    Claim {
+        profiles: NAMESPACED,
+        walls: &["Landlock: a file outside of the root"],
+        removal: Removal::UserOnly(
+            &["landlock.mode=off", "landlock.scopes=[]"],
+            "the host id of a sandbox that root starts owns no file",
+        ),
+    },
+    Claim {
+        profiles: &["lite"],
+        walls: &["Landlock: /proc is not shown"],
+        removal: Removal::Fixed("belljar refuses to show the host's /proc"),
+    },
+];
+
+/// Opens the image for writing. While it runs the kernel says `ETXTBSY`, before Landlock is asked (do_dentry_open in fs/open.c):
+/// inside, whether it can be read tells what Landlock says.
+fn write_image(scene: &Scene, path: &str) -> Answer {
+    let try_open = |flags| open(path, flags | OFlag::O_CLOEXEC, Mode::empty()).map(drop);
+    let write = try_open(OFlag::O_WRONLY);
+    let tried = format!("open({path}, O_WRONLY)");
+    if write != Err(Errno::ETXTBSY) || scene.stage() != "inside" {
+        return Answer::of_reached(tried, write, &[Errno::ETXTBSY]);
+    }
+    match try_open(OFlag::O_RDONLY) {
+        Ok(()) => Answer::na("the program's file lies in a folder that is shown inside"),
+        Err(errno) => Answer::of(format!("{tried}: busy; open({path}, O_RDONLY)"), Err(errno)),
+    }
+}
+
+/// Device and inode, as text.
+fn identity(data: &std::fs::Metadata) -> String {
+    format!("{}:{}", data.dev(), data.ino())
+}
+
+/// Leaves a descriptor of `path` open in the caller, without close-on-exec; keeps it for the probe in the mutation.
+fn leak(setup: &mut Setup, path: &str) -> Result<(), SelfTestError> {
+    let file = File::open(path).map_err(SelfTestError::setup("open a file to leak"))?;
+    fcntl(&file, FcntlArg::F_SETFD(FdFlag::empty())).map_err(SelfTestError::errno("leak a descriptor"))?;
+    if setup.run == Run::Mutation {
+        let copy = file.try_clone().map_err(SelfTestError::setup("duplicate a descriptor"))?;
+        setup.keep_fd(copy.into(), LEAKED);
+    }
+    setup.keep(OwnedFd::from(file));
+    Ok(())
+}
+
+/// Outside: a child of the probe's own. Inside: init.
+fn look_into_init(scene: &Scene) -> Answer {
+    let (Ok((ours, theirs)), control) = (nix::unistd::pipe(), scene.stage() == "control") else {
+        return Answer::na("no pipe");
+    };
+    let mut target = 1;
+    if control {
+        // SAFETY: this process has one thread.
+        match unsafe { nix::unistd::fork() } {
+            Ok(nix::unistd::ForkResult::Parent { child }) => target = child.as_raw(),
+            Ok(nix::unistd::ForkResult::Child) => {
+                drop(theirs);
+                let mut byte = [0];
+                let _ = nix::unistd::read(&ours, &mut byte);
+                // SAFETY: ends the child without running anything of the parent's.
+                unsafe { libc::_exit(0) }
+            }
+            Err(errno) => return Answer::new(crate::selftest::Verdict::Na, Some(errno), "fork"),
+        }
+    }
+    let files = ["mem", "environ", "maps", "fd/0", "root/", "cwd/"].map(|name| {
+        let path = format!("/proc/{target}/{name}");
+        let result = open(path.as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).map(drop);
+        Answer::of(format!("open({path})"), result)
+    });
+    debug_assert!(theirs.as_raw_fd() > 2);
+    Answer::any(files)
+}

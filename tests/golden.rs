@@ -1,0 +1,186 @@
+//! The filters of the built-in profiles, call by call, against files that a person has read.
+//!
+//! `tests/golden/PROFILE.ARCH.txt` has every number from 0 to the end of the architecture's table: its name, the verdict for
+//! arguments that are all zero, and, where the arguments decide, the verdict for the smallest arguments of each rule. The files
+//! are written anew with `BELLJAR_WRITE_GOLDEN=1 cargo test --test golden`; read the difference before it is committed.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use belljar::profile::{Profile, builtin_names};
+use belljar::seccomp::{Action, Arch, Condition, Data, Op, Policy, Program, Unknown, compile, names};
+use nix::errno::Errno;
+
+const WRITE: &str = "BELLJAR_WRITE_GOLDEN";
+/// `AUDIT_ARCH_I386` and `AUDIT_ARCH_ARM`: the 32-bit doors of the two architectures.
+const I386: u32 = 0x4000_0003;
+const ARM: u32 = 0x4000_0028;
+/// `__X32_SYSCALL_BIT`
+const X32: u32 = 0x4000_0000;
+
+#[test]
+fn filters_are_the_ones_that_were_read() {
+    let write = std::env::var_os(WRITE).is_some();
+    let mut differing = Vec::new();
+    let mut expected_files = BTreeSet::new();
+    for profile in builtin_names() {
+        let policy = Profile::load(profile).expect("a built-in profile").seccomp.expect("a filter");
+        for &arch in Arch::ALL {
+            let file = folder().join(format!("{profile}.{arch}.txt"));
+            let text = table(&policy, arch);
+            if write {
+                std::fs::write(&file, &text).expect("to write the golden file");
+            } else if let Some(difference) = difference(&file, &text) {
+                differing.push(difference);
+            }
+            expected_files.insert(file);
+        }
+    }
+    let files: BTreeSet<_> =
+        std::fs::read_dir(folder()).expect("the folder").map(|entry| entry.expect("a file").path()).collect();
+    assert_eq!(files, expected_files, "a golden file without a profile, or the reverse");
+    assert!(
+        differing.is_empty(),
+        "the built-in filters changed; if that is meant, write the files with {WRITE}=1 and read their difference:\n{}",
+        differing.join("\n")
+    );
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
+}
+
+/// The lines that are not the same, if any.
+fn difference(file: &Path, text: &str) -> Option<String> {
+    let golden = std::fs::read_to_string(file).unwrap_or_default();
+    if golden == text {
+        return None;
+    }
+    let (old, new): (BTreeSet<_>, BTreeSet<_>) = (golden.lines().collect(), text.lines().collect());
+    let mut report = format!("{}:", file.display());
+    for line in old.difference(&new) {
+        write!(report, "\n  - {line}").expect("text");
+    }
+    for line in new.difference(&old) {
+        write!(report, "\n  + {line}").expect("text");
+    }
+    Some(report)
+}
+
+fn table(policy: &Policy, arch: Arch) -> String {
+    let program = compile(policy, arch, Unknown::Skip).expect("a program").program;
+    let end = names::all(arch).map(|(_, number)| number).max().expect("a table");
+    let mut text = format!("# Every system call of {arch}: number, name, verdict for zero arguments.\n");
+    // One more than the table has: what the kernel may get tomorrow.
+    let mut number = 0;
+    while number <= end + 1 {
+        let data = |args| Data::new(number, arch, args);
+        let Some(name) = names::name(number, arch) else {
+            let last = last_nameless(&program, number, end + 1, arch);
+            writeln!(text, "{number:3} to {last}: no call: {}", verdict(&program, &data([0; 6])))
+                .expect("text");
+            number = last + 1;
+            continue;
+        };
+        write!(text, "{number:3} {name:<24} {}", verdict(&program, &data([0; 6]))).expect("text");
+        if program.constant(number, arch).is_some() {
+            text.push('\n');
+        } else {
+            text.push_str(" (by arguments)\n");
+            for args in arguments(policy, name) {
+                let shown: Vec<_> = args.iter().map(|arg| format!("{arg:#x}")).collect();
+                writeln!(text, "      {name}({}) {}", shown.join(", "), verdict(&program, &data(args)))
+                    .expect("text");
+            }
+        }
+        number += 1;
+    }
+    for (door, audit, number) in doors(arch) {
+        let data = Data { nr: number, arch: audit, ip: 0, args: [0; 6] };
+        writeln!(text, "{door}: {}", verdict(&program, &data)).expect("text");
+    }
+    text
+}
+
+/// The last number from here on that has no name and the same verdict, whatever its arguments.
+fn last_nameless(program: &Program, from: u32, end: u32, arch: Arch) -> u32 {
+    let constant = program.constant(from, arch);
+    assert!(constant.is_some(), "{from}: a call without a name, by its arguments");
+    let same =
+        |number: &u32| names::name(*number, arch).is_none() && program.constant(*number, arch) == constant;
+    (from..=end).take_while(same).last().unwrap_or(from)
+}
+
+/// Calls that are not the architecture's own.
+fn doors(arch: Arch) -> Vec<(&'static str, u32, u32)> {
+    match arch {
+        Arch::X86_64 => {
+            vec![
+                ("i386 getpid", I386, 20),
+                ("i386 socketcall", I386, 102),
+                ("x32 getpid", arch.audit(), X32 | 39),
+            ]
+        }
+        _ => vec![("32-bit arm getpid", ARM, 20)],
+    }
+}
+
+/// The smallest arguments that each rule about a call looks for, and those that a sceptic would try.
+fn arguments(policy: &Policy, name: &str) -> Vec<[u64; 6]> {
+    let about = policy.rules.iter().filter(|rule| rule.names.iter().any(|other| other == name));
+    let looked_for = about.map(|rule| {
+        let mut args = [0; 6];
+        for Condition { index, op, value } in &rule.args {
+            assert!(
+                matches!(op, Op::Eq | Op::MaskedEq(_)),
+                "a comparison that this test has no arguments for: {op:?}"
+            );
+            args[usize::from(*index)] = *value;
+        }
+        args
+    });
+    let mut seen = BTreeSet::from([[0; 6]]);
+    looked_for.chain(sceptical(name)).filter(|args| seen.insert(*args)).collect()
+}
+
+/// Arguments that no built-in profile should let through, for calls that some let through with others.
+fn sceptical(name: &str) -> Vec<[u64; 6]> {
+    // CLONE_NEWNS, …CGROUP, …UTS, …IPC, …USER, …PID, …NET
+    let namespaces = [0x2_0000, 0x200_0000, 0x400_0000, 0x800_0000, 0x1000_0000, 0x2000_0000, 0x4000_0000];
+    let first = |values: &[u64]| values.iter().map(|&value| [value, 0, 0, 0, 0, 0]).collect();
+    match name {
+        "clone" => first(&namespaces),
+        // CLONE_NEWTIME
+        "unshare" => first(&[&namespaces[..], &[0x80]].concat()),
+        "socket" => {
+            // Every family, then protocols of AF_INET (SCTP, MPTCP, raw) and AF_NETLINK (audit, netfilter).
+            let mut all: Vec<_> = (0..=46).map(|family| [family, 1, 0, 0, 0, 0]).collect();
+            all.extend([132, 262, 255].map(|protocol| [2, 1, protocol, 0, 0, 0]));
+            all.extend([9, 12].map(|protocol| [16, 3, protocol, 0, 0, 0]));
+            all
+        }
+        // ADDR_NO_RANDOMIZE, READ_IMPLIES_EXEC
+        "personality" => first(&[0x4_0000, 0x40_0000]),
+        // Character and block devices.
+        "mknod" => vec![[0, 0x2000, 0, 0, 0, 0], [0, 0x6000, 0, 0, 0, 0]],
+        "mknodat" => vec![[0, 0, 0x2000, 0, 0, 0], [0, 0, 0x6000, 0, 0, 0]],
+        // Another process, with new limits.
+        "prlimit64" => vec![[1, 0, 1, 0, 0, 0]],
+        "sched_setaffinity" => first(&[1]),
+        // Another process; a user's.
+        "setpriority" => vec![[0, 1, 0, 0, 0, 0], [2, 0, 0, 0, 0, 0]],
+        // By path.
+        "utimensat" => vec![[0, 1, 0, 0, 0, 0]],
+        _ => Vec::new(),
+    }
+}
+
+fn verdict(program: &Program, data: &Data) -> String {
+    match Action::from_return(program.evaluate(data).expect("a program that runs")) {
+        Action::Allow => "allow".to_owned(),
+        Action::Errno(errno) => format!("{:?}", Errno::from_raw(errno.into())),
+        Action::KillProcess => "kill".to_owned(),
+        other => format!("{other:?}"),
+    }
+}

@@ -1,0 +1,324 @@
+//! Hostile input, without a fuzzer: every seed and every kept input of the fuzzers goes through the same entries, and so do
+//! mutations of them for a few seconds (`BELLJAR_HOSTILE_SECONDS`, 4 by default, divided among the entries). Each input must
+//! be done in bounded time and memory.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use belljar::hostile::{ENTRIES, Entry};
+use proptest::prelude::*;
+use proptest::sample::Index;
+use proptest::test_runner::{Config, TestRunner};
+
+/// CPU time that one input of the fuzzers' size may take, in a debug build.
+const TIME: Duration = Duration::from_millis(100);
+/// Bytes that one input may have allocated at any one time.
+const MEMORY: usize = 32 << 20;
+/// Cold caches and a busy machine slow any one attempt down.
+const ATTEMPTS: usize = 3;
+
+/// Counts what the calling thread has allocated.
+struct Counting;
+
+thread_local! {
+    static LIVE: Cell<usize> = const { Cell::new(0) };
+    static PEAK: Cell<usize> = const { Cell::new(0) };
+}
+
+fn grown(by: usize) {
+    let live = LIVE.get().saturating_add(by);
+    LIVE.set(live);
+    PEAK.set(PEAK.get().max(live));
+}
+
+// SAFETY: everything is System's; the counters are plain thread-local numbers without destructors.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        grown(layout.size());
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        grown(layout.size());
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        LIVE.set(LIVE.get().saturating_sub(layout.size()));
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(block, layout) }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // The old and the new block may be there at the same time.
+        grown(size);
+        LIVE.set(LIVE.get().saturating_sub(layout.size()));
+        // SAFETY: the caller's promise.
+        unsafe { System.realloc(block, layout, size) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+/// What the calling thread had allocated at most, beyond what it had before, while `action` ran.
+fn peak<T>(action: impl FnOnce() -> T) -> (T, usize) {
+    let before = LIVE.get();
+    PEAK.set(before);
+    let value = action();
+    (value, PEAK.get().saturating_sub(before))
+}
+
+/// CPU time of the calling thread: what others do on this machine does not count.
+fn now() -> Duration {
+    let clock = nix::time::clock_gettime(nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID);
+    Duration::from(clock.expect("the thread's clock"))
+}
+
+/// Runs an entry within the bounds; whether the bytes were accepted.
+fn bounded(entry: &Entry, bytes: &[u8], time: Duration) -> Result<bool, String> {
+    let mut best = Duration::MAX;
+    for _ in 0..ATTEMPTS {
+        let began = now();
+        let (accepted, peak) = peak(|| (entry.check)(bytes));
+        best = best.min(now().saturating_sub(began));
+        if peak > MEMORY {
+            return Err(format!("{}: {} bytes took {peak} bytes of memory", entry.name, bytes.len()));
+        }
+        if best <= time {
+            return Ok(accepted);
+        }
+    }
+    Err(format!("{}: {} bytes took {best:?}", entry.name, bytes.len()))
+}
+
+/// The files of an entry: seeds first.
+fn inputs(entry: &Entry) -> Vec<(PathBuf, Vec<u8>)> {
+    let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
+    let mut files = Vec::new();
+    for kind in ["seeds", "corpus", "regressions"] {
+        let folder = fuzz.join(kind).join(entry.name);
+        let Ok(list) = folder.read_dir() else {
+            assert_eq!(kind, "regressions", "{} is missing", folder.display());
+            continue;
+        };
+        let mut paths: Vec<PathBuf> = list.map(|file| file.expect("a folder's entry").path()).collect();
+        paths.sort();
+        files.extend(paths.into_iter().map(|path| {
+            let bytes = std::fs::read(&path).expect("an input");
+            (path, bytes)
+        }));
+    }
+    files
+}
+
+#[test]
+fn every_kept_input_holds() {
+    for entry in ENTRIES {
+        // What is made once, the built-in profiles and tables, is not the first input's to pay for.
+        (entry.check)(b"");
+        let inputs = inputs(entry);
+        let mut good = 0;
+        for (path, bytes) in &inputs {
+            let accepted = bounded(entry, bytes, TIME).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            assert!(accepted || !name.starts_with("good-"), "{} is not accepted any more", path.display());
+            good += usize::from(accepted);
+        }
+        assert!(good > 0, "{}: no input is accepted, so nothing behind the parser is tried", entry.name);
+        println!("{}: {} inputs, {good} accepted", entry.name, inputs.len());
+    }
+}
+
+/// One step away from an input.
+#[derive(Debug, Clone)]
+enum Step {
+    Flip(Index, u8),
+    Set(Index, Vec<u8>),
+    Insert(Index, Vec<u8>),
+    Remove(Index, Index),
+    Repeat(Index, Index, u8),
+    Splice(Index, Index, Index),
+    Cut(Index),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let at = any::<Index>;
+    let word = prop_oneof![
+        proptest::collection::vec(any::<u8>(), 1..9),
+        proptest::sample::select(vec![
+            vec![0xff; 10],
+            vec![0xff, 0xff, 0xff, 0xff, 0x0f],
+            vec![0x80; 9],
+            vec![0; 8],
+            b"\"]}=[{".to_vec(),
+            b"\xc2\x9b\xe2\x80\xae".to_vec(),
+            b"18446744073709551616".to_vec(),
+            b"../:\\:".to_vec(),
+        ]),
+    ];
+    prop_oneof![
+        (at(), any::<u8>()).prop_map(|(i, b)| Step::Flip(i, b)),
+        (at(), word.clone()).prop_map(|(i, w)| Step::Set(i, w)),
+        (at(), word).prop_map(|(i, w)| Step::Insert(i, w)),
+        (at(), at()).prop_map(|(i, j)| Step::Remove(i, j)),
+        (at(), at(), any::<u8>()).prop_map(|(i, j, n)| Step::Repeat(i, j, n)),
+        (at(), at(), at()).prop_map(|(o, i, j)| Step::Splice(o, i, j)),
+        at().prop_map(Step::Cut),
+    ]
+}
+
+fn apply(bytes: &mut Vec<u8>, step: &Step, others: &[Vec<u8>]) {
+    let end = bytes.len() + 1;
+    let span = |i: &Index, j: &Index, end: usize| {
+        let (i, j) = (i.index(end), j.index(end));
+        i.min(j)..i.max(j)
+    };
+    match step {
+        Step::Flip(at, with) if !bytes.is_empty() => {
+            let at = at.index(bytes.len());
+            bytes[at] ^= with;
+        }
+        Step::Flip(..) => {}
+        Step::Set(at, word) => {
+            let at = at.index(end);
+            let until = (at + word.len()).min(bytes.len());
+            bytes.splice(at..until, word.iter().copied());
+        }
+        Step::Insert(at, word) => {
+            let at = at.index(end);
+            bytes.splice(at..at, word.iter().copied());
+        }
+        Step::Remove(i, j) => drop(bytes.drain(span(i, j, end))),
+        Step::Repeat(i, j, times) => {
+            let span = span(i, j, end);
+            let part = bytes[span.clone()].repeat(usize::from(*times));
+            bytes.splice(span.end..span.end, part);
+        }
+        Step::Splice(other, i, j) => {
+            let other = other.get(others);
+            let part = &other[span(i, j, other.len() + 1)];
+            let at = i.index(end);
+            bytes.splice(at..at, part.iter().copied());
+        }
+        Step::Cut(at) => bytes.truncate(at.index(end)),
+    }
+}
+
+#[test]
+fn mutated_inputs_hold() {
+    let seconds = std::env::var("BELLJAR_HOSTILE_SECONDS")
+        .map_or(4.0, |text| text.parse().expect("a number of seconds"));
+    let share = Duration::from_secs_f64(seconds / ENTRIES.len() as f64);
+    for entry in ENTRIES {
+        (entry.check)(b"");
+        let others: Vec<Vec<u8>> = inputs(entry).into_iter().map(|(_, bytes)| bytes).collect();
+        let strategy = (any::<Index>(), proptest::collection::vec(step(), 1..6));
+        let (until, tried, accepted) = (Instant::now() + share, Cell::new(0_u32), Cell::new(0_u32));
+        let config = Config { cases: 64, failure_persistence: None, ..Config::default() };
+        let mut runner = TestRunner::new(config);
+        while tried.get() < 64 || Instant::now() < until {
+            let result = runner.run(&strategy, |(start, steps)| {
+                let mut bytes = start.get(&others).clone();
+                steps.iter().for_each(|step| apply(&mut bytes, step, &others));
+                bytes.truncate(entry.max_len);
+                tried.set(tried.get() + 1);
+                let good = bounded(entry, &bytes, TIME)
+                    .map_err(|error| TestCaseError::fail(format!("{error}: {}", bytes.escape_ascii())))?;
+                accepted.set(accepted.get() + u32::from(good));
+                Ok(())
+            });
+            result.unwrap_or_else(|error| panic!("{}: {error}", entry.name));
+        }
+        println!("{}: {} mutations, {} accepted", entry.name, tried.get(), accepted.get());
+    }
+}
+
+/// Texts as long as they may be, of one thing over and over: nothing takes more than a moment, or memory without a bound.
+#[test]
+fn long_inputs_hold() {
+    let numbered = |count: usize, line: &dyn Fn(usize) -> String| (0..count).map(line).collect::<String>();
+    let profile = |text: String| ("profile", format!("extends = \"strict\"\n{text}"));
+    let cases = [
+        profile(numbered(5000, &|n| format!("[[mounts]]\ndestination = \"/m{n}\"\ntype = \"tmpfs\"\n"))),
+        profile(format!("maskedPaths = [{}]", numbered(15_000, &|n| format!("\"/m{n}\",")))),
+        profile(format!("process.env = [{}]", numbered(15_000, &|n| format!("\"V{n}=\",")))),
+        profile(format!("process.capabilities = [{}]", "\"CAP_KILL\",".repeat(20_000))),
+        profile(format!(
+            "seccomp.unknownNames = \"skip\"\nseccomp.syscalls = [{{ names = [{}], action = \"errno\" }}]",
+            numbered(20_000, &|n| format!("\"u{n}\","))
+        )),
+        profile(format!(
+            "[seccomp]\nsyscalls = [{}]",
+            "{ names = [\"@file-system\"], action = \"allow\" },".repeat(4000)
+        )),
+        profile(format!(
+            "seccomp.syscalls = [{}]",
+            numbered(3000, &|n| format!(
+                "{{ names = [\"read\"], action = \"errno\", args = [{{ index = 0, value = {n}, op = \"SCMP_CMP_EQ\" }}] }},"
+            ))
+        )),
+        profile(format!("description = {}", "[".repeat(200_000))),
+        profile(format!("description{} = 1", ".a".repeat(100_000))),
+        profile(numbered(20_000, &|n| format!("k{n} = 1\n"))),
+        ("profile", "[[a]]\n".repeat(40_000)),
+        ("profile", "\"".repeat(200_000)),
+        ("override", format!("process.env=[{}]", numbered(15_000, &|n| format!("\"V{n}=\",")))),
+        ("override", format!("hostname={}", "{a=".repeat(60_000))),
+        (
+            "seccomp_json",
+            format!(
+                "{{\"defaultAction\":\"SCMP_ACT_ERRNO\",\"syscalls\":[{}]}}",
+                vec!["{\"names\":[\"read\",\"write\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":0,\"value\":1,\"op\":\"SCMP_CMP_GT\"}]}"; 8000]
+                    .join(",")
+            ),
+        ),
+        (
+            "seccomp_json",
+            format!(
+                "{{\"defaultAction\":\"SCMP_ACT_ERRNO\",\"syscalls\":[{{\"names\":[{}\"read\"],\"action\":\"SCMP_ACT_ALLOW\"}}]}}",
+                numbered(70_000, &|n| format!("\"u{n}\","))
+            ),
+        ),
+        ("seccomp_json", "[".repeat(1 << 20)),
+        ("seccomp_json", "{\"defaultAction\":".repeat(1 << 16)),
+        ("mount_spec", "\\:".repeat(60_000)),
+        ("mount_spec", format!("/a:{}", "/./b".repeat(30_000))),
+        ("units", "9".repeat(100_000)),
+        ("units", format!("1.{}", "0".repeat(100_000))),
+        ("program", format!("#!{}", " ".repeat(100_000))),
+    ];
+    // A debug build: what is quadratic takes far longer.
+    let time = Duration::from_secs(2);
+    for (name, text) in cases {
+        let entry = ENTRIES.iter().find(|entry| entry.name == name);
+        let Some(entry) = entry else { panic!("no entry {name}") };
+        let began = now();
+        let start: String = text.chars().take(120).collect();
+        if let Err(error) = bounded(entry, text.as_bytes(), time) {
+            panic!("{error}: {start}");
+        }
+        println!("{name}: {:?} for {} bytes: {start:.60?}", now().saturating_sub(began), text.len());
+    }
+}
+
+/// The bounds of this file can be exceeded.
+#[test]
+fn the_bounds_bite() {
+    fn hungry(_: &[u8]) -> bool {
+        std::hint::black_box(vec![1_u8; MEMORY + 1]).len() > MEMORY
+    }
+    fn slow(_: &[u8]) -> bool {
+        let began = now();
+        while now().saturating_sub(began) < Duration::from_millis(20) {}
+        true
+    }
+    let entry = |check| Entry { name: "bad", check, max_len: 1 };
+    assert!(bounded(&entry(hungry), b"", TIME).is_err_and(|error| error.contains("memory")));
+    assert!(bounded(&entry(slow), b"", Duration::from_millis(10)).is_err_and(|error| error.contains("took")));
+    assert_eq!(bounded(&entry(slow), b"", TIME), Ok(true));
+}
