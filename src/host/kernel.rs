@@ -59,20 +59,26 @@ pub fn since(call: &str) -> Option<Version> {
     Some(Version { major, minor })
 }
 
-/// What an id-mapped mount of the file system at `path` is called in [`since`].
-pub(crate) fn id_mapped_mount(path: &std::path::Path) -> String {
+/// The types of both numbers differ between the C libraries.
+#[allow(clippy::unnecessary_cast)]
+fn file_system(path: &std::path::Path) -> Option<&'static str> {
     /// Those of linux/magic.h that libc lacks are numbers.
-    const NAMES: [(u64, &str); 6] = [
-        (libc::BTRFS_SUPER_MAGIC as u64, "btrfs"),
-        (libc::F2FS_SUPER_MAGIC as u64, "f2fs"),
-        (libc::TMPFS_MAGIC as u64, "tmpfs"),
+    const NAMES: [(i64, &str); 6] = [
+        (libc::BTRFS_SUPER_MAGIC as i64, "btrfs"),
+        (libc::F2FS_SUPER_MAGIC as i64, "f2fs"),
+        (libc::TMPFS_MAGIC as i64, "tmpfs"),
         (0xe0f5_e1e2, "erofs"),
         (0x7371_7368, "squashfs"),
         (0x6573_5546, "fuse"),
     ];
-    let kind = nix::sys::statfs::statfs(path).map(|found| found.filesystem_type().0 as u64);
-    match NAMES.iter().find(|(magic, _)| Ok(*magic) == kind) {
-        Some((_, name)) => format!("MOUNT_ATTR_IDMAP on {name}"),
+    let found = nix::sys::statfs::statfs(path).ok()?.filesystem_type().0 as i64;
+    NAMES.iter().find(|(magic, _)| *magic == found).map(|(_, name)| *name)
+}
+
+/// What an id-mapped mount of the file system at `path` is called in [`since`].
+pub(crate) fn id_mapped_mount(path: &std::path::Path) -> String {
+    match file_system(path) {
+        Some(name) => format!("MOUNT_ATTR_IDMAP on {name}"),
         None => "MOUNT_ATTR_IDMAP".to_owned(),
     }
 }

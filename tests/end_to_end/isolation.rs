@@ -31,7 +31,11 @@ const CHECKS: &[(&str, &[&str], Check)] = &[
 
 /// Each check, for each profile, as each caller.
 pub fn trials() -> Vec<Trial> {
-    let mut trials = Vec::new();
+    let mut trials = vec![trial(
+        "isolation::nothing_propagates_from_shared_mounts as Root".to_owned(),
+        &[Need::Root, Need::Program("unshare")],
+        nothing_propagates,
+    )];
     for (caller, needs) in [(Caller::Root, &[Need::Root][..]), (Caller::User, &[])] {
         for (name, profiles, check) in CHECKS {
             for profile in *profiles {
@@ -79,6 +83,21 @@ pub fn trials() -> Vec<Trial> {
         Ok(run.refused(125, &["without namespaces root would stay root", "hint: "])?)
     }));
     trials
+}
+
+/// Where the host's mounts are shared, as systemd makes them, so is the copy that root's caller makes of a bound folder, unless it is
+/// made private: mounts of the host's would appear inside.
+fn nothing_propagates() -> Result<(), Failed> {
+    const COUNT: &str = "grep -cE ' (shared|master):[0-9]' /proc/self/mountinfo";
+    let folder = caller::folder(Caller::Root);
+    let bound = format!("{}:/bound", folder.path().display());
+    let script = format!("{COUNT} >/dev/null || exit 99; exec \"$@\"");
+    let mut command = std::process::Command::new("unshare");
+    command.args(["--mount", "--propagation", "shared", "sh", "-c", &script, "sh"]);
+    command.arg(caller::shelf().join("belljar")).args(["run", "--bind", &bound, "--", "sh", "-c"]);
+    command.arg(format!("test -w /bound && {COUNT}; true")).stdin(std::process::Stdio::null());
+    caller::as_caller(Caller::Root, &mut command);
+    prints(&caller::finish(command), "0\n")
 }
 
 /// Runs a shell script inside, in a folder of the caller's own.
