@@ -58,7 +58,7 @@ fn plans() {
     // Filters of their own are long; the seeds are to be small.
     let filter = "seccomp.syscalls=[{ names = [\"read\", \"write\"], action = \"allow\" }]";
     let short = ["seccomp.mode=off", "root.readonly=true"];
-    let mut plan = |name: &str, profile: &str, settings: &[&str], call: Call| {
+    let plan = |name: &str, profile: &str, settings: &[&str], call: Call| {
         let profile = Profile::load_with(profile, settings).expect(profile);
         let plan = resolve(&profile, &facts, &files, &call).unwrap_or_else(|e| panic!("{name}: {e}"));
         write("plan", name, &plan.encode().expect("a plan"));

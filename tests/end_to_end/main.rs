@@ -9,6 +9,7 @@ mod isolation;
 mod leftovers;
 mod library;
 mod need;
+mod races;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -17,8 +18,10 @@ fn main() {
     belljar::init();
     library::run_case();
     let arguments = Arguments::from_args();
-    let trials: Vec<Trial> =
-        [isolation::trials(), library::trials(), leftovers::trials()].into_iter().flatten().collect();
+    let trials: Vec<Trial> = [isolation::trials(), library::trials(), leftovers::trials(), races::trials()]
+        .into_iter()
+        .flatten()
+        .collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
     caller::clear_shelf();
     conclusion.exit();
