@@ -258,7 +258,7 @@ fn long_inputs_hold() {
         )),
         profile(format!(
             "seccomp.syscalls = [{}]",
-            numbered(3000, &|n| format!(
+            numbered(2500, &|n| format!(
                 "{{ names = [\"read\"], action = \"errno\", args = [{{ index = 0, value = {n}, op = \"SCMP_CMP_EQ\" }}] }},"
             ))
         )),

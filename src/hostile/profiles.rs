@@ -20,7 +20,7 @@ pub(super) fn toml(bytes: &[u8]) -> bool {
 /// Something of everything that an override may change.
 const BASE: &str = "namespaces = [\"user\", \"mount\", \"pid\", \"uts\", \"network\", \"cgroup\"]\n\
                     mounts = [{ destination = \"/proc\", type = \"proc\" }, { destination = \"/usr\", options = [\"ro\"] }]\n\
-                    process.env = [\"PATH=/bin\", \"TERM\"]\nprocess.rlimits.core = 0\nmaskedPaths = [\"/proc/kcore\"]\n\
+                    process.env = [\"PATH=/bin\", \"TERM\"]\nseccomp.defaultAction = \"errno\"\nprocess.rlimits.core = 0\nmaskedPaths = [\"/proc/kcore\"]\n\
                     seccomp.syscalls = [{ names = [\"read\", \"write\"], action = \"allow\" }]\nlimits.timeout = \"1m\"\n";
 
 /// `--set KEY=VALUE`.

@@ -92,3 +92,7 @@ pub(super) fn identity(fd: &impl AsFd) -> Result<(u64, u64), Errno> {
     debug_assert!(fd.as_fd().as_raw_fd() >= 0);
     sys::fstat(fd.as_fd()).map(|stat| (stat.st_dev, stat.st_ino))
 }
+
+#[cfg(test)]
+#[path = "place_race_tests.rs"]
+mod race_tests;

@@ -283,6 +283,12 @@ pub enum DestinationProblem {
     /// Symlinks on its way lead in a circle, or mounts move each other.
     #[error("symlinks on its way lead in a circle")]
     Loop,
+    /// Symlinks lead it to where another mount goes, which either of them would hide.
+    #[error("a symlink leads it to the same place as another mount")]
+    Taken,
+    /// Symlinks lead it to a place above its own path, which the mount there hides.
+    #[error("a symlink leads it to a place that hides its own path")]
+    Hidden,
     /// Something on its way cannot be seen before it is mounted.
     #[error("it is on a file system whose content is not known")]
     Unknown,

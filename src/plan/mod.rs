@@ -8,7 +8,8 @@
 //!
 //! **Precedence.** The most specific destination wins, whatever the order of the list: a mount at `/usr/local/x` shows
 //! in a mount at `/usr`, read-only in writable and writable in read-only. At the *same* destination the later mount of
-//! the list replaces the earlier (the call's come after the profile's). The working directory (`workdir`) gives way to a
+//! the list replaces the earlier (the call's come after the profile's); two destinations that symlinks lead to one place
+//! are an error, and so is one that they lead to a place above itself. The working directory (`workdir`) gives way to a
 //! bind mount at its own path and replaces anything else there. Nodes are listed parents before children.
 //!
 //! **Missing.** A source that does not exist is an error; an `optional` one is left out, with a note. A dangling symlink

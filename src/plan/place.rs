@@ -1,6 +1,6 @@
 //! Where everything goes: the rules of precedence, applied. They are written down in [`super`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::item::Item;
@@ -59,6 +59,8 @@ pub(super) fn place(
             places[i] = place;
         }
         if !changed {
+            let view = View { files, ground, items: &items, masked: &[], except: None };
+            settled(candidates, &places, &as_link, &view)?;
             for &i in &winners {
                 check(&candidates[i], &places[i], &items, ground, files)?;
             }
@@ -68,6 +70,30 @@ pub(super) fn place(
     // Only mounts that move each other come here.
     let path = candidates.iter().zip(&places).find(|(c, p)| c.asked != **p).map(|(c, _)| c.asked.clone());
     Err(PlanError::Destination { path: path.unwrap_or_default(), problem: DestinationProblem::Loop })
+}
+
+/// Symlinks of a root folder may lead two mounts to one place, where either would hide the other without a word, or a mount
+/// to a place above its own path, where another path than the one that was asked for would show it.
+fn settled(
+    candidates: &[Candidate],
+    places: &[PathBuf],
+    as_link: &[bool],
+    view: &View<'_>,
+) -> Result<(), PlanError> {
+    let mut taken = BTreeSet::new();
+    for ((candidate, place), as_link) in candidates.iter().zip(places).zip(as_link) {
+        if candidate.rank != Rank::Mount {
+            continue;
+        }
+        let wrong = |problem| PlanError::Destination { path: candidate.asked.clone(), problem };
+        if !taken.insert(place) {
+            return Err(wrong(DestinationProblem::Taken));
+        }
+        if !as_link && view.resolve(&candidate.asked).map_or(true, |shown| shown.path != *place) {
+            return Err(wrong(DestinationProblem::Hidden));
+        }
+    }
+    Ok(())
 }
 
 /// The items by place, and which candidates they come from.

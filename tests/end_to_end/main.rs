@@ -10,6 +10,7 @@ mod leftovers;
 mod library;
 mod need;
 mod outcome;
+mod races;
 mod streams;
 mod workloads;
 
@@ -25,6 +26,7 @@ fn main() {
         library::trials(),
         leftovers::trials(),
         outcome::trials(),
+        races::trials(),
         streams::trials(),
         workloads::trials(),
     ]

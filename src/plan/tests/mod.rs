@@ -1,7 +1,8 @@
 //! Plans for hosts in memory, without privileges.
 
 mod decisions;
-mod fixtures;
+pub(super) mod fixtures;
+mod links;
 mod paths;
 mod precedence;
 mod programs;
