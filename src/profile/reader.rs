@@ -332,3 +332,27 @@ pub(crate) fn unknown<'w>(
 ) -> ValueError {
     ValueError::Unknown { what, word: text.to_owned(), nearest: nearest(text, known).map(str::to_owned) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    proptest::proptest! {
+        /// The cursor makes no difference, whatever is asked for in whatever order.
+        #[test]
+        fn places_are_lines_and_columns(text in "[a-cü\n]{0,40}", offsets in proptest::collection::vec(0_usize..60, 0..8)) {
+            let origin = Origin::Text("t".to_owned());
+            let source = Source::new(&origin, &text, true);
+            for offset in offsets {
+                let before = text.get(..offset).unwrap_or(&text);
+                // Within a character no token begins; beyond the end there is the end.
+                if offset <= text.len() && !text.is_char_boundary(offset) {
+                    continue;
+                }
+                let start = before.rfind('\n').map_or(0, |at| at + 1);
+                let expected = (before.matches('\n').count() + 1, before[start..].chars().count() + 1);
+                proptest::prop_assert_eq!(source.place(offset).position, Some(expected));
+            }
+        }
+    }
+}

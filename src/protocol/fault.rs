@@ -206,3 +206,42 @@ impl Fault {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{Message, ReadBack, decode};
+
+    /// init cuts and cleans what it sends; something in its place would not.
+    #[test]
+    fn what_comes_in_is_tame_whatever_was_sent() {
+        let wild = format!("\u{1b}[2J\r\nbelljar: all is well\u{9b}{}", "x".repeat(5000));
+        let harmless = |text: &str| text.len() <= 3 * OBJECT_LIMIT && !text.chars().any(char::is_control);
+        let sent = |message: &Message| {
+            decode::<Message>(&postcard::to_stdvec(message).expect("to encode")).expect("to decode")
+        };
+        let faults = [
+            Fault::System { call: wild.clone(), object: wild.clone(), errno: i32::MIN },
+            Fault::Mismatch { what: wild.clone(), expected: wild.clone(), found: wild.clone() },
+            Fault::Replaced { path: wild.clone() },
+            Fault::UnknownRole { name: wild.clone() },
+            Fault::Protocol { what: wild.clone() },
+        ];
+        for fault in faults {
+            let Message::Failed(failure) = sent(&Message::Failed(Failure { stage: Stage::Root, fault }))
+            else {
+                panic!("another message")
+            };
+            let text = failure.to_string();
+            assert!(text.len() < 5 * 3 * OBJECT_LIMIT && !text.chars().any(char::is_control), "{text:?}");
+        }
+        match sent(&Message::Log { level: 1, text: wild.clone() }) {
+            Message::Log { text, .. } => assert!(harmless(&text), "{text:?}"),
+            other => panic!("{other:?}"),
+        }
+        match sent(&Message::Ready(ReadBack { namespaces: vec![wild], ..ReadBack::default() })) {
+            Message::Ready(readback) => assert!(harmless(&readback.namespaces[0])),
+            other => panic!("{other:?}"),
+        }
+    }
+}

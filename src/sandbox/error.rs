@@ -201,3 +201,17 @@ fn one_line(text: &str) -> String {
     }
     line
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_told_on_one_line() {
+        let message = "left\n  right\u{1b}[31m".to_owned();
+        let error = Error::Panicked { message: message.clone(), location: "src/x.rs:1:2\r".to_owned() };
+        let told = "the sandboxed call panicked at src/x.rs:1:2\\r: left\\n  right\\u{1b}[31m";
+        assert_eq!(error.to_string(), told);
+        assert!(matches!(error, Error::Panicked { message: kept, .. } if kept == message));
+    }
+}
