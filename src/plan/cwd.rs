@@ -7,7 +7,7 @@ use super::text::normal;
 use super::view::{Found, Stop, View};
 use super::{Call, PlanError};
 use crate::host::{Facts, Files};
-use crate::profile::{Mount, MountKind, Profile, Workdir};
+use crate::profile::{Profile, Workdir};
 
 /// The working directory that was asked for: the call's, else the profile's, else the caller's where it is shown.
 pub(super) fn asked(profile: &Profile, facts: &Facts, call: &Call) -> Result<Option<PathBuf>, PlanError> {
@@ -15,10 +15,7 @@ pub(super) fn asked(profile: &Profile, facts: &Facts, call: &Call) -> Result<Opt
         (Some(path), _) if path.is_relative() => facts.cwd.as_deref().ok_or(PlanError::NoCwd)?.join(path),
         (Some(path), _) | (None, Some(path)) => path.clone(),
         (None, None) if profile.workdir != Workdir::None => facts.cwd.clone().ok_or(PlanError::NoCwd)?,
-        (None, None) => match &facts.cwd {
-            Some(cwd) if is_bound(profile, cwd) => cwd.clone(),
-            _ => return Ok(None),
-        },
+        (None, None) => return Ok(None),
     };
     match normal(&path) {
         // A magic link there (/proc/self/fd/N) is the way out of CVE-2024-21626.
@@ -28,16 +25,6 @@ pub(super) fn asked(profile: &Profile, facts: &Facts, call: &Call) -> Result<Opt
         Ok(path) => Ok(Some(path)),
         Err(_) => Err(PlanError::Cwd { path, problem: "it is not an absolute path without `..`" }),
     }
-}
-
-/// Whether something of the caller's working directory was bound at its own place: `--ro-bind data -- sort data` is meant from here.
-fn is_bound(profile: &Profile, cwd: &Path) -> bool {
-    let bound = |mount: &Mount| {
-        matches!(mount.kind, MountKind::Bind { .. })
-            && !mount.system
-            && (mount.destination.starts_with(cwd) || cwd.starts_with(&mount.destination))
-    };
-    profile.root.path.is_none() && cwd != Path::new("/") && profile.mounts.iter().any(bound)
 }
 
 /// A working directory that is shown must not bring the caller's home with it: a slip that shows every key and token to what runs.

@@ -38,8 +38,8 @@
 //!
 //! **Synthetic `/etc`.** Each file gives way to a mount over it; a mount at `/etc` replaces all of them.
 //!
-//! **Working directory.** The call's, else the profile's, else the caller's where `workdir` shows it or something
-//! of it is bound at its own place, else `/tmp`, else `/`. It must be a folder inside, is written down without symlinks, and is never in `/proc` (CVE-2024-21626).
+//! **Working directory.** The call's, else the profile's, else the caller's where `workdir` shows it, else `/tmp`, else
+//! `/`. It must be a folder inside, is written down without symlinks, and is never in `/proc` (CVE-2024-21626).
 //!
 //! **Lite** (no namespaces). A bind mount at its own path is a right to it. Everything else that only a mount or a
 //! namespace can give is an error. TCP is refused by Landlock unless the system-call filter allows internet sockets.

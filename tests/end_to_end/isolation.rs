@@ -52,22 +52,6 @@ pub fn trials() -> Vec<Trial> {
             Ok(caller::finish(command).refused(125, &["standard input is a folder"])?)
         }));
         trials.push(trial(
-            format!("isolation::bound_files_are_found_from_here as {caller:?}"),
-            needs,
-            move || {
-                let folder = caller::folder(caller);
-                caller::file(caller, &folder.path().join("data"), "b\na\n");
-                let run = |args: &[&str]| {
-                    let mut command = caller::belljar(caller, args);
-                    command.current_dir(folder.path());
-                    caller::finish(command)
-                };
-                prints(&run(&["run", "--ro-bind", "data", "--", "sort", "data"]), "a\nb\n")?;
-                // Shown elsewhere only, nothing of it is here.
-                prints(&run(&["run", "--ro-bind", "data:/data", "--", "pwd"]), "/tmp\n")
-            },
-        ));
-        trials.push(trial(
             format!("isolation::home_is_no_working_directory as {caller:?}"),
             needs,
             move || home_is_no_working_directory(caller),

@@ -1,9 +1,12 @@
 //! Calls by another architecture's door (K8 to K10), and filters' reach (K25, K26).
 
-use nix::errno::Errno;
-use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{ForkResult, fork};
+#[cfg(target_arch = "x86_64")]
+use nix::{
+    errno::Errno,
+    sys::signal::{Signal, kill},
+    sys::wait::{WaitPidFlag, WaitStatus, waitpid},
+    unistd::{ForkResult, fork},
+};
 
 use super::{probe, tests};
 use crate::selftest::answer::call;
