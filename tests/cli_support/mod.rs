@@ -78,7 +78,16 @@ pub fn shell(script: &str, args: &[&str]) -> Ran {
 /// Starts a program with all streams piped.
 pub fn start(command: &mut Command) -> Child {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"))
+    // A copy that was just written is busy for as long as a child of another test's thread, forked in between, has not executed.
+    for _ in 0..100 {
+        match command.spawn() {
+            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {
+                std::thread::sleep(std::time::Duration::from_millis(20));
+            }
+            other => return other.unwrap_or_else(|error| panic!("{command:?}: {error}")),
+        }
+    }
+    panic!("{command:?} stays busy")
 }
 
 /// Runs a program to its end with this standard input.
