@@ -74,8 +74,9 @@ fn run(payload: &[u8], launcher_checked: bool, channel: Channel) -> Result<i32, 
         Err(fault) => return Err((Fault::at(Stage::Handshake)(fault), channel)),
     };
     match walk(WALLS, &mut context)
-        .and_then(|()| task::start(&mut context))
-        .and_then(|task| supervise::run(&context, &task))
+        .and_then(|()| supervise::prepare(&context))
+        .and_then(|posts| task::start(&mut context).map(|task| (posts, task)))
+        .and_then(|(posts, task)| supervise::run(&context, &task, &posts))
     {
         Ok(code) => Ok(code),
         Err(failure) => {

@@ -28,8 +28,8 @@ pub(super) fn boot_time() -> Result<Duration, Fault> {
 }
 
 /// Waits for the task's end, or for a reason to end it. Returns init's own exit status.
-pub(super) fn run(context: &Context, task: &Running) -> Result<i32, Failure> {
-    let end = watch(context, task).map_err(Fault::at(Stage::Supervise));
+pub(super) fn run(context: &Context, task: &Running, watch_posts: &WatchPosts) -> Result<i32, Failure> {
+    let end = watch(context, task, watch_posts).map_err(Fault::at(Stage::Supervise));
     if context.plan.namespaces == 0 {
         // With a pid namespace the kernel ends whatever is left when we exit.
         super::lite::end_descendants().map_err(Fault::at(Stage::Supervise))?;
@@ -45,10 +45,23 @@ pub(super) fn run(context: &Context, task: &Running) -> Result<i32, Failure> {
     Ok(0)
 }
 
-fn watch(context: &Context, task: &Running) -> Result<Option<End>, Fault> {
-    let signals = SignalFd::with_flags(&SigSet::all(), SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
-        .map_err(Fault::on("signalfd", b""))?;
-    let clock = clock(context)?;
+/// What init watches besides processes and the caller.
+pub(super) struct WatchPosts {
+    signals: SignalFd,
+    clock: Option<TimerFd>,
+}
+
+/// Sets them up before the task starts: a time limit that cannot be had is an error while nothing untrusted has run.
+pub(super) fn prepare(context: &Context) -> Result<WatchPosts, Failure> {
+    let at = Fault::at(Stage::Supervise);
+    let made = SignalFd::with_flags(&SigSet::all(), SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
+        .map_err(Fault::on("signalfd", b""))
+        .and_then(|signals| Ok(WatchPosts { signals, clock: clock(context)? }));
+    made.map_err(at)
+}
+
+fn watch(context: &Context, task: &Running, posts: &WatchPosts) -> Result<Option<End>, Fault> {
+    let WatchPosts { signals, clock } = posts;
     loop {
         // Before waiting: the task may have ended already.
         if let Some(status) = reap(task)? {
@@ -61,7 +74,7 @@ fn watch(context: &Context, task: &Running) -> Result<Option<End>, Fault> {
             // Nothing comes any more: readable means that the caller has closed its end.
             PollFd::new(context.channel.as_fd(), PollFlags::POLLIN),
         ];
-        if let Some(clock) = &clock {
+        if let Some(clock) = clock {
             watched.push(PollFd::new(clock.as_fd(), PollFlags::POLLIN));
         }
         match poll(&mut watched, PollTimeout::NONE) {
@@ -78,7 +91,7 @@ fn watch(context: &Context, task: &Running) -> Result<Option<End>, Fault> {
             return Ok(Some(End::Timeout));
         }
         if ready(0) {
-            forward(&signals, task)?;
+            forward(signals, task)?;
         }
     }
 }
