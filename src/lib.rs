@@ -41,6 +41,7 @@ pub mod sandbox;
 pub mod seccomp;
 pub mod selftest;
 mod sys;
+mod text;
 
 #[cfg(feature = "cli")]
 #[doc(hidden)]

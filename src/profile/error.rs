@@ -3,8 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::text::{Escaped, EscapedWhole};
 use super::value_error::ValueError;
+use crate::text::{Escaped, EscapedWhole};
 
 /// What can be wrong with a profile. Text from outside is shown with its control characters escaped.
 #[derive(Debug, thiserror::Error)]

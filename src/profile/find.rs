@@ -15,8 +15,8 @@ use nix::sys::stat::Mode;
 
 use super::builtin;
 use super::reader::MAX_TEXT;
-use super::text::nearest;
 use super::{FileStage, Origin, ProfileError};
+use crate::text::nearest;
 
 /// The text of a profile, where it is from, and what tells it from every other one.
 #[derive(Debug)]

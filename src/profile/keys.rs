@@ -1,6 +1,6 @@
 //! Every key of a profile, for suggestions and shell completion.
 
-use super::text::nearest;
+use crate::text::nearest;
 
 /// Every key that an override can set, in the order of the file; `process.rlimits` takes [`RLIMITS`](super::RLIMITS).
 pub const KEYS: [&str; 40] = [

@@ -106,7 +106,6 @@ mod print;
 mod reader;
 mod resolve;
 mod set;
-mod text;
 pub mod units;
 mod validate;
 mod value_error;

@@ -52,7 +52,7 @@ pub const CAPABILITIES: [&str; 41] = [
 pub(crate) fn capability(text: &str) -> Result<&'static str, ValueError> {
     let bare = text.strip_prefix("CAP_").unwrap_or(text);
     CAPABILITIES.into_iter().find(|name| *name == bare).ok_or_else(|| {
-        match super::text::nearest(bare, CAPABILITIES) {
+        match crate::text::nearest(bare, CAPABILITIES) {
             Some(near) => ValueError::Unknown {
                 what: "capability",
                 word: text.to_owned(),

@@ -216,7 +216,7 @@ fn quote(text: &str) -> String {
     for c in text.chars() {
         match c {
             '"' | '\\' => quoted.extend(['\\', c]),
-            c if super::text::needs_escape(c) => quoted.push_str(&format!("\\U{:08x}", u32::from(c))),
+            c if crate::text::needs_escape(c) => quoted.push_str(&format!("\\U{:08x}", u32::from(c))),
             c => quoted.push(c),
         }
     }

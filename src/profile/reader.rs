@@ -8,8 +8,8 @@ use std::cell::{Cell, RefCell};
 
 use toml::de::{DeTable, DeValue};
 
-use super::text::nearest;
 use super::{Origin, Place, ProfileError, SyntaxError, ValueError};
+use crate::text::nearest;
 
 /// The most that a profile's text may have.
 pub(crate) const MAX_TEXT: usize = 256 * 1024;

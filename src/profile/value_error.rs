@@ -1,6 +1,6 @@
 //! What can be wrong with a single value.
 
-use super::text::Escaped;
+use crate::text::Escaped;
 
 /// What can be wrong with a single value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -14,9 +14,16 @@ use serde::de::{
 /// How deeply a value may be nested: fields, elements and variants in each other. Each level takes stack, up to some
 /// kilobytes in a debug build, and a thread may have as little as 2 MiB of it.
 pub(super) const MAX_DEPTH: u32 = 256;
-/// Bytes that the elements of lists and maps may take up together once they are decoded. A list of the smallest numbers
-/// that are encoded in one byte and held in eight still fits at [`RESULT_LIMIT`](super::RESULT_LIMIT).
-pub(super) const MAX_MEMORY: u64 = 8 * super::RESULT_LIMIT;
+/// Bytes that the elements of lists and maps may take up together once they are decoded, however long the encoded value is.
+/// A list of the smallest numbers that are encoded in one byte and held in eight still fits at
+/// [`RESULT_LIMIT`](super::RESULT_LIMIT).
+const MAX_MEMORY: u64 = 8 * super::RESULT_LIMIT;
+/// The same, of a short value: this much,
+const BASE_MEMORY: u64 = 8 << 20;
+/// and for every byte this much more.
+const MEMORY_PER_BYTE: u64 = 128;
+/// What an element of a type without a size counts as: it takes no memory and no byte of the value, but time.
+const NOTHING: u64 = 64;
 /// Elements that memory is set aside for at once.
 const MAX_RESERVED: usize = 256;
 
@@ -25,20 +32,26 @@ const MAX_RESERVED: usize = 256;
 pub(super) enum BoundedError {
     /// Beyond [`MAX_DEPTH`].
     Depth,
-    /// Beyond [`MAX_MEMORY`].
-    Memory,
+    /// Beyond what [`memory`] allows.
+    Memory { limit: u64 },
     /// Not an encoded value, or something follows it.
     Malformed(postcard::Error),
 }
 
+/// Bytes that a value of this encoded length may take up.
+fn memory(length: usize) -> u64 {
+    (length as u64).saturating_mul(MEMORY_PER_BYTE).saturating_add(BASE_MEMORY).min(MAX_MEMORY)
+}
+
 /// The value that all of `bytes` stand for.
 pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, BoundedError> {
-    let budget = Budget { depth: Cell::new(MAX_DEPTH), memory: Cell::new(MAX_MEMORY), over: Cell::new(None) };
+    let limit = memory(bytes.len());
+    let budget = Budget { depth: Cell::new(MAX_DEPTH), memory: Cell::new(limit), over: Cell::new(None) };
     let mut deserializer = postcard::Deserializer::from_bytes(bytes);
     let value = T::deserialize(Bounded { inner: &mut deserializer, budget: &budget });
     let value = value.map_err(|error| match budget.over.take() {
         Some(Over::Depth) => BoundedError::Depth,
-        Some(Over::Memory) => BoundedError::Memory,
+        Some(Over::Memory) => BoundedError::Memory { limit },
         None => BoundedError::Malformed(error),
     })?;
     match deserializer.finalize().map_err(BoundedError::Malformed)? {
@@ -72,9 +85,13 @@ impl Budget {
         value
     }
 
-    /// An element of this type. Something without a size counts as one byte: it takes time.
+    /// An element of this type.
     fn charge<T, E: serde::de::Error>(&self) -> Result<(), E> {
-        match self.memory.get().checked_sub(size_of::<T>().max(1) as u64) {
+        let size = match size_of::<T>() {
+            0 => NOTHING,
+            size => size as u64,
+        };
+        match self.memory.get().checked_sub(size) {
             Some(left) => {
                 self.memory.set(left);
                 Ok(())

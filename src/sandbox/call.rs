@@ -57,8 +57,8 @@ impl Sandbox {
     ///
     /// # Errors
     /// As [`Command::spawn`]; the function's panic; an end without a result (a signal, a limit, an exit); a result that is
-    /// longer than [`RESULT_LIMIT`] bytes, is nested more than 256 levels deep or would take more than eight times that limit
-    /// in memory.
+    /// longer than [`RESULT_LIMIT`] bytes, is nested more than 256 levels deep, or has lists and maps that would take more
+    /// memory than 8 MiB and 128 bytes for every byte that was sent (512 MiB at most).
     pub fn call<A, R>(&self, function: fn(A) -> R, argument: &A) -> Result<R, Error>
     where
         A: Serialize + DeserializeOwned,
@@ -100,7 +100,7 @@ pub(crate) fn decode_reply<R: DeserializeOwned>(bytes: &[u8]) -> Result<R, Error
         Ok(Reply::Returned(value)) => Ok(value),
         Ok(Reply::Panicked { message, location }) => Err(Error::Panicked { message, location }),
         Err(BoundedError::Depth) => Err(Error::ResultTooDeep { limit: bounded::MAX_DEPTH }),
-        Err(BoundedError::Memory) => Err(Error::ResultTooLarge { limit: bounded::MAX_MEMORY }),
+        Err(BoundedError::Memory { limit }) => Err(Error::ResultTooLarge { limit }),
         Err(BoundedError::Malformed(source)) => Err(Error::Codec { action: "decode the result", source }),
     }
 }

@@ -3,6 +3,19 @@ use std::fmt;
 use thiserror::Error;
 
 use super::{MAX_RULES, MAX_SIZE};
+use crate::text::Escaped;
+
+/// What serde_json says: it repeats unknown keys and words as they are, so they are escaped here.
+#[derive(Debug)]
+pub struct SyntaxError(pub(super) Box<serde_json::Error>);
+
+impl fmt::Display for SyntaxError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", Escaped(&self.0.to_string()))
+    }
+}
+
+impl std::error::Error for SyntaxError {}
 
 /// A JSON profile cannot be used.
 #[derive(Debug, Error)]
@@ -22,7 +35,7 @@ pub enum OciError {
         /// Column, from 1.
         column: usize,
         /// What is wrong there.
-        source: serde_json::Error,
+        source: SyntaxError,
     },
     /// Too many rules.
     #[error("the profile has more than {max} rules", max = MAX_RULES)]

@@ -27,7 +27,7 @@ use std::collections::BTreeSet;
 
 use super::names::{self, Known};
 use super::{Action, Arch, Condition, Op, Policy, Unknown};
-pub use error::{OciError, Place};
+pub use error::{OciError, Place, SyntaxError};
 use merge::Merger;
 
 /// The largest profile, in bytes. Docker's has 17 thousand.
@@ -60,7 +60,7 @@ pub fn parse(json: &[u8], context: &Context<'_>) -> Result<Policy, OciError> {
     let profile: json::Profile = serde_json::from_slice(json).map_err(|source| OciError::Syntax {
         line: source.line(),
         column: source.column(),
-        source,
+        source: SyntaxError(Box::new(source)),
     })?;
     if profile.architectures.is_some() && profile.arch_map.is_some() {
         return Err(OciError::Architectures);
