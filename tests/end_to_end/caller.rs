@@ -46,11 +46,17 @@ pub fn shelf() -> &'static Path {
             .tempdir_in("/tmp")
             .expect("a folder for the tests")
             .keep();
-        std::fs::copy(env!("CARGO_BIN_EXE_belljar"), dir.join("belljar")).expect("a copy of belljar");
-        let own = std::env::current_exe().expect("this program's path");
-        std::fs::copy(own, dir.join("end_to_end")).expect("a copy of this program");
+        copy_program(Path::new(env!("CARGO_BIN_EXE_belljar")), &dir.join("belljar"));
+        copy_program(&std::env::current_exe().expect("this program's path"), &dir.join("end_to_end"));
         dir
     })
+}
+
+/// By another process: a descriptor that is open for writing here may be in another check's child just when the copy is
+/// executed (ETXTBSY).
+pub fn copy_program(from: &Path, to: &Path) {
+    let copied = Command::new("cp").args([from, to]).status().expect("cp");
+    assert!(copied.success(), "cannot copy {}", from.display());
 }
 
 /// Removes the folder; for the end of the tests.

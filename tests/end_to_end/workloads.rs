@@ -385,7 +385,7 @@ fn root(caller: Caller) -> tempfile::TempDir {
     }
     let busybox = ["/bin/busybox", "/usr/bin/busybox"].into_iter().find(|path| Path::new(path).exists());
     let program = folder.path().join("bin/busybox");
-    copy_program(Path::new(busybox.expect("needed")), &program);
+    caller::copy_program(Path::new(busybox.expect("needed")), &program);
     caller::give(caller, &program);
     for name in [
         "sh",
@@ -408,13 +408,6 @@ fn root(caller: Caller) -> tempfile::TempDir {
     }
     caller::file(caller, &folder.path().join("etc/motd"), "welcome\n");
     folder
-}
-
-/// By another process: a descriptor that is open for writing here may be in another check's child just when the copy is
-/// executed (ETXTBSY).
-fn copy_program(from: &Path, to: &Path) {
-    let copied = Command::new("cp").args([from, to]).status().expect("cp");
-    assert!(copied.success(), "cannot copy {}", from.display());
 }
 
 /// The options for a container in a root.
@@ -461,7 +454,7 @@ fn built_example(name: &str) -> Result<PathBuf, Failed> {
                 return Err(format!("cannot build the example: {status}").into());
             }
         }
-        copy_program(&built, &copy);
+        caller::copy_program(&built, &copy);
     }
     Ok(copy)
 }
@@ -620,7 +613,7 @@ fn names_of_any_bytes(caller: Caller) -> Result<(), Failed> {
     let draft = folder.path().join("draft");
     caller::file(caller, &draft, "#!/bin/sh\nprintf '%s|' \"$0\" \"$@\"");
     fs::set_permissions(&draft, fs::Permissions::from_mode(0o755)).map_err(failed)?;
-    copy_program(&draft, &tool);
+    caller::copy_program(&draft, &tool);
     caller::give(caller, &tool);
     let mut command = caller::belljar(caller, ["run", "-p", "build", "--"]);
     command.current_dir(&inner).arg(OsStr::from_bytes(b"./t\xf6ol")).args(names.map(OsStr::from_bytes));

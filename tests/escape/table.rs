@@ -57,7 +57,7 @@ fn reports(caller: Caller) -> Reports {
     // A copy that belongs to the caller, as it does for who has built it: else nobody could write to it anyway.
     let folder = caller::folder(caller);
     let copy = folder.path().join("belljar");
-    std::fs::copy(caller::shelf().join("belljar"), &copy).map_err(|error| error.to_string())?;
+    caller::copy_program(&caller::shelf().join("belljar"), &copy);
     caller::give(caller, &copy);
     let mut command = std::process::Command::new(&copy);
     command.args(["selftest", "--json"]).stdin(std::process::Stdio::null()).current_dir("/");

@@ -87,7 +87,11 @@ impl Place {
             .expect("a folder");
         let own = std::env::current_exe().expect("this program's path");
         for name in ["belljar", "witness"] {
-            std::fs::copy(&own, dir.path().join(name)).expect("a copy of this program");
+            // By another process: a descriptor that is open for writing here may be in another thread's child just when the
+            // copy is executed (ETXTBSY).
+            let copied =
+                std::process::Command::new("cp").arg(&own).arg(dir.path().join(name)).status().expect("cp");
+            assert!(copied.success(), "cannot copy {}", own.display());
         }
         for name in ["out", "bound", "root", "root/usr", "root/lib", "root/lib64", "root/tmp"] {
             std::fs::create_dir(dir.path().join(name)).expect("a folder");
