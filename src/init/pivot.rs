@@ -3,7 +3,8 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use nix::errno::Errno;
-use nix::sys::stat::stat;
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::{Mode, stat};
 use nix::unistd::{chdir, chroot, fchdir};
 
 use super::start::Context;
@@ -21,12 +22,14 @@ const SYS_ADMIN: u64 = 1 << 21;
 /// pivot_root(2) onto itself: the old root ends up over the new one and is detached with everything that was mounted in it.
 pub(super) fn pivot(context: &mut Context) -> Result<(), Fault> {
     let Some(root) = context.root.take() else { return Ok(()) };
+    let old_root = open("/", OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
+        .map_err(Fault::on("open", b"old root"))?;
     fchdir(&root).map_err(Fault::on("fchdir", b"new root"))?;
     match sys::mount::pivot_root_here() {
-        Ok(()) => {}
+        Ok(()) => close_for_writing(old_root)?,
         // Nothing propagates and the new root is a mount of our own: what is left of the reasons is a root that is mounted on
         // nothing, the kernel's initramfs.
-        Err(Errno::EINVAL) => from_initramfs(context, root)?,
+        Err(Errno::EINVAL) => from_initramfs(context, root, old_root)?,
         Err(errno) => return Err(Fault::system("pivot_root", b"new root", errno)),
     }
     sys::mount::detach(c".").map_err(Fault::on("umount2", b"old root"))?;
@@ -36,12 +39,20 @@ pub(super) fn pivot(context: &mut Context) -> Result<(), Fault> {
     Ok(())
 }
 
+/// The old root's mounts lose their last use with this process, and its own image is in one of them: whoever runs that image could
+/// change mode, times and attributes of its file through `/proc/self/exe`, which Landlock does not govern. When nothing of the new
+/// root is below the old one, these are this namespace's copies of the mounts, no others.
+fn close_for_writing(old_root: OwnedFd) -> Result<(), Fault> {
+    sys::mount::set_attributes(old_root.as_fd(), ATTR_RDONLY, true)
+        .map_err(Fault::on("mount_setattr", b"old root"))
+}
+
 /// Pivots away from the root of all mounts, which cannot be moved or unmounted: it is covered by a mount, that mount becomes this
 /// process's root, and gives way to the new root as any other would.
 ///
 /// The initramfs stays below the new root, as it does on every system that was started from one (there it is empty), and no
 /// path leads down to it. Only setns(2) to the own mount namespace does, after an unmount of `/`; both need CAP_SYS_ADMIN.
-fn from_initramfs(context: &Context, new_root: OwnedFd) -> Result<(), Fault> {
+fn from_initramfs(context: &Context, new_root: OwnedFd, initramfs: OwnedFd) -> Result<(), Fault> {
     if context.plan.capabilities & SYS_ADMIN != 0 {
         let found = "an initramfs, to which a sandbox with CAP_SYS_ADMIN could return";
         return Err(Fault::mismatch("the host's root", "a new root without a way back", found));
@@ -50,6 +61,7 @@ fn from_initramfs(context: &Context, new_root: OwnedFd) -> Result<(), Fault> {
     let copy = sys::mount::clone_tree(new_root.as_fd()).map_err(Fault::on("open_tree", b"new root"))?;
     drop(new_root);
     sys::mount::detach(c".").map_err(Fault::on("umount2", b"new root"))?;
+    close_for_writing(initramfs)?;
     let cover = root::over_old_root(mounts::tmpfs(&COVER, ATTR_RDONLY)?)?;
     fchdir(&cover).map_err(Fault::on("fchdir", b"cover of the initramfs"))?;
     chroot(".").map_err(Fault::on("chroot", b"cover of the initramfs"))?;

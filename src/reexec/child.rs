@@ -4,6 +4,7 @@
 //! needs was made ready by the launcher; the first failure is written to the plan and ends it.
 
 use std::ffi::{c_char, c_int, c_void};
+use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 use super::clone::sigprocmask;
@@ -90,6 +91,10 @@ pub(super) struct ChildPlan {
     pub(super) by_path: bool,
     /// The image by descriptor, -1 if there is none.
     pub(super) image: c_int,
+    /// Where the image's file should be in the child's own mounts, null if it is not to be looked for there,
+    pub(super) named: *const c_char,
+    /// and which file it has to be: device and inode.
+    pub(super) identity: (u64, u64),
     pub(super) new_session: bool,
     pub(super) death_signal: bool,
     pub(super) parent: i32,
@@ -258,6 +263,31 @@ unsafe fn attempt(plan: &ChildPlan) -> (Step, i32) {
     unsafe { sigprocmask(libc::SIG_SETMASK, &none, std::ptr::null_mut()) };
 
     let mut errno = libc::ENOENT;
+    if !plan.named.is_null() {
+        // In a mount namespace of its own, and the image by its name there (see `image::Named`). Where that is another file by
+        // now, or cannot be had, the ways below lead to the image for sure.
+        // SAFETY: a path that ends with NUL.
+        let found = unsafe {
+            call!(
+                libc::SYS_openat,
+                libc::AT_FDCWD,
+                plan.named,
+                libc::O_PATH | libc::O_CLOEXEC | libc::O_NOFOLLOW
+            )
+        };
+        if found >= 0 {
+            let mut file = MaybeUninit::<libc::stat>::uninit();
+            // SAFETY: an open descriptor, and room for what the kernel writes.
+            let result = unsafe { call!(libc::SYS_fstat, found, file.as_mut_ptr()) };
+            // SAFETY: written, if the call says so.
+            if result == 0 && unsafe { ((*file.as_ptr()).st_dev, (*file.as_ptr()).st_ino) } == plan.identity {
+                // SAFETY: an empty path relative to the descriptor, and two arrays that end with a null pointer.
+                unsafe {
+                    call!(libc::SYS_execveat, found, c"".as_ptr(), plan.argv, plan.envp, libc::AT_EMPTY_PATH)
+                };
+            }
+        }
+    }
     if plan.by_path {
         // SAFETY: a literal path, and two arrays that end with a null pointer.
         let result = unsafe { call!(libc::SYS_execve, c"/proc/self/exe".as_ptr(), plan.argv, plan.envp) };

@@ -5,7 +5,7 @@
 //! when the process started serves; and where `/proc` was missing already then, the file that the kernel says it
 //! executed (`AT_EXECFN`, getauxval(3)), once its bytes were compared with those in memory.
 
-use std::ffi::{CStr, c_void};
+use std::ffi::{CStr, CString, c_void};
 use std::fs::File;
 use std::io;
 use std::mem::ManuallyDrop;
@@ -35,6 +35,14 @@ pub(super) struct Image {
     /// `/proc/self/exe` is in reach, on a real procfs.
     pub(super) by_path: bool,
     pub(super) descriptor: Option<BorrowedFd<'static>>,
+}
+
+/// Where the image's file is, for a child in a mount namespace of its own: opened there it is in one of the namespace's mounts,
+/// which can be made read-only, and what the image's process does to its file through `/proc/self/exe` stays within that.
+pub(super) struct Named {
+    pub(super) path: CString,
+    /// Which file it has to be: device and inode.
+    pub(super) identity: (u64, u64),
 }
 
 /// Why the image cannot be had.
@@ -144,6 +152,14 @@ pub(super) fn locate() -> Result<Image, ImageError> {
         return Err(ImageError::OutOfReach);
     }
     Ok(Image { by_path, descriptor })
+}
+
+/// What the kernel says of its path; nothing where that is not to be had. The file may be gone by now, or be another.
+pub(super) fn named() -> Option<Named> {
+    remembered()?;
+    let path = std::fs::read_link("/proc/self/exe").ok()?;
+    let path = CString::new(path.into_os_string().into_encoded_bytes()).ok()?;
+    Some(Named { path, identity: (DEVICE.load(Ordering::Relaxed), INODE.load(Ordering::Relaxed)) })
 }
 
 /// The remembered descriptor, unless somebody closed it and the number means another file now.

@@ -111,6 +111,8 @@ pub(crate) fn launch(wanted: &Launch<'_>) -> Result<Launched, LaunchError> {
     let mut scratch = vec![-1; fds.len()];
     let argv = pointers(wanted.argv);
     let envp = pointers(wanted.env);
+    let own_mounts = wanted.clone_flags & libc::CLONE_NEWNS as u64 != 0;
+    let named = if own_mounts && image.by_path { image::named() } else { None };
     let mut plan = ChildPlan {
         fds: fds.as_ptr(),
         scratch: scratch.as_mut_ptr(),
@@ -120,6 +122,8 @@ pub(crate) fn launch(wanted: &Launch<'_>) -> Result<Launched, LaunchError> {
         cwd: wanted.cwd.map_or(ptr::null(), CStr::as_ptr),
         by_path: image.by_path,
         image: image.descriptor.map_or(-1, |fd| fd.as_raw_fd()),
+        named: named.as_ref().map_or(ptr::null(), |named| named.path.as_ptr()),
+        identity: named.as_ref().map_or((0, 0), |named| named.identity),
         new_session: wanted.new_session,
         death_signal: wanted.death_signal && on_main_thread(),
         parent: std::process::id() as i32,

@@ -2,13 +2,13 @@
 
 use std::fs::File;
 use std::os::fd::{AsRawFd as _, OwnedFd};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl, open};
 use nix::sys::stat::Mode;
 
-use crate::selftest::answer::{call, in_child};
+use crate::selftest::answer::{call, errno_of, in_child};
 use crate::selftest::row::{ALL, NAMESPACED, nothing};
 use crate::selftest::{Answer, Check, Claim, Control, Probe, Removal, Row, Run, Scene, SelfTestError, Setup};
 
@@ -31,9 +31,41 @@ pub(super) const ROWS: &[Row] = &[
         id: "X1b",
         title: "mode and times of the sandbox's own image changed",
         source: "chmod(2) through proc_pid_exe(5)",
-        check: Check::Open(
-            "not held for functions that an ordinary user runs from a program of their own: Landlock does not govern chmod(2)",
-        ),
+        check: Check::Probe(Probe {
+            run: |scene| {
+                // By its magic link, and by every descriptor of it that might be left.
+                let descriptors = (3..1024).map(|fd| format!("/proc/self/fd/{fd}"));
+                let same = |path: &String| {
+                    image_of(path).is_some_and(|file| image_of("/proc/self/exe") == Some(file))
+                };
+                let left = descriptors.filter(same).collect::<Vec<_>>();
+                Answer::any(
+                    ["/proc/self/exe".to_owned()]
+                        .into_iter()
+                        .chain(left)
+                        .map(|path| change_mode(scene, &path)),
+                )
+            },
+            setup: |setup| {
+                let image =
+                    std::fs::metadata("/proc/self/exe").map_err(SelfTestError::setup("stat the image"))?;
+                setup.value("mode", (image.mode() & 0o7777).to_string());
+                Ok(())
+            },
+            control: Control::Outside,
+            claims: &[
+                Claim {
+                    profiles: NAMESPACED,
+                    walls: &["namespaces: mount, whose view of the image is read-only"],
+                    removal: Removal::Fixed("every new root has it"),
+                },
+                Claim {
+                    profiles: &["lite"],
+                    walls: &["seccomp: @attributes-keep"],
+                    removal: Removal::Set(&["seccomp.mode=off"]),
+                },
+            ],
+        }),
     },
     Row {
         id: "X2",
@@ -271,6 +303,18 @@ fn write_image(scene: &Scene, path: &str) -> Answer {
         Ok(()) => Answer::na("the program's file lies in a folder that is shown inside"),
         Err(errno) => Answer::of(format!("{tried}: busy; open({path}, O_RDONLY)"), Err(errno)),
     }
+}
+
+/// The file behind a path, followed.
+fn image_of(path: &str) -> Option<String> {
+    std::fs::metadata(path).ok().map(|data| identity(&data))
+}
+
+/// Gives the image the mode that it has: harmless, and as forbidden as any other.
+fn change_mode(scene: &Scene, path: &str) -> Answer {
+    let mode: u32 = scene.text("mode").parse().unwrap_or(0o755);
+    let changed = std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode));
+    Answer::of(format!("chmod({path}, {mode:o})"), changed.map_err(|error| errno_of(&error)))
 }
 
 /// Device and inode, as text.
