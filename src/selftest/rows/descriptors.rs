@@ -74,7 +74,8 @@ pub(super) const ROWS: &[Row] = &[
         check: Check::Probe(Probe {
             run: |scene| {
                 let root = scene.text("root");
-                let found = (3..1024).find(|&fd| {
+                let opened = |&fd: &i32| call!(libc::SYS_fcntl, fd, libc::F_GETFD).is_ok();
+                let found = (3..1024).filter(opened).find(|&fd| {
                     // In a child each: what it changes is the working directory.
                     in_child(|| {
                         call!(libc::SYS_fchdir, fd)?;

@@ -11,7 +11,7 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::stat::Mode;
 
 use crate::selftest::answer::{call, errno_of, in_child};
-use crate::selftest::row::{ADMIN, ALL, NAMESPACED, nothing};
+use crate::selftest::row::{ADMIN, ALL, NAMESPACED, nothing, show};
 use crate::selftest::{Answer, Check, Claim, Control, Probe, Removal, Row, Run, SelfTestError};
 
 /// Without a right on the host's own user namespace the kernel refuses.
@@ -366,8 +366,8 @@ pub(super) const ROWS: &[Row] = &[
                     removal: Removal::Edit(|profile, setup| {
                         profile.landlock.require = false;
                         profile.landlock.scopes.clear();
-                        let folder = Path::new(setup.told("folder"));
-                        Ok(profile.add_bind(folder, folder, false)?)
+                        show(profile, setup.told("folder"), false);
+                        Ok(())
                     }),
                 },
                 Claim {

@@ -5,16 +5,28 @@ use nix::errno::Errno;
 use super::probe;
 use crate::selftest::answer::call;
 use crate::selftest::row::nothing;
-use crate::selftest::{Answer, Claim, Row, Scene};
+use crate::selftest::{Answer, Claim, Removal, Row, Scene};
 
 pub(super) const ROWS: &[Row] = &[
     probe(
         "K20a",
-        "socket families but unix, Internet and netlink: vsock, packet, alg, …",
-        "socket(2), vsock(7), CVE-2020-14386",
+        "socket families but unix, Internet, netlink and packet: vsock, alg, …",
+        "socket(2), vsock(7)",
         families,
         nothing,
         &[super::FILTER],
+    ),
+    probe(
+        "K20d",
+        "packet sockets",
+        "packet(7), CVE-2020-14386",
+        |_| any_socket([libc::SOCK_RAW, libc::SOCK_DGRAM].map(|kind| (libc::AF_PACKET, kind, 0)).into_iter()),
+        nothing,
+        &[Claim {
+            profiles: &["strict", "standard", "build"],
+            walls: &["seccomp", "no CAP_NET_RAW"],
+            removal: Removal::Set(&["seccomp.mode=off", "process.capabilities=+CAP_NET_RAW"]),
+        }],
     ),
     probe(
         "K20b",
@@ -63,8 +75,9 @@ pub(super) const ROWS: &[Row] = &[
 /// Every family but those that some profile has, of every type.
 fn families(_: &Scene) -> Answer {
     const SOME_PROFILE_HAS: [i32; 4] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
+    // A row of its own: that family asks for a capability, too.
     let types = [libc::SOCK_STREAM, libc::SOCK_DGRAM, libc::SOCK_RAW, libc::SOCK_SEQPACKET];
-    let families = (0..=46).filter(|family| !SOME_PROFILE_HAS.contains(family));
+    let families = (0..=46).filter(|family| !SOME_PROFILE_HAS.contains(family) && *family != libc::AF_PACKET);
     any_socket(families.flat_map(|family| types.map(|kind| (family, kind, 0))))
 }
 
