@@ -99,6 +99,10 @@ pub(super) fn seal(flags: u32, nonce: &Nonce, extra: u32, role: &str, payload: &
     if unsafe { libc::fcntl(file.as_raw_fd(), libc::F_ADD_SEALS, SEALS) } != 0 {
         return Err(io::Error::last_os_error());
     }
+    // As the child will ask: one that it did not take for a credential would have it run `main`, with what the clone gave it.
+    if !is_present(file.as_raw_fd()) {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
     Ok(file.into())
 }
 
