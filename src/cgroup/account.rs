@@ -7,6 +7,9 @@ use super::error::CgroupError;
 use super::{Controller, Version, parse};
 use crate::plan::Cgroup;
 
+/// What a single charge may have failed to get, so that the peak stays below the limit: a batch of 64 pages.
+const SLACK: u64 = 64 * 4096;
+
 /// The kernel's accounts of a sandbox's control group, at its end. What the kernel does not count is `None`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -61,9 +64,9 @@ pub struct Usage {
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Events {
-    /// How often memory could not be had within the limit (v1: how often the limit was met, reclaim included).
-    pub memory_out: Option<u64>,
-    /// Processes that the kernel killed for it; or for the host's sake, if `memory_out` is 0.
+    /// Whether memory could not be had within the limit.
+    pub memory_limit_met: Option<bool>,
+    /// Processes that the kernel killed for it; or for the host's sake, if the limit was not met.
     pub oom_kills: Option<u64>,
     /// How often the kernel refused a new process or thread.
     pub pids_refused: Option<u64>,
@@ -73,7 +76,7 @@ impl Account {
     /// Whether the memory limit ended it.
     pub(crate) fn memory_limit(&self) -> Option<u64> {
         let reached =
-            self.events.oom_kills.is_some_and(|n| n > 0) && self.events.memory_out.is_some_and(|n| n > 0);
+            self.events.oom_kills.is_some_and(|n| n > 0) && self.events.memory_limit_met == Some(true);
         self.limits.memory_bytes.filter(|_| reached)
     }
 
@@ -99,22 +102,24 @@ impl Account {
         let Self { limits, usage, events } = self;
         let has = |controller| version == Version::V2 || controllers.contains(&controller);
         if has(Controller::Memory) {
-            let (peak, out, kills, limit) = match version {
+            let (peak, kills, limit) = match version {
                 Version::V1 => (
                     number("memory.max_usage_in_bytes", "")?,
-                    number("memory.failcnt", "")?,
                     number("memory.oom_control", "oom_kill")?,
                     number("memory.limit_in_bytes", "")?,
                 ),
                 Version::V2 => (
                     number("memory.peak", "")?,
-                    number("memory.events", "oom")?,
                     number("memory.events", "oom_kill")?,
                     number("memory.max", "")?,
                 ),
             };
+            events.memory_limit_met = match version {
+                // Newer kernels do not count (`memory.failcnt` stays 0): the peak tells.
+                Version::V1 => peak.zip(limit).map(|(peak, limit)| peak.saturating_add(SLACK) >= limit),
+                Version::V2 => number("memory.events", "oom")?.map(|n| n > 0),
+            };
             usage.memory_peak_bytes = peak;
-            events.memory_out = out;
             events.oom_kills = kills;
             limits.memory_bytes = limit.filter(|limit| *limit < u64::MAX / 4);
             limits.swap_bytes = limits.memory_bytes.map(|_| plan.swap);
@@ -154,14 +159,14 @@ mod tests {
 
     #[test]
     fn a_kill_is_the_limits_only_if_the_limit_was_met() {
-        let account = |out, kills| Account {
+        let account = |met, kills| Account {
             limits: Limits { memory_bytes: Some(64), ..Limits::default() },
-            events: Events { memory_out: Some(out), oom_kills: Some(kills), ..Events::default() },
+            events: Events { memory_limit_met: Some(met), oom_kills: Some(kills), ..Events::default() },
             ..Account::default()
         };
-        assert_eq!(account(1, 1).memory_limit(), Some(64));
-        assert_eq!(account(0, 1).memory_limit(), None);
-        assert_eq!(account(9, 0).memory_limit(), None);
+        assert_eq!(account(true, 1).memory_limit(), Some(64));
+        assert_eq!(account(false, 1).memory_limit(), None);
+        assert_eq!(account(true, 0).memory_limit(), None);
         assert_eq!(Account::default().memory_limit(), None);
     }
 

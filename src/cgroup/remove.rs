@@ -62,12 +62,31 @@ fn pids(group: &Dir) -> Result<Vec<libc::pid_t>, CgroupError> {
 /// those of other users.
 pub(super) fn sweep(parent: &Dir) {
     let Ok(names) = parent.children() else { return };
-    for name in names.iter().filter(|name| name.starts_with(PREFIX)) {
+    for name in names.iter().filter(|name| ours(name)) {
         let Ok(group) = parent.child(name) else { continue };
         // A new one may not be locked yet.
         if group.age() > NEW && group.lock() == Ok(true) {
             // EBUSY: something runs in it that nobody of ours answers for.
             parent.remove(name).ok();
+        }
+    }
+}
+
+/// Whether it is a name as ours are: one that somebody has thought of is somebody's.
+fn ours(name: &str) -> bool {
+    name.strip_prefix(PREFIX)
+        .is_some_and(|rest| rest.len() == 16 && rest.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_of_ours_are_swept() {
+        assert!(ours("belljar-0123456789abcdef"));
+        for other in ["belljar-", "belljar-test", "belljar-0123456789ABCDEF", "xbelljar-0123456789abcdef"] {
+            assert!(!ours(other), "{other}");
         }
     }
 }
