@@ -28,6 +28,7 @@ compile_error!(
      add src/seccomp/tables/<arch>.rs and the clone in src/reexec/clone.rs"
 );
 
+pub mod cgroup;
 pub mod host;
 #[doc(hidden)]
 pub mod hostile;

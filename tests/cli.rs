@@ -114,8 +114,14 @@ fn paths_that_are_missing_are_named() {
 
 #[test]
 fn a_limit_that_cannot_be_enforced_is_refused() {
-    for option in ["--memory=64M", "--pids=10", "--cpus=1"] {
-        run_in([option, "--", "true"]).refused(125, &[]);
+    for options in [
+        ["--limits=rlimit", "--cpus=1"],
+        ["--limits=rlimit", "--cpu-weight=1"],
+        ["--cgroup-parent=/no/such/group", "--memory=64M"],
+        ["--cgroup-parent=/no/such/group", "--pids=10"],
+        ["--cgroup-parent=/no/such/group", "--cpu-time=1s"],
+    ] {
+        run_in(options.iter().chain(&["--", "true"])).refused(125, &[]);
     }
 }
 
@@ -123,7 +129,7 @@ fn a_limit_that_cannot_be_enforced_is_refused() {
 fn limits_end_the_program_and_one_line_says_which() {
     for (option, script, code, part) in [
         ("--timeout=300ms", "sleep 50", 124, "it ran for 300ms, its limit; raise it with --timeout"),
-        ("--cpu-time=1s", "while :; do :; done", 152, "raise it with --cpu-time"),
+        ("--limits=rlimit --cpu-time=1s", "while :; do :; done", 152, "raise it with --cpu-time"),
         ("--output-limit=4K", "yes", 137, "raise it with --output-limit"),
         (
             "--file-size=4K",
@@ -132,7 +138,7 @@ fn limits_end_the_program_and_one_line_says_which() {
             "raise it with --file-size",
         ),
     ] {
-        let ran = run_in([option, "--", "sh", "-c", script]);
+        let ran = run_in(option.split(' ').chain(["--", "sh", "-c", script]));
         let err = ran.err();
         assert_eq!(ran.code(), code, "{option}: {err}");
         assert_eq!(err.lines().count(), 1, "{option}: {err}");

@@ -5,6 +5,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use super::{escape, units};
+use crate::cgroup::Account;
 use crate::profile::Limits;
 use crate::sandbox::Ended;
 
@@ -29,9 +30,20 @@ pub fn line(ended: &Ended, name: &str, profile: &str, limits: &Limits, cpu: Dura
             let limit = units::show_size(*limit);
             format!("was ended: its output went over the limit of {limit}; raise it with --output-limit")
         }
-        Ended::CpuLimit => {
-            let limit = limit(limits.cpu_time.map(units::show_duration));
+        Ended::CpuLimit { limit_ms } => {
+            let time = limit_ms.map(Duration::from_millis).or(limits.cpu_time);
+            let limit = limit(time.map(units::show_duration));
             format!("was ended: it used up its CPU time{limit}; raise it with --cpu-time")
+        }
+        Ended::MemoryLimit { limit, peak } => {
+            let peak = peak.map_or_else(String::new, |peak| format!(" (peak {})", rounded(peak)));
+            let limit = units::show_size(*limit);
+            format!("was ended: memory limit {limit} reached{peak}; raise it with --memory")
+        }
+        Ended::PidsLimit { limit, .. } => {
+            format!(
+                "failed after the kernel refused it a process: limit of {limit} reached; raise it with --pids"
+            )
         }
         Ended::FileSize => {
             let limit = limit(limits.file_size.map(units::show_size));
@@ -43,6 +55,23 @@ pub fn line(ended: &Ended, name: &str, profile: &str, limits: &Limits, cpu: Dura
         Ended::KilledByCaller => "was killed by its caller".to_owned(),
     };
     Some(format!("belljar: {name} {how}\n"))
+}
+
+/// A count of the kernel's in the largest unit that it has one of.
+fn rounded(bytes: u64) -> String {
+    match [(30, "GiB"), (20, "MiB"), (10, "KiB")].into_iter().find(|(bits, _)| bytes >> bits > 0) {
+        Some((bits, unit)) => format!("{}{unit}", bytes >> bits),
+        None => format!("{bytes}B"),
+    }
+}
+
+/// For a person, of a run that went on: what the kernel refused it at a limit.
+pub fn survived(ended: &Ended, name: &str, account: Option<&Account>) -> Option<String> {
+    let account = account.filter(|_| !matches!(ended, Ended::PidsLimit { .. }))?;
+    let limit = account.pids_limit()?;
+    Some(format!(
+        "belljar: {name} was refused more processes than its limit of {limit}; raise it with --pids\n"
+    ))
 }
 
 /// A program that ignores `SIGXCPU` is killed a second later (`RLIMIT_CPU`, getrlimit(2)), by a signal that others send, too:
@@ -103,7 +132,22 @@ mod tests {
                 Ended::OutputLimit { limit: 1 << 20 },
                 "was ended: its output went over the limit of 1MiB; raise it with --output-limit",
             ),
-            (Ended::CpuLimit, "was ended: it used up its CPU time of 90s; raise it with --cpu-time"),
+            (
+                Ended::CpuLimit { limit_ms: None },
+                "was ended: it used up its CPU time of 90s; raise it with --cpu-time",
+            ),
+            (
+                Ended::CpuLimit { limit_ms: Some(1500) },
+                "was ended: it used up its CPU time of 1500ms; raise it with --cpu-time",
+            ),
+            (
+                Ended::MemoryLimit { limit: 256 << 20, peak: Some((256 << 20) + 5) },
+                "was ended: memory limit 256MiB reached (peak 256MiB); raise it with --memory",
+            ),
+            (
+                Ended::PidsLimit { limit: 9, status: 256 },
+                "failed after the kernel refused it a process: limit of 9 reached; raise it with --pids",
+            ),
             (
                 Ended::FileSize,
                 "was ended: a file that it wrote went over the limit of 64MiB; raise it with --file-size",

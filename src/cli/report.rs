@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::error::Error;
 use super::{ended, stdio};
+use crate::cgroup::Account;
 use crate::sandbox::{Ended, Outcome, Protections};
 
 /// The report.
@@ -36,6 +37,10 @@ struct RunReport<'a> {
     user_seconds: f64,
     system_seconds: f64,
     max_rss_bytes: u64,
+    context_switches: u64,
+    /// The kernel's accounts of its control group, if it had one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cgroup: Option<&'a Account>,
     profile: &'a str,
     profile_hash: &'a str,
     plan_hash: &'a str,
@@ -45,11 +50,31 @@ struct RunReport<'a> {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case", rename_all_fields = "camelCase", tag = "kind")]
 enum EndedReport {
-    Exit { code: i32 },
-    Signal { signal: i32, name: String, core_dumped: bool },
-    Timeout { limit_seconds: f64 },
-    OutputLimit { limit_bytes: u64 },
-    CpuLimit,
+    Exit {
+        code: i32,
+    },
+    Signal {
+        signal: i32,
+        name: String,
+        core_dumped: bool,
+    },
+    Timeout {
+        limit_seconds: f64,
+    },
+    OutputLimit {
+        limit_bytes: u64,
+    },
+    CpuLimit {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        limit_seconds: Option<f64>,
+    },
+    MemoryLimit {
+        limit_bytes: u64,
+        peak_bytes: Option<u64>,
+    },
+    PidsLimit {
+        limit: u64,
+    },
     FileSize,
     Seccomp,
     KilledByCaller,
@@ -77,7 +102,13 @@ impl<'a> Report<'a> {
                 EndedReport::Timeout { limit_seconds: seconds(&Duration::from_millis(*limit_ms)) }
             }
             Ended::OutputLimit { limit } => EndedReport::OutputLimit { limit_bytes: *limit },
-            Ended::CpuLimit => EndedReport::CpuLimit,
+            Ended::CpuLimit { limit_ms } => EndedReport::CpuLimit {
+                limit_seconds: limit_ms.map(|ms| seconds(&Duration::from_millis(ms))),
+            },
+            Ended::MemoryLimit { limit, peak } => {
+                EndedReport::MemoryLimit { limit_bytes: *limit, peak_bytes: *peak }
+            }
+            Ended::PidsLimit { limit, .. } => EndedReport::PidsLimit { limit: *limit },
             Ended::FileSize => EndedReport::FileSize,
             Ended::Seccomp => EndedReport::Seccomp,
             Ended::KilledByCaller => EndedReport::KilledByCaller,
@@ -87,6 +118,8 @@ impl<'a> Report<'a> {
             user_seconds: seconds(&outcome.user),
             system_seconds: seconds(&outcome.system),
             max_rss_bytes: outcome.max_rss,
+            context_switches: outcome.context_switches,
+            cgroup: outcome.account.as_ref(),
             profile: &outcome.profile,
             profile_hash: &outcome.profile_hash,
             plan_hash: &outcome.plan_hash,

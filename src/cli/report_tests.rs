@@ -9,6 +9,8 @@ fn outcome(ended: Ended) -> Outcome {
         user: Duration::from_millis(250),
         system: Duration::ZERO,
         max_rss: 4096,
+        context_switches: 7,
+        account: None,
         profile: "strict".into(),
         profile_hash: "aa".into(),
         plan_hash: "bb".into(),
@@ -43,6 +45,7 @@ fn a_run() {
             "userSeconds": 0.25,
             "systemSeconds": 0.0,
             "maxRssBytes": 4096,
+            "contextSwitches": 7,
             "profile": "strict",
             "profileHash": "aa",
             "planHash": "bb",
@@ -68,7 +71,13 @@ fn every_end_has_its_kind() {
         (signal, json!({"kind": "signal", "signal": 11, "name": "SIGSEGV", "coreDumped": false})),
         (Ended::Timeout { limit_ms: 500 }, json!({"kind": "timeout", "limitSeconds": 0.5})),
         (Ended::OutputLimit { limit: 9 }, json!({"kind": "output-limit", "limitBytes": 9})),
-        (Ended::CpuLimit, json!({"kind": "cpu-limit"})),
+        (Ended::CpuLimit { limit_ms: None }, json!({"kind": "cpu-limit"})),
+        (Ended::CpuLimit { limit_ms: Some(1500) }, json!({"kind": "cpu-limit", "limitSeconds": 1.5})),
+        (
+            Ended::MemoryLimit { limit: 64, peak: None },
+            json!({"kind": "memory-limit", "limitBytes": 64, "peakBytes": null}),
+        ),
+        (Ended::PidsLimit { limit: 4, status: 256 }, json!({"kind": "pids-limit", "limit": 4})),
         (Ended::FileSize, json!({"kind": "file-size"})),
         (Ended::Seccomp, json!({"kind": "seccomp"})),
         (Ended::KilledByCaller, json!({"kind": "killed-by-caller"})),
@@ -100,7 +109,7 @@ fn the_file_is_emptied_before_and_holds_one_line_after() {
     assert_eq!(std::fs::read(&path).expect("read"), b"");
     // What runs may write to a file that it can reach; nothing of it is left in the report.
     std::fs::write(&path, "forged ".repeat(1000)).expect("write");
-    sink.write(&Report::of_outcome(&outcome(Ended::CpuLimit))).expect("written");
+    sink.write(&Report::of_outcome(&outcome(Ended::CpuLimit { limit_ms: None }))).expect("written");
     let text = std::fs::read_to_string(&path).expect("read");
     assert_eq!(text.matches('\n').count(), 1);
     assert_eq!(serde_json::from_str::<Value>(&text).expect("JSON")["exitCode"], 152);

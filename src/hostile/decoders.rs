@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::assert_tame;
 use crate::plan::Plan;
 use crate::protocol::{End, Go, Message, decode};
-use crate::sandbox::{Ended, Error, decode_reply};
+use crate::sandbox::{Ended, Error, How, decode_reply};
 use crate::seccomp::{Action, Arch, Data};
 
 /// init's side: the plan.
@@ -81,7 +81,8 @@ pub(super) fn status(bytes: &[u8]) -> bool {
 /// Everything that is said of an end.
 fn status_of(end: End) -> (Ended, u8, i32) {
     use std::os::unix::process::ExitStatusExt;
-    let ended = Ended::new(&empty_plan(), Some(end), false, false, 0);
+    let ended =
+        Ended::new(&empty_plan(), &How { end: Some(end), flooded: false, killed: false, init: 0 }, None);
     assert_tame(&ended.to_string());
     (ended, ended.exit_code(), ended.status(Some(end), 0).into_raw())
 }
@@ -111,6 +112,7 @@ pub(super) fn empty_plan() -> Plan {
         descriptors: Vec::new(),
         terminal: false,
         limits: crate::plan::Limits::default(),
+        cgroup: None,
     }
 }
 

@@ -6,7 +6,7 @@ use super::decoders::{Tree, empty_plan};
 use crate::host::{Facts, MemoryFiles};
 use crate::plan::{Call, TaskRequest, resolve};
 use crate::profile::Profile;
-use crate::protocol::{End, Failure, Fault, Go, Message, ReadBack, Stage};
+use crate::protocol::{End, Failure, Fault, Go, Message, ReadBack, Stage, Watch, Watched};
 use crate::seccomp::Arch;
 
 fn write(entry: &str, name: &str, bytes: &[u8]) {
@@ -120,7 +120,11 @@ fn messages() {
         let stage = if n == 0 { Stage::Execute } else { Stage::Root };
         write("status", &format!("failed-{n}"), &bytes(&Message::Failed(Failure { stage, fault })));
     }
-    let go = Go { namespaces: vec![("user".into(), 4_026_531_837), ("mnt".into(), u64::MAX)] };
+    let go = Go {
+        namespaces: vec![("user".into(), 4_026_531_837), ("mnt".into(), u64::MAX)],
+        doors: 2,
+        watches: vec![Watch { what: Watched::CpuTime, key: "usage_usec".into(), above: u64::MAX }],
+    };
     write("status", "go", &postcard::to_stdvec(&go).expect("a message"));
     write("status", "greeting", &[&[1][..], &[7; 16]].concat());
     write("status", "refused", &[3, 2]);

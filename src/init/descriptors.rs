@@ -74,6 +74,7 @@ fn close_on_exec_from(first: u32) -> Result<(), Errno> {
 /// close them. The numbers 0, 1 and 2 stay taken, by something that nothing can be written to.
 pub(super) fn release(context: &mut Context) -> Result<(), Fault> {
     context.descriptors.clear();
+    context.doors.clear();
     context.call = None;
     for number in 0..3 {
         // SAFETY: numbers only; init uses its standard streams for nothing.

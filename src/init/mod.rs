@@ -5,6 +5,7 @@
 //! belong to the task; faults travel on the channel.
 
 mod capabilities;
+mod cgroup;
 mod descriptors;
 mod handover;
 mod hostname;
@@ -52,6 +53,7 @@ const WALLS: &[(Stage, Work)] = &[
 
 /// What only the task's process gets, in order; the filter and the hand-over follow in `task`.
 const TASK: &[(Stage, Work)] = &[
+    (Stage::Cgroup, cgroup::join),
     (Stage::Session, session::start),
     (Stage::Descriptors, descriptors::arrange),
     (Stage::Limits, limits::set),

@@ -7,7 +7,7 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 
 use super::{WALLS, supervise, task, walk};
 use crate::plan::{Plan, Task, Via};
-use crate::protocol::{Channel, FIRST_DESCRIPTOR, Failure, Fault, Go, Message, ReadBack, Stage};
+use crate::protocol::{Channel, FIRST_DESCRIPTOR, Failure, Fault, Go, Message, ReadBack, Stage, Watch};
 use crate::{reexec, sys};
 
 /// The reserved role under which the sandbox's init is re-executed.
@@ -26,6 +26,10 @@ pub(super) struct Context {
     pub(super) channel: Channel,
     /// Readable once the caller's process is gone.
     pub(super) caller: OwnedFd,
+    /// `cgroup.procs` of the task's group, in each tree that has one.
+    pub(super) doors: Vec<OwnedFd>,
+    /// What ends the run besides the clock, and where it is read.
+    pub(super) watches: Vec<(Watch, OwnedFd)>,
     /// Trees that the caller cloned, in the Plan's order.
     pub(super) trees: std::vec::IntoIter<OwnedFd>,
     /// The task's descriptors beyond 2, in the Plan's order.
@@ -97,6 +101,8 @@ struct Parts {
     go: Go,
     began: std::time::Duration,
     caller: OwnedFd,
+    doors: Vec<OwnedFd>,
+    watches: Vec<(Watch, OwnedFd)>,
     trees: Vec<OwnedFd>,
     descriptors: Vec<OwnedFd>,
     call: Option<(OwnedFd, OwnedFd)>,
@@ -109,6 +115,8 @@ impl Parts {
             go: self.go,
             channel,
             caller: self.caller,
+            doors: self.doors,
+            watches: self.watches,
             trees: self.trees.into_iter(),
             descriptors: self.descriptors,
             call: self.call,
@@ -143,7 +151,7 @@ fn receive(payload: &[u8], launcher_checked: bool, channel: &Channel) -> Result<
             return Err(Fault::mismatch("the child subreaper", "on", "off"));
         }
     }
-    let go = match channel.receive() {
+    let go: Go = match channel.receive() {
         Ok(Some(go)) => go,
         Ok(None) => return Err(Fault::Protocol { what: "the caller is gone".to_owned() }),
         Err(_) => return Err(Fault::Protocol { what: "go-ahead".to_owned() }),
@@ -158,6 +166,9 @@ fn receive(payload: &[u8], launcher_checked: bool, channel: &Channel) -> Result<
         fd
     };
     let caller = take()?;
+    let doors = (0..go.doors).map(|_| take()).collect::<Result<_, _>>()?;
+    let watches =
+        go.watches.iter().map(|watch| Ok((watch.clone(), take()?))).collect::<Result<_, Fault>>()?;
     let handed_over = plan.sources().filter(|source| matches!(source.via, Via::Tree { .. }));
     let trees = handed_over.map(|_| take()).collect::<Result<_, _>>()?;
     let descriptors = plan.descriptors.iter().map(|_| take()).collect::<Result<_, _>>()?;
@@ -165,7 +176,7 @@ fn receive(payload: &[u8], launcher_checked: bool, channel: &Channel) -> Result<
         Task::Call { .. } => Some((take()?, take()?)),
         _ => None,
     };
-    Ok(Parts { plan, go, began, caller, trees, descriptors, call })
+    Ok(Parts { plan, go, began, caller, doors, watches, trees, descriptors, call })
 }
 
 /// Takes over a descriptor that the caller's side arranged at a known number.

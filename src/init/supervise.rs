@@ -11,6 +11,7 @@ use nix::sys::time::TimeSpec;
 use nix::sys::timer::{Expiration, TimerSetTimeFlags};
 use nix::sys::timerfd::{ClockId, TimerFd, TimerFlags};
 
+use super::cgroup;
 use super::start::Context;
 use super::task::Running;
 use crate::protocol::{End, Failure, Fault, Message, Stage};
@@ -19,6 +20,9 @@ use crate::sys;
 /// Signals that the task gets when init gets them.
 const FORWARDED: [libc::c_int; 7] =
     [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT, libc::SIGUSR1, libc::SIGUSR2, libc::SIGWINCH];
+
+/// How often the accounts of the control group are looked at where the kernel does not end the run itself, milliseconds.
+const TICK: u8 = 20;
 
 /// The time since the machine started, suspension included: a run's limit holds over both.
 pub(super) fn boot_time() -> Result<Duration, Fault> {
@@ -77,7 +81,8 @@ fn watch(context: &Context, task: &Running, posts: &WatchPosts) -> Result<Option
         if let Some(clock) = clock {
             watched.push(PollFd::new(clock.as_fd(), PollFlags::POLLIN));
         }
-        match poll(&mut watched, PollTimeout::NONE) {
+        let patience = if context.watches.is_empty() { PollTimeout::NONE } else { PollTimeout::from(TICK) };
+        match poll(&mut watched, patience) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(Fault::system("poll", b"", errno)),
         }
@@ -89,6 +94,9 @@ fn watch(context: &Context, task: &Running, posts: &WatchPosts) -> Result<Option
         }
         if ready(4) {
             return Ok(Some(End::Timeout));
+        }
+        if let Some(what) = cgroup::passed(&context.watches)? {
+            return Ok(Some(End::Limit(what)));
         }
         if ready(0) {
             forward(signals, task)?;

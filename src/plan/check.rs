@@ -78,6 +78,12 @@ impl Plan {
             Task::Call { .. } => {}
         }
         count("descriptors", self.descriptors.len(), MAX_DESCRIPTORS)?;
+        if let Some(cgroup) = &self.cgroup {
+            if let Some(parent) = &cgroup.parent {
+                path(parent)?;
+            }
+            ensure(cgroup.memory.is_some() || cgroup.swap == 0, "swap without memory")?;
+        }
         ensure(self.descriptors.first().is_none_or(|first| *first > 2), "descriptors below 3")?;
         ensure(self.descriptors.is_sorted_by(|a, b| a < b), "descriptors out of order")
     }

@@ -73,6 +73,9 @@ pub(super) fn rlimits(
         // SIGXCPU first; one second later SIGKILL, for those that ignore it.
         tighten(CPU, seconds, seconds.saturating_add(1));
     }
+    for (resource, value, hard) in super::resources::stand_ins(profile, notes)? {
+        tighten(resource, value, hard);
+    }
     Ok(wanted
         .into_iter()
         .map(|(resource, (soft, hard))| {
@@ -88,7 +91,7 @@ pub(super) fn rlimits(
         .collect())
 }
 
-fn whole_seconds(time: Duration) -> Result<u64, PlanError> {
+pub(super) fn whole_seconds(time: Duration) -> Result<u64, PlanError> {
     let problem = "the CPU time must be whole seconds, and not none";
     if time.is_zero() || time.subsec_nanos() != 0 {
         return Err(PlanError::Value { key: "limits.cpu_time", value: format!("{time:?}"), problem });
@@ -102,20 +105,8 @@ pub(super) fn stack(rlimits: &[Rlimit], facts: &Facts) -> u64 {
     planned.or_else(|| facts.limit(STACK).map(|limit| limit.soft)).unwrap_or(UNLIMITED)
 }
 
-/// What the caller's side enforces. What needs a control group is refused: nothing enforces it yet.
+/// What the caller's side enforces.
 pub(super) fn limits(profile: &Profile) -> Result<Limits, PlanError> {
-    let resources = [
-        ("resources.memory", profile.resources.memory),
-        ("resources.pids", profile.resources.pids),
-        ("resources.cpus", profile.resources.cpus),
-    ];
-    if let Some((key, _)) = resources.iter().find(|(_, value)| value.is_some()) {
-        return Err(PlanError::Unenforceable {
-            key: (*key).to_owned(),
-            reason: "it needs a control group, and belljar cannot make one yet",
-            hint: "leave it out; process.rlimits has limits for each process (as, data, nproc)",
-        });
-    }
     let timeout_ms = match profile.limits.timeout {
         None => None,
         Some(timeout) => match u64::try_from(timeout.as_millis()) {

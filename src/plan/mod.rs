@@ -66,6 +66,7 @@ mod place;
 mod program;
 mod program_problem;
 mod resolve;
+mod resources;
 mod show;
 mod source;
 #[cfg(test)]

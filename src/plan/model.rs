@@ -46,6 +46,8 @@ pub struct Plan {
     pub terminal: bool,
     /// Limits that the caller's side enforces.
     pub limits: Limits,
+    /// The control group that it runs in; `None` where nothing is asked of one.
+    pub cgroup: Option<Cgroup>,
 }
 
 impl Plan {
@@ -330,4 +332,24 @@ pub struct Limits {
     pub timeout_ms: Option<u64>,
     /// Bytes of standard output and error together.
     pub output: Option<u64>,
+}
+
+/// A control group of the sandbox's own, and what it enforces. How the host has it (v1 or v2, where) is found at the start.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Cgroup {
+    /// Where it is made, from the tree's root; `None`: the caller's own group.
+    pub parent: Option<CString>,
+    /// Bytes of memory.
+    pub memory: Option<u64>,
+    /// Bytes of swap, besides the memory; only with `memory`.
+    pub swap: u64,
+    /// Processes and threads.
+    pub pids: Option<u64>,
+    /// CPUs, in thousandths.
+    pub cpus: Option<u64>,
+    /// `cpu.shares`
+    pub cpu_shares: Option<u64>,
+    /// CPU time of everything in it, milliseconds.
+    pub cpu_time_ms: Option<u64>,
 }

@@ -25,6 +25,13 @@ pub enum Note {
         /// The caller's.
         given: u64,
     },
+    /// A resource limit, of each process, in place of a control group: the profile or the call names it.
+    StandIn {
+        /// The profile's key.
+        key: &'static str,
+        /// `RLIMIT_*`
+        resource: u32,
+    },
     /// Names in the allow-list that no known system call has: they are not allowed.
     UnknownSyscalls {
         /// The names.
@@ -42,6 +49,10 @@ impl fmt::Display for Note {
                 let name = RLIMITS.get(*resource as usize).unwrap_or(&"?");
                 let asked = if *asked == u64::MAX { "unlimited".to_owned() } else { asked.to_string() };
                 write!(f, "limit {name} is {given}, the caller's own, in place of {asked}")
+            }
+            Self::StandIn { key, resource } => {
+                let name = RLIMITS.get(*resource as usize).unwrap_or(&"?");
+                write!(f, "{key} is enforced by the resource limit {name}, not for the whole sandbox")
             }
             Self::UnknownSyscalls { names } => {
                 write!(f, "unknown system calls are not allowed: {}", names.join(", "))

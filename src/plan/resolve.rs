@@ -12,7 +12,7 @@ use super::text::c_path;
 use super::view::{Ground, View};
 use super::{
     Call, Identity, Note, Plan, PlanError, Root, Seccomp, Task, TaskRequest, cwd, env, filter, identity,
-    landlock, limits, lite, mounts,
+    landlock, limits, lite, mounts, resources,
 };
 use crate::host::kernel::{self, Version};
 use crate::host::{Facts, Files};
@@ -54,6 +54,7 @@ pub fn resolve_with_notes(
     let hostname = hostname(profile)?;
     let rlimits = limits::rlimits(profile, facts, &mut notes)?;
     let limits_ = limits::limits(profile)?;
+    let cgroup = resources::cgroup(profile)?;
     let capabilities = limits::capabilities(profile)?;
     let variables = env::variables(profile, call)?;
     let seccomp = filter::filter(profile, facts, &mut notes)?;
@@ -108,6 +109,7 @@ pub fn resolve_with_notes(
         descriptors: descriptors(&call.descriptors)?,
         terminal: call.terminal,
         limits: limits_,
+        cgroup,
     };
     plan.check()?;
     Ok((plan, notes))

@@ -187,6 +187,15 @@ pub(crate) fn cpu_period(text: &str) -> Result<Duration, ValueError> {
     Ok(period)
 }
 
+/// `cpu.shares`: the kernel takes 2 to 262144.
+pub(crate) fn cpu_shares(text: &str) -> Result<u64, ValueError> {
+    let shares = units::count(text)?;
+    if !(2..=262_144).contains(&shares) {
+        return Err(ValueError::Range { text: text.to_owned(), min: 2, max: 262_144 });
+    }
+    Ok(shares)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::layer::{LandlockLayer, Layer, LimitsLayer, List, ProcessLayer, ResourcesLayer, RootLayer};
 use super::reader::{Source, Table, Value, word};
-use super::{Namespace, ProfileError, Rlimit, Scope, User, ValueError, Workdir};
+use super::{Enforce, Namespace, ProfileError, Rlimit, Scope, User, ValueError, Workdir};
 use super::{check, filter, mounts, names, units};
 
 pub(crate) const NAMESPACES: [(&str, Namespace); 8] = [
@@ -23,6 +23,8 @@ pub(crate) const SCOPES: [(&str, Scope); 2] =
 
 pub(crate) const WORKDIRS: [(&str, Workdir); 3] =
     [("none", Workdir::None), ("readonly", Workdir::Readonly), ("writable", Workdir::Writable)];
+
+pub(crate) const ENFORCE: [(&str, Enforce); 2] = [("cgroup", Enforce::Cgroup), ("rlimit", Enforce::Rlimit)];
 
 /// A whole text: the layer, and what it extends.
 ///
@@ -151,23 +153,41 @@ fn limits(t: &Table<'_>) -> Result<LimitsLayer, ProfileError> {
 
 fn resources(t: &Table<'_>) -> Result<ResourcesLayer, ProfileError> {
     let mut layer = ResourcesLayer::default();
-    let memory = t.read("memory", |v| {
-        v.keys(|t| t.read("limit", |v| v.number(|text| units::limit(text, units::size))))
-    })?;
-    layer.memory = memory.flatten();
+    if let Some(memory) = t.get("memory") {
+        (layer.memory, layer.swap) = memory.keys(|t| {
+            Ok((
+                t.read("limit", |v| v.number(|text| units::limit(text, units::size)))?,
+                t.read("swap", |v| v.number(|text| unless("none", text, units::size)))?,
+            ))
+        })?;
+    }
     let pids = t.read("pids", |v| {
         v.keys(|t| t.read("limit", |v| v.number(|text| units::limit(text, units::count))))
     })?;
     layer.pids = pids.flatten();
     if let Some(cpu) = t.get("cpu") {
-        (layer.quota, layer.period) = cpu.keys(|t| {
-            Ok((
-                t.read("quota", |v| v.number(|text| units::limit(text, units::duration)))?,
-                t.read("period", |v| v.number(check::cpu_period))?,
-            ))
+        cpu.keys(|t| {
+            layer.quota = t.read("quota", |v| v.number(|text| units::limit(text, units::duration)))?;
+            layer.period = t.read("period", |v| v.number(check::cpu_period))?;
+            layer.shares =
+                t.read("shares", |v| v.number(|text| unless("default", text, check::cpu_shares)))?;
+            layer.cpu_time = t.read("time", |v| v.number(|text| units::limit(text, check::timeout)))?;
+            Ok(())
         })?;
     }
+    layer.cgroup_parent =
+        t.read("cgroupParent", |v| v.parse(|text| unless("own", text, |text| check::inside(text))))?;
+    layer.enforce = t.read("enforce", |v| v.parse(|text| word(text, "way to enforce limits", &ENFORCE)))?;
     Ok(layer)
+}
+
+/// A value, or the word for none.
+fn unless<T>(
+    none: &str,
+    text: &str,
+    parse: impl FnOnce(&str) -> Result<T, ValueError>,
+) -> Result<Option<T>, ValueError> {
+    if text == none { Ok(None) } else { parse(text).map(Some) }
 }
 
 /// A list without order whose entries replace the inherited ones or, where all start with `+` or `-`, edit them.

@@ -3,7 +3,7 @@
 use crate::text::nearest;
 
 /// Every key that an override can set, in the order of the file; `process.rlimits` takes [`RLIMITS`](super::RLIMITS).
-pub const KEYS: [&str; 40] = [
+pub const KEYS: [&str; 45] = [
     "description",
     "hostname",
     "workdir",
@@ -41,9 +41,14 @@ pub const KEYS: [&str; 40] = [
     "limits.output",
     "limits.fileSize",
     "resources.memory.limit",
+    "resources.memory.swap",
     "resources.pids.limit",
     "resources.cpu.quota",
     "resources.cpu.period",
+    "resources.cpu.shares",
+    "resources.cpu.time",
+    "resources.cgroupParent",
+    "resources.enforce",
 ];
 
 /// The key that a wrong one was most likely meant to be: the same word in another table, else the most similar.

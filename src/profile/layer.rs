@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use super::filter::{FilterLayer, Mode};
 use super::validate::Conflict;
-use super::{Mount, Namespace, Origin, Place, ProfileError, Rlimit, Scope, User, ValueError, Workdir};
+use super::{
+    Enforce, Mount, Namespace, Origin, Place, ProfileError, Rlimit, Scope, User, ValueError, Workdir,
+};
 
 /// What one text says; `None` and empty is "nothing".
 #[derive(Debug, Default, Clone)]
@@ -107,9 +109,17 @@ pub(crate) struct LimitsLayer {
 #[derive(Debug, Default, Clone)]
 pub(crate) struct ResourcesLayer {
     pub(crate) memory: Option<Option<u64>>,
+    /// `Some(None)` is no swap.
+    pub(crate) swap: Option<Option<u64>>,
     pub(crate) pids: Option<Option<u64>>,
     pub(crate) quota: Option<Option<Duration>>,
     pub(crate) period: Option<Duration>,
+    /// `Some(None)` is everybody's.
+    pub(crate) shares: Option<Option<u64>>,
+    pub(crate) cpu_time: Option<Option<Duration>>,
+    /// `Some(None)` is the caller's own.
+    pub(crate) cgroup_parent: Option<Option<PathBuf>>,
+    pub(crate) enforce: Option<Enforce>,
 }
 
 impl Layer {
@@ -169,9 +179,14 @@ impl Layer {
         over(&mut self.limits.output, above.limits.output);
         over(&mut self.limits.file_size, above.limits.file_size);
         over(&mut self.resources.memory, above.resources.memory);
+        over(&mut self.resources.swap, above.resources.swap);
         over(&mut self.resources.pids, above.resources.pids);
         over(&mut self.resources.quota, above.resources.quota);
         over(&mut self.resources.period, above.resources.period);
+        over(&mut self.resources.shares, above.resources.shares);
+        over(&mut self.resources.cpu_time, above.resources.cpu_time);
+        over(&mut self.resources.cgroup_parent, above.resources.cgroup_parent);
+        over(&mut self.resources.enforce, above.resources.enforce);
         Ok(())
     }
 

@@ -227,14 +227,37 @@ pub struct Limits {
     pub file_size: Option<u64>,
 }
 
-/// Limits that need a control group; refused until belljar can enforce them.
+/// Limits of the whole sandbox, which only a control group can enforce.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Resources {
     /// Bytes of memory.
     pub memory: Option<u64>,
+    /// Bytes of memory and swap together, as OCI counts; `None`: no swap.
+    pub swap: Option<u64>,
     /// Number of processes and threads.
     pub pids: Option<u64>,
     /// CPUs, in thousandths.
     pub cpus: Option<u64>,
+    /// Its part of the CPUs where others want them too (`cpu.shares`, 2 to 262144; 1024 is everybody's).
+    pub cpu_shares: Option<u64>,
+    /// CPU time of everything in it together.
+    pub cpu_time: Option<Duration>,
+    /// The control group that the sandbox's is made in, from the tree's root; `None`: the caller's own.
+    pub cgroup_parent: Option<PathBuf>,
+    /// What enforces all this.
+    pub enforce: Enforce,
+}
+
+/// What enforces [`Resources`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Enforce {
+    /// A control group of the sandbox's own; an error where there is none to be had.
+    #[default]
+    Cgroup,
+    /// Resource limits, which hold for each process (memory as address space, CPU time) or count within the user namespace
+    /// (processes); weaker, and never chosen but by name. An error for what they cannot stand in for.
+    Rlimit,
 }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
+use super::decode::ENFORCE;
 use super::filter::FLAGS;
 use super::validate::namespace_name;
 use super::{MountKind, Profile, Rlimit, Scope, Workdir, decode, resolve, units};
@@ -87,12 +88,19 @@ fn limits(text: &mut Text, profile: &Profile) {
     let resources = &profile.resources;
     text.table("resources");
     text.key("memory.limit", &or_unlimited(resources.memory, size));
+    text.key("memory.swap", &resources.swap.map_or_else(|| quote("none"), |n| size(n)));
     text.key("pids.limit", &or_unlimited(resources.pids, |n| n.to_string()));
     let quota = |cpus: u64| {
         let period = u64::try_from(resolve::CPU_PERIOD.as_micros()).unwrap_or(0);
         time(Duration::from_micros(cpus.saturating_mul(period / 1000)))
     };
     text.key("cpu.quota", &or_unlimited(resources.cpus, quota));
+    text.key("cpu.shares", &resources.cpu_shares.map_or_else(|| quote("default"), |n| n.to_string()));
+    text.key("cpu.time", &or_unlimited(resources.cpu_time, time));
+    let parent = resources.cgroup_parent.as_ref().map(|path| path.to_string_lossy());
+    text.key("cgroupParent", &quote(parent.as_deref().unwrap_or("own")));
+    let enforce = ENFORCE.iter().find(|(_, way)| *way == resources.enforce);
+    text.key("enforce", &quote(enforce.map_or("cgroup", |(word, _)| word)));
 }
 
 fn seccomp(text: &mut Text, profile: &Profile) {

@@ -99,7 +99,16 @@ fn resources(layer: &ResourcesLayer) -> Result<Resources, Conflict> {
             Some(cpus.ok_or(Conflict::Quota)?)
         }
     };
-    Ok(Resources { memory: layer.memory.flatten(), pids: layer.pids.flatten(), cpus })
+    Ok(Resources {
+        memory: layer.memory.flatten(),
+        swap: layer.swap.flatten(),
+        pids: layer.pids.flatten(),
+        cpus,
+        cpu_shares: layer.shares.flatten(),
+        cpu_time: layer.cpu_time.flatten(),
+        cgroup_parent: layer.cgroup_parent.clone().flatten(),
+        enforce: layer.enforce.unwrap_or_default(),
+    })
 }
 
 impl Profile {

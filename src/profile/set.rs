@@ -252,6 +252,57 @@ impl Profile {
         })
     }
 
+    /// Bytes of memory and swap together; `None` is no swap.
+    ///
+    /// # Errors
+    /// Less than the memory alone, or no limit of that.
+    pub fn set_memory_swap(&mut self, bytes: Option<u64>) -> Result<(), ProfileError> {
+        self.change("set_memory_swap", "resources.memory.swap", |profile| {
+            profile.resources.swap = bytes.map(positive).transpose()?;
+            Ok(())
+        })
+    }
+
+    /// Its part of the CPUs where others want them too, 2 to 262144 (1024 is everybody's); `None` leaves it as it is.
+    ///
+    /// # Errors
+    /// Any other number.
+    pub fn set_cpu_shares(&mut self, shares: Option<u64>) -> Result<(), ProfileError> {
+        self.change("set_cpu_shares", "resources.cpu.shares", |profile| {
+            profile.resources.cpu_shares =
+                shares.map(|shares| check::cpu_shares(&shares.to_string())).transpose()?;
+            Ok(())
+        })
+    }
+
+    /// CPU time of the whole sandbox; `None` is unlimited.
+    ///
+    /// # Errors
+    /// 0, or not whole milliseconds.
+    pub fn set_total_cpu_time(&mut self, time: Option<Duration>) -> Result<(), ProfileError> {
+        self.change("set_total_cpu_time", "resources.cpu.time", |profile| {
+            profile.resources.cpu_time = time.map(check::real_timeout).transpose()?;
+            Ok(())
+        })
+    }
+
+    /// The control group to make the sandbox's in, from the tree's root; `None` is the caller's own.
+    ///
+    /// # Errors
+    /// It is not absolute and normalised.
+    pub fn set_cgroup_parent(&mut self, path: Option<&Path>) -> Result<(), ProfileError> {
+        self.change("set_cgroup_parent", "resources.cgroupParent", |profile| {
+            profile.resources.cgroup_parent =
+                path.map(|path| check::inside(&path.to_string_lossy())).transpose()?;
+            Ok(())
+        })
+    }
+
+    /// What enforces the limits that need a control group.
+    pub fn set_enforce(&mut self, enforce: super::Enforce) {
+        self.resources.enforce = enforce;
+    }
+
     fn put(&mut self, destination: PathBuf, kind: MountKind, readonly: bool) {
         self.mounts.retain(|mount| mount.destination != destination);
         self.mounts.push(Mount {

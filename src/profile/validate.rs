@@ -47,6 +47,9 @@ pub enum Conflict {
     /// More CPUs than there can be.
     #[error("the quota is not a multiple of a thousandth of the period, or more than 2^20 periods")]
     Quota,
+    /// Memory and swap together are less than memory alone.
+    #[error("is memory and swap together: at least resources.memory.limit, and not without it")]
+    SwapBelowMemory,
     /// Every layer is turned off.
     #[error(
         "no layer is left that holds anything: seccomp and Landlock are off, and there are no namespaces"
@@ -88,6 +91,11 @@ impl Profile {
 
     fn conflict(&self) -> Option<(String, Conflict)> {
         let found = |key: &str, conflict| Some((key.to_owned(), conflict));
+        if let Some(together) = self.resources.swap
+            && self.resources.memory.is_none_or(|memory| memory > together)
+        {
+            return found("resources.memory.swap", Conflict::SwapBelowMemory);
+        }
         let has = |namespace| self.namespaces.contains(&namespace);
         if self.namespaces.is_empty() {
             return self.lite_conflict();

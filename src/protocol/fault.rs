@@ -33,6 +33,8 @@ pub enum Stage {
     NoNewPrivileges,
     /// The task's process.
     Process,
+    /// The task's control group.
+    Cgroup,
     /// The task's session and terminal.
     Session,
     /// Resource limits and the umask.
@@ -68,6 +70,7 @@ impl fmt::Display for Stage {
             Self::Capabilities => "capabilities",
             Self::NoNewPrivileges => "no_new_privs",
             Self::Process => "process",
+            Self::Cgroup => "control group",
             Self::Session => "session",
             Self::Limits => "resource limits",
             Self::Descriptors => "descriptors",

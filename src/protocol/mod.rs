@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 /// The largest datagram either side takes.
 pub(crate) const LIMIT: usize = 16 * 1024;
 
-/// Where the descriptors beyond the channel start in init: the caller's pidfd, then the trees in the order in which the
+/// Where the descriptors beyond the channel start in init: the caller's pidfd, then the doors and the watched files of the
+/// control group, then the trees in the order in which the
 /// Plan names them, then the task's descriptors in the order of the Plan, then a call's argument and result.
 pub(crate) use crate::reexec::FIRST_EXTRA_FD as FIRST_DESCRIPTOR;
 
@@ -25,6 +26,30 @@ pub(crate) struct Go {
     /// Inode numbers of the caller's own namespaces, by the name under `/proc/self/ns`: those that the Plan makes new must
     /// differ.
     pub(crate) namespaces: Vec<(String, u64)>,
+    /// How many `cgroup.procs` the task's process writes itself into.
+    pub(crate) doors: u32,
+    /// What is looked at while the task runs.
+    pub(crate) watches: Vec<Watch>,
+}
+
+/// A number of the kernel's that ends the run once it is above a limit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Watch {
+    /// What it counts.
+    pub(crate) what: Watched,
+    /// The key before it, in a file with many; empty: it is all that the file has.
+    pub(crate) key: String,
+    /// The limit.
+    pub(crate) above: u64,
+}
+
+/// What a [`Watch`] counts, of the whole sandbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Watched {
+    /// CPU time.
+    CpuTime,
+    /// Processes that the kernel killed for want of memory.
+    Memory,
 }
 
 /// From init to the caller.
@@ -55,6 +80,8 @@ pub(crate) enum End {
     Status(i32),
     /// init ended it at the time limit.
     Timeout,
+    /// init ended it at a limit of its control group.
+    Limit(Watched),
 }
 
 /// What init read back from the kernel right before the hand-over.

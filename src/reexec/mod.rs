@@ -79,7 +79,7 @@ pub use registry::{LookupError, RegisterError, RoleError, RoleOutcome, RoleResul
 pub use stdio::{Stdio, Stream};
 
 pub(crate) use credential::FIRST_EXTRA_FD;
-pub(crate) use dispatch::inherited;
+pub(crate) use dispatch::{Inherited, inherited};
 pub(crate) use image::proc_in_reach;
 pub(crate) use launch::{Launch, Launched, launch};
 pub(crate) use registry::{ROLES, Role, find};

@@ -8,7 +8,7 @@ use std::time::Duration;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::error::Error;
-use super::outcome::{Ended, Outcome, Protections};
+use super::outcome::{Ended, How, Outcome, Protections};
 use super::relay::Relay;
 use super::spawn::{Started, log};
 use crate::plan::Plan;
@@ -147,7 +147,11 @@ impl Child {
             .ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
         let wall = started.began.elapsed();
         let protections = Protections::new(&self.plan, &started.readback);
-        let cut = failure.is_err() || self.killed || self.end == Some(End::Timeout);
+        let (account, left) = match self.started.as_mut().and_then(|started| started.group.take()) {
+            Some(group) => (Some(group.account()), group.remove().err()),
+            None => (None, None),
+        };
+        let cut = failure.is_err() || self.killed || !matches!(self.end, None | Some(End::Status(_)));
         let flooded = self.relay.take().map_or(Ok(false), |relay| relay.finish(cut));
         let flooded =
             flooded.map_err(|errno| Error::Child { action: "relay the output of", source: errno.into() })?;
@@ -160,7 +164,13 @@ impl Child {
         if self.end.is_none() && waited.status & 0x7f == 0 && !(flooded || self.killed) {
             return Err(Error::Silent { status: waited.status });
         }
-        let ended = Ended::new(&self.plan, self.end, flooded, self.killed, waited.status);
+        let by_cgroup = |source| Error::Cgroup { source };
+        if let Some(source) = left {
+            return Err(by_cgroup(source));
+        }
+        let account = account.transpose().map_err(by_cgroup)?;
+        let how = How { end: self.end, flooded, killed: self.killed, init: waited.status };
+        let ended = Ended::new(&self.plan, &how, account.as_ref());
         let outcome = Outcome {
             ended,
             status: ended.status(self.end, waited.status),
@@ -169,6 +179,9 @@ impl Child {
             system: duration(waited.usage.ru_stime),
             // The kernel counts in KiB.
             max_rss: u64::try_from(waited.usage.ru_maxrss).unwrap_or_default().saturating_mul(1024),
+            context_switches: u64::try_from(waited.usage.ru_nvcsw.saturating_add(waited.usage.ru_nivcsw))
+                .unwrap_or_default(),
+            account,
             profile: self.plan.profile.clone(),
             profile_hash: self.profile_hash.clone(),
             plan_hash: self.plan_hash.clone(),

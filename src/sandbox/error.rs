@@ -4,6 +4,7 @@ use std::io;
 
 use nix::errno::Errno;
 
+use crate::cgroup::CgroupError;
 use crate::plan::PlanError;
 use crate::profile::ProfileError;
 use crate::protocol::{Failure, Stage};
@@ -45,6 +46,19 @@ pub enum Error {
         /// Why.
         #[source]
         source: Errno,
+    },
+    /// The control group with the limits that were asked for cannot be had.
+    #[error("cannot limit the sandbox by a control group")]
+    Cgroup {
+        /// Why.
+        #[source]
+        source: CgroupError,
+    },
+    /// The memory limit was met before the program could start.
+    #[error("cannot start in {limit} bytes of memory: the limit was met before the program ran")]
+    MemoryTooLow {
+        /// The limit.
+        limit: u64,
     },
     /// A folder as a standard stream is a way around the root: everything below it, and above it, starts there.
     #[error("standard {stream} is a folder, and would be a way out of the sandbox")]

@@ -15,6 +15,8 @@ impl Error {
     pub fn hints(&self) -> Vec<String> {
         match self {
             Self::Plan(error) => error.hint().into_iter().collect(),
+            Self::Cgroup { source } => source.hints(),
+            Self::MemoryTooLow { .. } => vec!["raise it with --memory".to_owned()],
             Self::Execute { .. } => vec![
                 "the program, its interpreter (#!) or its loader is not visible or not executable inside; \
                  --dry-run shows what is"

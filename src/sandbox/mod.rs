@@ -22,6 +22,7 @@ pub(crate) use call::{decode_reply, enter_call};
 pub use child::{Child, Output};
 pub use command::Command;
 pub use error::{Error, Step};
+pub(crate) use outcome::How;
 pub use outcome::{Ended, Outcome, Protections};
 
 use crate::plan::TaskRequest;

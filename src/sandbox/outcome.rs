@@ -8,8 +8,9 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use serde::Serialize;
 
+use crate::cgroup::Account;
 use crate::plan::Plan;
-use crate::protocol::{End, ReadBack};
+use crate::protocol::{End, ReadBack, Watched};
 
 /// The outcome of a run.
 #[derive(Debug, Clone)]
@@ -27,6 +28,10 @@ pub struct Outcome {
     pub system: Duration,
     /// The largest resident set that any one process had, bytes (`ru_maxrss`; init's own start is its floor).
     pub max_rss: u64,
+    /// How often its processes gave a CPU up or lost it, of those that were waited for.
+    pub context_switches: u64,
+    /// The kernel's accounts of its control group, if it had one.
+    pub account: Option<Account>,
     /// The profile's name.
     pub profile: String,
     /// A hash of the effective profile.
@@ -64,8 +69,27 @@ pub enum Ended {
         /// The limit, bytes.
         limit: u64,
     },
-    /// It used as much CPU time as one process may (`SIGXCPU`).
-    CpuLimit,
+    /// It used as much CPU time as it may.
+    CpuLimit {
+        /// The limit of the whole sandbox, milliseconds; `None`: one process met its own (`SIGXCPU`).
+        #[serde(skip_serializing_if = "Option::is_none")]
+        limit_ms: Option<u64>,
+    },
+    /// It used as much memory as it may, and was ended.
+    MemoryLimit {
+        /// The limit, bytes.
+        limit: u64,
+        /// The most that it had, where the kernel counts that.
+        peak: Option<u64>,
+    },
+    /// It ended by itself and not well, after the kernel had refused it more processes or threads than it may have.
+    /// ([`Events::pids_refused`](crate::cgroup::Events) tells of those that did well, too.)
+    PidsLimit {
+        /// The limit.
+        limit: u64,
+        /// Its wait status.
+        status: i32,
+    },
     /// It wrote a file larger than it may (`SIGXFSZ`).
     FileSize,
     /// The system-call filter killed it (`SIGSYS`).
@@ -116,17 +140,47 @@ impl Protections {
     }
 }
 
+/// How a run ended, before it is known why.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct How {
+    /// What init reported.
+    pub(crate) end: Option<End>,
+    /// Whether the relay ended it.
+    pub(crate) flooded: bool,
+    /// Whether the caller did.
+    pub(crate) killed: bool,
+    /// init's own wait status.
+    pub(crate) init: i32,
+}
+
 impl Ended {
     /// From what init reported, if it did, and what the caller's side did.
-    pub(crate) fn new(plan: &Plan, end: Option<End>, flooded: bool, killed: bool, init: i32) -> Self {
-        if let (true, Some(limit)) = (flooded, plan.limits.output) {
+    pub(crate) fn new(plan: &Plan, how: &How, account: Option<&Account>) -> Self {
+        if let (true, Some(limit)) = (how.flooded, plan.limits.output) {
             return Self::OutputLimit { limit };
         }
-        match end {
-            Some(End::Timeout) => Self::Timeout { limit_ms: plan.limits.timeout_ms.unwrap_or_default() },
-            Some(End::Status(status)) => Self::of_status(plan, status),
-            None if killed => Self::KilledByCaller,
-            None => Self::of_status(plan, init),
+        match how.end {
+            Some(End::Timeout) => {
+                return Self::Timeout { limit_ms: plan.limits.timeout_ms.unwrap_or_default() };
+            }
+            Some(End::Limit(Watched::CpuTime)) => {
+                return Self::CpuLimit { limit_ms: plan.cgroup.as_ref().and_then(|group| group.cpu_time_ms) };
+            }
+            Some(End::Limit(Watched::Memory) | End::Status(_)) | None => {}
+        }
+        if let Some((limit, account)) = account.and_then(|a| a.memory_limit().map(|limit| (limit, a))) {
+            return Self::MemoryLimit { limit, peak: account.usage.memory_peak_bytes };
+        }
+        let status = match how.end {
+            Some(End::Status(status)) => status,
+            // The kernel killed a process for the host's sake, and init what was left.
+            Some(_) => libc::SIGKILL,
+            None if how.killed => return Self::KilledByCaller,
+            None => how.init,
+        };
+        match account.and_then(Account::pids_limit) {
+            Some(limit) if status != 0 => Self::PidsLimit { limit, status },
+            _ => Self::of_status(plan, status),
         }
     }
 
@@ -139,7 +193,7 @@ impl Ended {
         let limited = |resource: u64| plan.rlimits.iter().any(|limit| u64::from(limit.resource) == resource);
         match Signal::try_from(signal) {
             Ok(Signal::SIGSYS) if plan.seccomp.is_some() => Self::Seccomp,
-            Ok(Signal::SIGXCPU) if limited(libc::RLIMIT_CPU as u64) => Self::CpuLimit,
+            Ok(Signal::SIGXCPU) if limited(libc::RLIMIT_CPU as u64) => Self::CpuLimit { limit_ms: None },
             Ok(Signal::SIGXFSZ) if limited(libc::RLIMIT_FSIZE as u64) => Self::FileSize,
             _ => Self::Signal { signal, core_dumped: status.core_dumped() },
         }
@@ -148,10 +202,16 @@ impl Ended {
     /// The status that `std::process` would show.
     pub(crate) fn status(self, end: Option<End>, init: i32) -> ExitStatus {
         match (self, end) {
-            (Self::Timeout { .. } | Self::OutputLimit { .. } | Self::KilledByCaller, _) => {
-                ExitStatus::from_raw(libc::SIGKILL)
-            }
+            (
+                Self::Timeout { .. }
+                | Self::OutputLimit { .. }
+                | Self::MemoryLimit { .. }
+                | Self::CpuLimit { limit_ms: Some(_) }
+                | Self::KilledByCaller,
+                _,
+            ) => ExitStatus::from_raw(libc::SIGKILL),
             (_, Some(End::Status(status))) => ExitStatus::from_raw(status),
+            (_, Some(End::Limit(_))) => ExitStatus::from_raw(libc::SIGKILL),
             _ => ExitStatus::from_raw(init),
         }
     }
@@ -165,10 +225,18 @@ impl Ended {
             Self::Exit { code } => u8::try_from(code & 0xff).unwrap_or(u8::MAX),
             Self::Signal { signal, .. } => by_signal(signal),
             Self::Timeout { .. } => 124,
-            Self::CpuLimit => by_signal(libc::SIGXCPU),
+            Self::CpuLimit { .. } => by_signal(libc::SIGXCPU),
             Self::FileSize => by_signal(libc::SIGXFSZ),
             Self::Seccomp => by_signal(libc::SIGSYS),
-            Self::OutputLimit { .. } | Self::KilledByCaller => by_signal(libc::SIGKILL),
+            Self::PidsLimit { status, .. } => {
+                let status = ExitStatus::from_raw(status);
+                status
+                    .signal()
+                    .map_or(u8::try_from(status.code().unwrap_or_default()).unwrap_or(u8::MAX), by_signal)
+            }
+            Self::MemoryLimit { .. } | Self::OutputLimit { .. } | Self::KilledByCaller => {
+                by_signal(libc::SIGKILL)
+            }
         }
     }
 }
@@ -185,7 +253,11 @@ impl fmt::Display for Ended {
                 write!(f, "it ran for {:?}, the time limit", Duration::from_millis(*limit_ms))
             }
             Self::OutputLimit { limit } => write!(f, "it wrote more than {limit} bytes, the output limit"),
-            Self::CpuLimit => f.write_str("it reached the limit of CPU time"),
+            Self::CpuLimit { .. } => f.write_str("it reached the limit of CPU time"),
+            Self::MemoryLimit { limit, .. } => write!(f, "it reached {limit} bytes, the memory limit"),
+            Self::PidsLimit { limit, .. } => {
+                write!(f, "it failed after it was refused more than {limit} processes, the limit")
+            }
             Self::FileSize => f.write_str("it reached the limit of a file's size"),
             Self::Seccomp => f.write_str("the system-call filter killed it"),
             Self::KilledByCaller => f.write_str("the caller killed it"),

@@ -11,6 +11,7 @@ use super::error::{Error, Step};
 use super::host_id::HostId;
 use super::id_maps::IdMaps;
 use super::trees;
+use crate::cgroup::Group;
 use crate::plan::{HostIdentity, Plan, Task};
 use crate::protocol::{Channel, ChannelError, Go, Message, ReadBack};
 use crate::{init, reexec, sys};
@@ -39,6 +40,8 @@ pub(super) struct Started {
     pub(super) channel: Channel,
     pub(super) readback: ReadBack,
     pub(super) began: Instant,
+    /// Its control group, if it has one.
+    pub(super) group: Option<Group>,
     /// The claim lasts as long as the sandbox.
     _host_id: Option<HostId>,
 }
@@ -63,14 +66,22 @@ pub(super) fn start(plan: &Plan, handed: &Handed<'_>) -> Result<Started, Error> 
         "pidfd_open",
         "own process",
     ))?;
+    let by_cgroup = |source| Error::Cgroup { source };
+    let group =
+        plan.cgroup.as_ref().map(|cgroup| Group::make(cgroup, own.as_fd())).transpose().map_err(by_cgroup)?;
+    let doors = group.as_ref().map_or(Ok(Vec::new()), Group::doors).map_err(by_cgroup)?;
+    let watches = group.as_ref().map_or(Ok(Vec::new()), Group::watches).map_err(by_cgroup)?;
+    let (watches, watched): (Vec<_>, Vec<_>) = watches.into_iter().unzip();
     let go = Go {
         namespaces: init::own_namespaces(plan.namespaces)
             .map_err(|(path, errno)| Error::prepare(Step::Namespaces, "stat", &path)(errno))?,
+        doors: u32::try_from(doors.len()).unwrap_or(u32::MAX),
+        watches,
     };
     let payload = plan.encode()?;
     let call = handed.call.iter().flat_map(|(argument, result)| [argument.as_fd(), result.as_fd()]);
     let extra: Vec<BorrowedFd<'_>> = std::iter::once(own.as_fd())
-        .chain(trees.iter().map(AsFd::as_fd))
+        .chain(doors.iter().chain(&watched).chain(&trees).map(AsFd::as_fd))
         .chain(handed.descriptors.iter().copied())
         .chain(call)
         .collect();
@@ -103,10 +114,19 @@ pub(super) fn start(plan: &Plan, handed: &Handed<'_>) -> Result<Started, Error> 
     let channel = Channel::new(
         channel.try_clone().map_err(|source| Error::Child { action: "keep the channel to", source })?,
     );
-    let readback = hand_over(&channel, &go, plan, pidfd.as_fd())?;
+    let readback = match hand_over(&channel, &go, plan, pidfd.as_fd()) {
+        Ok(readback) => readback,
+        Err(error) => {
+            let account = group.as_ref().and_then(|group| group.account().ok());
+            return Err(match account.and_then(|account| account.memory_limit()) {
+                Some(limit) => Error::MemoryTooLow { limit },
+                None => error,
+            });
+        }
+    };
     guard.keep();
     let reexec::Launched { pid, pidfd, .. } = launched;
-    Ok(Started { pid, pidfd, channel, readback, began, _host_id: host_id })
+    Ok(Started { pid, pidfd, channel, readback, began, group, _host_id: host_id })
 }
 
 /// `/dev/stdout` and the like open the stream again, and a pipe belongs to the user that made it: the sandbox's own id gets those

@@ -146,7 +146,7 @@ fn every_report_has_its_fields(caller: Caller) -> Result<(), Failed> {
         (&["--output-limit=64K"], sh("yes"), json!({"kind": "output-limit", "limitBytes": 65536}), 137),
         (&["--file-size=1K"], sh("exec head -c 2000 /dev/zero >/tmp/x"), json!({"kind": "file-size"}), 153),
         (&["-p", profile], ["--", "mkdir", "/tmp/a", "/tmp/b"], json!({"kind": "seccomp"}), 159),
-        (&["--pids=9"], sh("true"), json!({"kind": "setup-error"}), 125),
+        (&["--limits=rlimit", "--cpus=9"], sh("true"), json!({"kind": "setup-error"}), 125),
     ];
     for (options, task, ended, code) in cases {
         let (run, report) = reported(caller, &[options, &task].concat())?;
@@ -157,11 +157,15 @@ fn every_report_has_its_fields(caller: Caller) -> Result<(), Failed> {
         fields.sort_unstable();
         if code == 125 {
             check(fields == ["ended", "error", "exitCode", "version"], &report)?;
-            check(report["error"]["message"].as_str().is_some_and(|text| text.contains("pids")), &report)?;
+            check(
+                report["error"]["message"].as_str().is_some_and(|text| text.contains("cpu.quota")),
+                &report,
+            )?;
             check(report["error"]["hints"].as_array().is_some_and(|hints| !hints.is_empty()), &report)?;
             continue;
         }
         let expected = [
+            "contextSwitches",
             "ended",
             "exitCode",
             "maxRssBytes",
@@ -228,7 +232,9 @@ fn a_time_limit_ends_everything(caller: Caller) -> Result<(), Failed> {
 
 fn cpu_time_is_limited(caller: Caller) -> Result<(), Failed> {
     let line = "belljar: sh was ended: it used up its CPU time of 1s; raise it with --cpu-time\n";
-    let (run, report) = reported(caller, &["--cpu-time=1s", "--", "sh", "-c", "while :; do :; done"])?;
+    // One process's: that of the whole sandbox needs a control group (tests/limits).
+    const LIMIT: [&str; 2] = ["--limits=rlimit", "--cpu-time=1s"];
+    let (run, report) = reported(caller, &[&LIMIT[..], &["--", "sh", "-c", "while :; do :; done"]].concat())?;
     check(run.code == Some(152) && run.stderr == line, &run)?;
     check(report["ended"] == json!({"kind": "cpu-limit"}) && report["exitCode"] == 152, &report)?;
     // The limit goes by the clock's ticks, the report by what was used.
@@ -237,14 +243,14 @@ fn cpu_time_is_limited(caller: Caller) -> Result<(), Failed> {
     check((0.5..3.0).contains(&cpu), &report)?;
     // One that ignores the signal gets another second, and then one that it cannot ignore; the message says why that may be.
     let (run, report) =
-        reported(caller, &["--cpu-time=1s", "--", "sh", "-c", "trap '' XCPU; while :; do :; done"])?;
+        reported(caller, &[&LIMIT[..], &["--", "sh", "-c", "trap '' XCPU; while :; do :; done"]].concat())?;
     check(run.code == Some(137) && report["ended"]["name"] == "SIGKILL", (&run, &report))?;
     check(run.stderr.starts_with("belljar: sh was ended by signal 9 (SIGKILL); it had used "), &run)?;
     check(run.stderr.ends_with(" of CPU time, with a limit of 1s: raise it with --cpu-time\n"), &run)?;
-    let run = shell(caller, &["--cpu-time=1s"], "kill -9 $$");
+    let run = shell(caller, &LIMIT, "kill -9 $$");
     check(run.stderr == "belljar: sh was ended by signal 9 (SIGKILL)\n", run)?;
     // Sleeping uses none; a child's end is its parent's to see.
-    let run = shell(caller, &["--cpu-time=1s"], "sleep 1.2; (while :; do :; done); echo $?");
+    let run = shell(caller, &LIMIT, "sleep 1.2; (while :; do :; done); echo $?");
     check(run.code == Some(0) && run.stdout == "152\n", run)
 }
 
@@ -387,15 +393,12 @@ fn a_seccomp_kill_is_named(caller: Caller) -> Result<(), Failed> {
 }
 
 fn limits_without_a_control_group_are_refused(caller: Caller) -> Result<(), Failed> {
-    for (option, key) in [
-        ("--memory=64M", "resources.memory"),
-        ("--pids=10", "resources.pids"),
-        ("--cpus=1.5", "resources.cpus"),
-    ] {
+    for option in ["--memory=64M", "--pids=10", "--cpus=1.5", "--cpu-weight=7", "--cpu-time=1s"] {
         let folder = caller::folder(caller);
         let bind = format!("--bind={}:/out", folder.path().display());
-        let run = shell(caller, &[option, &bind], "touch /out/ran");
-        run.refused(125, &[key, "cannot be enforced", "\nhint: "])?;
+        let parent = "--cgroup-parent=/belljar/no/such/group";
+        let run = shell(caller, &[option, parent, &bind], "touch /out/ran");
+        run.refused(125, &["control group", "no/such/group", "\nhint: "])?;
         check(!folder.path().join("ran").exists(), "it ran")?;
     }
     Ok(())

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
-use super::options::{FileOptions, LimitOptions, Net, ProcessOptions, RunArgs};
+use super::options::{FileOptions, LimitOptions, Net, ProcessOptions, RunArgs, Way};
 use crate::cli::error::Error;
 use crate::cli::units::Limit;
 use crate::cli::values::Bind;
-use crate::profile::{Network, Profile, ProfileError};
+use crate::profile::{Enforce, Network, Profile, ProfileError};
 
 /// What is asked for on the command line wins over the profile; nothing that was asked for is left out.
 pub fn apply(args: &RunArgs, profile: &mut Profile) -> Result<(), Error> {
@@ -78,6 +78,23 @@ fn limits(options: &LimitOptions, profile: &mut Profile) -> Result<(), Error> {
     if let Some(Limit(bytes)) = options.memory {
         profile.set_memory(bytes).map_err(of("--memory"))?;
     }
+    if let Some(bytes) = options.memory_swap {
+        profile.set_memory_swap(Some(bytes)).map_err(of("--memory-swap"))?;
+    }
+    if let Some(weight) = options.cpu_weight {
+        // systemd's and the kernel's 100 is OCI's 1024.
+        let shares = (weight.saturating_mul(1024).saturating_add(50) / 100).max(2);
+        profile.set_cpu_shares(Some(shares)).map_err(of("--cpu-weight"))?;
+    }
+    if let Some(parent) = &options.cgroup_parent {
+        profile.set_cgroup_parent(Some(parent)).map_err(of("--cgroup-parent"))?;
+    }
+    if let Some(way) = options.limits {
+        profile.set_enforce(match way {
+            Way::Cgroup => Enforce::Cgroup,
+            Way::Rlimit => Enforce::Rlimit,
+        });
+    }
     if let Some(Limit(number)) = options.pids {
         profile.set_pids(number).map_err(of("--pids"))?;
     }
@@ -88,7 +105,11 @@ fn limits(options: &LimitOptions, profile: &mut Profile) -> Result<(), Error> {
         profile.set_timeout(time).map_err(of("--timeout"))?;
     }
     if let Some(Limit(time)) = options.cpu_time {
-        profile.set_cpu_time(time).map_err(of("--cpu-time"))?;
+        profile.set_total_cpu_time(time).map_err(of("--cpu-time"))?;
+        if time.is_none() {
+            // What the profile says of each process is lifted, too.
+            profile.set_cpu_time(None).map_err(of("--cpu-time"))?;
+        }
     }
     if let Some(Limit(bytes)) = options.file_size {
         profile.set_file_size(bytes).map_err(of("--file-size"))?;

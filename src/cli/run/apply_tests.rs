@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::cli::args::{Command, Parsed, parse};
-use crate::profile::{Limits, Mount, MountKind, Namespace, Resources, User};
+use crate::profile::{Enforce, Limits, Mount, MountKind, Namespace, Resources, User};
 
 fn profile() -> Profile {
     Profile::load("strict").expect("a profile")
@@ -124,16 +124,29 @@ fn limits_are_set_and_lifted() {
         "-m=5M",
         "--pids=6",
         "--cpus=0.5",
+        "--memory-swap=6M",
+        "--cpu-weight=200",
+        "--cgroup-parent=/a/b",
     ];
     let result = applied(&options, &profile()).expect("applied");
-    let limits = Limits {
-        timeout: None,
-        cpu_time: Some(Duration::from_secs(2)),
-        file_size: Some(3 << 20),
-        output: Some(4 << 10),
-    };
+    let limits = Limits { timeout: None, cpu_time: None, file_size: Some(3 << 20), output: Some(4 << 10) };
     assert_eq!(result.limits, limits);
-    assert_eq!(result.resources, Resources { memory: Some(5 << 20), pids: Some(6), cpus: Some(500) });
+    let resources = Resources {
+        memory: Some(5 << 20),
+        swap: Some(6 << 20),
+        pids: Some(6),
+        cpus: Some(500),
+        cpu_shares: Some(2048),
+        cpu_time: Some(Duration::from_secs(2)),
+        cgroup_parent: Some("/a/b".into()),
+        enforce: Enforce::Cgroup,
+    };
+    assert_eq!(result.resources, resources);
+    let result = applied(&["--limits=rlimit", "--memory=5M"], &profile()).expect("applied");
+    assert_eq!(
+        result.resources,
+        Resources { memory: Some(5 << 20), enforce: Enforce::Rlimit, ..Default::default() }
+    );
 }
 
 #[test]
@@ -142,7 +155,8 @@ fn what_fits_no_sandbox_or_not_this_profile_is_an_error_that_names_the_option() 
     for (option, profile) in [
         ("--hostname=a b", &profile()),
         ("--hostname=", &profile()),
-        ("--cpu-time=1500ms", &profile()),
+        ("--cpu-time=1500us", &profile()),
+        ("--cgroup-parent=a/../b", &profile()),
         ("--net=none", &lite),
         ("--hostname=box", &lite),
         ("--user=5", &lite),

@@ -15,7 +15,7 @@ use super::report::{Report, Sink};
 use super::signals::{Forwarder, Receiver};
 use super::terminal::{self, Terminal};
 use super::{ended, stdio};
-use crate::profile::{Limits, Profile};
+use crate::profile::{Enforce, Limits, Profile};
 use crate::sandbox::{Child, Command, Outcome, Sandbox};
 
 /// What runs.
@@ -51,6 +51,9 @@ pub fn main(args: &RunArgs) -> Result<u8, Error> {
             let name = args.task.first().map(display_name).unwrap_or_default();
             let cpu = outcome.user.saturating_add(outcome.system);
             if let Some(line) = ended::line(&outcome.ended, &name, &outcome.profile, limits, cpu) {
+                stdio::complain(&line);
+            }
+            if let Some(line) = ended::survived(&outcome.ended, &name, outcome.account.as_ref()) {
                 stdio::complain(&line);
             }
             outcome.ended.exit_code()
@@ -113,7 +116,13 @@ fn execute(args: &RunArgs, kept: Vec<(OwnedFd, i32)>) -> Result<Done, Error> {
         return Ok(Done::Planned);
     }
     let outcome = supervise(&mut command)?;
-    Ok(Done::Ran(Box::new(outcome), sandbox.profile().limits.clone()))
+    let mut limits = sandbox.profile().limits.clone();
+    let resources = &sandbox.profile().resources;
+    if resources.enforce == Enforce::Rlimit {
+        // It is each process's then.
+        limits.cpu_time = limits.cpu_time.into_iter().chain(resources.cpu_time).min();
+    }
+    Ok(Done::Ran(Box::new(outcome), limits))
 }
 
 /// Starts it, passes signals and its terminal on, and waits for its end.

@@ -125,16 +125,29 @@ pub(super) struct LimitOptions {
     /// Memory that all processes together may use
     #[arg(short, long, value_name = "SIZE", value_parser = units::limit(units::size))]
     pub memory: Option<Limit<u64>>,
+    /// Memory and swap together; without it there is no swap
+    #[arg(long, value_name = "SIZE", value_parser = units::size, requires = "memory")]
+    pub memory_swap: Option<u64>,
     /// Processes and threads that there may be at once
     #[arg(long, value_name = "N", value_parser = units::limit(units::count))]
     pub pids: Option<Limit<u64>>,
     /// CPUs that may be used, as in 1.5
     #[arg(long, value_name = "N", value_parser = units::limit(units::cpus))]
     pub cpus: Option<Limit<u64>>,
+    /// Its part of the CPUs where others want them too: 1 to 10000, and 100 is everybody's
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    pub cpu_weight: Option<u64>,
+    /// The control group to make the sandbox's in, from the tree's root, in place of the caller's own
+    #[arg(long, value_name = "PATH")]
+    pub cgroup_parent: Option<PathBuf>,
+    /// What enforces memory, processes, CPUs and CPU time: a control group, for the whole sandbox, or resource limits, which
+    /// are weaker (memory and CPU time of each process)
+    #[arg(long, value_name = "WAY")]
+    pub limits: Option<Way>,
     /// Time that may pass
     #[arg(long, value_name = "DURATION", value_parser = units::limit(units::duration))]
     pub timeout: Option<Limit<Duration>>,
-    /// CPU time that each process may use, in whole seconds
+    /// CPU time that all processes together may use
     #[arg(long, value_name = "DURATION", value_parser = units::limit(units::duration))]
     pub cpu_time: Option<Limit<Duration>>,
     /// Size that a file may reach
@@ -143,6 +156,15 @@ pub(super) struct LimitOptions {
     /// Bytes that may be written to standard output and standard error together
     #[arg(long, value_name = "SIZE", value_parser = units::limit(units::size))]
     pub output_limit: Option<Limit<u64>>,
+}
+
+/// `--limits`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Way {
+    /// A control group of the sandbox's own
+    Cgroup,
+    /// Resource limits
+    Rlimit,
 }
 
 #[derive(Debug, Args)]

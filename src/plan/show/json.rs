@@ -44,6 +44,11 @@ impl Plan {
             "descriptors": self.descriptors,
             "terminal": self.terminal,
             "limits": { "timeout_ms": self.limits.timeout_ms, "output": self.limits.output },
+            "cgroup": self.cgroup.as_ref().map(|cgroup| json!({
+                "parent": cgroup.parent.as_ref().map(text),
+                "memory": cgroup.memory, "swap": cgroup.memory.map(|_| cgroup.swap), "pids": cgroup.pids,
+                "cpus_thousandths": cgroup.cpus, "cpu_shares": cgroup.cpu_shares, "cpu_time_ms": cgroup.cpu_time_ms,
+            })),
             "notes": notes.iter().map(ToString::to_string).collect::<Vec<_>>(),
         })
     }

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write as _};
 
 use super::super::landlock::access::{EXECUTE, WRITE_FILE};
-use super::super::{Base, HostIdentity, Landlock, Mount, Node, Note, Plan, Source, Task, Tmpfs, Via};
+use super::super::{Base, Cgroup, HostIdentity, Landlock, Mount, Node, Note, Plan, Source, Task, Tmpfs, Via};
 use super::{capabilities, namespaces, network_rights, rlimit, scopes, text};
 
 impl Plan {
@@ -142,7 +142,33 @@ impl Plan {
             let value = if soft == hard { soft } else { format!("{soft}, can be raised to {hard}") };
             line(out, &format!("  {}", rlimit(limit.resource)), &value)?;
         }
+        if let Some(cgroup) = &self.cgroup {
+            self.cgroup(out, cgroup)?;
+        }
         line(out, "  umask", &format!("{:03o}", self.umask))
+    }
+}
+
+impl Plan {
+    fn cgroup(&self, out: &mut String, cgroup: &Cgroup) -> fmt::Result {
+        let parent = cgroup.parent.as_ref().map_or_else(|| "the caller's own".to_owned(), text);
+        line(out, "  control group", &format!("in {parent}"))?;
+        let thousandths = |n: u64| format!("{}.{:03}", n / 1000, n % 1000);
+        for (name, value) in [
+            (
+                "    memory",
+                cgroup.memory.map(|bytes| format!("{}, and {} of swap", size(bytes), size(cgroup.swap))),
+            ),
+            ("    pids", cgroup.pids.map(|n| n.to_string())),
+            ("    cpus", cgroup.cpus.map(thousandths)),
+            ("    cpu shares", cgroup.cpu_shares.map(|n| n.to_string())),
+            ("    cpu time", cgroup.cpu_time_ms.map(|ms| format!("{ms} ms"))),
+        ] {
+            if let Some(value) = value {
+                line(out, name, &value)?;
+            }
+        }
+        Ok(())
     }
 }
 

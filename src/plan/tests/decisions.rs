@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
+use super::super::Cgroup;
 use super::super::{
     Call, HostIdentity, Identity, Note, Plan, PlanError, Rlimit, Task, TaskRequest, Via, resolve,
     resolve_with_notes,
@@ -152,11 +153,58 @@ fn limits_become_numbers() {
 }
 
 #[test]
+fn limits_of_the_whole_sandbox_are_a_control_groups() {
+    assert_eq!(as_user(&profile(), &facts()).expect("a plan").cgroup, None);
+    let resources = profile::Resources {
+        memory: Some(64 << 20),
+        swap: Some(80 << 20),
+        pids: Some(1),
+        cpus: Some(1500),
+        cpu_shares: Some(2),
+        cpu_time: Some(Duration::from_millis(1500)),
+        cgroup_parent: Some("/a".into()),
+        ..Default::default()
+    };
+    let plan = as_user(&Profile { resources, ..profile() }, &facts()).expect("a plan");
+    let expected = Cgroup {
+        parent: Some(c"/a".into()),
+        memory: Some(64 << 20),
+        swap: 16 << 20,
+        pids: Some(1),
+        cpus: Some(1500),
+        cpu_shares: Some(2),
+        cpu_time_ms: Some(1500),
+    };
+    assert_eq!(plan.cgroup, Some(expected));
+    assert!(plan.rlimits.is_empty());
+    let resources = profile::Resources { memory: Some(4096), ..Default::default() };
+    let result = as_user(&Profile { resources, ..profile() }, &facts());
+    assert!(matches!(result, Err(PlanError::Value { key: "resources.memory.limit", .. })), "{result:?}");
+}
+
+#[test]
+fn by_name_resource_limits_stand_in_for_a_control_group() {
+    let resources = profile::Resources {
+        memory: Some(64 << 20),
+        pids: Some(9),
+        cpu_time: Some(Duration::from_secs(2)),
+        enforce: profile::Enforce::Rlimit,
+        ..Default::default()
+    };
+    let plan = as_user(&Profile { resources, ..profile() }, &facts()).expect("a plan");
+    let found: Vec<_> = plan.rlimits.iter().map(|limit| (limit.resource, limit.soft, limit.hard)).collect();
+    assert_eq!(found, [(0, 2, 3), (6, 9, 9), (9, 64 << 20, 64 << 20)]);
+    assert_eq!(plan.cgroup, None);
+}
+
+#[test]
 fn what_nothing_enforces_is_refused() {
+    let enforce = profile::Enforce::Rlimit;
     for resources in [
-        profile::Resources { memory: Some(1), ..Default::default() },
-        profile::Resources { pids: Some(1), ..Default::default() },
-        profile::Resources { cpus: Some(1), ..Default::default() },
+        profile::Resources { cpus: Some(1), enforce, ..Default::default() },
+        profile::Resources { cpu_shares: Some(2), enforce, ..Default::default() },
+        profile::Resources { memory: Some(1), swap: Some(1), enforce, ..Default::default() },
+        profile::Resources { cgroup_parent: Some("/a".into()), enforce, ..Default::default() },
     ] {
         let result = as_user(&Profile { resources, ..profile() }, &facts());
         let Err(error @ PlanError::Unenforceable { .. }) = result else { panic!("{result:?}") };

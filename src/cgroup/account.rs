@@ -1,0 +1,185 @@
+//! What the kernel has counted.
+
+use serde::Serialize;
+
+use super::dir::Dir;
+use super::error::CgroupError;
+use super::{Controller, Version, parse};
+use crate::plan::Cgroup;
+
+/// What a single charge may have failed to get, so that the peak stays below the limit: a batch of 64 pages.
+const SLACK: u64 = 64 * 4096;
+
+/// The kernel's accounts of a sandbox's control group, at its end. What the kernel does not count is `None`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Account {
+    /// The limits that were in force, as they were read back.
+    pub limits: Limits,
+    /// What was used.
+    pub usage: Usage,
+    /// What happened at the limits.
+    pub events: Events,
+}
+
+/// The limits that were in force.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Limits {
+    /// Bytes of memory.
+    pub memory_bytes: Option<u64>,
+    /// Bytes of swap besides.
+    pub swap_bytes: Option<u64>,
+    /// Processes and threads.
+    pub pids: Option<u64>,
+    /// CPUs, in thousandths.
+    pub cpus_thousandths: Option<u64>,
+    /// CPU time of everything together, milliseconds.
+    pub cpu_time_ms: Option<u64>,
+}
+
+/// What was used, by everything in the sandbox together.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Usage {
+    /// The most memory at a time, bytes (v2: Linux 5.19).
+    pub memory_peak_bytes: Option<u64>,
+    /// The most processes and threads at a time (Linux 6.1).
+    pub pids_peak: Option<u64>,
+    /// CPU time, microseconds.
+    pub cpu_micros: Option<u64>,
+    /// Time for which something was ready to run and the quota kept it from it, microseconds.
+    pub throttled_micros: Option<u64>,
+    /// Bytes read from disks (v2, where the controller is enabled).
+    pub io_read_bytes: Option<u64>,
+    /// Bytes written to disks (likewise).
+    pub io_written_bytes: Option<u64>,
+}
+
+/// What happened at the limits.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Events {
+    /// Whether memory could not be had within the limit.
+    pub memory_limit_met: Option<bool>,
+    /// Processes that the kernel killed for it; or for the host's sake, if the limit was not met.
+    pub oom_kills: Option<u64>,
+    /// How often the kernel refused a new process or thread.
+    pub pids_refused: Option<u64>,
+}
+
+impl Account {
+    /// Whether the memory limit ended it.
+    pub(crate) fn memory_limit(&self) -> Option<u64> {
+        let reached =
+            self.events.oom_kills.is_some_and(|n| n > 0) && self.events.memory_limit_met == Some(true);
+        self.limits.memory_bytes.filter(|_| reached)
+    }
+
+    /// Whether a new process was refused at the limit. Older kernels count the refusals of the groups above, too; there the
+    /// peak tells, where it is counted.
+    pub(crate) fn pids_limit(&self) -> Option<u64> {
+        let refused = self.events.pids_refused.is_some_and(|n| n > 0);
+        self.limits.pids.filter(|limit| refused && self.usage.pids_peak.is_none_or(|peak| peak >= *limit))
+    }
+
+    /// Adds what one tree's group says.
+    pub(super) fn add(
+        &mut self,
+        group: &Dir,
+        version: Version,
+        controllers: &[Controller],
+        plan: &Cgroup,
+    ) -> Result<(), CgroupError> {
+        let number = |file: &'static str, key: &str| {
+            let text = group.read_if_there(file)?;
+            Ok::<_, CgroupError>(text.and_then(|text| parse::number(&text, key)))
+        };
+        let Self { limits, usage, events } = self;
+        let has = |controller| version == Version::V2 || controllers.contains(&controller);
+        if has(Controller::Memory) {
+            let (peak, kills, limit) = match version {
+                Version::V1 => (
+                    number("memory.max_usage_in_bytes", "")?,
+                    number("memory.oom_control", "oom_kill")?,
+                    number("memory.limit_in_bytes", "")?,
+                ),
+                Version::V2 => (
+                    number("memory.peak", "")?,
+                    number("memory.events", "oom_kill")?,
+                    number("memory.max", "")?,
+                ),
+            };
+            events.memory_limit_met = match version {
+                // Newer kernels do not count (`memory.failcnt` stays 0): the peak tells.
+                Version::V1 => peak.zip(limit).map(|(peak, limit)| peak.saturating_add(SLACK) >= limit),
+                Version::V2 => number("memory.events", "oom")?.map(|n| n > 0),
+            };
+            usage.memory_peak_bytes = peak;
+            events.oom_kills = kills;
+            limits.memory_bytes = limit.filter(|limit| *limit < u64::MAX / 4);
+            limits.swap_bytes = limits.memory_bytes.map(|_| plan.swap);
+        }
+        if has(Controller::Pids) {
+            usage.pids_peak = number("pids.peak", "")?;
+            events.pids_refused = number("pids.events", "max")?;
+            limits.pids = number("pids.max", "")?;
+        }
+        if has(Controller::Cpu) {
+            limits.cpus_thousandths = plan.cpus;
+            usage.throttled_micros = match version {
+                Version::V1 => number("cpu.stat", "throttled_time")?.map(|nanos| nanos / 1000),
+                Version::V2 => number("cpu.stat", "throttled_usec")?,
+            };
+        }
+        if has(Controller::Cpuacct) {
+            limits.cpu_time_ms = plan.cpu_time_ms;
+            usage.cpu_micros = match version {
+                Version::V1 => number("cpuacct.usage", "")?.map(|nanos| nanos / 1000),
+                Version::V2 => number("cpu.stat", "usage_usec")?,
+            };
+        }
+        if version == Version::V2
+            && let Some(text) = group.read_if_there("io.stat")?
+        {
+            usage.io_read_bytes = Some(parse::sum(&text, "rbytes"));
+            usage.io_written_bytes = Some(parse::sum(&text, "wbytes"));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kill_is_the_limits_only_if_the_limit_was_met() {
+        let account = |met, kills| Account {
+            limits: Limits { memory_bytes: Some(64), ..Limits::default() },
+            events: Events { memory_limit_met: Some(met), oom_kills: Some(kills), ..Events::default() },
+            ..Account::default()
+        };
+        assert_eq!(account(true, 1).memory_limit(), Some(64));
+        assert_eq!(account(false, 1).memory_limit(), None);
+        assert_eq!(account(true, 0).memory_limit(), None);
+        assert_eq!(Account::default().memory_limit(), None);
+    }
+
+    #[test]
+    fn a_refused_process_is_the_limits_only_if_there_were_as_many() {
+        let account = |peak, refused| Account {
+            limits: Limits { pids: Some(8), ..Limits::default() },
+            usage: Usage { pids_peak: peak, ..Usage::default() },
+            events: Events { pids_refused: Some(refused), ..Events::default() },
+        };
+        assert_eq!(account(Some(8), 3).pids_limit(), Some(8));
+        assert_eq!(account(None, 3).pids_limit(), Some(8));
+        assert_eq!(account(Some(3), 3).pids_limit(), None);
+        assert_eq!(account(Some(8), 0).pids_limit(), None);
+    }
+}

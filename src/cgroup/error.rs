@@ -1,0 +1,124 @@
+//! Why there is no control group with the limits that were asked for.
+
+use std::path::PathBuf;
+
+use nix::errno::Errno;
+
+/// What went wrong with a control group. Nothing untrusted has run.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CgroupError {
+    /// No tree with the controller is mounted.
+    #[error("no control group tree with the controller {controller} is mounted")]
+    NotMounted {
+        /// Its name.
+        controller: &'static str,
+    },
+    /// The caller's own group is outside of what is mounted.
+    #[error("the caller's own control group {path:?} is outside of the tree that is mounted")]
+    OutOfReach {
+        /// Its path.
+        path: PathBuf,
+    },
+    /// The group has no such controller to give.
+    #[error("the control group {path:?} has no controller {controller} to give")]
+    NoController {
+        /// The group.
+        path: PathBuf,
+        /// The controller's name.
+        controller: &'static str,
+    },
+    /// v2: a group with processes cannot have children with limits.
+    #[error("the control group {path:?} has processes in it and can have no children with limits")]
+    Occupied {
+        /// The group.
+        path: PathBuf,
+    },
+    /// v2: beside the caller's own group a limit of that one would not hold.
+    #[error("the caller's own control group has limits ({file}) that one beside it would not have")]
+    OwnLimits {
+        /// The limit's file.
+        file: &'static str,
+    },
+    /// Not a folder of a control group tree.
+    #[error("{path:?} is not a control group")]
+    NotAGroup {
+        /// The path.
+        path: PathBuf,
+    },
+    /// Swap cannot be limited.
+    #[error("this kernel does not limit swap, and there is some")]
+    Swap,
+    /// A system call failed.
+    #[error("{call} {path:?}")]
+    System {
+        /// Its name.
+        call: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Errno,
+    },
+    /// The kernel has something else than what was written.
+    #[error("{path:?} reads {found:?} after {written:?} was written")]
+    Mismatch {
+        /// The file.
+        path: PathBuf,
+        /// What was written.
+        written: String,
+        /// What was read.
+        found: String,
+    },
+    /// A file has nothing that can be understood.
+    #[error("{path:?} cannot be understood")]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The process that removes the group did not come up.
+    #[error("the keeper of the control group does not start: {reason}")]
+    Keeper {
+        /// Why.
+        reason: String,
+    },
+    /// The group could not be removed.
+    #[error("the control group {name} could not be removed")]
+    Left {
+        /// Its name.
+        name: String,
+    },
+}
+
+impl CgroupError {
+    /// For `map_err`.
+    pub(super) fn on(call: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(Errno) -> Self {
+        let path = path.into();
+        move |source| Self::System { call, path, source }
+    }
+
+    /// What a person can do about it, a line each.
+    #[must_use]
+    pub fn hints(&self) -> Vec<String> {
+        const RLIMIT: &str =
+            "--limits=rlimit takes limits of each process instead, which are weaker (memory, pids, cpu time)";
+        let mut hints = match self {
+            Self::Occupied { .. }
+            | Self::OwnLimits { .. }
+            | Self::System { source: Errno::EACCES | Errno::EPERM | Errno::EROFS, .. } => vec![
+                "a control group must be yours to make: 'systemd-run --user --scope -p Delegate=yes belljar run …', \
+                 or --cgroup-parent with one that was delegated to you"
+                    .to_owned(),
+            ],
+            Self::NotMounted { .. } | Self::OutOfReach { .. } | Self::NoController { .. } => {
+                vec!["--cgroup-parent names a group that has it".to_owned()]
+            }
+            Self::NotAGroup { .. } => {
+                vec!["--cgroup-parent takes a path from the tree's root, as in /user.slice".to_owned()]
+            }
+            _ => return Vec::new(),
+        };
+        hints.push(RLIMIT.to_owned());
+        hints
+    }
+}

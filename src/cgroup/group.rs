@@ -1,0 +1,125 @@
+//! A sandbox's group, in every tree that has a part in its limits.
+
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+use nix::errno::Errno;
+
+use super::account::Account;
+use super::dir::Dir;
+use super::error::CgroupError;
+use super::keeper::Keeper;
+use super::place::{self, Place};
+use super::{Controller, PREFIX, Version, limit, remove};
+use crate::plan::Cgroup;
+use crate::protocol::{Watch, Watched};
+
+/// The group, from before the sandbox's first process to after its last.
+#[derive(Debug)]
+pub(crate) struct Group {
+    name: String,
+    plan: Cgroup,
+    parts: Vec<(Place, Dir)>,
+    keeper: Keeper,
+}
+
+impl Group {
+    /// Makes it, with all limits set and read back; `own` is the caller's pidfd. On an error nothing of it is left.
+    pub(crate) fn make(plan: &Cgroup, own: BorrowedFd<'_>) -> Result<Self, CgroupError> {
+        let places = place::places(plan)?;
+        let name = name()?;
+        let keeper = Keeper::start(&name, &places, own)?;
+        // From here on dropping it removes what was made.
+        let mut group = Self { name, plan: plan.clone(), parts: Vec::new(), keeper };
+        for place in places {
+            match group.part(&place) {
+                Ok(dir) => group.parts.push((place, dir)),
+                Err(error) if place.optional => log::debug!("{}", crate::error_chain(&error)),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(group)
+    }
+
+    fn part(&self, place: &Place) -> Result<Dir, CgroupError> {
+        let dir = place.parent.make(&self.name)?;
+        // Somebody who sweeps may have been quicker; the name is new, so that he is the only one who has seen it.
+        if !dir.lock().map_err(CgroupError::on("flock", &dir.path))? {
+            return Err(CgroupError::on("flock", &dir.path)(Errno::EWOULDBLOCK));
+        }
+        limit::set(&dir, place.version, &place.controllers, &self.plan, place.own.as_ref())?;
+        Ok(dir)
+    }
+
+    /// What a process writes itself into to join: one descriptor for each tree, with the caller's rights.
+    pub(crate) fn doors(&self) -> Result<Vec<OwnedFd>, CgroupError> {
+        self.parts.iter().map(|(_, dir)| dir.file("cgroup.procs", libc::O_RDWR)).collect()
+    }
+
+    /// What init looks at while the task runs, and the files for it.
+    pub(crate) fn watches(&self) -> Result<Vec<(Watch, OwnedFd)>, CgroupError> {
+        let mut watches = Vec::new();
+        for (place, dir) in &self.parts {
+            let has = |controller| place.controllers.contains(&controller);
+            let mut watch = |what, file, key: &str, above| {
+                dir.file(file, libc::O_RDONLY)
+                    .map(|fd| watches.push((Watch { what, key: key.to_owned(), above }, fd)))
+            };
+            if let Some(ms) = self.plan.cpu_time_ms
+                && has(Controller::Cpuacct)
+            {
+                match place.version {
+                    Version::V1 => {
+                        watch(Watched::CpuTime, "cpuacct.usage", "", ms.saturating_mul(1_000_000))?
+                    }
+                    Version::V2 => {
+                        watch(Watched::CpuTime, "cpu.stat", "usage_usec", ms.saturating_mul(1000))?
+                    }
+                }
+            }
+            // In v2 the kernel itself ends everything (`memory.oom.group`).
+            if place.version == Version::V1 && self.plan.memory.is_some() && has(Controller::Memory) {
+                watch(Watched::Memory, "memory.oom_control", "oom_kill", 0)?;
+            }
+        }
+        Ok(watches)
+    }
+
+    /// What the kernel has counted so far.
+    pub(crate) fn account(&self) -> Result<Account, CgroupError> {
+        let mut account = Account::default();
+        for (place, dir) in &self.parts {
+            account.add(dir, place.version, &place.controllers, &self.plan)?;
+        }
+        Ok(account)
+    }
+
+    /// Removes it, with whatever is left in it.
+    pub(crate) fn remove(mut self) -> Result<(), CgroupError> {
+        if self.end() { Ok(()) } else { Err(CgroupError::Left { name: self.name.clone() }) }
+    }
+
+    fn end(&mut self) -> bool {
+        // A keeper that somebody has killed leaves it to us.
+        self.keeper.finish()
+            || self.parts.iter().all(|(place, _)| remove::remove(&place.parent, place.version, &self.name))
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if !self.end() {
+            log::error!("the control group {} could not be removed", self.name);
+        }
+    }
+}
+
+/// A name that nobody has.
+fn name() -> Result<String, CgroupError> {
+    let mut bytes = [0u8; 8];
+    // SAFETY: the buffer is writable and its length is given.
+    let read = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
+    if usize::try_from(read) != Ok(bytes.len()) {
+        return Err(CgroupError::on("getrandom", "")(Errno::last()));
+    }
+    Ok(format!("{PREFIX}{:016x}", u64::from_ne_bytes(bytes)))
+}

@@ -1,0 +1,118 @@
+//! The keeper: a process of this program's image, outside of the sandbox, that removes the group once the run is over or its
+//! caller is gone. It is there before the group is.
+
+use std::ffi::CString;
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::time::Duration;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
+use serde::{Deserialize, Serialize};
+
+use super::dir::Dir;
+use super::error::CgroupError;
+use super::place::Place;
+use super::{Version, remove};
+use crate::{reexec, sys};
+
+/// The reserved role of the keeper.
+const ROLE: &str = "belljar:keeper";
+
+crate::reexec::reserved_role!(ROLE, enter);
+
+/// How long the image may take to come up.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the keeper is told. Its descriptors are the caller's pidfd, then the parents in this order.
+#[derive(Debug, Serialize, Deserialize)]
+struct Charge {
+    name: String,
+    versions: Vec<Version>,
+}
+
+/// The caller's hold of its keeper: while this is alive the group stays.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    pidfd: OwnedFd,
+    channel: Option<OwnedFd>,
+}
+
+impl Keeper {
+    /// Starts one, and waits until nothing of ours can keep it from its duty.
+    pub(super) fn start(name: &str, places: &[Place], own: BorrowedFd<'_>) -> Result<Self, CgroupError> {
+        let failed = |reason: String| CgroupError::Keeper { reason };
+        let charge =
+            Charge { name: name.to_owned(), versions: places.iter().map(|place| place.version).collect() };
+        let payload = postcard::to_stdvec(&charge).map_err(|error| failed(error.to_string()))?;
+        let null = std::fs::File::options().read(true).write(true).open("/dev/null");
+        let null = null.map_err(|error| failed(format!("/dev/null: {error}")))?;
+        let extra: Vec<BorrowedFd<'_>> =
+            std::iter::once(own).chain(places.iter().map(|place| place.parent.as_fd())).collect();
+        let argv = [CString::from(c"belljar-keeper"), CString::new(name).unwrap_or_default()];
+        let launched = reexec::launch(&reexec::Launch {
+            role: ROLE,
+            payload: &payload,
+            argv: &argv,
+            env: &[],
+            stdio: [null.as_fd(); 3],
+            extra: &extra,
+            clone_flags: 0,
+            raise_capabilities: false,
+            cwd: Some(c"/"),
+            // It has to outlive the caller, and what ends the caller's terminal or process group.
+            death_signal: false,
+            death_watch: false,
+            new_session: true,
+            cgroup: None,
+        })
+        .map_err(|error| failed(crate::error_chain(&error)))?;
+        launched.wait_ready(PATIENCE).map_err(|error| failed(crate::error_chain(&error)))?;
+        Ok(Self { pidfd: launched.pidfd, channel: Some(launched.channel) })
+    }
+
+    /// Ends its watch: it removes the group, and this waits for it. False: it did not.
+    pub(super) fn finish(&mut self) -> bool {
+        if self.channel.take().is_none() {
+            return true;
+        }
+        let waited = sys::process::wait_pidfd(self.pidfd.as_fd(), 0);
+        matches!(waited, Ok(Some(waited)) if waited.status == 0)
+    }
+}
+
+/// The role's body.
+fn enter() {
+    let done = reexec::inherited().is_some_and(|inherited| keep(&inherited).unwrap_or(false));
+    std::process::exit(i32::from(!done));
+}
+
+fn keep(inherited: &reexec::Inherited) -> Option<bool> {
+    // What asks the caller to end is not about the group.
+    sigprocmask(SigmaskHow::SIG_BLOCK, Some(&SigSet::all()), None).ok()?;
+    let charge: Charge = postcard::from_bytes(&inherited.payload).ok()?;
+    // SAFETY: the launcher arranged these numbers, and nothing else in this image owns them.
+    let mut fds = (reexec::FIRST_EXTRA_FD..).map(|number| unsafe { OwnedFd::from_raw_fd(number) });
+    let caller = fds.next()?;
+    let parents: Vec<(Version, Dir)> = charge
+        .versions
+        .iter()
+        .map(|version| Some((*version, Dir::adopt(fds.next()?))))
+        .collect::<Option<_>>()?;
+    loop {
+        let mut watched = [
+            PollFd::new(inherited.channel.as_fd(), PollFlags::POLLIN),
+            PollFd::new(caller.as_fd(), PollFlags::POLLIN),
+        ];
+        match poll(&mut watched, PollTimeout::NONE) {
+            Err(nix::errno::Errno::EINTR) => {}
+            // Whatever else it is: the group must not stay.
+            _ => break,
+        }
+    }
+    let mut all = true;
+    for (version, parent) in &parents {
+        all &= remove::remove(parent, *version, &charge.name);
+        remove::sweep(parent);
+    }
+    Some(all)
+}

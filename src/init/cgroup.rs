@@ -1,0 +1,56 @@
+//! The control group: the task's process joins it, init looks at its accounts from outside.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::sys::uio::{pread, pwrite};
+
+use super::start::Context;
+use crate::protocol::{Fault, Watch, Watched};
+
+/// What a file of a group may have.
+const LIMIT: usize = 4096;
+
+/// Writes this process into each tree's group, with the rights of the caller, who has opened the files; and reads back that it
+/// is there. A control group namespace then starts there, so that its name is not seen inside.
+pub(super) fn join(context: &mut Context) -> Result<(), Fault> {
+    if context.doors.is_empty() {
+        return Ok(());
+    }
+    let own = std::process::id().to_string();
+    for door in &context.doors {
+        pwrite(door, b"0", 0).map_err(Fault::on("write", b"cgroup.procs"))?;
+        let text = read(door).map_err(Fault::on("read", b"cgroup.procs"))?;
+        if !text.lines().any(|line| line == own) {
+            return Err(Fault::mismatch("the control group's process", own, text.trim()));
+        }
+    }
+    if context.plan.namespaces & u64::from(libc::CLONE_NEWCGROUP.cast_unsigned()) != 0 {
+        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWCGROUP)
+            .map_err(Fault::on("unshare", b"CLONE_NEWCGROUP"))?;
+    }
+    Ok(())
+}
+
+/// The limit that was passed, if one was.
+pub(super) fn passed(watches: &[(Watch, OwnedFd)]) -> Result<Option<Watched>, Fault> {
+    for (watch, file) in watches {
+        let text = read(file).map_err(Fault::on("read", watch.key.as_bytes()))?;
+        let number = match watch.key.as_str() {
+            "" => text.trim().parse().ok(),
+            key => text.lines().find_map(|line| line.strip_prefix(key)?.trim().parse::<u64>().ok()),
+        };
+        match number {
+            Some(number) if number > watch.above => return Ok(Some(watch.what)),
+            Some(_) => {}
+            None => return Err(Fault::mismatch("an account of the control group", "a number", text.trim())),
+        }
+    }
+    Ok(None)
+}
+
+fn read(file: &impl AsFd) -> Result<String, Errno> {
+    let mut buffer = [0u8; LIMIT];
+    let count = pread(file, &mut buffer, 0)?;
+    Ok(String::from_utf8_lossy(buffer.get(..count).unwrap_or_default()).into_owned())
+}

@@ -1,0 +1,90 @@
+//! Limits of the whole sandbox: a control group's, or by name the resource limits that stand in for one.
+
+use super::limits::whole_seconds;
+use super::text::c_path;
+use super::{Cgroup, Note, PlanError};
+use crate::profile::{Enforce, Namespace, Profile, Resources};
+
+const CPU: u32 = 0;
+const NPROC: u32 = 6;
+const AS: u32 = 9;
+
+/// What no process can start in: its page tables and the pages that it touches first take more.
+const LEAST_MEMORY: u64 = 512 << 10;
+
+/// The control group of the plan, where anything is asked of one.
+pub(super) fn cgroup(profile: &Profile) -> Result<Option<Cgroup>, PlanError> {
+    let asked = &profile.resources;
+    if asked.enforce == Enforce::Rlimit || !anything(asked) {
+        return Ok(None);
+    }
+    let memory = asked.memory;
+    if let Some(bytes) = memory.filter(|bytes| *bytes < LEAST_MEMORY) {
+        let (value, problem) = (bytes.to_string(), "no process can start in less than 512KiB");
+        return Err(PlanError::Value { key: "resources.memory.limit", value, problem });
+    }
+    let cpu_time_ms = asked.cpu_time.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+    Ok(Some(Cgroup {
+        parent: asked.cgroup_parent.as_deref().map(c_path).transpose()?,
+        memory,
+        swap: asked.swap.map_or(0, |together| together.saturating_sub(memory.unwrap_or(together))),
+        pids: asked.pids,
+        cpus: asked.cpus,
+        cpu_shares: asked.cpu_shares,
+        cpu_time_ms,
+    }))
+}
+
+fn anything(asked: &Resources) -> bool {
+    asked.memory.is_some()
+        || asked.pids.is_some()
+        || asked.cpus.is_some()
+        || asked.cpu_shares.is_some()
+        || asked.cpu_time.is_some()
+}
+
+/// The resource limits in place of a control group, as number, soft and hard value.
+pub(super) fn stand_ins(profile: &Profile, notes: &mut Vec<Note>) -> Result<Vec<(u32, u64, u64)>, PlanError> {
+    let asked = &profile.resources;
+    if asked.enforce != Enforce::Rlimit {
+        return Ok(Vec::new());
+    }
+    let none = |key: &str, reason| {
+        Err(PlanError::Unenforceable {
+            key: key.to_owned(),
+            reason,
+            hint: "leave it out, or let a control group enforce it (--limits=cgroup)",
+        })
+    };
+    let impossible = [
+        ("resources.cpu.quota", asked.cpus.is_some()),
+        ("resources.cpu.shares", asked.cpu_shares.is_some()),
+        ("resources.memory.swap", asked.swap.is_some()),
+        ("resources.cgroupParent", asked.cgroup_parent.is_some()),
+    ];
+    if let Some((key, _)) = impossible.iter().find(|(_, asked)| *asked) {
+        return none(key, "no resource limit stands in for it");
+    }
+    if asked.pids.is_some() && !profile.namespaces.contains(&Namespace::User) {
+        return none(
+            "resources.pids.limit",
+            "without a user namespace RLIMIT_NPROC counts the caller's own processes",
+        );
+    }
+    let mut limits = Vec::new();
+    let mut stand_in = |key, resource, value, hard| {
+        notes.push(Note::StandIn { key, resource });
+        limits.push((resource, value, hard));
+    };
+    if let Some(bytes) = asked.memory {
+        stand_in("resources.memory.limit", AS, bytes, bytes);
+    }
+    if let Some(number) = asked.pids {
+        stand_in("resources.pids.limit", NPROC, number, number);
+    }
+    if let Some(time) = asked.cpu_time {
+        let seconds = whole_seconds(time)?;
+        stand_in("resources.cpu.time", CPU, seconds, seconds.saturating_add(1));
+    }
+    Ok(limits)
+}

@@ -1,0 +1,162 @@
+//! Bombs: memory of every kind, processes, CPU time, output, zombies.
+
+use std::time::{Duration, Instant};
+
+use libtest_mimic::Failed;
+use serde_json::json;
+
+use crate::Check;
+use crate::need::Need;
+use crate::parent::{Parent, check};
+
+const PYTHON: &[Need] = &[Need::Program("python3")];
+
+pub const CHECKS: &[(&str, &[Need], Check)] = &[
+    ("anonymous_memory", &[], |parent| memory(parent, &["tail", "/dev/zero"])),
+    ("memory_in_a_child", &[], |parent| memory(parent, &["sh", "-c", "tail /dev/zero; sleep 50"])),
+    ("memory_in_a_daemon", &[], |parent| {
+        memory(parent, &["sh", "-c", "(setsid tail /dev/zero </dev/null &) ; sleep 50"])
+    }),
+    ("memory_in_a_tmpfs", &[], |parent| {
+        memory(parent, &["sh", "-c", "head -c 200M /dev/zero >/big/x; sleep 50"])
+    }),
+    ("memory_in_dev_shm", &[], |parent| {
+        memory(parent, &["sh", "-c", "head -c 200M /dev/zero >/dev/shm/x; sleep 50"])
+    }),
+    ("memory_in_a_memfd", PYTHON, |parent| {
+        let script = "import os\nfd = os.memfd_create('x')\nwhile True: os.write(fd, b'x' * (1 << 20))";
+        memory(parent, &["python3", "-c", script])
+    }),
+    ("memory_of_many_children", &[], |parent| {
+        let script = "for i in 1 2 3 4 5 6 7 8; do head -c 20M /dev/zero | tail & done; wait; sleep 50";
+        memory(parent, &["sh", "-c", script])
+    }),
+    ("the_page_cache_is_given_back", &[], page_cache),
+    ("a_fork_bomb_that_gives_up", &[], fork_bomb),
+    ("a_fork_bomb_that_goes_on", &[], endless_fork_bomb),
+    ("refused_processes_that_the_program_survives", PYTHON, survived),
+    ("threads_count_as_processes", PYTHON, threads),
+    ("sixteen_busy_children_share_the_cpu_time", &[], cpu_time),
+    ("a_quota_of_cpus_holds", &[], cpus),
+    ("a_sleeper_ends_at_its_time", &[], sleeper),
+    ("a_flood_of_output", &[], flood),
+    ("ten_thousand_orphans", &[], orphans),
+];
+
+/// Ended for its memory: the whole of it, at once, and it is said so.
+fn memory(parent: &Parent, task: &[&str]) -> Result<(), Failed> {
+    let began = Instant::now();
+    let (run, report) = parent.run(&["--memory=48M", "--tmpfs=/big:1G", "--timeout=40s"], task)?;
+    let line = format!("belljar: {} was ended: memory limit 48MiB reached (peak 4", task[0]);
+    let said = run.stderr.lines().last().unwrap_or_default();
+    check(said.starts_with(&line) && said.ends_with("; raise it with --memory"), &run)?;
+    check(run.code == Some(137) && report["exitCode"] == 137, (&run, &report))?;
+    check(report["ended"]["kind"] == "memory-limit" && report["ended"]["limitBytes"] == 48 << 20, &report)?;
+    check(report["cgroup"]["events"]["oomKills"].as_u64() > Some(0), &report)?;
+    let peak = report["cgroup"]["usage"]["memoryPeakBytes"].as_u64();
+    // v2 counts the peak since Linux 5.19.
+    check(peak.is_none_or(|peak| (40 << 20..=48 << 20).contains(&peak)), &report)?;
+    check(began.elapsed() < Duration::from_secs(30), began.elapsed())
+}
+
+fn page_cache(parent: &Parent) -> Result<(), Failed> {
+    let bind = format!("--bind={}:/out", parent.folder.path().display());
+    let script = "head -c 150M /dev/zero >/out/x && cat /out/x >/dev/null && rm /out/x";
+    let (run, report) = parent.shell(&["--memory=48M", &bind, "--file-size=1G"], script)?;
+    check(run.code == Some(0) && run.stderr.is_empty(), (&run, &report))?;
+    check(report["ended"] == json!({"kind": "exit", "code": 0}), &report)
+}
+
+fn fork_bomb(parent: &Parent) -> Result<(), Failed> {
+    let (run, report) = parent.shell(
+        &["--pids=24", "--timeout=20s"],
+        "f() { f | f & }; f; i=0; while [ $i -lt 500000 ]; do i=$((i + 1)); done; exit 3",
+    )?;
+    check(run.code == Some(3), &run)?;
+    check(report["ended"] == json!({"kind": "pids-limit", "limit": 24}), &report)?;
+    let line =
+        "belljar: sh failed after the kernel refused it a process: limit of 24 reached; raise it with --pids";
+    check(run.stderr.lines().last() == Some(line), &run)?;
+    check(report["cgroup"]["events"]["pidsRefused"].as_u64() > Some(0), &report)?;
+    let peak = report["cgroup"]["usage"]["pidsPeak"].as_u64();
+    check(peak.is_none_or(|peak| peak == 24), &report)
+}
+
+fn endless_fork_bomb(parent: &Parent) -> Result<(), Failed> {
+    let began = Instant::now();
+    let script = "trap '' TERM; f() { while :; do f & done; }; f 2>/dev/null; while :; do :; done";
+    let (run, report) = parent.shell(&["--pids=24", "--timeout=1s", "--output-limit=1M"], script)?;
+    check(report["ended"]["kind"] == "timeout" || report["ended"]["kind"] == "pids-limit", (&run, &report))?;
+    check(report["cgroup"]["events"]["pidsRefused"].as_u64() > Some(0), &report)?;
+    check(run.stderr.contains("raise it with --pids"), &run)?;
+    check(began.elapsed() < Duration::from_secs(20), began.elapsed())
+}
+
+fn survived(parent: &Parent) -> Result<(), Failed> {
+    let script = "import os, time\ntry:\n  while True:\n    if os.fork() == 0: time.sleep(50)\nexcept OSError: print('no')";
+    let (run, report) = parent.run(&["--pids=10"], &["python3", "-c", script])?;
+    check(run.code == Some(0) && run.stdout == "no\n", &run)?;
+    check(
+        run.stderr
+            == "belljar: python3 was refused more processes than its limit of 10; raise it with --pids\n",
+        &run,
+    )?;
+    check(report["ended"] == json!({"kind": "exit", "code": 0}), &report)?;
+    check(report["cgroup"]["events"]["pidsRefused"] == 1, &report)
+}
+
+fn threads(parent: &Parent) -> Result<(), Failed> {
+    let script = "import threading, time\nfor i in range(50): threading.Thread(target=time.sleep, args=(50,), daemon=True).start()";
+    let (run, report) = parent.run(&["--pids=10"], &["python3", "-c", script])?;
+    check(run.code == Some(1) && report["ended"]["kind"] == "pids-limit", (&run, &report))
+}
+
+fn cpu_time(parent: &Parent) -> Result<(), Failed> {
+    let script = "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do (while :; do :; done) & done; wait";
+    let (run, report) = parent.shell(&["--cpu-time=600ms"], script)?;
+    check(run.code == Some(152), (&run, &report))?;
+    check(
+        run.stderr == "belljar: sh was ended: it used up its CPU time of 600ms; raise it with --cpu-time\n",
+        &run,
+    )?;
+    check(report["ended"] == json!({"kind": "cpu-limit", "limitSeconds": 0.6}), &report)?;
+    let used = report["cgroup"]["usage"]["cpuMicros"].as_u64().unwrap_or(0);
+    let cpus = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
+    // It is looked at every 20 ms; a loaded machine comes to it later.
+    check((600_000..600_000 + cpus * 200_000).contains(&used), &report)
+}
+
+fn cpus(parent: &Parent) -> Result<(), Failed> {
+    let script = "(while :; do :; done) & (while :; do :; done) & wait";
+    let (run, report) = parent.shell(&["--cpus=0.2", "--cpu-time=50s", "--timeout=1500ms"], script)?;
+    check(run.code == Some(124) && report["ended"]["kind"] == "timeout", (&run, &report))?;
+    let used = report["cgroup"]["usage"]["cpuMicros"].as_u64().unwrap_or(u64::MAX);
+    check((20_000..600_000).contains(&used), &report)?;
+    check(report["cgroup"]["usage"]["throttledMicros"].as_u64() > Some(0), &report)
+}
+
+fn sleeper(parent: &Parent) -> Result<(), Failed> {
+    let began = Instant::now();
+    let script = "(setsid sleep 100 &) ; trap '' TERM INT HUP; sleep 100";
+    let (run, report) =
+        parent.shell(&["--pids=9", "--memory=32M", "--cpu-time=1s", "--timeout=300ms"], script)?;
+    check(
+        run.code == Some(124) && report["ended"] == json!({"kind": "timeout", "limitSeconds": 0.3}),
+        &report,
+    )?;
+    check(began.elapsed() < Duration::from_secs(10), began.elapsed())
+}
+
+fn flood(parent: &Parent) -> Result<(), Failed> {
+    let options = ["--memory=32M", "--pids=9", "--output-limit=2M"];
+    let (run, report) = parent.run(&options, &["yes"])?;
+    check(run.code == Some(137) && report["ended"]["kind"] == "output-limit", (run.code, &report))?;
+    check(run.bytes.len() <= 2 << 20, run.bytes.len())
+}
+
+fn orphans(parent: &Parent) -> Result<(), Failed> {
+    let script = "i=0; while [ $i -lt 10000 ]; do (: &); i=$((i + 1)); done; echo done";
+    let (run, report) = parent.shell(&["--pids=500", "--memory=256M"], script)?;
+    check(run.code == Some(0) && run.stdout == "done\n" && run.stderr.is_empty(), (&run, &report))?;
+    check(report["cgroup"]["events"]["pidsRefused"] == 0, &report)
+}

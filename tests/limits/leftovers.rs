@@ -1,0 +1,151 @@
+//! No group is left, however a run ends.
+
+use std::time::Duration;
+
+use libtest_mimic::Failed;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::Check;
+use crate::need::Need;
+use crate::parent::{Parent, check};
+
+const LIMITS: [&str; 3] = ["--memory=64M", "--pids=20", "--cpu-time=50s"];
+
+pub const CHECKS: &[(&str, &[Need], Check)] = &[
+    ("caller_killed_at_60_instants", &[], caller_killed),
+    ("caller_killed_with_its_process_group", &[], group_killed),
+    ("keeper_killed", &[], keeper_killed),
+    ("keeper_and_caller_killed", &[], both_killed),
+    ("a_stopped_caller_does_not_hold_the_limit_up", &[], stopped),
+    ("thirty_at_once", &[], at_once),
+    ("a_refusal_leaves_nothing", &[], refused),
+];
+
+const TASK: [&str; 3] = ["sh", "-c", "(setsid sleep 61 &) ; exec sleep 62"];
+
+fn caller_killed(parent: &Parent) -> Result<(), Failed> {
+    let mut random: u64 = 0x2545_f491_4f6c_dd1d;
+    for _ in 0..60 {
+        let mut child = parent.start(&LIMITS, &TASK)?;
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        std::thread::sleep(Duration::from_micros(random % 40_000));
+        child.kill().map_err(|error| error.to_string())?;
+        child.wait().map_err(|error| error.to_string())?;
+        // The keeper may just have been started, and makes no group; nothing comes later than that.
+        parent.empty_within(Duration::from_secs(5))?;
+    }
+    Ok(())
+}
+
+/// Started, with its group there and the task in it.
+fn running(parent: &Parent) -> Result<(std::process::Child, String), Failed> {
+    use std::os::unix::process::CommandExt;
+    let mut command = parent.command(&LIMITS, &TASK);
+    command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).process_group(0);
+    let child = command.spawn().map_err(|error| error.to_string())?;
+    for _ in 0..2000 {
+        let groups = parent.children();
+        let inside = |group: &std::path::PathBuf| {
+            std::fs::read_to_string(group.join("cgroup.procs")).is_ok_and(|text| !text.is_empty())
+        };
+        if let Some(name) = groups.first().and_then(|group| group.file_name())
+            && groups.iter().all(inside)
+        {
+            return Ok((child, name.to_string_lossy().into_owned()));
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Err("its group never came".into())
+}
+
+/// The keeper of a group, by its arguments.
+fn keeper(name: &str) -> Result<Pid, Failed> {
+    for entry in std::fs::read_dir("/proc").map_err(|error| error.to_string())?.flatten() {
+        let arguments = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        if arguments == [b"belljar-keeper\0", name.as_bytes(), b"\0"].concat() {
+            let pid = entry.file_name().to_string_lossy().parse().map_err(|_| "a pid")?;
+            return Ok(Pid::from_raw(pid));
+        }
+    }
+    Err("no keeper".into())
+}
+
+fn pid(child: &std::process::Child) -> Pid {
+    Pid::from_raw(child.id().cast_signed())
+}
+
+fn end(pid: Pid) -> Result<(), Failed> {
+    Ok(kill(pid, Signal::SIGKILL).map_err(|error| error.to_string())?)
+}
+
+fn group_killed(parent: &Parent) -> Result<(), Failed> {
+    let (mut child, _) = running(parent)?;
+    end(Pid::from_raw(-pid(&child).as_raw()))?;
+    child.wait().map_err(|error| error.to_string())?;
+    parent.empty_within(Duration::from_secs(5))
+}
+
+fn keeper_killed(parent: &Parent) -> Result<(), Failed> {
+    let (mut child, name) = running(parent)?;
+    end(keeper(&name)?)?;
+    kill(pid(&child), Signal::SIGTERM).map_err(|error| error.to_string())?;
+    let status = child.wait().map_err(|error| error.to_string())?;
+    // The caller does it then.
+    check(status.code() == Some(143), status)?;
+    parent.is_empty()
+}
+
+fn both_killed(parent: &Parent) -> Result<(), Failed> {
+    let (mut child, name) = running(parent)?;
+    end(keeper(&name)?)?;
+    end(pid(&child))?;
+    child.wait().map_err(|error| error.to_string())?;
+    // What is too new to be told from one that is being made stays; the next run takes the rest.
+    std::thread::sleep(Duration::from_millis(11_500));
+    check(!parent.children().is_empty(), "nobody was there to remove it")?;
+    let (run, _) = parent.run(&LIMITS, &["true"])?;
+    run.succeeded()?;
+    parent.is_empty()
+}
+
+fn stopped(parent: &Parent) -> Result<(), Failed> {
+    let mut child = parent.start(&["--cpu-time=300ms"], &["sh", "-c", "while :; do :; done"])?;
+    std::thread::sleep(Duration::from_millis(150));
+    kill(pid(&child), Signal::SIGSTOP).map_err(|error| error.to_string())?;
+    std::thread::sleep(Duration::from_millis(1500));
+    kill(pid(&child), Signal::SIGCONT).map_err(|error| error.to_string())?;
+    let status = child.wait().map_err(|error| error.to_string())?;
+    let report = parent.report()?;
+    check(status.code() == Some(152) && report["ended"]["kind"] == "cpu-limit", &report)?;
+    check(report["cgroup"]["usage"]["cpuMicros"].as_u64() < Some(900_000), &report)
+}
+
+fn at_once(parent: &Parent) -> Result<(), Failed> {
+    std::thread::scope(|scope| {
+        let runs: Vec<_> = (0..30)
+            .map(|n| {
+                scope.spawn(move || {
+                    let option = parent.option();
+                    let args = ["run", &option, LIMITS[0], LIMITS[1], LIMITS[2], "--", "echo", "hello"];
+                    (n, crate::caller::run(parent.caller, args))
+                })
+            })
+            .collect();
+        for run in runs {
+            let (n, run) = run.join().map_err(|_| "a panic")?;
+            check(run.succeeded()? == "hello\n", (n, &run))?;
+        }
+        Ok(())
+    })
+}
+
+fn refused(parent: &Parent) -> Result<(), Failed> {
+    let (run, report) = parent.run(&LIMITS, &["/usr/bin/env", "/no/such/program"])?;
+    check(run.code == Some(127) && report["ended"]["kind"] == "exit", (&run, &report))?;
+    // The stage after the group fails: a folder as the program's own root is none.
+    let (run, report) = parent.run(&[&LIMITS[..], &["--bind=/proc/self/fd:/x"]].concat(), &["true"])?;
+    check(run.code == Some(125) && report["ended"]["kind"] == "setup-error", (&run, &report))
+}
