@@ -104,6 +104,10 @@ pub fn at_random(caller: Caller, scenario: &Scenario, rounds: u32) -> Result<(),
             1 if scenario.name == LITE.name => ("caller", vec![child.id()]),
             1 => ("init", inits),
             2 => ("task", tasks),
+            // What the task forks between this list and the kill is init's to end.
+            _ if scenario.name == LITE.name => {
+                ("all but init", family.iter().copied().filter(|pid| !inits.contains(pid)).collect())
+            }
             _ => ("all", family.clone()),
         };
         // Where it is not there yet, the caller is.
