@@ -175,8 +175,7 @@ fn resources(t: &Table<'_>) -> Result<ResourcesLayer, ProfileError> {
             Ok(())
         })?;
     }
-    layer.cgroup_parent =
-        t.read("cgroupParent", |v| v.parse(|text| unless("own", text, |text| check::inside(text))))?;
+    layer.cgroup_parent = t.read("cgroupParent", |v| v.parse(|text| unless("own", text, check::inside)))?;
     layer.enforce = t.read("enforce", |v| v.parse(|text| word(text, "way to enforce limits", &ENFORCE)))?;
     Ok(layer)
 }

@@ -88,7 +88,7 @@ fn limits(text: &mut Text, profile: &Profile) {
     let resources = &profile.resources;
     text.table("resources");
     text.key("memory.limit", &or_unlimited(resources.memory, size));
-    text.key("memory.swap", &resources.swap.map_or_else(|| quote("none"), |n| size(n)));
+    text.key("memory.swap", &resources.swap.map_or_else(|| quote("none"), size));
     text.key("pids.limit", &or_unlimited(resources.pids, |n| n.to_string()));
     let quota = |cpus: u64| {
         let period = u64::try_from(resolve::CPU_PERIOD.as_micros()).unwrap_or(0);

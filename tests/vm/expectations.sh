@@ -7,7 +7,7 @@ ci_cells=(5.10/plain 6.1/initramfs 6.12/userns-clone-0)
 cells() {
   local kernel setting
   for kernel in 5.10 6.1 6.12 7.x; do
-    for setting in plain initramfs cgroup-v1 cgroup-hybrid cgroup-none userns-clone-0 max-userns-0 no-landlock no-proc chroot; do
+    for setting in plain initramfs cgroup-v1 cgroup-hybrid cgroup-none delegated userns-clone-0 max-userns-0 no-landlock no-proc chroot; do
       # 5.10 has no Landlock to leave out.
       [ "$kernel/$setting" = 5.10/no-landlock ] || echo "$kernel/$setting"
     done
@@ -15,7 +15,7 @@ cells() {
 }
 
 readonly profiles=(strict standard build network container lite)
-readonly checks=(control doctor "${profiles[@]}" probe lite-probe bind network-hinted lite-hinted strict-mended selftest)
+readonly checks=(control doctor "${profiles[@]}" probe lite-probe bind limits network-hinted lite-hinted strict-mended selftest)
 
 # The table. For a check of `belljar run`: `works`, `absent` (there was no reason to make it), or what the refusal has to say (a
 # regular expression over the message and its hints). For the doctor: `works`, or what it has to say of what is missing. The
@@ -46,6 +46,12 @@ expected() {
   *' no-landlock '*' doctor') echo 'landlock: .*not among the security modules that were started at boot \(lsm=lockdown,yama,apparmor\)' ;;
   *' no-landlock '*-hinted | *' no-landlock '*-mended) echo absent ;;
   *' no-landlock '*) echo 'landlock needs Landlock ABI 1, the kernel has none .*hint: .*lsm=' ;;
+
+  # Limits need a control group: root makes one where there is a tree, a user only in one that was delegated.
+  *' no-proc '*' limits') echo 'cannot do without /proc: .*hint: sudo mount -t proc proc /proc' ;;
+  *' cgroup-none '*' limits') echo 'no control group tree with the controller memory is mounted.*hint: ' ;;
+  *' delegated user limits') echo works ;;
+  *' user limits') echo 'cannot limit the sandbox by a control group: .*Permission denied .*hint: .*Delegate=yes' ;;
 
   # 6.1: Landlock's ABI 2 has no scopes, which these two profiles ask for; they say how to do without.
   '6.1 '*' network' | '6.1 '*' lite' | '6.1 '*' lite-probe') echo 'landlock.scopes needs Landlock ABI 6, the kernel has ABI 2 .*--set landlock.scopes=\[\]' ;;
