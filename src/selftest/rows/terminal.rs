@@ -119,10 +119,14 @@ fn give_terminal(setup: &mut Setup) -> Result<(), SelfTestError> {
 
 /// `TIOCSTI` on standard input. `EIO` is the kernel's own refusal (`dev.tty.legacy_tiocsti=0`): the call has reached it.
 fn push(request: u64) -> Answer {
-    // Without these an ordinary user's own terminal refuses (EPERM).
+    let byte = b'x';
+    let tried = || {
+        let result = call!(libc::SYS_ioctl, 0, request, &raw const byte).map(drop);
+        Answer::of_reached(format!("ioctl(0, {request:#x})"), result, &[Errno::EIO])
+    };
+    // As it is: the terminal may be the task's own. Then after making it that, without which an ordinary user is refused (EPERM).
+    let first = tried();
     let _ = nix::unistd::setsid();
     let _ = call!(libc::SYS_ioctl, 0, libc::TIOCSCTTY, 0);
-    let byte = b'x';
-    let result = call!(libc::SYS_ioctl, 0, request, &raw const byte).map(drop);
-    Answer::of_reached(format!("ioctl(0, {request:#x})"), result, &[Errno::EIO])
+    Answer::any([first, tried()])
 }
