@@ -25,7 +25,7 @@ fn under(caller: Caller, text: &str) -> Result<Vec<Value>, Failed> {
     caller::file(caller, &wrapper, text);
     std::fs::set_permissions(&wrapper, std::fs::Permissions::from_mode(0o755))?;
     let path = wrapper.to_str().ok_or("not UTF-8")?;
-    let run = caller::finish(caller::belljar(caller, &[&["selftest", "--under", path][..], &ROWS].concat()));
+    let run = caller::finish(caller::belljar(caller, [&["selftest", "--under", path][..], &ROWS].concat()));
     if run.code != Some(0) {
         return Err(format!("{run:#?}").into());
     }
