@@ -6,6 +6,7 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, fork};
 use serde::{Deserialize, Serialize};
 
+use super::Scene;
 use crate::host::errno_name;
 
 /// Whether the attack worked.
@@ -115,6 +116,12 @@ pub(super) fn in_child(body: impl FnOnce() -> Result<(), Errno>) -> Result<(), E
 /// An I/O error's errno; `EIO` where it has none.
 pub(super) fn errno_of(error: &std::io::Error) -> Errno {
     error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
+}
+
+/// For a row about the sandbox's own init: where the task itself is PID 1 there is none to attack (row R25).
+pub(super) fn is_init(scene: &Scene) -> Option<Answer> {
+    let alone = scene.stage() != "control" && std::process::id() == 1;
+    alone.then(|| Answer::na("the task itself is PID 1: there is no init to attack"))
 }
 
 /// A system call by number, as a probe makes it: `call!(libc::SYS_chroot, c"/".as_ptr())?`.

@@ -87,11 +87,7 @@ const AT_ONCE: usize = 4;
 /// # Errors
 /// A row that does not exist.
 pub fn run(selection: &Selection, mut each: impl FnMut(&Report)) -> Result<(), SelfTestError> {
-    if let Some(id) = selection.rows.iter().find(|id| !rows().any(|row| row.id == **id)) {
-        return Err(SelfTestError::UnknownRow { id: id.clone() });
-    }
-    let selected = |row: &&Row| selection.rows.is_empty() || selection.rows.iter().any(|id| id == row.id);
-    let rows: Vec<&'static Row> = rows().filter(selected).collect();
+    let rows = selected(&selection.rows)?;
     let next = AtomicUsize::new(0);
     let (done, reports) = mpsc::channel();
     let workers = std::thread::available_parallelism().map_or(1, NonZero::get).min(AT_ONCE);
@@ -117,6 +113,14 @@ pub fn run(selection: &Selection, mut each: impl FnMut(&Report)) -> Result<(), S
         }
     });
     Ok(())
+}
+
+/// The rows that have these ids; all where there is none.
+pub(super) fn selected(ids: &[String]) -> Result<Vec<&'static Row>, SelfTestError> {
+    if let Some(id) = ids.iter().find(|id| !rows().any(|row| row.id == **id)) {
+        return Err(SelfTestError::UnknownRow { id: id.clone() });
+    }
+    Ok(rows().filter(|row| ids.is_empty() || ids.iter().any(|id| id == row.id)).collect())
 }
 
 /// The next row that nobody has taken.
@@ -259,7 +263,7 @@ fn as_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
-fn say(answer: &Answer) -> String {
+pub(super) fn say(answer: &Answer) -> String {
     match &answer.errno {
         Some(errno) => format!("{} ({errno})", answer.tried),
         None => answer.tried.clone(),
@@ -353,12 +357,17 @@ fn on_terminal(mut command: crate::Command<'_>) -> Result<(Vec<u8>, Vec<u8>, Str
     Ok((bytes, Vec::new(), outcome.ended.to_string()))
 }
 
-fn arguments(setup: &Setup) -> Vec<String> {
+pub(super) fn arguments(setup: &Setup) -> Vec<String> {
     setup.values.iter().map(|(name, value)| format!("{name}={value}")).collect()
 }
 
 /// Reads the answer, and lets what was seen from outside decide where the row looks there.
-fn answer(mut setup: Setup, stdout: &[u8], stderr: &[u8], how: String) -> Result<Answer, SelfTestError> {
+pub(super) fn answer(
+    mut setup: Setup,
+    stdout: &[u8],
+    stderr: &[u8],
+    how: String,
+) -> Result<Answer, SelfTestError> {
     let text = String::from_utf8_lossy(stdout);
     let line = text.lines().rev().find_map(|line| serde_json::from_str::<Answer>(line.trim()).ok());
     let Some(mut answer) = line else {

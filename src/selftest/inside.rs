@@ -1,5 +1,6 @@
 //! The role `selftest-probe`: runs one row's probe in its own process and writes its answer as one JSON line.
 
+use std::ffi::OsStr;
 use std::io::Write as _;
 
 use super::{Check, Scene, SelfTestError, fresh, rows};
@@ -14,21 +15,25 @@ crate::role!("selftest-probe", run);
 
 /// `selftest-probe ROW [NAME=VALUE]...`
 fn run() -> Result<(), SelfTestError> {
-    nix::unistd::alarm::set(SECONDS);
     let mut arguments = std::env::args_os().skip(1);
     let id = arguments.next().unwrap_or_default();
-    let row = rows().find(|row| id == *row.id);
+    answer(&id, &Scene::read(arguments)?)
+}
+
+/// Runs the probe in this process and writes its answer.
+pub(super) fn answer(id: &OsStr, scene: &Scene) -> Result<(), SelfTestError> {
+    nix::unistd::alarm::set(SECONDS);
+    let row = rows().find(|row| id == row.id);
     let Some((row, probe)) = row.and_then(|row| match &row.check {
         Check::Probe(probe) => Some((row, probe)),
         _ => None,
     }) else {
         return Err(SelfTestError::UnknownRow { id: id.to_string_lossy().into_owned() });
     };
-    let scene = Scene::read(arguments)?;
     if scene.text("namespaces") == "fresh" && !fresh::enter()? {
         return Ok(());
     }
-    let mut answer = (probe.run)(&scene);
+    let mut answer = (probe.run)(scene);
     answer.id = row.id.to_owned();
     let mut line = serde_json::to_vec(&answer).map_err(|source| SelfTestError::Json { source })?;
     line.push(b'\n');

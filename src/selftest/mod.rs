@@ -17,6 +17,7 @@ mod row;
 mod rows;
 mod scene;
 mod setup;
+mod under;
 mod victim;
 
 pub use answer::{Answer, Verdict};
@@ -27,6 +28,7 @@ pub use row::{Check, Claim, Control, Probe, Removal, Row};
 pub use rows::rows;
 pub use scene::Scene;
 pub use setup::{Run, Setup};
+pub use under::{SHOW, Under, probe, under};
 
 /// A variable that the caller sets in its own environment, to [`SECRET_VALUE`], before [`run`]: the rows about leaks look for it.
 /// Without it they are not testable.

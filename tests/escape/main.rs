@@ -17,6 +17,7 @@ mod network;
 mod profiles;
 mod table;
 mod terminal;
+mod under;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -54,6 +55,7 @@ fn main() {
         ("network", network::CHECKS),
         ("leaks", leaks::CHECKS),
         ("profiles", profiles::CHECKS),
+        ("under", under::CHECKS),
     ] {
         all.extend(trials(family, checks));
     }

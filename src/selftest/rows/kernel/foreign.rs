@@ -130,12 +130,12 @@ fn int80(name: &str, number: i64) -> Answer {
 
 /// A process with two threads, one of which makes a call that is killed for: it has to end whole.
 #[cfg(target_arch = "x86_64")]
-fn left_behind(_: &Scene) -> Answer {
+fn left_behind(scene: &Scene) -> Answer {
     let tried = "one of two threads calls by the x32 door";
     // SAFETY: a probe's process has one thread.
     let pid = match unsafe { fork() } {
         Ok(ForkResult::Parent { child }) => child,
-        Ok(ForkResult::Child) => two_threads(),
+        Ok(ForkResult::Child) => two_threads(scene.stage() == "inside"),
         Err(errno) => return Answer::na(format!("fork: {errno}")),
     };
     for _ in 0..100 {
@@ -154,14 +154,20 @@ fn left_behind(_: &Scene) -> Answer {
 }
 
 #[cfg(target_arch = "x86_64")]
-fn two_threads() -> ! {
-    // Where there is no filter, one that kills only the thread shows what the difference would be.
+fn two_threads(inside: bool) -> ! {
+    // SAFETY: ends this process.
+    let end = |code| unsafe { libc::_exit(code) };
+    // Where there is no filter, one that kills only the thread shows what the difference would be; a sandbox without one has
+    // nothing that kills.
     let unfiltered = call!(libc::SYS_prctl, libc::PR_GET_SECCOMP, 0, 0, 0, 0) == Ok(0);
-    if unfiltered && kill_threads().is_err() {
-        // SAFETY: ends this process.
-        unsafe { libc::_exit(2) }
+    if unfiltered && (inside || kill_threads().is_err()) {
+        end(2);
     }
-    std::thread::spawn(|| call!(X32_GETPID).is_ok());
+    std::thread::spawn(move || {
+        let _ = call!(X32_GETPID);
+        // Not killed for it.
+        end(3)
+    });
     loop {
         std::thread::park();
     }
