@@ -100,8 +100,10 @@ impl Account {
             Ok::<_, CgroupError>(text.and_then(|text| parse::number(&text, key)))
         };
         let Self { limits, usage, events } = self;
-        let has = |controller| version == Version::V2 || controllers.contains(&controller);
-        if has(Controller::Memory) {
+        // v2 counts in one group what nothing is asked of, too; not where v1 has the controller.
+        let v2_has = |file: &str| version == Version::V2 && group.has(file);
+        let has = |controller: Controller, file| controllers.contains(&controller) || v2_has(file);
+        if has(Controller::Memory, "memory.max") {
             let (peak, kills, limit) = match version {
                 Version::V1 => (
                     number("memory.max_usage_in_bytes", "")?,
@@ -124,24 +126,25 @@ impl Account {
             limits.memory_bytes = limit.filter(|limit| *limit < u64::MAX / 4);
             limits.swap_bytes = limits.memory_bytes.map(|_| plan.swap);
         }
-        if has(Controller::Pids) {
+        if has(Controller::Pids, "pids.max") {
             usage.pids_peak = number("pids.peak", "")?;
             events.pids_refused = number("pids.events", "max")?;
             limits.pids = number("pids.max", "")?;
         }
-        if has(Controller::Cpu) {
+        if has(Controller::Cpu, "cpu.max") {
             limits.cpus_thousandths = plan.cpus;
             usage.throttled_micros = match version {
                 Version::V1 => number("cpu.stat", "throttled_time")?.map(|nanos| nanos / 1000),
                 Version::V2 => number("cpu.stat", "throttled_usec")?,
             };
         }
-        if has(Controller::Cpuacct) {
+        if has(Controller::Cpuacct, "cpu.stat") {
             limits.cpu_time_ms = plan.cpu_time_ms;
-            usage.cpu_micros = match version {
+            let counted = match version {
                 Version::V1 => number("cpuacct.usage", "")?.map(|nanos| nanos / 1000),
                 Version::V2 => number("cpu.stat", "usage_usec")?,
             };
+            usage.cpu_micros = counted.or(usage.cpu_micros);
         }
         if version == Version::V2
             && let Some(text) = group.read_if_there("io.stat")?

@@ -99,6 +99,11 @@ impl Dir {
         }
     }
 
+    /// Whether there is such a file.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.at(name, libc::O_PATH).is_ok()
+    }
+
     pub(super) fn write(&self, name: &str, text: &str) -> Result<(), CgroupError> {
         // One write: a setting is the whole of one.
         File::from(self.file(name, libc::O_WRONLY)?)

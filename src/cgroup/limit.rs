@@ -21,11 +21,20 @@ pub(super) fn set(
     match version {
         Version::V1 => v1(group, controllers, plan),
         Version::V2 => {
-            let plan = match own {
-                Some(own) => within(plan, own)?,
-                None => plan.clone(),
+            // Where v1 has some of the controllers, those limits are set there.
+            let has = |controller| controllers.contains(&controller);
+            let part = Cgroup {
+                memory: plan.memory.filter(|_| has(Controller::Memory)),
+                pids: plan.pids.filter(|_| has(Controller::Pids)),
+                cpus: plan.cpus.filter(|_| has(Controller::Cpu)),
+                cpu_shares: plan.cpu_shares.filter(|_| has(Controller::Cpu)),
+                ..plan.clone()
             };
-            v2(group, &plan)
+            let part = match own {
+                Some(own) => within(&part, own)?,
+                None => part,
+            };
+            v2(group, &part)
         }
     }
 }
