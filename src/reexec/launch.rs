@@ -20,9 +20,10 @@ use super::image;
 use super::launch_error::LaunchError;
 use super::wait;
 
-/// Here, in the module that launches, so that no program that can launch is linked without it.
+/// Here, in the module that launches, so that no program that can launch is linked without it. Miri, which runs the unit tests
+/// of the pure modules (fuzz/README.md), has neither the system calls in it nor processes; `test` is never set for a dependency.
 #[used]
-#[unsafe(link_section = ".init_array")]
+#[cfg_attr(not(all(test, miri)), unsafe(link_section = ".init_array"))]
 static GUARD: extern "C" fn() = guard::at_start;
 
 /// A role to be started; see the fields. Nothing is defaulted: [`launch`] does what it is told.

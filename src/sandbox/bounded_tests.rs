@@ -37,6 +37,7 @@ fn the_deepest_value_fits_on_a_small_stack() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "a hundred thousand elements take minutes")]
 fn lists_of_nothing_end() {
     // Two to the power of 63 empty values in ten bytes.
     let endless = [0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x01];
@@ -78,6 +79,7 @@ fn nothing_may_follow() {
 proptest::proptest! {
     /// Within the bounds it is postcard, no more and no less.
     #[test]
+    #[cfg_attr(miri, ignore = "making the values up takes minutes")]
     fn what_fits_is_decoded_as_postcard_does(
         value: (Vec<(u8, String, Option<i64>)>, std::collections::BTreeMap<String, (char, f32, bool)>, Result<u128, ()>),
     ) {
