@@ -212,6 +212,7 @@ mod tests {
     use std::os::fd::AsFd;
 
     #[test]
+    #[cfg_attr(miri, ignore = "Miri has no memfd_create")]
     fn a_sealed_credential_reads_back_and_cannot_be_changed() {
         let fd = seal(FLAG_DEATH_WATCH, &[7; 16], 2, "role", b"payload").unwrap();
         assert!(is_present(fd.as_raw_fd()));
@@ -232,6 +233,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "Miri has no memfd_create")]
     fn other_files_are_not_credentials() {
         let unsealed = memfd().unwrap();
         File::from(unsealed.try_clone().unwrap()).write_all(&MAGIC).unwrap();

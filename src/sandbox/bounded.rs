@@ -14,6 +14,9 @@ use serde::de::{
 /// How deeply a value may be nested: fields, elements and variants in each other. Each level takes stack, up to some
 /// kilobytes in a debug build, and a thread may have as little as 2 MiB of it.
 pub(super) const MAX_DEPTH: u32 = 256;
+/// Bytes of stack from which on nothing goes deeper: what a level takes depends on the type, whose values may lie on the stack
+/// several times, and on the build. Half of what a thread of std's has.
+const MAX_STACK: usize = 1 << 20;
 /// Bytes that the elements of lists and maps may take up together once they are decoded, however long the encoded value is.
 /// A list of the smallest numbers that are encoded in one byte and held in eight still fits at
 /// [`RESULT_LIMIT`](super::RESULT_LIMIT).
@@ -30,7 +33,7 @@ const MAX_RESERVED: usize = 256;
 /// Why bytes are no value.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum BoundedError {
-    /// Beyond [`MAX_DEPTH`].
+    /// Beyond [`MAX_DEPTH`] or [`MAX_STACK`].
     Depth,
     /// Beyond what [`memory`] allows.
     Memory { limit: u64 },
@@ -46,7 +49,12 @@ fn memory(length: usize) -> u64 {
 /// The value that all of `bytes` stand for.
 pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, BoundedError> {
     let limit = memory(bytes.len());
-    let budget = Budget { depth: Cell::new(MAX_DEPTH), memory: Cell::new(limit), over: Cell::new(None) };
+    let budget = Budget {
+        depth: Cell::new(MAX_DEPTH),
+        stack: stack_pointer(),
+        memory: Cell::new(limit),
+        over: Cell::new(None),
+    };
     let mut deserializer = postcard::Deserializer::from_bytes(bytes);
     let value = T::deserialize(Bounded { inner: &mut deserializer, budget: &budget });
     let value = value.map_err(|error| match budget.over.take() {
@@ -69,6 +77,8 @@ enum Over {
 /// What is left.
 struct Budget {
     depth: Cell<u32>,
+    /// Where the stack pointer was at first.
+    stack: usize,
     memory: Cell<u64>,
     /// What ran out: postcard's errors carry no text.
     over: Cell<Option<Over>>,
@@ -79,6 +89,9 @@ impl Budget {
     fn deeper<T, E: serde::de::Error>(&self, then: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
         let depth = self.depth.get();
         let Some(left) = depth.checked_sub(1) else { return Err(self.exceeded(Over::Depth)) };
+        if self.stack.abs_diff(stack_pointer()) > MAX_STACK {
+            return Err(self.exceeded(Over::Depth));
+        }
         self.depth.set(left);
         let value = then();
         self.depth.set(depth);
@@ -104,6 +117,27 @@ impl Budget {
         self.over.set(Some(over));
         E::custom("beyond the bounds of a result")
     }
+}
+
+/// The stack pointer itself: the address sanitizer keeps locals elsewhere.
+#[cfg(not(miri))]
+#[inline(always)]
+fn stack_pointer() -> usize {
+    let pointer: usize;
+    // SAFETY: reads a register.
+    unsafe {
+        #[cfg(target_arch = "x86_64")]
+        std::arch::asm!("mov {}, rsp", out(reg) pointer, options(nomem, nostack, preserves_flags));
+        #[cfg(target_arch = "aarch64")]
+        std::arch::asm!("mov {}, sp", out(reg) pointer, options(nomem, nostack, preserves_flags));
+    }
+    pointer
+}
+
+/// Miri has neither assembly nor a stack that ends.
+#[cfg(miri)]
+fn stack_pointer() -> usize {
+    0
 }
 
 /// A deserializer, visitor, seed or access within a budget.

@@ -36,6 +36,27 @@ fn the_deepest_value_fits_on_a_small_stack() {
     assert!(decoded.join().expect("no overflow"));
 }
 
+/// Nor does the stack end where a level takes much of it, as values that lie in each other do.
+#[test]
+fn large_levels_end_before_the_stack_does() {
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    enum Large {
+        Leaf,
+        Node(Box<Large>),
+        Values([[u64; 32]; 32]),
+    }
+    let thread = std::thread::Builder::new().stack_size(2 << 20);
+    let decoded = thread.spawn(|| {
+        assert_eq!(
+            decode::<Large>(&nested(4)),
+            Ok((0..4).fold(Large::Leaf, |inner, _| Large::Node(inner.into())))
+        );
+        decode::<Large>(&nested(MAX_DEPTH as usize - 1)).err()
+    });
+    let error = decoded.expect("a thread").join().expect("no overflow");
+    assert!(matches!(error, None | Some(BoundedError::Depth)), "{error:?}");
+}
+
 #[test]
 #[cfg_attr(miri, ignore = "a hundred thousand elements take minutes")]
 fn lists_of_nothing_end() {

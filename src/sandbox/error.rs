@@ -116,7 +116,9 @@ pub enum Error {
         limit: u64,
     },
     /// A call's result is nested more deeply than allowed: decoding it could exhaust the caller's stack.
-    #[error("the result of the sandboxed call is nested more than {limit} levels deep")]
+    #[error(
+        "the result of the sandboxed call is nested too deeply: more than {limit} levels, or levels too large for the stack"
+    )]
     ResultTooDeep {
         /// The limit: fields, elements and variants in each other.
         limit: u32,
