@@ -57,8 +57,9 @@ impl Sandbox {
     ///
     /// # Errors
     /// As [`Command::spawn`]; the function's panic; an end without a result (a signal, a limit, an exit); a result that is
-    /// longer than [`RESULT_LIMIT`] bytes, is nested more than 256 levels deep, or has lists and maps that would take more
-    /// memory than 8 MiB and 128 bytes for every byte that was sent (512 MiB at most).
+    /// longer than [`RESULT_LIMIT`] bytes, is nested more than 256 levels deep (fewer where a level takes more than 4 KiB of
+    /// stack), or has lists and maps that would take more memory than 8 MiB and 128 bytes for every byte that was sent (512 MiB
+    /// at most).
     pub fn call<A, R>(&self, function: fn(A) -> R, argument: &A) -> Result<R, Error>
     where
         A: Serialize + DeserializeOwned,
