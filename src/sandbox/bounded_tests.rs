@@ -40,6 +40,7 @@ fn the_deepest_value_fits_on_a_small_stack() {
 #[test]
 fn large_levels_end_before_the_stack_does() {
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    #[allow(clippy::large_enum_variant)] // What is tried.
     enum Large {
         Leaf,
         Node(Box<Large>),
