@@ -1,11 +1,14 @@
 //! Why there is no control group with the limits that were asked for.
 
+use std::io;
 use std::path::PathBuf;
 
 use nix::errno::Errno;
 
+use crate::reexec::LaunchError;
+
 /// What went wrong with a control group. Nothing untrusted has run.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CgroupError {
     /// No tree with the controller is mounted.
@@ -77,10 +80,20 @@ pub enum CgroupError {
         path: PathBuf,
     },
     /// The process that removes the group did not come up.
-    #[error("the keeper of the control group does not start: {reason}")]
+    #[error("the keeper of the control group does not start")]
     Keeper {
         /// Why.
-        reason: String,
+        #[source]
+        source: Box<LaunchError>,
+    },
+    /// It could not be given what it needs.
+    #[error("cannot start the keeper of the control group without {what}")]
+    KeeperNeeds {
+        /// What.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: io::Error,
     },
     /// The group could not be removed.
     #[error("the control group {name} could not be removed")]

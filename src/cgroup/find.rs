@@ -14,8 +14,10 @@ pub(super) struct Tree {
     pub(super) controllers: Vec<Controller>,
     /// Where it is mounted.
     pub(super) point: PathBuf,
-    /// The caller's own group below the mount point; empty: at it.
-    pub(super) own: Result<PathBuf, CgroupError>,
+    /// The caller's own group below the mount point; empty: at it. None: it is outside of what is mounted.
+    pub(super) own: Option<PathBuf>,
+    /// Its path in the tree.
+    pub(super) path: PathBuf,
 }
 
 /// The trees of the wanted controllers, each once.
@@ -44,13 +46,12 @@ pub(super) fn trees(
         let mounted: Vec<&Mounted> = mounts.iter().filter(of_tree).collect();
         let within = mounted.iter().find_map(|m| Some((*m, below(&membership.path, &m.root)?)));
         let (mounted, own) = match (within, mounted.first()) {
-            (Some((mounted, own)), _) => (mounted, Ok(own)),
-            (None, Some(mounted)) => {
-                (*mounted, Err(CgroupError::OutOfReach { path: membership.path.clone() }))
-            }
+            (Some((mounted, own)), _) => (mounted, Some(own)),
+            (None, Some(mounted)) => (*mounted, None),
             (None, None) => return Err(not_mounted),
         };
-        let tree = Tree { version, controllers: vec![controller], point: mounted.point.clone(), own };
+        let (point, path) = (mounted.point.clone(), membership.path.clone());
+        let tree = Tree { version, controllers: vec![controller], point, own, path };
         found.push((membership.hierarchy, tree));
     }
     Ok(found.into_iter().map(|(_, tree)| tree).collect())
@@ -82,9 +83,9 @@ mod tests {
             "1 0 0:1 / /cg/memory rw - cgroup c rw,memory\n2 0 0:2 / /cg/cpu rw - cgroup c rw,cpu,cpuacct\n";
         let trees = found("4:memory:/a/b\n3:cpuacct,cpu:/\n0::/x\n", mounts).expect("trees");
         assert_eq!(trees.len(), 2);
-        assert_eq!((trees[0].point.to_str(), trees[0].own.clone()), (Some("/cg/memory"), Ok("a/b".into())));
+        assert_eq!((trees[0].point.to_str(), trees[0].own.clone()), (Some("/cg/memory"), Some("a/b".into())));
         assert_eq!(trees[1].controllers, [Controller::Cpu, Controller::Cpuacct]);
-        assert_eq!(trees[1].own, Ok("".into()));
+        assert_eq!(trees[1].own, Some("".into()));
     }
 
     #[test]
@@ -92,7 +93,7 @@ mod tests {
         let v2 = "1 0 0:1 / /cg rw - cgroup2 c rw\n";
         let trees = found("0::/user.slice/a\n", v2).expect("trees");
         assert_eq!((trees.len(), trees[0].version), (1, Version::V2));
-        assert_eq!((trees[0].controllers.len(), trees[0].own.clone()), (3, Ok("user.slice/a".into())));
+        assert_eq!((trees[0].controllers.len(), trees[0].own.clone()), (3, Some("user.slice/a".into())));
         let mounts = format!("2 0 0:2 / /m rw - cgroup c rw,memory\n{v2}");
         let trees = found("4:memory:/\n0::/y\n", &mounts).expect("trees");
         assert_eq!(trees.iter().map(|t| t.version).collect::<Vec<_>>(), [Version::V1, Version::V2]);
@@ -101,10 +102,9 @@ mod tests {
     #[test]
     fn in_a_container_the_mounted_part_may_start_below_the_root() {
         let mounts = "1 0 0:1 /docker/1 /cg rw - cgroup2 c rw\n";
-        assert_eq!(found("0::/docker/1/x\n", mounts).expect("trees")[0].own, Ok("x".into()));
+        assert_eq!(found("0::/docker/1/x\n", mounts).expect("trees")[0].own, Some("x".into()));
         for outside in ["0::/\n", "0::/../y\n", "0::/docker/12\n"] {
-            let own = found(outside, mounts).expect("trees")[0].own.clone();
-            assert!(matches!(own, Err(CgroupError::OutOfReach { .. })), "{outside}");
+            assert_eq!(found(outside, mounts).expect("trees")[0].own, None, "{outside}");
         }
     }
 
@@ -113,7 +113,8 @@ mod tests {
         for (own, mounts) in
             [("", ""), ("4:memory:/\n", ""), ("0::/\n", "1 0 0:1 / /m rw - cgroup c rw,memory\n")]
         {
-            assert_eq!(found(own, mounts), Err(CgroupError::NotMounted { controller: "memory" }), "{own}");
+            let error = found(own, mounts).expect_err(own);
+            assert!(matches!(error, CgroupError::NotMounted { controller: "memory" }), "{own}: {error}");
         }
     }
 }

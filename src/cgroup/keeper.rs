@@ -40,12 +40,14 @@ pub(crate) struct Keeper {
 impl Keeper {
     /// Starts one, and waits until nothing of ours can keep it from its duty.
     pub(super) fn start(name: &str, places: &[Place], own: BorrowedFd<'_>) -> Result<Self, CgroupError> {
-        let failed = |reason: String| CgroupError::Keeper { reason };
+        let failed = |source| CgroupError::Keeper { source: Box::new(source) };
+        let needs = |what| move |source| CgroupError::KeeperNeeds { what, source };
         let charge =
             Charge { name: name.to_owned(), versions: places.iter().map(|place| place.version).collect() };
-        let payload = postcard::to_stdvec(&charge).map_err(|error| failed(error.to_string()))?;
+        let payload = postcard::to_stdvec(&charge);
+        let payload = payload.map_err(|_| needs("its charge")(std::io::ErrorKind::InvalidData.into()))?;
         let null = std::fs::File::options().read(true).write(true).open("/dev/null");
-        let null = null.map_err(|error| failed(format!("/dev/null: {error}")))?;
+        let null = null.map_err(needs("/dev/null"))?;
         let extra: Vec<BorrowedFd<'_>> =
             std::iter::once(own).chain(places.iter().map(|place| place.parent.as_fd())).collect();
         let argv = [CString::from(c"belljar-keeper"), CString::new(name).unwrap_or_default()];
@@ -65,8 +67,8 @@ impl Keeper {
             new_session: true,
             cgroup: None,
         })
-        .map_err(|error| failed(crate::error_chain(&error)))?;
-        launched.wait_ready(PATIENCE).map_err(|error| failed(crate::error_chain(&error)))?;
+        .map_err(failed)?;
+        launched.wait_ready(PATIENCE).map_err(failed)?;
         Ok(Self { pidfd: launched.pidfd, channel: Some(launched.channel) })
     }
 

@@ -27,6 +27,7 @@ mod remove;
 pub use account::{Account, Events, Limits, Usage};
 pub use error::CgroupError;
 pub(crate) use group::Group;
+pub(crate) use parse::number;
 
 /// What every group's name starts with.
 const PREFIX: &str = "belljar-";

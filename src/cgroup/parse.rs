@@ -61,7 +61,7 @@ pub(super) fn mounts(text: &[u8]) -> Vec<Mounted> {
 }
 
 /// The number after a key, or the whole of a text of one number.
-pub(super) fn number(text: &str, key: &str) -> Option<u64> {
+pub(crate) fn number(text: &str, key: &str) -> Option<u64> {
     if key.is_empty() {
         return text.trim().parse().ok();
     }

@@ -68,7 +68,7 @@ pub(super) fn places(plan: &Cgroup) -> Result<Vec<Place>, CgroupError> {
 }
 
 fn place(tree: &Tree, plan: &Cgroup, optional: bool) -> Result<Place, CgroupError> {
-    let Tree { version, controllers, point, own } = tree;
+    let Tree { version, controllers, point, own, path } = tree;
     let (version, controllers) = (*version, controllers.clone());
     if let Some(parent) = &plan.parent {
         let path = given(point, parent);
@@ -76,7 +76,8 @@ fn place(tree: &Tree, plan: &Cgroup, optional: bool) -> Result<Place, CgroupErro
         enable(&parent, version, &controllers)?;
         return Ok(Place { version, controllers, parent, own: None, optional });
     }
-    let path = point.join(own.clone()?);
+    let own = own.as_ref().ok_or_else(|| CgroupError::OutOfReach { path: path.clone() })?;
+    let path = point.join(own);
     let own = Dir::open(&path, version)?;
     // v1 has no rule against processes in a group with children; nor has the root of v2, which alone has no type.
     if version == Version::V1 || own.read_if_there("cgroup.type")?.is_none() {

@@ -6,6 +6,7 @@ use nix::errno::Errno;
 use nix::sys::uio::{pread, pwrite};
 
 use super::start::Context;
+use crate::cgroup;
 use crate::protocol::{Fault, Watch, Watched};
 
 /// What a file of a group may have.
@@ -36,11 +37,7 @@ pub(super) fn join(context: &mut Context) -> Result<(), Fault> {
 pub(super) fn passed(watches: &[(Watch, OwnedFd)]) -> Result<Option<Watched>, Fault> {
     for (watch, file) in watches {
         let text = read(file).map_err(Fault::on("read", watch.key.as_bytes()))?;
-        let number = match watch.key.as_str() {
-            "" => text.trim().parse().ok(),
-            key => text.lines().find_map(|line| line.strip_prefix(key)?.trim().parse::<u64>().ok()),
-        };
-        match number {
+        match cgroup::number(&text, &watch.key) {
             Some(number) if number > watch.above => return Ok(Some(watch.what)),
             Some(_) => {}
             None => return Err(Fault::mismatch("an account of the control group", "a number", text.trim())),

@@ -292,8 +292,7 @@ impl Profile {
     /// It is not absolute and normalised.
     pub fn set_cgroup_parent(&mut self, path: Option<&Path>) -> Result<(), ProfileError> {
         self.change("set_cgroup_parent", "resources.cgroupParent", |profile| {
-            profile.resources.cgroup_parent =
-                path.map(|path| check::inside(&path.to_string_lossy())).transpose()?;
+            profile.resources.cgroup_parent = path.map(check::inside_path).transpose()?;
             Ok(())
         })
     }

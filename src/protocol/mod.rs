@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) const LIMIT: usize = 16 * 1024;
 
 /// Where the descriptors beyond the channel start in init: the caller's pidfd, then the doors and the watched files of the
-/// control group, then the trees in the order in which the
-/// Plan names them, then the task's descriptors in the order of the Plan, then a call's argument and result.
+/// control group, then the trees in the order in which the Plan names them, then the task's descriptors in the order of the Plan,
+/// then a call's argument and result.
 pub(crate) use crate::reexec::FIRST_EXTRA_FD as FIRST_DESCRIPTOR;
 
 /// From the caller, once: the id maps are written, go on.

@@ -215,6 +215,7 @@ fn is_this_program(fd: BorrowedFd<'_>) -> bool {
         same: bool,
     }
 
+    // SAFETY (of a call): `data` is this function's Search, `info` is libc's: dl_iterate_phdr(3) below, the only one to call it.
     unsafe extern "C" fn visit(
         info: *mut libc::dl_phdr_info,
         _size: usize,

@@ -137,6 +137,7 @@ fn image_of(address: usize) -> Option<usize> {
         address: usize,
         found: Option<usize>,
     }
+    // SAFETY (of a call): `data` is this function's Search, `info` is libc's: dl_iterate_phdr(3) below, the only one to call it.
     unsafe extern "C" fn look(
         info: *mut libc::dl_phdr_info,
         _: libc::size_t,

@@ -16,6 +16,14 @@ use super::{Answer, Check, Control, Probe, Row, Scene, SelfTestError, Setup, Ver
 /// The wrapper's variable for what the row wants to be shown, a line each: `ro` or `rw`, and a path, the same inside.
 pub const SHOW: &str = "BELLJAR_SELFTEST_SHOW";
 
+/// The value `sandbox` of a probe's: it is not belljar's, and this program is not a role in it.
+const OTHER: &str = "other";
+
+/// Whether it is. What a row overlooks then would be a finding in a sandbox of belljar's.
+pub(super) fn is_other(scene: &Scene) -> bool {
+    scene.text("sandbox") == OTHER
+}
+
 /// What a row came to under another sandbox.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
@@ -93,6 +101,7 @@ fn run(wrapper: Option<&Path>, row: &Row, probe: &Probe) -> Result<Answer, SelfT
     if wrapper.is_none() && probe.control == Control::Fresh {
         setup.value("namespaces", "fresh");
     }
+    setup.value("sandbox", OTHER);
     (probe.setup)(&mut setup)?;
     let image = std::env::current_exe().map_err(SelfTestError::setup("find the own image"))?;
     let mut command = match wrapper {

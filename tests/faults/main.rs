@@ -2,9 +2,10 @@
 //! refused, and nothing of it is left.
 //!
 //! `cargo test --test faults` tries a bounded part: in three kinds of runs each distinct system call of each process with one
-//! error, and every wall faked. `BELLJAR_FAULTS=most` tries three errors in all kinds of runs and 1,000 random kills of each (half an hour), and
-//! `BELLJAR_FAULTS=full` every single call of every process with six errors, and kills at every one of them (hours).
-//! `BELLJAR_FAULTS_MESSAGES=1` also prints what belljar said, and how often. It needs root (to trace across user namespaces) and x86-64; elsewhere it is counted as ignored.
+//! error, and every wall faked. `BELLJAR_FAULTS=most` tries three errors in all kinds of runs, and 1,000 random kills of
+//! each of three (18 minutes), and `BELLJAR_FAULTS=full` every single call of every process with six errors, and kills at every
+//! one of them (hours). `BELLJAR_FAULTS_MESSAGES=1` also prints what belljar said, and how often. It needs root (to trace across
+//! user namespaces) and x86-64; elsewhere it is counted as ignored.
 
 #[cfg(target_arch = "x86_64")]
 mod calls;

@@ -63,16 +63,19 @@ fn root_hands_over_what_a_stranger_cannot_reach() {
     let via =
         |profile: &Profile, facts: &Facts| bound(&as_user(profile, facts).unwrap(), "/x").unwrap().0.via;
     // /home/me is 0700, its owner is 1000.
-    assert_eq!(via(&idmapped("/home/me/work", false), &root_facts()), Via::Tree { idmap: None });
+    assert_eq!(via(&idmapped("/home/me/project", false), &root_facts()), Via::Tree { idmap: None });
     assert_eq!(via(&idmapped("/home/me", false), &root_facts()), Via::Path);
-    assert_eq!(via(&idmapped("/home/me/work", true), &root_facts()), Via::Tree { idmap: Some((1000, 1000)) });
+    assert_eq!(
+        via(&idmapped("/home/me/project", true), &root_facts()),
+        Via::Tree { idmap: Some((1000, 1000)) }
+    );
     assert_eq!(via(&idmapped("/opt", true), &root_facts()), Via::Tree { idmap: Some((0, 0)) });
-    assert_eq!(via(&idmapped("/home/me/work", true), &facts()), Via::Path);
+    assert_eq!(via(&idmapped("/home/me/project", true), &facts()), Via::Path);
     assert_eq!(via(&with([bind("/opt", "/x", false)]), &root_facts()), Via::Tree { idmap: Some((0, 0)) });
     assert_eq!(via(&with([bind("/opt", "/x", true)]), &root_facts()), Via::Path);
     let work = Profile { workdir: Workdir::Writable, ..profile() };
     let plan = as_user(&work, &root_facts()).unwrap();
-    assert_eq!(bound(&plan, "/home/me/work").unwrap().0.via, Via::Tree { idmap: Some((1000, 1000)) });
+    assert_eq!(bound(&plan, "/home/me/project").unwrap().0.via, Via::Tree { idmap: Some((1000, 1000)) });
     assert_eq!(bound(&plan, "/usr").unwrap().0.via, Via::Path);
 }
 

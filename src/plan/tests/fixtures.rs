@@ -34,11 +34,11 @@ pub fn files() -> MemoryFiles {
         .device("/dev/tty", 5, 0)
         .device("/dev/kvm", 10, 232)
         .folder("/tmp")
-        .folder("/home/me/work/sub")
+        .folder("/home/me/project/sub")
         .owned("/home/me", 1000, 1000, 0o700)
-        .owned("/home/me/work", 1000, 1000, 0o755)
-        .file("/home/me/work/data", 0o644, "data")
-        .symlink("/home/me/link", "work")
+        .owned("/home/me/project", 1000, 1000, 0o755)
+        .file("/home/me/project/data", 0o644, "data")
+        .symlink("/home/me/link", "project")
         .symlink("/home/me/dangling", "nowhere")
         .file("/opt/tool/bin/tool", 0o755, program())
 }
@@ -54,7 +54,7 @@ pub fn facts() -> Facts {
         kernel: (6, 12),
         landlock_abi: Some(6),
         arch: Arch::X86_64,
-        cwd: Some("/home/me/work".into()),
+        cwd: Some("/home/me/project".into()),
         limits: (0..16).map(|resource| HostLimit { resource, soft: u64::MAX, hard: u64::MAX }).collect(),
     }
 }

@@ -23,12 +23,13 @@ fn problem(profile: &Profile) -> P {
 
 #[test]
 fn read_only_in_writable_and_the_reverse() {
-    let inner =
-        |ro: bool| with([bind("/home/me", "/home/me", !ro), bind("/home/me/work", "/home/me/work", ro)]);
+    let inner = |ro: bool| {
+        with([bind("/home/me", "/home/me", !ro), bind("/home/me/project", "/home/me/project", ro)])
+    };
     for ro in [true, false] {
         let plan = plan(&inner(ro)).unwrap();
         assert_eq!(bound(&plan, "/home/me").unwrap().1, !ro);
-        assert_eq!(bound(&plan, "/home/me/work").unwrap().1, ro);
+        assert_eq!(bound(&plan, "/home/me/project").unwrap().1, ro);
     }
 }
 
@@ -41,7 +42,7 @@ fn the_later_one_replaces_the_earlier_at_the_same_place() {
 
 #[test]
 fn a_missing_source_is_an_error_unless_optional() {
-    for path in ["/nowhere", "/home/me/dangling", "/home/me/work/data/x"] {
+    for path in ["/nowhere", "/home/me/dangling", "/home/me/project/data/x"] {
         let missing = bind(path, "/x", true);
         assert!(matches!(plan(&with([missing.clone()])), Err(PlanError::SourceMissing { .. })), "{path}");
         let (plan, notes) = noted(&with([Mount { optional: true, ..missing }])).unwrap();
@@ -54,14 +55,14 @@ fn a_missing_source_is_an_error_unless_optional() {
 fn a_source_is_written_down_canonical() {
     let plan = plan(&with([bind("/home/me/link", "/x", true), bind("sub", "/y", true)])).unwrap();
     let (source, _) = bound(&plan, "/x").unwrap();
-    let stat = crate::host::Files::lstat(&files(), Path::new("/home/me/work")).unwrap();
-    assert_eq!(text(&source.path), Path::new("/home/me/work"));
+    let stat = crate::host::Files::lstat(&files(), Path::new("/home/me/project")).unwrap();
+    assert_eq!(text(&source.path), Path::new("/home/me/project"));
     assert_eq!(
         (source.device, source.inode, source.folder, source.via),
         (stat.device, stat.inode, true, Via::Path)
     );
     // Relative to the caller's working directory.
-    assert_eq!(text(&bound(&plan, "/y").unwrap().0.path), Path::new("/home/me/work/sub"));
+    assert_eq!(text(&bound(&plan, "/y").unwrap().0.path), Path::new("/home/me/project/sub"));
 }
 
 #[test]
@@ -79,7 +80,7 @@ fn system_symlinks_are_kept() {
 fn system_symlinks_become_mounts_where_they_would_lead_elsewhere() {
     // Nothing inside where it leads, or with other rights, or something else there.
     let alone = Profile { mounts: vec![system("/bin"), system("/lib64")], ..profile() };
-    let cover = with([bind("/home/me/work", "/usr/bin", true)]);
+    let cover = with([bind("/home/me/project", "/usr/bin", true)]);
     let mut writable = profile();
     writable.mounts[0].readonly = false;
     for (name, mut profile) in [("alone", alone), ("covered", cover), ("writable", writable)] {
@@ -180,12 +181,12 @@ fn a_root_of_ones_own_has_only_what_is_asked_for() {
 
 #[test]
 fn nothing_is_created_on_the_host() {
-    let inside = with([bind("/home/me/work", "/w", false), bind("/opt", "/w/new/deep", true)]);
+    let inside = with([bind("/home/me/project", "/w", false), bind("/opt", "/w/new/deep", true)]);
     match plan(&inside) {
-        Err(PlanError::MountPoint { host, .. }) => assert!(host.starts_with("/home/me/work/new")),
+        Err(PlanError::MountPoint { host, .. }) => assert!(host.starts_with("/home/me/project/new")),
         other => panic!("{other:?}"),
     }
-    assert!(plan(&with([bind("/home/me/work", "/w", false), bind("/opt", "/w/sub", true)])).is_ok());
+    assert!(plan(&with([bind("/home/me/project", "/w", false), bind("/opt", "/w/sub", true)])).is_ok());
     // The sandbox's own file systems are another matter.
     let plan = plan(&with([bind("/opt", "/tmp/deep/opt", true)])).unwrap();
     assert!(matches!(node(&plan, "/tmp/deep"), Some(Node::Folder { mode: 0o755, .. })));
@@ -195,8 +196,8 @@ fn nothing_is_created_on_the_host() {
 fn files_and_folders_do_not_cover_each_other() {
     for (source, destination) in [
         ("/usr/bin/sh", "/tmp"),
-        ("/home/me/work", "/usr/bin/env"),
-        ("/home/me/work", "/etc/passwd"),
+        ("/home/me/project", "/usr/bin/env"),
+        ("/home/me/project", "/etc/passwd"),
         ("/usr/bin/sh", "/usr/local"),
     ] {
         let profile = with([bind(source, destination, true)]);
@@ -242,7 +243,7 @@ fn the_hosts_proc_is_out_of_reach() {
     let files =
         files().symlink("/proc/self/fd/3", "/home/me").folder("/proc/1").symlink("/way", "/proc/self/fd/3");
     for source in
-        ["/proc", "/proc/1", "/proc/self/fd/3", "/proc/self/fd/99", "/way", "/way/work", "/usr/../proc/1"]
+        ["/proc", "/proc/1", "/proc/self/fd/3", "/proc/self/fd/99", "/way", "/way/project", "/usr/../proc/1"]
     {
         let result = at(&with([Mount { optional: true, ..bind(source, "/x", true) }]), &files);
         assert!(matches!(result, Err(PlanError::SourceProc { .. })), "{source}: {result:?}");
@@ -330,7 +331,7 @@ fn the_synthetic_etc_gives_way() {
         Node::Symlink { path: c"/etc/localtime".into(), target: c"/usr/share/zoneinfo/Etc/UTC".into() };
     assert_eq!(node(&made, "/etc/localtime"), Some(&localtime));
     // One file of it,
-    let one = plan(&with([bind("/home/me/work/data", "/etc/passwd", true)])).unwrap();
+    let one = plan(&with([bind("/home/me/project/data", "/etc/passwd", true)])).unwrap();
     assert!(bound(&one, "/etc/passwd").is_some());
     assert!(matches!(node(&one, "/etc/group"), Some(Node::File { .. })));
     // or all.
@@ -375,8 +376,8 @@ fn the_working_directory() {
     bare.mounts.retain(|m| m.destination != Path::new("/tmp"));
     assert_eq!(cwd(&bare, None).unwrap(), Path::new("/"));
     let work = Profile { workdir: Workdir::Writable, ..profile() };
-    assert_eq!(cwd(&work, None).unwrap(), Path::new("/home/me/work"));
-    assert_eq!(cwd(&work, Some("sub")).unwrap(), Path::new("/home/me/work/sub"));
+    assert_eq!(cwd(&work, None).unwrap(), Path::new("/home/me/project"));
+    assert_eq!(cwd(&work, Some("sub")).unwrap(), Path::new("/home/me/project/sub"));
     let mut own = profile();
     own.process.cwd = Some("/usr/local".into());
     assert_eq!(cwd(&own, None).unwrap(), Path::new("/usr/local"));
@@ -401,9 +402,9 @@ fn the_working_directory() {
 fn the_callers_folder_as_working_directory() {
     let work = |workdir| Profile { workdir, ..profile() };
     let made = plan(&work(Workdir::Readonly)).unwrap();
-    assert!(bound(&made, "/home/me/work").unwrap().1);
+    assert!(bound(&made, "/home/me/project").unwrap().1);
     let made = plan(&work(Workdir::Writable)).unwrap();
-    assert!(!bound(&made, "/home/me/work").unwrap().1);
+    assert!(!bound(&made, "/home/me/project").unwrap().1);
     let elsewhere = |cwd: Option<&str>| {
         let facts = Facts { cwd: cwd.map(PathBuf::from), ..facts() };
         resolve(&work(Workdir::Writable), &facts, &files(), &Call::program(["sh"]))
@@ -413,9 +414,9 @@ fn the_callers_folder_as_working_directory() {
     // Where the profile has an empty file system the caller's files are shown; what it binds on purpose stays.
     assert_eq!(text(&bound(&elsewhere(Some("/tmp")).unwrap(), "/tmp").unwrap().0.path), Path::new("/tmp"));
     let mut bound_there = work(Workdir::Writable);
-    bound_there.mounts.push(bind("/opt", "/home/me/work", true));
+    bound_there.mounts.push(bind("/opt", "/home/me/project", true));
     assert_eq!(
-        text(&bound(&plan(&bound_there).unwrap(), "/home/me/work").unwrap().0.path),
+        text(&bound(&plan(&bound_there).unwrap(), "/home/me/project").unwrap().0.path),
         Path::new("/opt")
     );
 }

@@ -23,7 +23,7 @@ fn host() -> MemoryFiles {
         .symlink("/usr/bin/java", "/etc/alternatives/java")
         .file("/usr/bin/adir/x", 0o755, "")
         .file("/usr/local/bin/plain", 0o755, elf::sample(62, None))
-        .file("/home/me/work/run", 0o755, elf::sample(62, None))
+        .file("/home/me/project/run", 0o755, elf::sample(62, None))
         .file("/home/me/bin/mine", 0o755, elf::sample(62, None))
         .file("/home/me/sh", 0o755, elf::sample(62, None))
 }
@@ -55,8 +55,8 @@ fn found_as_the_sandbox_sees_it() {
     assert_eq!(run_as(&profile, &facts(), "plain").unwrap(), Path::new("/usr/local/bin/plain"));
     // Relative to the working directory inside.
     let work = Profile { workdir: Workdir::Readonly, ..profile };
-    assert_eq!(run_as(&work, &facts(), "./run").unwrap(), Path::new("/home/me/work/run"));
-    assert_eq!(run_as(&work, &facts(), "run").unwrap(), Path::new("/home/me/work/run"));
+    assert_eq!(run_as(&work, &facts(), "./run").unwrap(), Path::new("/home/me/project/run"));
+    assert_eq!(run_as(&work, &facts(), "run").unwrap(), Path::new("/home/me/project/run"));
 }
 
 #[test]
@@ -134,10 +134,10 @@ fn a_hint_that_was_followed_leads_on() {
     // A path from the caller's working directory, where the sandbox does not start.
     assert_eq!(
         hint(&profile(), "./run"),
-        "show it with --ro-bind /home/me/work, and start there with --workdir /home/me/work"
+        "show it with --ro-bind /home/me/project, and start there with --workdir /home/me/project"
     );
-    let shown = with([bind("/home/me/work", "/home/me/work", true)]);
-    assert_eq!(hint(&shown, "./run"), "start there with --workdir /home/me/work");
+    let shown = with([bind("/home/me/project", "/home/me/project", true)]);
+    assert_eq!(hint(&shown, "./run"), "start there with --workdir /home/me/project");
     assert!(matches!(run_as(&profile(), &facts(), "./nope"), Err(P::NotFound { path: None })));
 }
 

@@ -45,7 +45,7 @@ fn the_rules_follow_the_mounts() {
     let read = READ_FILE | READ_DIR;
     assert_eq!(granted(&plan, "/usr/bin"), read | EXECUTE);
     assert_eq!(granted(&plan, "/opt"), read);
-    let work = granted(&plan, "/home/me/work/x");
+    let work = granted(&plan, "/home/me/project/x");
     assert_eq!(
         work & (WRITE_FILE | MAKE_REG | REFER | TRUNCATE | EXECUTE),
         WRITE_FILE | MAKE_REG | REFER | TRUNCATE | EXECUTE
@@ -146,14 +146,14 @@ fn lite_turns_mounts_into_rights() {
     profile.mounts.push(mount("/proc", MountKind::Proc { subset_pid: false }));
     let plan = resolve(&profile, &facts(), &files().folder("/proc"), &Call::program(["sh"])).unwrap();
     assert_eq!((plan.namespaces, plan.root.clone()), (0, None));
-    assert_eq!(text(&plan.cwd), Path::new("/home/me/work"));
+    assert_eq!(text(&plan.cwd), Path::new("/home/me/project"));
     assert_eq!(granted(&plan, "/usr/bin/sh"), READ_FILE | READ_DIR | EXECUTE);
-    assert_eq!(granted(&plan, "/home/me/work") & WRITE_FILE, WRITE_FILE);
+    assert_eq!(granted(&plan, "/home/me/project") & WRITE_FILE, WRITE_FILE);
     assert_eq!(granted(&plan, "/dev/null"), READ_FILE | WRITE_FILE);
     assert_eq!(granted(&plan, "/proc/1/comm"), READ_FILE | READ_DIR);
     assert_eq!(granted(&plan, "/home/me/.ssh"), 0);
     assert_eq!(granted(&plan, "/"), 0);
-    assert!(plan.to_text(&[]).contains("rw /home/me/work"));
+    assert!(plan.to_text(&[]).contains("rw /home/me/project"));
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn lite_refuses_what_only_a_mount_can_give() {
     contradicted(&|p| p.masked_paths = vec!["/usr/share".into()]);
     contradicted(&|p| {
         p.workdir = Workdir::Writable;
-        p.readonly_paths = vec!["/home/me/work/.git".into()];
+        p.readonly_paths = vec!["/home/me/project/.git".into()];
     });
     let mut harmless = lite();
     harmless.masked_paths = vec!["/sys/firmware".into()];

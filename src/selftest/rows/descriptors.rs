@@ -10,6 +10,7 @@ use nix::sys::stat::Mode;
 
 use crate::selftest::answer::{call, errno_of, in_child, is_init};
 use crate::selftest::row::{ALL, NAMESPACED, nothing};
+use crate::selftest::under::is_other;
 use crate::selftest::{Answer, Check, Claim, Control, Probe, Removal, Row, Run, Scene, SelfTestError, Setup};
 
 /// A number that the caller has leaked a descriptor on, or is given by `--keep-fd` in the mutation.
@@ -113,8 +114,9 @@ pub(super) const ROWS: &[Row] = &[
         title: "descriptors of the caller's inherited",
         source: "fcntl(2): FD_CLOEXEC",
         check: Check::Probe(Probe {
-            run: |_| {
-                let open = |fd: i32| call!(libc::SYS_fcntl, fd, libc::F_GETFD).is_ok() && !is_own_image(fd);
+            run: |scene| {
+                let opened = |fd: i32| call!(libc::SYS_fcntl, fd, libc::F_GETFD).is_ok();
+                let open = |fd: i32| opened(fd) && !(is_other(scene) && is_own_image(fd));
                 match (3..4096).find(|&fd| open(fd)) {
                     Some(fd) => Answer::allowed(format!("descriptor {fd} is open")),
                     None => Answer::blocked("fcntl(F_GETFD) of 3 to 4095"),
@@ -318,7 +320,7 @@ fn image_of(path: &str) -> Option<String> {
 
 /// Gives the image the mode that it has: harmless, and as forbidden as any other.
 fn change_mode(scene: &Scene, path: &str) -> Answer {
-    let mode: u32 = scene.text("mode").parse().unwrap_or(0o755);
+    let Ok(mode) = scene.text("mode").parse::<u32>() else { return Answer::na("its mode was not told") };
     let changed = std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode));
     Answer::of(format!("chmod({path}, {mode:o})"), changed.map_err(|error| errno_of(&error)))
 }
@@ -331,9 +333,8 @@ fn identity(data: &std::fs::Metadata) -> String {
 /// Whether it is the one that re-execution keeps of the image, in a program that is no role. It ends with `execve`.
 fn is_own_image(fd: i32) -> bool {
     let flags = call!(libc::SYS_fcntl, fd, libc::F_GETFD);
-    let what = |path: String| std::fs::metadata(path).map(|data| identity(&data)).ok();
-    let own = what("/proc/self/exe".to_owned());
-    flags == Ok(libc::FD_CLOEXEC.into()) && own.is_some() && what(format!("/proc/self/fd/{fd}")) == own
+    let own = image_of("/proc/self/exe");
+    flags == Ok(libc::FD_CLOEXEC.into()) && own.is_some() && image_of(&format!("/proc/self/fd/{fd}")) == own
 }
 
 /// Leaves a descriptor of `path` open in the caller, without close-on-exec; keeps it for the probe in the mutation.

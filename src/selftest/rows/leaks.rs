@@ -223,7 +223,6 @@ fn search(processes: impl IntoIterator<Item = impl AsRef<Path>>) -> Answer {
 }
 
 /// Three accounts of the host's that the synthetic passwd does not have.
-/// Other names than those that the sandbox's own file has.
 fn host_accounts(setup: &mut Setup) -> Result<(), SelfTestError> {
     let text = fs::read_to_string("/etc/passwd").map_err(SelfTestError::setup("read /etc/passwd"))?;
     let names = text.lines().filter_map(|line| line.split(':').next());

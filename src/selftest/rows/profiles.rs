@@ -3,29 +3,37 @@
 use crate::selftest::{Check, Row};
 
 pub(super) const ROWS: &[Row] = &[
-    row("C1", "profile names that are paths", "CWE-22", &["tests/profiles.rs: names_that_are_no_names"]),
+    row(
+        "C1",
+        "profile names that are paths",
+        "CWE-22",
+        &["tests/profiles/refusals.rs: names_that_are_no_names"],
+    ),
     row(
         "C2",
         "profiles of somebody else's",
         "CWE-367",
         &[
-            "tests/profiles.rs: files_that_are_not_taken",
-            "tests/profiles.rs: foreign_files_are_not_taken",
-            "tests/profiles.rs: nothing_is_loaded_from_the_current_folder_by_name",
+            "tests/profiles/refusals.rs: files_that_are_not_taken",
+            "tests/profiles/refusals.rs: foreign_files_are_not_taken",
+            "tests/profiles/refusals.rs: nothing_is_loaded_from_the_current_folder_by_name",
         ],
     ),
     row(
         "C3",
         "profiles that never end",
         "CWE-776",
-        &["tests/profiles.rs: chains_are_bounded_and_shown", "tests/profiles.rs: nesting_is_bounded"],
+        &[
+            "tests/profiles/refusals.rs: chains_are_bounded_and_shown",
+            "tests/profiles/refusals.rs: nesting_is_bounded",
+        ],
     ),
     row(
         "C4",
         "keys and features ignored",
         "systemd issues 9870, 3944; firejail issue 3933",
         &[
-            "tests/profiles.rs: errors_name_the_key_the_line_and_the_nearest_key",
+            "tests/profiles/refusals.rs: errors_name_the_key_the_line_and_the_nearest_key",
             "src/plan/tests/walls.rs: no_landlock_no_plan",
         ],
     ),
@@ -41,7 +49,7 @@ pub(super) const ROWS: &[Row] = &[
         "CWE-190",
         &[
             "src/profile/units.rs: mod tests",
-            "tests/profiles.rs: setters_check_what_they_set_and_leave_nothing_half_done",
+            "tests/profiles/setters.rs: setters_check_what_they_set_and_leave_nothing_half_done",
         ],
     ),
     open("C7", "names of sandboxes that are paths", "crun 1.28", "sandboxes have no names"),
@@ -52,7 +60,7 @@ pub(super) const ROWS: &[Row] = &[
         "paths taken from the environment",
         "CWE-807",
         &[
-            "tests/profiles.rs: files_that_are_not_taken",
+            "tests/profiles/refusals.rs: files_that_are_not_taken",
             "tests/escape/profiles.rs: home_decides_over_no_builtin_profile",
         ],
     ),

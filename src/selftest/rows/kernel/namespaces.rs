@@ -5,6 +5,7 @@ use nix::errno::Errno;
 use super::{NULL, fresh, in_child, open, probe};
 use crate::selftest::answer::call;
 use crate::selftest::row::{NAMESPACED, WALLED, nothing};
+use crate::selftest::under::is_other;
 use crate::selftest::{Answer, Claim, Removal, Row, Scene};
 
 /// Root of a namespace of one's own, with no filter.
@@ -168,7 +169,7 @@ const LISTMOUNT: libc::c_long = 458;
 /// Whether more than one id of the outside, or root's, is mapped. The kernel lets no ordinary user map the host's root: a 0 is
 /// then that of a namespace in between.
 fn id_maps(scene: &Scene) -> Answer {
-    let user = scene.stage() != "control" && scene.text("caller") == "user";
+    let user = is_other(scene) && scene.stage() != "control" && scene.text("caller") == "user";
     let single = |path: &str| {
         let text = std::fs::read_to_string(path).ok()?;
         let mut lines = text.lines();

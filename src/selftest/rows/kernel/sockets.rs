@@ -75,8 +75,8 @@ pub(super) const ROWS: &[Row] = &[
 /// Every family but those that some profile has, of every type.
 fn families(_: &Scene) -> Answer {
     const SOME_PROFILE_HAS: [i32; 4] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
-    // A row of its own: that family asks for a capability, too.
     let types = [libc::SOCK_STREAM, libc::SOCK_DGRAM, libc::SOCK_RAW, libc::SOCK_SEQPACKET];
+    // Packet sockets ask for a capability, too, and have a row of their own.
     let families = (0..=46).filter(|family| !SOME_PROFILE_HAS.contains(family) && *family != libc::AF_PACKET);
     any_socket(families.flat_map(|family| types.map(|kind| (family, kind, 0))))
 }

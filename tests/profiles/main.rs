@@ -1,0 +1,44 @@
+//! Profiles from the outside: what ships, what is refused and how it is said, what comes out of it.
+
+use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use belljar::error_chain;
+use belljar::profile::{
+    self, MountKind, Namespace, Network, Profile, ProfileError, Rlimit, User, ValueError, Workdir,
+    builtin_names,
+};
+use belljar::seccomp::{Action, Arch, Unknown, compile};
+use proptest::prelude::*;
+
+mod anything;
+mod effective;
+mod merging;
+mod refusals;
+mod setters;
+mod ships;
+
+fn load(name: &str, overrides: &[&str]) -> Profile {
+    Profile::load_with(name, overrides)
+        .unwrap_or_else(|error| panic!("{name} {overrides:?}: {}", error_chain(&error)))
+}
+
+fn refused(text: &str) -> String {
+    match Profile::from_toml(text, "p.toml") {
+        Ok(_) => panic!("accepted: {text}"),
+        Err(error) => error_chain(&error),
+    }
+}
+
+fn write(folder: &Path, name: &str, text: impl AsRef<[u8]>) -> String {
+    let path = folder.join(name);
+    std::fs::write(&path, text).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+fn mount<'a>(profile: &'a Profile, destination: &str) -> Option<&'a profile::Mount> {
+    profile.mounts.iter().find(|mount| mount.destination == Path::new(destination))
+}
