@@ -101,7 +101,10 @@ impl Group {
     fn end(&mut self) -> bool {
         // A keeper that somebody has killed leaves it to us.
         self.keeper.finish()
-            || self.parts.iter().all(|(place, _)| remove::remove(&place.parent, place.version, &self.name))
+            || self
+                .parts
+                .iter()
+                .fold(true, |all, (place, _)| remove::remove(&place.parent, place.version, &self.name) && all)
     }
 }
 

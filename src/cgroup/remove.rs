@@ -13,6 +13,9 @@ use crate::sys;
 /// How long what was killed may take to be gone: the kernel frees its memory first.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How long anything else may keep it from being removed.
+const PERSISTENT: Duration = Duration::from_secs(1);
+
 /// How long a group may be there without a lock.
 const NEW: Duration = Duration::from_secs(10);
 
@@ -24,6 +27,8 @@ pub(super) fn remove(parent: &Dir, version: Version, name: &str) -> bool {
         match parent.remove(name) {
             Ok(()) | Err(Errno::ENOENT | Errno::ENODEV) => return true,
             Err(Errno::EBUSY) => {}
+            // What passes must not leave it behind; what does not pass ends here.
+            Err(_) if began.elapsed() < PERSISTENT => {}
             Err(_) => return false,
         }
         // What cannot be killed now is tried again; what is gone already is no error.

@@ -366,7 +366,8 @@ pub(super) const ROWS: &[Row] = &[
                     removal: Removal::Edit(|profile, setup| {
                         profile.landlock.require = false;
                         profile.landlock.scopes.clear();
-                        show(profile, setup.told("folder"), false);
+                        // Read-only: a socket is connected to all the same, and no id map is needed.
+                        show(profile, setup.told("folder"), true);
                         Ok(())
                     }),
                 },

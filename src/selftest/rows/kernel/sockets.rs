@@ -10,7 +10,7 @@ use crate::selftest::{Answer, Claim, Removal, Row, Scene};
 pub(super) const ROWS: &[Row] = &[
     probe(
         "K20a",
-        "socket families but unix, Internet, netlink and packet: vsock, alg, …",
+        "socket families but unix, Internet, netlink, packet and XDP: vsock, alg, …",
         "socket(2), vsock(7)",
         families,
         nothing,
@@ -18,9 +18,9 @@ pub(super) const ROWS: &[Row] = &[
     ),
     probe(
         "K20d",
-        "packet sockets",
+        "packet and XDP sockets",
         "packet(7), CVE-2020-14386",
-        |_| any_socket([libc::SOCK_RAW, libc::SOCK_DGRAM].map(|kind| (libc::AF_PACKET, kind, 0)).into_iter()),
+        |_| any_socket(RAW.map(|family| (family, libc::SOCK_RAW, 0)).into_iter()),
         nothing,
         &[Claim {
             profiles: &["strict", "standard", "build"],
@@ -72,12 +72,14 @@ pub(super) const ROWS: &[Row] = &[
     ),
 ];
 
+/// Families that ask for a capability, too.
+const RAW: [i32; 2] = [libc::AF_PACKET, libc::AF_XDP];
+
 /// Every family but those that some profile has, of every type.
 fn families(_: &Scene) -> Answer {
     const SOME_PROFILE_HAS: [i32; 4] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
     let types = [libc::SOCK_STREAM, libc::SOCK_DGRAM, libc::SOCK_RAW, libc::SOCK_SEQPACKET];
-    // Packet sockets ask for a capability, too, and have a row of their own.
-    let families = (0..=46).filter(|family| !SOME_PROFILE_HAS.contains(family) && *family != libc::AF_PACKET);
+    let families = (0..=46).filter(|family| !SOME_PROFILE_HAS.contains(family) && !RAW.contains(family));
     any_socket(families.flat_map(|family| types.map(|kind| (family, kind, 0))))
 }
 
