@@ -63,14 +63,14 @@ fn injections(baseline: &Baseline, depth: Depth) -> Vec<Injection> {
 /// Tries all of it, on two threads, and prints the counts.
 pub fn sweep(caller: Caller, scenario: &Scenario, depth: Depth) -> Result<(), Failed> {
     let began = std::time::Instant::now();
-    let baseline = Baseline::of(&Place::new(caller), scenario);
+    let baseline = Baseline::of(&Place::for_scenario(caller, scenario), scenario);
     let injections = injections(&baseline, depth);
     let next = AtomicUsize::new(0);
     let counts = Mutex::new(BTreeMap::<(Verdict, &'static str), usize>::new());
     let findings = Mutex::new(Vec::new());
     let messages = Mutex::new(BTreeMap::<String, usize>::new());
     let worker = || {
-        let place = Place::new(caller);
+        let place = Place::for_scenario(caller, scenario);
         while let Some(injection) = injections.get(next.fetch_add(1, Ordering::Relaxed)) {
             let run = place.run(scenario, Some(injection), false);
             match baseline.judge(&run, false) {

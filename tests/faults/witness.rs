@@ -24,6 +24,10 @@ pub fn testify() {
     match std::env::args().nth(1).as_deref() {
         Some("wait") => wait(),
         Some("flood") => flood(),
+        Some("linger") => {
+            let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+            facts();
+        }
         Some("pages") => print!("{}", "x".repeat(4 * 4096)),
         _ => facts(),
     }
