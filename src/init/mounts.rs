@@ -4,6 +4,8 @@ use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
+use nix::sys::stat::fstat;
+use nix::sys::statfs::fstatfs;
 
 use super::start::Context;
 use super::{place, tree};
@@ -87,7 +89,27 @@ pub(super) fn tmpfs(limits: &Tmpfs, attributes: u64) -> Result<OwnedFd, Fault> {
         Parameter::Text(c"nr_inodes", &inodes),
         Parameter::Text(c"mode", &mode),
     ];
-    filesystem(c"tmpfs", &parameters, attributes)
+    let made = filesystem(c"tmpfs", &parameters, attributes)?;
+    has_limits(&made, limits)?;
+    Ok(made)
+}
+
+/// Asks whether the tmpfs has the limits: one that was not heard would be the host's memory.
+fn has_limits(made: &OwnedFd, limits: &Tmpfs) -> Result<(), Fault> {
+    let found = fstatfs(made).map_err(Fault::on("fstatfs", b"tmpfs"))?;
+    let status = fstat(made).map_err(Fault::on("fstat", b"tmpfs"))?;
+    let block = found.optimal_transfer_size().cast_unsigned();
+    // The kernel counts pages, of which it takes a whole one for a part.
+    for (what, expected, found) in [
+        ("the pages of a tmpfs", limits.size.div_ceil(block.max(1)), found.blocks()),
+        ("the inodes of a tmpfs", limits.inodes, found.files()),
+        ("the mode of a tmpfs", limits.mode.into(), (status.st_mode & 0o7777).into()),
+    ] {
+        if expected != found {
+            return Err(Fault::mismatch(what, expected, found));
+        }
+    }
+    Ok(())
 }
 
 fn number(value: u64) -> Result<CString, Fault> {

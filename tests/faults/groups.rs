@@ -9,8 +9,17 @@ use std::time::{Duration, Instant};
 use nix::unistd::{Gid, Uid, chown};
 
 /// Where limits are written, v1 and v2.
-const LIMITS: [&str; 6] =
-    ["memory.max", "memory.limit_in_bytes", "pids.max", "cpu.max", "cpu.cfs_quota_us", "cpu.shares"];
+const LIMITS: [&str; 9] = [
+    "memory.max",
+    "memory.swap.max",
+    "memory.limit_in_bytes",
+    "memory.memsw.limit_in_bytes",
+    "pids.max",
+    "cpu.max",
+    "cpu.cfs_quota_us",
+    "cpu.cfs_period_us",
+    "cpu.shares",
+];
 
 /// A limit's file (no two trees have the same) and what it had.
 pub type Values = BTreeMap<&'static str, String>;
