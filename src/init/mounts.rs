@@ -4,7 +4,8 @@ use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
-use nix::sys::stat::fstat;
+use nix::fcntl::AtFlags;
+use nix::sys::stat::{fstat, fstatat};
 use nix::sys::statfs::fstatfs;
 
 use super::start::Context;
@@ -62,7 +63,11 @@ pub(super) fn make(context: &mut Context, mount: &Mount) -> Result<(OwnedFd, boo
         Mount::Proc { subset_pid } => {
             let parameters: &[Parameter<'_>] =
                 if *subset_pid { &[Parameter::Text(c"subset", c"pid")] } else { &[] };
-            Ok((filesystem(c"proc", parameters, ATTR_NOEXEC)?, true))
+            let made = filesystem(c"proc", parameters, ATTR_NOEXEC)?;
+            if *subset_pid {
+                has_processes_only(&made)?;
+            }
+            Ok((made, true))
         }
         Mount::Devpts => {
             let parameters = [
@@ -75,6 +80,15 @@ pub(super) fn make(context: &mut Context, mount: &Mount) -> Result<(OwnedFd, boo
             Ok((made.map_err(|(call, errno)| Fault::system(call, b"devpts", errno))?, true))
         }
         Mount::Mqueue => Ok((filesystem(c"mqueue", &[], ATTR_NOEXEC)?, true)),
+    }
+}
+
+/// Asks whether the option was heard: /proc/sys is there without it.
+fn has_processes_only(made: &OwnedFd) -> Result<(), Fault> {
+    match fstatat(made, c"sys", AtFlags::AT_SYMLINK_NOFOLLOW) {
+        Err(Errno::ENOENT) => Ok(()),
+        Ok(_) => Err(Fault::mismatch("/proc", "subset=pid", "all of it")),
+        Err(errno) => Err(Fault::system("fstatat", b"sys", errno)),
     }
 }
 

@@ -145,8 +145,7 @@ fn landlock() -> String {
     answer(i64::from(unsafe { libc::ioctl(null.as_raw_fd(), libc::TCGETS as _, words.as_mut_ptr()) }))
 }
 
-/// What of the mount table does not change from run to run: root, place, options, propagation, type and, of a tmpfs, its own
-/// options (sizes).
+/// What of the mount table does not change from run to run: root, place, options, propagation, type, and sizes and the like.
 fn mounts() -> String {
     let table = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_else(|error| error.to_string());
     let mut lines: Vec<String> = Vec::new();
@@ -163,7 +162,7 @@ fn mounts() -> String {
             .map(|tag| tag.split(':').next().unwrap_or(tag))
             .collect();
         let kind = words.get(dash + 1).unwrap_or(&"");
-        let own = words.get(dash + 3).filter(|_| *kind == "tmpfs").unwrap_or(&"");
+        let own = words.get(dash + 3).filter(|_| ["tmpfs", "proc"].contains(kind)).unwrap_or(&"");
         // Not the ids, which are other ones in each of root's runs.
         let own: Vec<&str> =
             own.split(',').filter(|word| !word.starts_with("uid=") && !word.starts_with("gid=")).collect();
