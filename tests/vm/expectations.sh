@@ -199,19 +199,19 @@ doctor() {
   done
 }
 
-# Rows KERNEL|SETTING|WHO|RELEASE| CHECK=RESULT…, as tables of what the profiles do.
+# Rows KERNEL|SETTING|WHO|RELEASE| CHECK=RESULT…, as tables of what the profiles do, and limits by a control group.
 markdown() {
-  local row kernel setting who release line profile last=
+  local row kernel setting who release line column last= columns=("${profiles[@]}" limits)
   for row in "$@"; do
     IFS='|' read -r kernel setting who release line <<<"$row"
     if [ "$kernel" != "$last" ]; then
-      printf '\n### Linux %s (%s)\n\n| setting | caller | %s |\n' "$kernel" "$release" "$(IFS='|' && sed 's/|/ | /g' <<<"${profiles[*]}")"
-      printf '| --- | --- |%s\n' "$(printf ' --- |%.0s' "${profiles[@]}")"
+      printf '\n### Linux %s (%s)\n\n| setting | caller | %s |\n' "$kernel" "$release" "$(IFS='|' && sed 's/|/ | /g' <<<"${columns[*]}")"
+      printf '| --- | --- |%s\n' "$(printf ' --- |%.0s' "${columns[@]}")"
       last=$kernel
     fi
     printf '| %s | %s |' "$setting" "$who"
-    for profile in "${profiles[@]}"; do
-      printf ' %s |' "$(grep -o " $profile=[^ ]*" <<<"$line" | cut -d= -f2)"
+    for column in "${columns[@]}"; do
+      printf ' %s |' "$(grep -o " $column=[^ ]*" <<<"$line" | cut -d= -f2)"
     done
     echo
   done
