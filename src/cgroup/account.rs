@@ -1,10 +1,11 @@
 //! What the kernel has counted.
 
+use nix::errno::Errno;
 use serde::Serialize;
 
 use super::dir::Dir;
 use super::error::CgroupError;
-use super::{Controller, Version, parse};
+use super::{Controller, Version, meter, parse};
 use crate::plan::Cgroup;
 
 /// What a single charge may have failed to get, so that the peak stays below the limit: a batch of 64 pages.
@@ -53,7 +54,7 @@ pub struct Usage {
     pub cpu_micros: Option<u64>,
     /// Time for which something was ready to run and the quota kept it from it, microseconds.
     pub throttled_micros: Option<u64>,
-    /// Bytes read from disks (v2, where the controller is enabled).
+    /// Bytes read from disks, where the controller is there.
     pub io_read_bytes: Option<u64>,
     /// Bytes written to disks (likewise).
     pub io_written_bytes: Option<u64>,
@@ -78,6 +79,14 @@ impl Account {
         let reached =
             self.events.oom_kills.is_some_and(|n| n > 0) && self.events.memory_limit_met == Some(true);
         self.limits.memory_bytes.filter(|_| reached)
+    }
+
+    /// Whether the memory limit kept the task from starting: something was killed for it, or a call failed for want of memory,
+    /// as nobody is killed who still shares init's. To execve(2) arguments that find no room are too long.
+    pub(crate) fn memory_too_low(&self, errno: Option<Errno>) -> Option<u64> {
+        let want = matches!(errno, Some(Errno::ENOMEM | Errno::E2BIG));
+        let refused = want && self.events.memory_limit_met == Some(true);
+        self.memory_limit().or(self.limits.memory_bytes.filter(|_| refused))
     }
 
     /// Whether a new process was refused at the limit. Older kernels count the refusals of the groups above, too; there the
@@ -146,11 +155,8 @@ impl Account {
             };
             usage.cpu_micros = counted.or(usage.cpu_micros);
         }
-        if version == Version::V2
-            && let Some(text) = group.read_if_there("io.stat")?
-        {
-            usage.io_read_bytes = Some(parse::sum(&text, "rbytes"));
-            usage.io_written_bytes = Some(parse::sum(&text, "wbytes"));
+        if let Some((read, written)) = meter::io_bytes(group, version)? {
+            (usage.io_read_bytes, usage.io_written_bytes) = (Some(read), Some(written));
         }
         Ok(())
     }
@@ -171,6 +177,14 @@ mod tests {
         assert_eq!(account(false, 1).memory_limit(), None);
         assert_eq!(account(true, 0).memory_limit(), None);
         assert_eq!(Account::default().memory_limit(), None);
+        for (met, kills, errno, expected) in [
+            (true, 1, None, Some(64)),
+            (true, 0, Some(Errno::ENOMEM), Some(64)),
+            (true, 0, Some(Errno::EPERM), None),
+            (false, 0, Some(Errno::ENOMEM), None),
+        ] {
+            assert_eq!(account(met, kills).memory_too_low(errno), expected, "{met} {kills} {errno:?}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use super::account::Account;
 use super::dir::Dir;
 use super::error::CgroupError;
 use super::keeper::Keeper;
+use super::meter::Meter;
 use super::place::{self, Place};
 use super::{Controller, PREFIX, Version, limit, remove};
 use crate::plan::Cgroup;
@@ -82,6 +83,13 @@ impl Group {
             }
         }
         Ok(watches)
+    }
+
+    /// What reads it while it is there.
+    pub(crate) fn meter(&self) -> Result<Meter, CgroupError> {
+        let part =
+            |(place, dir): &(Place, Dir)| Ok((place.version, place.controllers.clone(), dir.try_clone()?));
+        self.parts.iter().map(part).collect::<Result<_, CgroupError>>().map(Meter::new)
     }
 
     /// What the kernel has counted so far.

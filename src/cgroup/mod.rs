@@ -20,6 +20,7 @@ mod find;
 mod group;
 mod keeper;
 mod limit;
+mod meter;
 mod parse;
 mod place;
 mod remove;
@@ -27,6 +28,7 @@ mod remove;
 pub use account::{Account, Events, Limits, Usage};
 pub use error::CgroupError;
 pub(crate) use group::Group;
+pub use meter::{Meter, Sample};
 pub(crate) use parse::number;
 
 /// What every group's name starts with.

@@ -332,6 +332,8 @@ pub struct Limits {
     pub timeout_ms: Option<u64>,
     /// Bytes of standard output and error together.
     pub output: Option<u64>,
+    /// What is written beyond `output` is thrown away; otherwise it ends the run.
+    pub output_truncated: bool,
 }
 
 /// A control group of the sandbox's own, and what it enforces. How the host has it (v1 or v2, where) is found at the start.

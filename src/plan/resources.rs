@@ -15,7 +15,7 @@ const LEAST_MEMORY: u64 = 512 << 10;
 /// The control group of the plan, where anything is asked of one.
 pub(super) fn cgroup(profile: &Profile) -> Result<Option<Cgroup>, PlanError> {
     let asked = &profile.resources;
-    if asked.enforce == Enforce::Rlimit || !anything(asked) {
+    if !asks_for_group(asked) {
         return Ok(None);
     }
     let memory = asked.memory;
@@ -33,6 +33,11 @@ pub(super) fn cgroup(profile: &Profile) -> Result<Option<Cgroup>, PlanError> {
         cpu_shares: asked.cpu_shares,
         cpu_time_ms,
     }))
+}
+
+/// Whether anything is asked of a control group.
+pub(crate) fn asks_for_group(asked: &Resources) -> bool {
+    asked.enforce == Enforce::Cgroup && anything(asked)
 }
 
 fn anything(asked: &Resources) -> bool {

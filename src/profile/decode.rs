@@ -146,7 +146,7 @@ fn limits(t: &Table<'_>) -> Result<LimitsLayer, ProfileError> {
     Ok(LimitsLayer {
         timeout: t.read("timeout", |v| v.number(|text| units::limit(text, check::timeout)))?,
         cpu_time: t.read("cpuTime", |v| v.number(|text| units::limit(text, check::cpu_time)))?,
-        output: t.read("output", |v| v.number(|text| units::limit(text, units::size)))?,
+        output: t.read("output", |v| v.number(|text| units::limit(text, units::output)))?,
         file_size: t.read("fileSize", |v| v.number(|text| units::limit(text, units::size)))?,
     })
 }

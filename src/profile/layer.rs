@@ -101,7 +101,8 @@ pub(crate) struct LandlockLayer {
 pub(crate) struct LimitsLayer {
     pub(crate) timeout: Option<Option<Duration>>,
     pub(crate) cpu_time: Option<Option<Duration>>,
-    pub(crate) output: Option<Option<u64>>,
+    /// With whether what comes after it is thrown away.
+    pub(crate) output: Option<Option<(u64, bool)>>,
     pub(crate) file_size: Option<Option<u64>>,
 }
 

@@ -59,7 +59,8 @@
 //! | `landlock.mode` | `require` or `off` |
 //! | `landlock.scopes` | list of `signal`, `abstract-unix-socket`: an error where the kernel lacks them |
 //! | `limits.timeout`, `limits.cpuTime` | a time or `"unlimited"` |
-//! | `limits.output`, `limits.fileSize` | a size or `"unlimited"` |
+//! | `limits.output` | a size, `"SIZE:truncate"` (what comes after it is thrown away; otherwise it ends the run) or `"unlimited"` |
+//! | `limits.fileSize` | a size or `"unlimited"` |
 //! | `resources.memory.limit` | a size or `"unlimited"` |
 //! | `resources.pids.limit` | a number or `"unlimited"` |
 //! | `resources.cpu.quota`, `.period` | times; their quotient is the number of CPUs, the period is 100 ms unless it is given |

@@ -223,6 +223,8 @@ pub struct Limits {
     pub cpu_time: Option<Duration>,
     /// Bytes of standard output and standard error together.
     pub output: Option<u64>,
+    /// What is written beyond `output` is thrown away; otherwise it ends the run.
+    pub output_truncated: bool,
     /// Bytes a single file may have (`RLIMIT_FSIZE`).
     pub file_size: Option<u64>,
 }

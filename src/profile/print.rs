@@ -83,7 +83,8 @@ fn limits(text: &mut Text, profile: &Profile) {
     text.table("limits");
     text.key("timeout", &or_unlimited(limits.timeout, time));
     text.key("cpuTime", &or_unlimited(limits.cpu_time, time));
-    text.key("output", &or_unlimited(limits.output, size));
+    let output = |bytes| quote(&units::show_output(bytes, limits.output_truncated));
+    text.key("output", &or_unlimited(limits.output, output));
     text.key("fileSize", &or_unlimited(limits.file_size, size));
     let resources = &profile.resources;
     text.table("resources");

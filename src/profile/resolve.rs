@@ -76,7 +76,8 @@ pub(crate) fn profile(layer: Layer, name: String, origin: &Origin) -> Result<Pro
         limits: Limits {
             timeout: layer.limits.timeout.flatten(),
             cpu_time: layer.limits.cpu_time.flatten(),
-            output: layer.limits.output.flatten(),
+            output: layer.limits.output.flatten().map(|(bytes, _)| bytes),
+            output_truncated: layer.limits.output.flatten().is_some_and(|(_, truncated)| truncated),
             file_size: layer.limits.file_size.flatten(),
         },
         resources: resources(&layer.resources).map_err(|source| conflict("resources.cpu", source))?,

@@ -192,13 +192,26 @@ impl Profile {
         })
     }
 
-    /// Bytes of output; `None` is unlimited.
+    /// Bytes of output, beyond which the run is ended; `None` is unlimited.
     ///
     /// # Errors
     /// 0, or above 2^63 - 1.
     pub fn set_output(&mut self, bytes: Option<u64>) -> Result<(), ProfileError> {
         self.change("set_output", "limits.output", |profile| {
             profile.limits.output = bytes.map(positive).transpose()?;
+            profile.limits.output_truncated = false;
+            Ok(())
+        })
+    }
+
+    /// Bytes of output, beyond which it is thrown away and the run goes on.
+    ///
+    /// # Errors
+    /// 0, or above 2^63 - 1.
+    pub fn set_output_truncated(&mut self, bytes: u64) -> Result<(), ProfileError> {
+        self.change("set_output_truncated", "limits.output", |profile| {
+            profile.limits.output = Some(positive(bytes)?);
+            profile.limits.output_truncated = true;
             Ok(())
         })
     }

@@ -57,6 +57,22 @@ pub fn size(text: &str) -> Result<u64, ValueError> {
     quantity(text, &SIZES, "a size (as in 64MiB)", SIZE_HINT)
 }
 
+/// A limit of output: a size, with `:truncate` where what comes after it is thrown away in place of ending the run.
+///
+/// # Errors
+/// Those of [`size`].
+pub fn output(text: &str) -> Result<(u64, bool), ValueError> {
+    match text.strip_suffix(":truncate") {
+        Some(bytes) => size(bytes).map(|bytes| (bytes, true)),
+        None => size(text).map(|bytes| (bytes, false)),
+    }
+}
+
+/// The same, as it is written.
+pub(crate) fn show_output(bytes: u64, truncated: bool) -> String {
+    show_size(bytes) + if truncated { ":truncate" } else { "" }
+}
+
 /// A time above 0: `500ms`, `10s`, `5m`, `1h`.
 ///
 /// # Errors
@@ -282,6 +298,16 @@ mod tests {
             ["9223372036854775808B", "8388608TiB", "18446744073709551616B", "99999999999999999999999999TiB"]
         {
             assert!(matches!(size(text), Err(ValueError::Range { .. })), "{text}");
+        }
+    }
+
+    #[test]
+    fn output_limits() {
+        assert_eq!(output("1M"), Ok((1 << 20, false)));
+        assert_eq!(output("1M:truncate"), Ok((1 << 20, true)));
+        assert_eq!(output("0B:truncate"), Err(ValueError::Zero));
+        for text in ["1M:", "1M:end", "1M:truncate:truncate", ":truncate", "truncate", "1M :truncate"] {
+            assert!(output(text).is_err(), "{text}");
         }
     }
 

@@ -10,7 +10,7 @@ use super::Sandbox;
 use super::child::{Child, Output};
 use super::ender::Ender;
 use super::error::{Error, Step};
-use super::relay::{Relay, Stream as Relayed};
+use super::relay::{Limit, Relay, Stream as Relayed};
 use super::spawn::{self, Handed, errno_of};
 use crate::plan::{self, Call, Note, Plan, Task, TaskRequest};
 use crate::reexec::{Prepared, Stdio, Stream};
@@ -247,6 +247,7 @@ impl<'a> Command<'a> {
             outcome: None,
         };
         if let Some(limit) = child.plan.limits.output {
+            let limit = Limit { bytes: limit, truncate: child.plan.limits.output_truncated };
             let relay = child.ender().and_then(|ender| Relay::start(relayed, limit, ender));
             match relay {
                 Ok(relay) => child.relay = Some(relay),

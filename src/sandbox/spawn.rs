@@ -118,7 +118,7 @@ pub(super) fn start(plan: &Plan, handed: &Handed<'_>) -> Result<Started, Error> 
         Ok(readback) => readback,
         Err(error) => {
             let account = group.as_ref().and_then(|group| group.account().ok());
-            return Err(match account.and_then(|account| account.memory_limit()) {
+            return Err(match account.and_then(|account| account.memory_too_low(error.errno())) {
                 Some(limit) => Error::MemoryTooLow { limit },
                 None => error,
             });

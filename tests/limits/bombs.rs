@@ -40,6 +40,8 @@ pub const CHECKS: &[(&str, &[Need], Check)] = &[
     ("a_quota_of_cpus_holds", &[], cpus),
     ("a_sleeper_ends_at_its_time", &[], sleeper),
     ("a_flood_of_output", &[], flood),
+    ("a_flood_of_output_that_is_cut", &[], cut_flood),
+    ("what_holds_the_pipe_does_not_hold_up_the_end", PYTHON, held_pipe),
     ("ten_thousand_orphans", &[], orphans),
 ];
 
@@ -152,6 +154,88 @@ fn flood(parent: &Parent) -> Result<(), Failed> {
     let (run, report) = parent.run(&options, &["yes"])?;
     check(run.code == Some(137) && report["ended"]["kind"] == "output-limit", (run.code, &report))?;
     check(run.bytes.len() <= 2 << 20, run.bytes.len())
+}
+
+/// 1 GB, or what `BELLJAR_TEST_FLOOD` says (head's -c): 10G takes twenty seconds.
+fn cut_flood(parent: &Parent) -> Result<(), Failed> {
+    let much = std::env::var("BELLJAR_TEST_FLOOD").unwrap_or_else(|_| "1G".to_owned());
+    let script = format!("head -c {much} /dev/zero; echo done >&2; exit 3");
+    let mut command =
+        parent.command(&["--memory=32M", "--pids=9", "--output-limit=2M:truncate"], &["sh", "-c", &script]);
+    let mut child = command
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .map_err(|error| error.to_string())?;
+    let (stdout, mut stderr) = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
+    let reader = std::thread::spawn(move || std::io::copy(&mut { stdout }, &mut std::io::sink()));
+    let mut sizes = Vec::new();
+    let status = loop {
+        if let Some(status) = child.try_wait().map_err(|error| error.to_string())? {
+            break status;
+        }
+        // In pages; the relay's memory is bounded.
+        let statm = std::fs::read_to_string(format!("/proc/{}/statm", child.id())).unwrap_or_default();
+        sizes.extend(statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()));
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    let passed = reader.join().map_err(|_| "a panic")?.map_err(|error| error.to_string())?;
+    let mut told = String::new();
+    std::io::Read::read_to_string(&mut stderr, &mut told).map_err(|error| error.to_string())?;
+    let report = parent.report()?;
+    // The program's own end, and nothing beyond the limit; what it says on standard error is beyond it, too.
+    check(status.code() == Some(3) && report["ended"] == json!({"kind": "exit", "code": 3}), &report)?;
+    check(passed == 2 << 20, passed)?;
+    check(told.starts_with("belljar: sh wrote ") && told.ends_with("raise it with --output-limit\n"), &told)?;
+    if much == "1G" {
+        check(report["outputDiscardedBytes"] == (1u64 << 30) - (2 << 20) + 5, &report)?;
+    }
+    let (least, most) = (sizes.iter().skip(2).min().copied(), sizes.iter().max().copied());
+    check(least.zip(most).is_none_or(|(least, most)| most - least < 512), (least, most))
+}
+
+/// Its standard output is open in a process outside, which got it through a socket, when it ends.
+fn held_pipe(parent: &Parent) -> Result<(), Failed> {
+    use std::os::unix::fs::PermissionsExt;
+    let path = parent.folder.path().join("socket");
+    let listener = std::os::unix::net::UnixListener::bind(&path).map_err(|error| error.to_string())?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o777))
+        .map_err(|error| error.to_string())?;
+    let bind = format!("--bind={}:/s", parent.folder.path().display());
+    let script = "import socket\ns = socket.socket(socket.AF_UNIX)\ns.connect('/s/socket')\n\
+                  socket.send_fds(s, [b'x'], [1])\ns.recv(1)\nprint('out')";
+    for (limit, passed) in [("--output-limit=1M", "out\n"), ("--output-limit=2B:truncate", "ou")] {
+        let listener = listener.try_clone().map_err(|error| error.to_string())?;
+        let holder = std::thread::spawn(move || listener.accept().and_then(|(stream, _)| receive(&stream)));
+        let began = Instant::now();
+        let (run, report) =
+            parent.run(&["--pids=9", "--timeout=30s", limit, &bind], &["python3", "-c", script])?;
+        check(run.code == Some(0) && run.stdout == passed, (&run, &report))?;
+        check(began.elapsed() < Duration::from_secs(10), began.elapsed())?;
+        drop(holder.join().map_err(|_| "a panic")?.map_err(|error| error.to_string())?);
+    }
+    Ok(())
+}
+
+/// A descriptor that comes with a byte; the answer is a byte.
+fn receive(stream: &std::os::unix::net::UnixStream) -> std::io::Result<Vec<std::os::fd::OwnedFd>> {
+    use nix::sys::socket::{ControlMessageOwned, MsgFlags, UnixAddr, recvmsg};
+    use std::io::Write;
+    use std::os::fd::{AsRawFd, FromRawFd};
+    let mut byte = [0u8];
+    let mut parts = [std::io::IoSliceMut::new(&mut byte)];
+    let mut space = nix::cmsg_space!([std::os::fd::RawFd; 1]);
+    let message =
+        recvmsg::<UnixAddr>(stream.as_raw_fd(), &mut parts, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC)?;
+    let mut held = Vec::new();
+    for control in message.cmsgs()? {
+        if let ControlMessageOwned::ScmRights(fds) = control {
+            // SAFETY: the kernel has just made them for us.
+            held.extend(fds.into_iter().map(|fd| unsafe { std::os::fd::OwnedFd::from_raw_fd(fd) }));
+        }
+    }
+    (&mut { stream }).write_all(b"y")?;
+    if held.is_empty() { Err(std::io::ErrorKind::UnexpectedEof.into()) } else { Ok(held) }
 }
 
 fn orphans(parent: &Parent) -> Result<(), Failed> {

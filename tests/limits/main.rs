@@ -13,6 +13,8 @@ mod need;
 
 mod bombs;
 mod leftovers;
+mod library;
+mod live;
 mod parent;
 mod verdicts;
 
@@ -29,8 +31,12 @@ type Check = fn(&Parent) -> Result<(), Failed>;
 
 /// Each check for both callers.
 fn both(module: &str, checks: &[(&str, &[Need], Check)]) -> Vec<Trial> {
+    for_callers(&[Caller::Root, Caller::User], module, checks)
+}
+
+fn for_callers(callers: &[Caller], module: &str, checks: &[(&str, &[Need], Check)]) -> Vec<Trial> {
     let mut trials = Vec::new();
-    for caller in [Caller::Root, Caller::User] {
+    for &caller in callers {
         for (name, needs, check) in checks {
             let (name, check) = (format!("{module}::{name} as {caller:?}"), *check);
             // Only root can make the groups, and give them to the user.
@@ -77,6 +83,9 @@ fn main() {
         both("bombs", bombs::CHECKS),
         both("verdicts", verdicts::CHECKS),
         both("leftovers", leftovers::CHECKS),
+        both("live", live::CHECKS),
+        // In this very process.
+        for_callers(&[Caller::Root], "library", library::CHECKS),
     ];
     let conclusion = libtest_mimic::run(&arguments, trials.into_iter().flatten().collect());
     caller::clear_shelf();

@@ -41,9 +41,17 @@ fn too_low(parent: &Parent) -> Result<(), Failed> {
     let (run, report) = parent.run(&["--memory=64K"], &["true"])?;
     run.refused(125, &["resources.memory.limit", "no process can start"])?;
     check(report["ended"]["kind"] == "setup-error", &report)?;
+    // Arguments are the program's memory, and it has none yet that it could be killed for.
+    let long = "x".repeat(100_000);
+    let task: Vec<&str> = std::iter::once("true").chain([long.as_str(); 7]).collect();
+    let (run, report) = parent.run(&["--memory=512K"], &task)?;
+    run.refused(125, &["cannot start in 524288 bytes of memory", "\nhint: raise it with --memory"])?;
+    check(report["ended"]["kind"] == "setup-error", &report)?;
+    parent.run(&["--memory=4M"], &task)?.0.succeeded()?;
+    // What came as far as its own loader has run.
     let (run, report) = parent.run(&["--memory=512K"], &["sh", "-c", "exec tail /dev/zero"])?;
-    check(run.code == Some(137) || run.code == Some(125), (&run, &report))?;
-    check(run.stderr.contains("--memory"), &run)?;
+    check(run.code == Some(137) && report["ended"]["kind"] == "memory-limit", (&run, &report))?;
+    check(run.stderr.contains("raise it with --memory"), &run)?;
     // One process is enough for one.
     parent.run(&["--pids=1"], &["true"])?.0.succeeded()?;
     let (run, report) = parent.shell(&["--pids=1"], "/bin/true; exit 5")?;

@@ -114,8 +114,12 @@ fn limits(options: &LimitOptions, profile: &mut Profile) -> Result<(), Error> {
     if let Some(Limit(bytes)) = options.file_size {
         profile.set_file_size(bytes).map_err(of("--file-size"))?;
     }
-    if let Some(Limit(bytes)) = options.output_limit {
-        profile.set_output(bytes).map_err(of("--output-limit"))?;
+    if let Some(Limit(limit)) = options.output_limit {
+        match limit {
+            Some((bytes, true)) => profile.set_output_truncated(bytes),
+            limit => profile.set_output(limit.map(|(bytes, _)| bytes)),
+        }
+        .map_err(of("--output-limit"))?;
     }
     Ok(())
 }

@@ -129,7 +129,8 @@ fn limits_are_set_and_lifted() {
         "--cgroup-parent=/a/b",
     ];
     let result = applied(&options, &profile()).expect("applied");
-    let limits = Limits { timeout: None, cpu_time: None, file_size: Some(3 << 20), output: Some(4 << 10) };
+    let (file_size, output) = (Some(3 << 20), Some(4 << 10));
+    let limits = Limits { timeout: None, cpu_time: None, file_size, output, output_truncated: false };
     assert_eq!(result.limits, limits);
     let resources = Resources {
         memory: Some(5 << 20),
@@ -142,6 +143,8 @@ fn limits_are_set_and_lifted() {
         enforce: Enforce::Cgroup,
     };
     assert_eq!(result.resources, resources);
+    let result = applied(&["--output-limit=4K:truncate"], &profile()).expect("applied");
+    assert_eq!((result.limits.output, result.limits.output_truncated), (Some(4 << 10), true));
     let result = applied(&["--limits=rlimit", "--memory=5M"], &profile()).expect("applied");
     assert_eq!(
         result.resources,

@@ -153,9 +153,10 @@ pub(super) struct LimitOptions {
     /// Size that a file may reach
     #[arg(long, value_name = "SIZE", value_parser = units::limit(units::size))]
     pub file_size: Option<Limit<u64>>,
-    /// Bytes that may be written to standard output and standard error together
-    #[arg(long, value_name = "SIZE", value_parser = units::limit(units::size))]
-    pub output_limit: Option<Limit<u64>>,
+    /// Bytes that may be written to standard output and standard error together; beyond them the program is ended or, with
+    /// :truncate, what it writes is thrown away
+    #[arg(long, value_name = "SIZE[:truncate]", value_parser = units::limit(units::output))]
+    pub output_limit: Option<Limit<(u64, bool)>>,
 }
 
 /// `--limits`.
@@ -173,8 +174,15 @@ pub(super) struct OutputOptions {
     /// Write how it ended as JSON, also when belljar itself failed (-: to standard error)
     #[arg(long, value_name = "FILE|-", value_parser = OsStringValueParser::new().try_map(values::host_path))]
     pub report: Option<PathBuf>,
+    /// Tell on standard error, while it runs, what everything in the sandbox uses: one line that changes on a terminal, else a
+    /// line of JSON each time (needs a limit that a control group holds)
+    #[arg(
+        long, value_name = "INTERVAL", num_args = 0..=1, require_equals = true, default_missing_value = "1s",
+        value_parser = units::duration, conflicts_with = "tty"
+    )]
+    pub stats: Option<Duration>,
     /// Print what would be done, and stop
-    #[arg(long, conflicts_with = "report")]
+    #[arg(long, conflicts_with_all = ["report", "stats"])]
     pub dry_run: bool,
     /// With --dry-run: print JSON
     #[arg(long, requires = "dry_run")]

@@ -43,7 +43,10 @@ impl Plan {
             "env": self.env.iter().map(text).collect::<Vec<_>>(),
             "descriptors": self.descriptors,
             "terminal": self.terminal,
-            "limits": { "timeout_ms": self.limits.timeout_ms, "output": self.limits.output },
+            "limits": {
+                "timeout_ms": self.limits.timeout_ms, "output": self.limits.output,
+                "output_truncated": self.limits.output_truncated,
+            },
             "cgroup": self.cgroup.as_ref().map(|cgroup| json!({
                 "parent": cgroup.parent.as_ref().map(text),
                 "memory": cgroup.memory, "swap": cgroup.memory.map(|_| cgroup.swap), "pids": cgroup.pids,

@@ -135,7 +135,9 @@ impl Plan {
             "  timeout",
             &self.limits.timeout_ms.map_or_else(|| "none".to_owned(), |ms| format!("{ms} ms")),
         )?;
-        line(out, "  output", &self.limits.output.map_or_else(|| "unlimited".to_owned(), size))?;
+        let beyond = if self.limits.output_truncated { ", the rest is thrown away" } else { "" };
+        let output = self.limits.output.map(|bytes| size(bytes) + beyond);
+        line(out, "  output", &output.unwrap_or_else(|| "unlimited".to_owned()))?;
         for limit in &self.rlimits {
             let word = |value| if value == u64::MAX { "unlimited".to_owned() } else { format!("{value}") };
             let (soft, hard) = (word(limit.soft), word(limit.hard));
