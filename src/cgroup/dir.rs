@@ -111,6 +111,16 @@ impl Dir {
         self.at(name, libc::O_PATH).is_ok()
     }
 
+    /// That the caller may write to it, or make something in it; asked, not tried.
+    pub(super) fn writable(&self, name: &str) -> Result<(), CgroupError> {
+        let path = if name == "." { self.path.clone() } else { self.path.join(name) };
+        let c_name = c_name(name.as_bytes(), &path)?;
+        // SAFETY: an open folder and a C string.
+        let answer =
+            unsafe { libc::faccessat(self.fd.as_raw_fd(), c_name.as_ptr(), libc::W_OK, libc::AT_EACCESS) };
+        Errno::result(answer).map(drop).map_err(CgroupError::on("access", path))
+    }
+
     pub(super) fn write(&self, name: &str, text: &str) -> Result<(), CgroupError> {
         // One write: a setting is the whole of one.
         File::from(self.file(name, libc::O_WRONLY)?)

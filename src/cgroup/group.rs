@@ -9,7 +9,7 @@ use super::dir::Dir;
 use super::error::CgroupError;
 use super::keeper::Keeper;
 use super::meter::Meter;
-use super::place::{self, Place};
+use super::place::{self, Mode, Place};
 use super::{Controller, PREFIX, Version, limit, remove};
 use crate::plan::Cgroup;
 use crate::protocol::{Watch, Watched};
@@ -26,7 +26,7 @@ pub(crate) struct Group {
 impl Group {
     /// Makes it, with all limits set and read back; `own` is the caller's pidfd. On an error nothing of it is left.
     pub(crate) fn make(plan: &Cgroup, own: BorrowedFd<'_>) -> Result<Self, CgroupError> {
-        let places = place::places(plan)?;
+        let places = place::places(plan, Mode::Make)?;
         let name = name()?;
         let keeper = Keeper::start(&name, &places, own)?;
         // From here on dropping it removes what was made.
@@ -47,7 +47,7 @@ impl Group {
         if !dir.lock().map_err(CgroupError::on("flock", &dir.path))? {
             return Err(CgroupError::on("flock", &dir.path)(Errno::EWOULDBLOCK));
         }
-        limit::set(&dir, place.version, &place.controllers, &self.plan, place.own.as_ref())?;
+        limit::set(&dir, place, &self.plan)?;
         Ok(dir)
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-pub use crate::profile::units::{count, cpus, duration, output, size};
+pub use crate::profile::units::{count, cpus, duration, output, rate, size};
 pub(super) use crate::profile::units::{show_duration, show_size};
 
 use crate::profile::ValueError;

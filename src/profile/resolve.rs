@@ -107,6 +107,8 @@ fn resources(layer: &ResourcesLayer) -> Result<Resources, Conflict> {
         cpus,
         cpu_shares: layer.shares.flatten(),
         cpu_time: layer.cpu_time.flatten(),
+        io_weight: layer.io_weight.flatten(),
+        throttles: layer.throttles.values().flatten().cloned().collect(),
         cgroup_parent: layer.cgroup_parent.clone().flatten(),
         enforce: layer.enforce.unwrap_or_default(),
     })

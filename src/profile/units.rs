@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use super::User;
 use super::value_error::ValueError;
+use super::{Throttled, User};
 
 /// Limits are offsets and counts of the kernel's, which are signed.
 pub(crate) const MAX: u64 = i64::MAX as u64;
@@ -71,6 +71,29 @@ pub fn output(text: &str) -> Result<(u64, bool), ValueError> {
 /// The same, as it is written.
 pub(crate) fn show_output(bytes: u64, truncated: bool) -> String {
     show_size(bytes) + if truncated { ":truncate" } else { "" }
+}
+
+/// What may be read or written in a second: a size, or a number of reads or writes.
+///
+/// # Errors
+/// Those of [`size`] and [`count`], or more reads or writes than the kernel counts (2^32 - 1).
+pub fn rate(text: &str, kind: Throttled) -> Result<u64, ValueError> {
+    const MAX_IOPS: u64 = u32::MAX as u64;
+    match kind {
+        Throttled::ReadBps | Throttled::WriteBps => size(text),
+        Throttled::ReadIops | Throttled::WriteIops => match count(text)? {
+            n if n > MAX_IOPS => Err(range(text, 1, MAX_IOPS)),
+            n => Ok(n),
+        },
+    }
+}
+
+/// The same, as it is written.
+pub(crate) fn show_rate(rate: u64, kind: Throttled) -> String {
+    match kind {
+        Throttled::ReadBps | Throttled::WriteBps => show_size(rate),
+        Throttled::ReadIops | Throttled::WriteIops => rate.to_string(),
+    }
 }
 
 /// A time above 0: `500ms`, `10s`, `5m`, `1h`.

@@ -134,6 +134,20 @@ impl<'a> Command<'a> {
         Ok(plan::resolve_with_notes(&self.sandbox.profile, &facts, &crate::host::RealFiles, &call)?)
     }
 
+    /// [`plan_with_notes`](Self::plan_with_notes), and whether the control group that it asks for can be made: that is not part of
+    /// a plan, but found at each start. Nothing is made.
+    ///
+    /// # Errors
+    /// As [`plan`](Self::plan); and if the group cannot be made.
+    pub fn dry_run(&self) -> Result<(Plan, Vec<Note>), Error> {
+        let (plan, mut notes) = self.plan_with_notes()?;
+        if let Some(cgroup) = &plan.cgroup {
+            let parents = crate::cgroup::look(cgroup).map_err(|source| Error::Cgroup { source })?;
+            notes.push(Note::ControlGroup { parents });
+        }
+        Ok((plan, notes))
+    }
+
     /// Starts the task. Once this returns, all walls stand and were read back, and the program was executed.
     ///
     /// # Errors

@@ -32,6 +32,7 @@ pub struct Limits {
     cpus: Option<f64>,
     cpu_time: Option<Duration>,
     timeout: Option<Duration>,
+    io_weight: Option<u64>,
     file_size: Option<u64>,
     output: Option<(u64, bool)>,
 }
@@ -75,6 +76,14 @@ impl Limits {
     #[must_use]
     pub fn cpu_time(mut self, time: Duration) -> Self {
         self.cpu_time = Some(time);
+        self
+    }
+
+    /// Its part of what disks do where others want them too, 1 to 1000; 100 is everybody's. (What may be read and written in a
+    /// second is [`Profile::add_throttle`](crate::profile::Profile::add_throttle)'s.)
+    #[must_use]
+    pub fn io_weight(mut self, weight: u64) -> Self {
+        self.io_weight = Some(weight);
         self
     }
 
@@ -130,6 +139,9 @@ impl Sandbox {
         }
         if limits.cpu_time.is_some() {
             profile.set_total_cpu_time(limits.cpu_time).map_err(profile_error)?;
+        }
+        if limits.io_weight.is_some() {
+            profile.set_io_weight(limits.io_weight).map_err(profile_error)?;
         }
         if limits.timeout.is_some() {
             profile.set_timeout(limits.timeout).map_err(profile_error)?;

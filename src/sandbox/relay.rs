@@ -335,7 +335,8 @@ mod tests {
         let run = Run { over: over.into(), cut: Arc::default() };
         drop(running);
         let ended = relay(vec![Stream { from, to }], Limit { bytes: 10, truncate: true }, &run);
-        assert!(matches!(ended, Ok(Ended::Streams { discarded: LEFT_OVER.. })), "{ended:?}");
+        let most = LEFT_OVER + DISCARD as u64;
+        assert!(matches!(ended, Ok(Ended::Streams { discarded }) if discarded <= most), "{ended:?}");
         writer.join().expect("the writer");
     }
 

@@ -27,6 +27,11 @@ pub const CHECKS: &[(&str, &[Need], Check)] = &[
         let script = "import os\nfd = os.memfd_create('x')\nwhile True: os.write(fd, b'x' * (1 << 20))";
         memory(parent, &["python3", "-c", script])
     }),
+    ("memory_in_system_v_shm", PYTHON, |parent| {
+        let script = "import ctypes, time\nc = ctypes.CDLL(None)\nc.shmat.restype = ctypes.c_void_p\nn = 200 << 20\n\
+                      at = c.shmat(c.shmget(0, n, 0o1600), None, 0)\nctypes.memset(at, 1, n)\ntime.sleep(50)";
+        memory_with(parent, "standard", &["python3", "-c", script])
+    }),
     ("memory_of_many_children", &[], |parent| {
         let script = "for i in 1 2 3 4 5 6 7 8; do head -c 20M /dev/zero | tail & done; wait; sleep 50";
         memory(parent, &["sh", "-c", script])
@@ -47,8 +52,13 @@ pub const CHECKS: &[(&str, &[Need], Check)] = &[
 
 /// Ended for its memory: the whole of it, at once, and it is said so.
 fn memory(parent: &Parent, task: &[&str]) -> Result<(), Failed> {
+    memory_with(parent, "strict", task)
+}
+
+fn memory_with(parent: &Parent, profile: &str, task: &[&str]) -> Result<(), Failed> {
     let began = Instant::now();
-    let (run, report) = parent.run(&["--memory=48M", "--tmpfs=/big:1G", "--timeout=40s"], task)?;
+    let options = ["-p", profile, "--memory=48M", "--tmpfs=/big:1G", "--timeout=40s"];
+    let (run, report) = parent.run(&options, task)?;
     let line = format!("belljar: {} was ended: memory limit 48MiB reached (peak 4", task[0]);
     let said = run.stderr.lines().last().unwrap_or_default();
     check(said.starts_with(&line) && said.ends_with("; raise it with --memory"), &run)?;

@@ -22,6 +22,11 @@ pub const CHECKS: &[(&str, &[Need], Check)] = &[
     ("a_refusal_leaves_nothing", &[], refused),
 ];
 
+pub const LONG: &[(&str, &[Need], Check)] = &[
+    ("two_hundred_at_once", &[], |parent| many(parent, 200)),
+    ("ten_thousand_zombies", &[Need::Program("perl")], zombies),
+];
+
 const TASK: [&str; 3] = ["sh", "-c", "(setsid sleep 61 &) ; exec sleep 62"];
 
 fn caller_killed(parent: &Parent) -> Result<(), Failed> {
@@ -124,8 +129,23 @@ fn stopped(parent: &Parent) -> Result<(), Failed> {
 }
 
 fn at_once(parent: &Parent) -> Result<(), Failed> {
+    many(parent, 30)
+}
+
+/// Nobody waits for them until their parent ends; each counts for as long.
+fn zombies(parent: &Parent) -> Result<(), Failed> {
+    let script = "for (1..10000) { my $pid = fork; die qq($_: $!) unless defined $pid; exit 0 unless $pid } print 'made'";
+    let options = ["--pids=10100", "--memory=1G", "--timeout=60s", "--set=process.rlimits.nproc=11000"];
+    let (run, report) = parent.run(&options, &["perl", "-e", script])?;
+    check(run.succeeded()? == "made", (&run, &report))?;
+    check(report["cgroup"]["events"]["pidsRefused"] == 0, &report)?;
+    let peak = report["cgroup"]["usage"]["pidsPeak"].as_u64();
+    check(peak.is_none_or(|peak| peak >= 10_000), &report)
+}
+
+fn many(parent: &Parent, count: usize) -> Result<(), Failed> {
     std::thread::scope(|scope| {
-        let runs: Vec<_> = (0..30)
+        let runs: Vec<_> = (0..count)
             .map(|n| {
                 scope.spawn(move || {
                     let option = parent.option();

@@ -12,10 +12,13 @@ mod caller;
 mod need;
 
 mod bombs;
+mod disks;
+mod fills;
 mod leftovers;
 mod library;
 mod live;
 mod parent;
+mod refusals;
 mod verdicts;
 
 use std::sync::OnceLock;
@@ -84,6 +87,16 @@ fn main() {
         both("verdicts", verdicts::CHECKS),
         both("leftovers", leftovers::CHECKS),
         both("live", live::CHECKS),
+        both("fills", fills::CHECKS),
+        // For root alone: they take long, or need the right to mount.
+        for_callers(&[Caller::Root], "leftovers", leftovers::LONG),
+        for_callers(&[Caller::Root], "refusals", refusals::CHECKS),
+        match disks::missing() {
+            None => both("disks", disks::CHECKS),
+            Some(why) => {
+                disks::CHECKS.iter().map(|(name, ..)| skipped(format!("disks::{name}"), why)).collect()
+            }
+        },
         // In this very process.
         for_callers(&[Caller::Root], "library", library::CHECKS),
     ];

@@ -25,6 +25,7 @@ fn in_force(parent: &Parent) -> Result<(), Failed> {
     run.succeeded()?;
     let expected = json!({
         "memoryBytes": 64 << 20, "swapBytes": 0, "pids": 20, "cpusThousandths": 1500, "cpuTimeMs": 30_000,
+        "ioWeight": null, "disks": [],
     });
     check(report["cgroup"]["limits"] == expected, &report)?;
     check(report["cgroup"]["usage"]["cpuMicros"].as_u64() > Some(0), &report)?;
@@ -155,6 +156,8 @@ fn fits(root: &Value, schema: &Value, value: &Value, at: &str) -> Result<(), Str
             }
             "minimum" if value.as_f64().is_some_and(|n| Some(n) < rule.as_f64()) => return wrong("too low"),
             "minimum" => {}
+            // Of an object, where it may be null.
+            "required" if value.is_null() => {}
             "required" => {
                 let missing = |name: &&Value| value.get(name.as_str().unwrap_or_default()).is_none();
                 if let Some(name) = rule.as_array().and_then(|names| names.iter().find(missing)) {

@@ -86,6 +86,20 @@ fn limits(options: &LimitOptions, profile: &mut Profile) -> Result<(), Error> {
         let shares = (weight.saturating_mul(1024).saturating_add(50) / 100).max(2);
         profile.set_cpu_shares(Some(shares)).map_err(of("--cpu-weight"))?;
     }
+    if options.io_weight.is_some() {
+        profile.set_io_weight(options.io_weight).map_err(of("--io-weight"))?;
+    }
+    for (option, throttles) in [
+        ("--io-read-bps", &options.io_read_bps),
+        ("--io-write-bps", &options.io_write_bps),
+        ("--io-read-iops", &options.io_read_iops),
+        ("--io-write-iops", &options.io_write_iops),
+    ] {
+        for throttle in throttles {
+            let path = from_here(&throttle.path)?;
+            profile.add_throttle(&path, throttle.kind, throttle.rate).map_err(of(option))?;
+        }
+    }
     if let Some(parent) = &options.cgroup_parent {
         profile.set_cgroup_parent(Some(parent)).map_err(of("--cgroup-parent"))?;
     }

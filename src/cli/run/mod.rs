@@ -114,7 +114,7 @@ fn execute(args: &RunArgs, kept: Vec<(OwnedFd, i32)>) -> Result<Done, Error> {
     }
 
     if args.output.dry_run {
-        let (plan, notes) = command.plan_with_notes()?;
+        let (plan, notes) = command.dry_run()?;
         let text = if args.output.json {
             serde_json::to_string_pretty(&plan.to_json(&notes)).map_err(|source| Error::Json { source })?
                 + "\n"

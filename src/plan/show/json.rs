@@ -51,6 +51,10 @@ impl Plan {
                 "parent": cgroup.parent.as_ref().map(text),
                 "memory": cgroup.memory, "swap": cgroup.memory.map(|_| cgroup.swap), "pids": cgroup.pids,
                 "cpus_thousandths": cgroup.cpus, "cpu_shares": cgroup.cpu_shares, "cpu_time_ms": cgroup.cpu_time_ms,
+                "io_weight": cgroup.io_weight,
+                "throttles": cgroup.throttles.iter().map(|throttle| json!({
+                    "path": text(&throttle.path), "kind": throttle.kind, "rate": throttle.rate,
+                })).collect::<Vec<_>>(),
             })),
             "notes": notes.iter().map(ToString::to_string).collect::<Vec<_>>(),
         })
