@@ -28,7 +28,7 @@ mod remove;
 
 pub use account::{Account, Events, Limits, Pressure, Stall, Usage};
 pub use error::CgroupError;
-pub(crate) use group::Group;
+pub(crate) use group::{Group, Site};
 pub use io::DiskLimit;
 pub use meter::{Meter, Sample};
 pub(crate) use parse::number;

@@ -103,7 +103,7 @@ fn a_wrong_value_is_told_on_one_line_with_the_option_and_the_reason() {
         ("--cpu-time", "1.5s", "not a time"),
         ("--file-size", "1Q", "unknown or ambiguous unit"),
         ("--output-limit", "99999999999T", "out of range"),
-        ("--output-limit", "1M:end", "unknown or ambiguous unit"),
+        ("--output-limit", "1M:end", "not a size"),
         ("--io-weight", "0", "not in 1..=1000"),
         ("--io-read-bps", "/dev/sda", "a path, a colon and a rate"),
         ("--io-write-bps", "/dev/sda:5", "has no unit"),

@@ -1,6 +1,11 @@
 //! No group is left, however a run ends.
 
-use std::time::Duration;
+use std::collections::HashSet;
+use std::io::{Read, Write};
+use std::process::Stdio;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use libtest_mimic::Failed;
 use nix::sys::signal::{Signal, kill};
@@ -23,7 +28,7 @@ pub const CHECKS: &[(&str, &[Need], Check)] = &[
 ];
 
 pub const LONG: &[(&str, &[Need], Check)] = &[
-    ("two_hundred_at_once", &[], |parent| many(parent, 200)),
+    ("two_hundred_that_run_together", &[], together),
     ("ten_thousand_zombies", &[Need::Program("perl")], zombies),
 ];
 
@@ -141,6 +146,46 @@ fn zombies(parent: &Parent) -> Result<(), Failed> {
     check(report["cgroup"]["events"]["pidsRefused"] == 0, &report)?;
     let peak = report["cgroup"]["usage"]["pidsPeak"].as_u64();
     check(peak.is_none_or(|peak| peak >= 10_000), &report)
+}
+
+/// Eight are started at a time, and all of them run until the last one does.
+fn together(parent: &Parent) -> Result<(), Failed> {
+    const COUNT: usize = 200;
+    let began = Instant::now();
+    let option = parent.option();
+    let (next, all) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        let starters: Vec<_> = (0..8)
+            .map(|_| {
+                scope.spawn(|| -> Result<(), Failed> {
+                    while next.fetch_add(1, Ordering::Relaxed) < COUNT {
+                        let args = ["run", &option, LIMITS[0], LIMITS[1], "--", "cat"];
+                        let mut command = crate::caller::belljar(parent.caller, args);
+                        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+                        let mut child = command.spawn().map_err(|error| error.to_string())?;
+                        let mut byte = [0];
+                        let stdin = child.stdin.as_mut().ok_or("no pipe")?;
+                        stdin.write_all(b"x").map_err(|error| error.to_string())?;
+                        let stdout = child.stdout.as_mut().ok_or("no pipe")?;
+                        stdout.read_exact(&mut byte).map_err(|error| error.to_string())?;
+                        all.lock().unwrap_or_else(PoisonError::into_inner).push(child);
+                    }
+                    Ok(())
+                })
+            })
+            .collect();
+        starters.into_iter().try_for_each(|starter| starter.join().map_err(|_| "a panic")?)
+    })?;
+    let all = all.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let names: HashSet<_> =
+        parent.children().iter().filter_map(|group| Some(group.file_name()?.to_owned())).collect();
+    check((all.len(), names.len()) == (COUNT, COUNT), (all.len(), names.len()))?;
+    for mut child in all {
+        drop(child.stdin.take());
+        let status = child.wait().map_err(|error| error.to_string())?;
+        check(status.success(), status)?;
+    }
+    check(began.elapsed() < Duration::from_secs(120), began.elapsed())
 }
 
 fn many(parent: &Parent, count: usize) -> Result<(), Failed> {
