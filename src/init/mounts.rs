@@ -4,6 +4,9 @@ use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
+use nix::fcntl::AtFlags;
+use nix::sys::stat::{fstat, fstatat};
+use nix::sys::statfs::fstatfs;
 
 use super::start::Context;
 use super::{place, tree};
@@ -60,7 +63,11 @@ pub(super) fn make(context: &mut Context, mount: &Mount) -> Result<(OwnedFd, boo
         Mount::Proc { subset_pid } => {
             let parameters: &[Parameter<'_>] =
                 if *subset_pid { &[Parameter::Text(c"subset", c"pid")] } else { &[] };
-            Ok((filesystem(c"proc", parameters, ATTR_NOEXEC)?, true))
+            let made = filesystem(c"proc", parameters, ATTR_NOEXEC)?;
+            if *subset_pid {
+                has_processes_only(&made)?;
+            }
+            Ok((made, true))
         }
         Mount::Devpts => {
             let parameters = [
@@ -76,6 +83,15 @@ pub(super) fn make(context: &mut Context, mount: &Mount) -> Result<(OwnedFd, boo
     }
 }
 
+/// Asks whether the option was heard: /proc/sys is there without it.
+fn has_processes_only(made: &OwnedFd) -> Result<(), Fault> {
+    match fstatat(made, c"sys", AtFlags::AT_SYMLINK_NOFOLLOW) {
+        Err(Errno::ENOENT) => Ok(()),
+        Ok(_) => Err(Fault::mismatch("/proc", "subset=pid", "all of it")),
+        Err(errno) => Err(Fault::system("fstatat", b"sys", errno)),
+    }
+}
+
 /// An empty tmpfs within its limits.
 pub(super) fn tmpfs(limits: &Tmpfs, attributes: u64) -> Result<OwnedFd, Fault> {
     let size = number(limits.size)?;
@@ -87,7 +103,27 @@ pub(super) fn tmpfs(limits: &Tmpfs, attributes: u64) -> Result<OwnedFd, Fault> {
         Parameter::Text(c"nr_inodes", &inodes),
         Parameter::Text(c"mode", &mode),
     ];
-    filesystem(c"tmpfs", &parameters, attributes)
+    let made = filesystem(c"tmpfs", &parameters, attributes)?;
+    has_limits(&made, limits)?;
+    Ok(made)
+}
+
+/// Asks whether the tmpfs has the limits: one that was not heard would be the host's memory.
+fn has_limits(made: &OwnedFd, limits: &Tmpfs) -> Result<(), Fault> {
+    let found = fstatfs(made).map_err(Fault::on("fstatfs", b"tmpfs"))?;
+    let status = fstat(made).map_err(Fault::on("fstat", b"tmpfs"))?;
+    let block = found.optimal_transfer_size().cast_unsigned();
+    // The kernel counts pages, of which it takes a whole one for a part.
+    for (what, expected, found) in [
+        ("the pages of a tmpfs", limits.size.div_ceil(block.max(1)), found.blocks()),
+        ("the inodes of a tmpfs", limits.inodes, found.files()),
+        ("the mode of a tmpfs", limits.mode.into(), (status.st_mode & 0o7777).into()),
+    ] {
+        if expected != found {
+            return Err(Fault::mismatch(what, expected, found));
+        }
+    }
+    Ok(())
 }
 
 fn number(value: u64) -> Result<CString, Fault> {

@@ -30,12 +30,12 @@ impl Need {
             }
         }
     }
+}
 
-    /// Whether `BELLJAR_TEST_REQUIRE` makes its absence a failure.
-    fn required(self) -> bool {
-        let list = std::env::var("BELLJAR_TEST_REQUIRE").unwrap_or_default();
-        list.split(',').any(|word| word == "all" || word == self.name())
-    }
+/// Whether `BELLJAR_TEST_REQUIRE` makes its absence a failure.
+fn required(need: &str) -> bool {
+    let list = std::env::var("BELLJAR_TEST_REQUIRE").unwrap_or_default();
+    list.split(',').any(|word| word == "all" || word == need)
 }
 
 /// A check, or its place in the list of what could not be checked here.
@@ -47,7 +47,12 @@ pub fn trial(
     let Some((need, why)) = needs.iter().find_map(|need| need.missing().map(|why| (*need, why))) else {
         return Trial::test(name, check);
     };
-    if need.required() {
+    skipped(name, need.name(), why)
+}
+
+/// A place in the list of what could not be checked here, for want of what `BELLJAR_TEST_REQUIRE` calls `need`.
+pub fn skipped(name: String, need: &str, why: String) -> Trial {
+    if required(need) {
         return Trial::test(name, move || Err(format!("required, but {why}").into()));
     }
     eprintln!("skipped: {name}: {why}");

@@ -94,21 +94,31 @@ pub fn is_wall(call: &Call) -> bool {
             libc::PR_SET_CHILD_SUBREAPER,
         ]
         .contains(&(call.args[0] as i32)),
-        libc::SYS_write => true,
+        // Numbers, id maps, small files; a plan or a report is no wall.
+        libc::SYS_write | libc::SYS_pwrite64 => call.args[2] < 256,
         _ => false,
     }
 }
 
-/// Whether each such call is about another mount: then each is faked, not only the first.
-pub fn is_mount(call: &Call) -> bool {
-    [libc::SYS_mount_setattr, libc::SYS_move_mount, libc::SYS_umount2, libc::SYS_fchdir, libc::SYS_chdir]
-        .contains(&call.number)
+/// Whether each such call is about another thing (a mount, an id map, a limit): then each is faked, not only the first.
+pub fn is_each_another(call: &Call) -> bool {
+    [
+        libc::SYS_mount_setattr,
+        libc::SYS_move_mount,
+        libc::SYS_umount2,
+        libc::SYS_fsconfig,
+        libc::SYS_fchdir,
+        libc::SYS_chdir,
+        libc::SYS_write,
+        libc::SYS_pwrite64,
+    ]
+    .contains(&call.number)
 }
 
 /// What the call would have returned.
 pub fn success(call: &Call) -> i64 {
     match call.number {
-        libc::SYS_write => call.args[2] as i64,
+        libc::SYS_write | libc::SYS_pwrite64 => call.args[2] as i64,
         libc::SYS_dup2 | libc::SYS_dup3 => call.args[1] as i64,
         libc::SYS_setsid => 1,
         _ => 0,

@@ -18,21 +18,25 @@ use crate::sweep::Depth;
 const ASKED: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(5);
 
-const VICTIMS: [&[&str]; 4] = [&["caller"], &["init"], &["task"], &["caller", "holder", "init", "task"]];
+/// A keeper and its caller at once leave the control group to the next run.
+const VICTIMS: [&[&str]; 5] =
+    [&["caller"], &["init"], &["task"], &["caller", "holder", "init", "task"], &["keeper"]];
 
 /// Kills at system calls: at all of them, or at a part that is spread over the run.
 pub fn at_calls(caller: Caller, scenario: &Scenario, depth: Depth) -> Result<(), Failed> {
     const PART: usize = 80;
     let began = Instant::now();
-    let baseline = Baseline::of(&Place::new(caller), scenario);
-    let all = baseline.calls.len() * VICTIMS.len();
+    let baseline = Baseline::of(&Place::for_scenario(caller, scenario), scenario);
+    let has_keeper = !baseline.place_of("keeper").is_empty();
+    let victims = VICTIMS.get(..VICTIMS.len() - usize::from(!has_keeper)).expect("the last is the keeper");
+    let all = baseline.calls.len() * victims.len();
     let step = if depth == Depth::Full { 1 } else { all.div_ceil(PART) | 1 };
     let injections: Vec<Injection> = (0..all)
         .step_by(step)
         .filter_map(|number| {
-            let call = baseline.calls.get(number / VICTIMS.len())?;
-            let victims = VICTIMS.get(number % VICTIMS.len())?.iter().map(|name| baseline.place_of(name));
-            let change = Change::Kill(victims.collect());
+            let call = baseline.calls.get(number / victims.len())?;
+            let places = victims.get(number % victims.len())?.iter().map(|name| baseline.place_of(name));
+            let change = Change::Kill(places.collect());
             Some(Injection { place: call.place.clone(), key: calls::key(call), index: call.index, change })
         })
         .collect();
@@ -41,7 +45,7 @@ pub fn at_calls(caller: Caller, scenario: &Scenario, depth: Depth) -> Result<(),
     let findings = Mutex::new(Vec::new());
     let slowest = Mutex::new(Duration::ZERO);
     let worker = || {
-        let place = Place::new(caller);
+        let place = Place::for_scenario(caller, scenario);
         while let Some(injection) = injections.get(next.fetch_add(1, Ordering::Relaxed)) {
             let run = place.run(scenario, Some(injection), false);
             // A run whose victim was not there yet, or any more, goes on to its own end.
@@ -83,7 +87,7 @@ pub fn at_calls(caller: Caller, scenario: &Scenario, depth: Depth) -> Result<(),
 
 /// Kills at random times of a run that would last a minute and has left a descendant in a session of its own.
 pub fn at_random(caller: Caller, scenario: &Scenario, rounds: u32) -> Result<(), Failed> {
-    let place = Place::new(caller);
+    let place = Place::for_scenario(caller, scenario);
     let mut random = 0x2545_f491_4f6c_dd1d_u64 ^ u64::from(std::process::id());
     let (mut slowest, mut findings) = (Duration::ZERO, Vec::new());
     let mut killed = BTreeMap::<&str, usize>::new();

@@ -1,18 +1,25 @@
 //! Faults at every step and kills at every instant: whatever system call fails, whoever is killed, a run of belljar is whole or
 //! refused, and nothing of it is left.
 //!
-//! `cargo test --test faults` tries a bounded part: in three kinds of runs each distinct system call of each process with one
+//! `cargo test --test faults` tries a bounded part: in four kinds of runs each distinct system call of each process with one
 //! error, and every wall faked. `BELLJAR_FAULTS=most` tries three errors in all kinds of runs, and 1,000 random kills of
-//! each of three (18 minutes), and `BELLJAR_FAULTS=full` every single call of every process with six errors, and kills at every
-//! one of them (hours). `BELLJAR_FAULTS_MESSAGES=1` also prints what belljar said, and how often. It needs root (to trace across
-//! user namespaces) and x86-64; elsewhere it is counted as ignored.
+//! each of three (20 minutes), and `BELLJAR_FAULTS=full` every single call of every process with six errors, and kills at every
+//! one of them (hours). `BELLJAR_FAULTS_MESSAGES=1` also prints what belljar said, and which faked calls nobody noticed. It needs
+//! root (to trace across user namespaces) and x86-64; elsewhere it is counted as skipped.
 
 #[cfg(target_arch = "x86_64")]
 mod calls;
 #[cfg(target_arch = "x86_64")]
+mod groups;
+#[cfg(target_arch = "x86_64")]
 mod injector;
 #[cfg(target_arch = "x86_64")]
 mod kills;
+// Shared with the end-to-end tests, which use all of it.
+#[allow(dead_code)]
+#[cfg(target_arch = "x86_64")]
+#[path = "../end_to_end/need.rs"]
+mod need;
 #[cfg(target_arch = "x86_64")]
 mod pressure;
 #[cfg(target_arch = "x86_64")]
@@ -42,8 +49,9 @@ fn main() -> ExitCode {
 
 #[cfg(target_arch = "x86_64")]
 fn harness() -> ExitCode {
-    use libtest_mimic::{Arguments, Trial};
-    use scenario::{Caller, LITE, OVERLAY, PROGRAM, READ_ONLY, ROLE, STANDARD};
+    use libtest_mimic::Arguments;
+    use need::{Need, skipped, trial};
+    use scenario::{Caller, LIMITED, LITE, OVERLAY, PROGRAM, READ_ONLY, ROLE, STANDARD};
     use sweep::Depth;
 
     let mut arguments = Arguments::from_args();
@@ -58,9 +66,12 @@ fn harness() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let root = nix::unistd::geteuid().is_root();
+    // To trace across user namespaces, and to become another user.
+    let needs = [Need::Root];
+    let no_groups = groups::Groups::make(&format!("belljar-test-faults-{}", std::process::id()), None).err();
     let mut trials = Vec::new();
-    let always = [(Caller::User, PROGRAM), (Caller::Root, ROLE), (Caller::User, LITE)];
+    let always =
+        [(Caller::User, PROGRAM), (Caller::Root, ROLE), (Caller::User, LITE), (Caller::Root, LIMITED)];
     let deep = [
         (Caller::Root, PROGRAM),
         (Caller::User, ROLE),
@@ -70,28 +81,37 @@ fn harness() -> ExitCode {
         (Caller::User, READ_ONLY),
         (Caller::Root, STANDARD),
         (Caller::User, STANDARD),
+        (Caller::User, LIMITED),
     ];
     let deep = if depth == Depth::Reduced { &[][..] } else { &deep };
     for (caller, scenario) in always.into_iter().chain(deep.iter().copied()) {
         let name = format!("faults::{} as {caller:?}", scenario.name);
-        trials
-            .push(Trial::test(name, move || sweep::sweep(caller, &scenario, depth)).with_ignored_flag(!root));
+        trials.push(match &no_groups {
+            Some(why) if scenario.name == LIMITED.name => skipped(name, "cgroup", why.to_string()),
+            _ => trial(name, &needs, move || sweep::sweep(caller, &scenario, depth)),
+        });
     }
-    for (caller, scenario) in [(Caller::Root, PROGRAM), (Caller::User, ROLE), (Caller::User, LITE)] {
+    let killed =
+        [(Caller::Root, PROGRAM), (Caller::User, ROLE), (Caller::User, LITE), (Caller::Root, LIMITED)];
+    for (caller, scenario) in killed {
         let name = format!("kills::at_calls {} as {caller:?}", scenario.name);
-        trials.push(
-            Trial::test(name, move || kills::at_calls(caller, &scenario, depth)).with_ignored_flag(!root),
-        );
+        if let Some(why) = no_groups.as_ref().filter(|_| scenario.name == LIMITED.name) {
+            trials.push(skipped(name, "cgroup", why.to_string()));
+            continue;
+        }
+        trials.push(trial(name, &needs, move || kills::at_calls(caller, &scenario, depth)));
+        // Of limited ones tests/limits kills callers and keepers.
+        if scenario.name == LIMITED.name {
+            continue;
+        }
         let name = format!("kills::at_random_times {} as {caller:?}", scenario.name);
         let rounds = if depth == Depth::Reduced { 34 } else { 1000 };
-        trials.push(
-            Trial::test(name, move || kills::at_random(caller, &scenario, rounds)).with_ignored_flag(!root),
-        );
+        trials.push(trial(name, &needs, move || kills::at_random(caller, &scenario, rounds)));
     }
     for (caller, scenario) in pressure::SCENARIOS {
         let mut add = |what: &str, check: Box<dyn FnOnce() -> Result<(), libtest_mimic::Failed> + Send>| {
             let name = format!("pressure::{what} {} as {caller:?}", scenario.name);
-            trials.push(Trial::test(name, check).with_ignored_flag(!root));
+            trials.push(trial(name, &needs, check));
         };
         add("stopped_caller", Box::new(move || pressure::stopped_caller(caller, &scenario)));
         add("stopped_init", Box::new(move || pressure::stopped_init(caller, &scenario)));

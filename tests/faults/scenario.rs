@@ -8,9 +8,11 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::calls;
+use crate::groups::{Groups, Values};
 use crate::injector::{self, Call, Injection, Traced};
 use crate::witness;
 
@@ -38,22 +40,43 @@ pub struct Scenario {
     options: &'static [&'static str],
     rootfs: bool,
     role: bool,
+    /// By a control group.
+    limited: bool,
 }
 
 const LIMITS: &[&str] = &["--timeout", "60s", "--output-limit", "1MiB"];
 
-pub const PROGRAM: Scenario =
-    Scenario { name: "strict-program", profile: "strict", options: LIMITS, rootfs: false, role: false };
-pub const ROLE: Scenario =
-    Scenario { name: "strict-role", profile: "strict", options: &[], rootfs: false, role: true };
-pub const STANDARD: Scenario =
-    Scenario { name: "standard-program", profile: "standard", options: &[], rootfs: false, role: false };
+pub const PROGRAM: Scenario = Scenario {
+    name: "strict-program",
+    profile: "strict",
+    options: LIMITS,
+    rootfs: false,
+    role: false,
+    limited: false,
+};
+pub const ROLE: Scenario = Scenario {
+    name: "strict-role",
+    profile: "strict",
+    options: &[],
+    rootfs: false,
+    role: true,
+    limited: false,
+};
+pub const STANDARD: Scenario = Scenario {
+    name: "standard-program",
+    profile: "standard",
+    options: &[],
+    rootfs: false,
+    role: false,
+    limited: false,
+};
 pub const OVERLAY: Scenario = Scenario {
     name: "container-overlay",
     profile: "container",
     options: &["--overlay-tmp"],
     rootfs: true,
     role: false,
+    limited: false,
 };
 pub const READ_ONLY: Scenario = Scenario {
     name: "container-read-only",
@@ -61,21 +84,45 @@ pub const READ_ONLY: Scenario = Scenario {
     options: &["--set", "root.readonly=true"],
     rootfs: true,
     role: false,
+    limited: false,
 };
 /// Without limits of its own.
-pub const BARE: Scenario =
-    Scenario { name: "bare-program", profile: "strict", options: &[], rootfs: false, role: false };
+pub const BARE: Scenario = Scenario {
+    name: "bare-program",
+    profile: "strict",
+    options: &[],
+    rootfs: false,
+    role: false,
+    limited: false,
+};
 pub const BARE_LITE: Scenario =
-    Scenario { name: "bare-lite", profile: "lite", options: &[], rootfs: false, role: false };
+    Scenario { name: "bare-lite", profile: "lite", options: &[], rootfs: false, role: false, limited: false };
 /// For an ordinary user: as root it is refused.
-pub const LITE: Scenario =
-    Scenario { name: "lite-program", profile: "lite", options: LIMITS, rootfs: false, role: false };
+pub const LITE: Scenario = Scenario {
+    name: "lite-program",
+    profile: "lite",
+    options: LIMITS,
+    rootfs: false,
+    role: false,
+    limited: false,
+};
+
+/// With limits of a control group; the program stays long enough for somebody to look at them.
+pub const LIMITED: Scenario = Scenario {
+    name: "limited-program",
+    profile: "strict",
+    options: &["--memory", "256MiB", "--pids", "40", "--cpus", "2", "--cpu-time", "60s"],
+    rootfs: false,
+    role: false,
+    limited: true,
+};
 
 /// A folder with this program, and with what a run needs; one for each thread that runs some.
 #[derive(Debug)]
 pub struct Place {
     dir: tempfile::TempDir,
     caller: Caller,
+    groups: Option<Groups>,
 }
 
 impl Place {
@@ -101,7 +148,17 @@ impl Place {
                 chown(dir.path().join(name), Some(USER), Some(USER)).expect("to change the owner");
             }
         }
-        Place { dir, caller }
+        Place { dir, caller, groups: None }
+    }
+
+    /// One for a scenario: with a control group if it is limited.
+    pub fn for_scenario(caller: Caller, scenario: &Scenario) -> Place {
+        let mut place = Place::new(caller);
+        if scenario.limited {
+            let user = (caller == Caller::User).then_some(USER);
+            place.groups = Some(Groups::make(&place.mark(), user).expect("a control group"));
+        }
+        place
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -117,6 +174,9 @@ impl Place {
         let mut arguments: Vec<OsString> = vec!["run".into(), "-p".into(), scenario.profile.into()];
         arguments.extend(["--report".into(), self.path("out/report").into()]);
         arguments.extend(scenario.options.iter().chain(more).map(OsString::from));
+        if let Some(groups) = &self.groups {
+            arguments.push(format!("--cgroup-parent=/{}", groups.name).into());
+        }
         if !scenario.role {
             arguments.extend(["--ro-bind".into(), self.path("witness").into()]);
         }
@@ -151,9 +211,19 @@ impl Place {
     pub fn run(&self, scenario: &Scenario, injection: Option<&Injection>, record: bool) -> Run {
         let _ = std::fs::remove_file(self.path("out/report"));
         let (mut stdout, mut stderr) = (memory(), memory());
-        let mut command = self.command(scenario, &[], None);
+        let mut command = self.command(scenario, &[], scenario.limited.then_some("linger"));
         command.stdout(stdout.try_clone().expect("dup")).stderr(stderr.try_clone().expect("dup"));
-        let traced = injector::run(command, injection, record, PATIENCE);
+        let (wait, hold) = std::io::pipe().expect("a pipe");
+        if scenario.limited {
+            command.stdin(wait);
+        }
+        let stop = AtomicBool::new(false);
+        let (traced, limits) = std::thread::scope(|scope| {
+            let watch = self.groups.as_ref().map(|groups| scope.spawn(|| groups.watch(hold.into(), &stop)));
+            let traced = injector::run(command, injection, record, PATIENCE);
+            stop.store(true, Ordering::Release);
+            (traced, watch.map(|watch| watch.join().expect("a watch")))
+        });
         let report = std::fs::read(self.path("out/report")).ok();
         let report = report.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let leftovers = self.gone_within(LINGER).err().unwrap_or_default();
@@ -161,6 +231,7 @@ impl Place {
             stdout: all(&mut stdout),
             stderr: all(&mut stderr),
             report,
+            limits,
             leftovers,
             mark: self.mark(),
             traced,
@@ -195,6 +266,8 @@ impl Place {
                 found.push(format!("process {name}: {}", String::from_utf8_lossy(&bytes).replace('\0', " ")));
             }
         }
+        let groups = self.groups.iter().flat_map(Groups::children);
+        found.extend(groups.map(|group| format!("control group {}", group.display())));
         let mounts = std::fs::read_to_string("/proc/self/mountinfo").expect("mountinfo");
         found.extend(mounts.lines().filter(|line| line.contains(&mark)).map(|line| format!("mount {line}")));
         let files = |name: &str| -> BTreeSet<String> {
@@ -236,6 +309,8 @@ pub struct Run {
     pub stdout: String,
     pub stderr: String,
     pub report: Option<serde_json::Value>,
+    /// Of the task's control group, as its files had them while the task ran.
+    limits: Option<Values>,
     pub leftovers: Vec<String>,
     /// What is in the names of the run's own files.
     pub mark: String,
@@ -248,6 +323,7 @@ pub struct Baseline {
     pub calls: Vec<Call>,
     facts: BTreeMap<String, String>,
     protections: serde_json::Value,
+    limits: Option<Values>,
     /// Calls of the dynamic linker, the C library and std, not of belljar.
     runtime: BTreeSet<(String, (i64, u64), usize)>,
     /// What each place is.
@@ -267,7 +343,11 @@ impl Baseline {
         for (place, arguments) in
             run.traced.executed.iter().filter(|(place, _)| place.matches('>').count() == 1)
         {
-            let name = if arguments.starts_with("belljar-user-namespace") { "holder" } else { "init" };
+            let name = match arguments.split(' ').next() {
+                Some("belljar-user-namespace") => "holder",
+                Some("belljar-keeper") => "keeper",
+                _ => "init",
+            };
             names.insert(place.clone(), name);
             if name == "init" {
                 names.insert(format!("{place}>1"), "task");
@@ -276,7 +356,7 @@ impl Baseline {
         let mut calls = run.traced.calls;
         trim(&mut calls, &names);
         let runtime = runtime(&calls);
-        Baseline { calls, facts, protections, runtime, names }
+        Baseline { calls, facts, protections, limits: run.limits, runtime, names }
     }
 
     /// Where a process of the run is.
@@ -406,10 +486,12 @@ impl Baseline {
             _ if run.traced.hit.is_none() => Ok(Verdict::NotReached),
             (Some(0), true) => {
                 let found = run.report.as_ref().and_then(|report| report.get("protections"));
-                if found == Some(&self.protections) {
-                    Ok(Verdict::Succeeded)
-                } else {
+                if found != Some(&self.protections) {
                     Err(format!("success, but the report says {found:?}"))
+                } else if run.limits != self.limits {
+                    Err(format!("success, but the limits are {:?} instead of {:?}", run.limits, self.limits))
+                } else {
+                    Ok(Verdict::Succeeded)
                 }
             }
             (Some(0), false) => Err("success without the program's output".to_owned()),

@@ -24,6 +24,10 @@ pub fn testify() {
     match std::env::args().nth(1).as_deref() {
         Some("wait") => wait(),
         Some("flood") => flood(),
+        Some("linger") => {
+            let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+            facts();
+        }
         Some("pages") => print!("{}", "x".repeat(4 * 4096)),
         _ => facts(),
     }
@@ -141,7 +145,7 @@ fn landlock() -> String {
     answer(i64::from(unsafe { libc::ioctl(null.as_raw_fd(), libc::TCGETS as _, words.as_mut_ptr()) }))
 }
 
-/// What of the mount table does not change from run to run: root, place, options, propagation, type.
+/// What of the mount table does not change from run to run: root, place, options, propagation, type, and sizes and the like.
 fn mounts() -> String {
     let table = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_else(|error| error.to_string());
     let mut lines: Vec<String> = Vec::new();
@@ -158,7 +162,11 @@ fn mounts() -> String {
             .map(|tag| tag.split(':').next().unwrap_or(tag))
             .collect();
         let kind = words.get(dash + 1).unwrap_or(&"");
-        lines.push(format!("{root} {place} {options} {tags:?} {kind}"));
+        let own = words.get(dash + 3).filter(|_| ["tmpfs", "proc"].contains(kind)).unwrap_or(&"");
+        // Not the ids, which are other ones in each of root's runs.
+        let own: Vec<&str> =
+            own.split(',').filter(|word| !word.starts_with("uid=") && !word.starts_with("gid=")).collect();
+        lines.push(format!("{root} {place} {options} {tags:?} {kind} {own:?}"));
     }
     lines.join("; ")
 }

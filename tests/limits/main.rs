@@ -26,7 +26,7 @@ use std::sync::OnceLock;
 use libtest_mimic::{Arguments, Failed, Trial};
 
 use caller::Caller;
-use need::{Need, trial};
+use need::{Need, skipped, trial};
 use parent::Parent;
 
 /// A check, for one caller, in a parent group of its own.
@@ -45,7 +45,7 @@ fn for_callers(callers: &[Caller], module: &str, checks: &[(&str, &[Need], Check
             // Only root can make the groups, and give them to the user.
             let needs: Vec<Need> = [Need::Root].iter().chain(*needs).copied().collect();
             if let Some(why) = missing(caller) {
-                trials.push(skipped(name, why));
+                trials.push(skipped(name, "cgroup", why.to_owned()));
                 continue;
             }
             trials.push(trial(name, &needs, move || {
@@ -67,16 +67,6 @@ fn missing(caller: Caller) -> Option<&'static str> {
         return None; // said by Need::Root
     }
     cell.get_or_init(|| parent::available(caller).err()).as_deref()
-}
-
-/// A place in the list of what could not be checked here.
-fn skipped(name: String, why: &'static str) -> Trial {
-    let required = std::env::var("BELLJAR_TEST_REQUIRE").unwrap_or_default();
-    if required.split(',').any(|word| word == "all" || word == "cgroup") {
-        return Trial::test(name, move || Err(format!("required, but {why}").into()));
-    }
-    eprintln!("skipped: {name}: {why}");
-    Trial::test(format!("{name} (skipped: no control group)"), || Ok(())).with_ignored_flag(true)
 }
 
 fn main() {

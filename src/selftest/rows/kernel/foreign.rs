@@ -11,6 +11,7 @@ use nix::{
 use super::{probe, tests};
 use crate::selftest::answer::call;
 use crate::selftest::row::nothing;
+#[cfg(target_arch = "x86_64")]
 use crate::selftest::under::is_other;
 use crate::selftest::{Answer, Row, Scene};
 
