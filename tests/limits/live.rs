@@ -120,7 +120,7 @@ fn looked_for(parent: &Parent, limited: i64, plain: i64) -> Result<(), Failed> {
         let text = table.succeeded()?;
         let line = text.lines().find(|line| line.contains("evil")).ok_or("it is not in the table")?;
         check(line.contains("\\x1b[2Jevil\\nxxx") && line.ends_with('…') && !text.contains('\u{1b}'), text)?;
-        return Ok(check(line.starts_with(&limited["pid"].to_string()), line)?);
+        return check(line.starts_with(&limited["pid"].to_string()), line);
     }
     Err(format!("not shown: {:?}", list()?.2).into())
 }

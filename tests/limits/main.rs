@@ -83,9 +83,10 @@ fn main() {
         for_callers(&[Caller::Root], "refusals", refusals::CHECKS),
         match disks::missing() {
             None => both("disks", disks::CHECKS),
-            Some(why) => {
-                disks::CHECKS.iter().map(|(name, ..)| skipped(format!("disks::{name}"), why)).collect()
-            }
+            Some(why) => disks::CHECKS
+                .iter()
+                .map(|(name, ..)| skipped(format!("disks::{name}"), "disk", why.to_owned()))
+                .collect(),
         },
         // In this very process.
         for_callers(&[Caller::Root], "library", library::CHECKS),

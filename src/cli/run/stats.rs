@@ -37,9 +37,8 @@ impl Stats {
         let began = Instant::now();
         let tell = move || {
             let mut last = None;
-            loop {
-                // A group that is gone has nothing more to tell.
-                let Ok(sample) = meter.read() else { break };
+            // A group that is gone has nothing more to tell.
+            while let Ok(sample) = meter.read() {
                 let now = began.elapsed();
                 if sample != Sample::default() {
                     stdio::complain(&if terminal {
@@ -99,11 +98,12 @@ mod tests {
     use super::*;
 
     fn sample() -> Sample {
-        let mut sample = Sample::default();
-        sample.memory_bytes = Some(3 << 20);
-        sample.pids = Some(4);
-        sample.cpu_micros = Some(1_500_000);
-        sample
+        Sample {
+            memory_bytes: Some(3 << 20),
+            pids: Some(4),
+            cpu_micros: Some(1_500_000),
+            ..Sample::default()
+        }
     }
 
     #[test]
