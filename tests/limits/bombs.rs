@@ -262,7 +262,7 @@ fn receive(stream: &std::os::unix::net::UnixStream) -> std::io::Result<Vec<std::
 fn orphans(parent: &Parent) -> Result<(), Failed> {
     let script = "i=0; while [ $i -lt 10000 ]; do (: &); i=$((i + 1)); done; echo done";
     // On a busy machine hundreds are there at once before they get to run.
-    let room = ["--pids=9000", "--set", "rlimits.nproc=9000", "--memory=1G"];
+    let room = ["--pids=9000", "--set", "process.rlimits.nproc=9000", "--memory=1G"];
     let (run, report) = parent.shell(&room, script)?;
     check(run.code == Some(0) && run.stdout == "done\n" && run.stderr.is_empty(), (&run, &report))?;
     check(report["cgroup"]["events"]["pidsRefused"] == 0, &report)
