@@ -4,7 +4,7 @@
 //! arguments that are all zero, and, where the arguments decide, the verdict for the smallest arguments of each rule. The files
 //! are written anew with `BELLJAR_WRITE_GOLDEN=1 cargo test --test golden`; read the difference before it is committed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -45,6 +45,128 @@ fn filters_are_the_ones_that_were_read() {
         "the built-in filters changed; if that is meant, write the files with {WRITE}=1 and read their difference:\n{}",
         differing.join("\n")
     );
+}
+
+/// Calls that only x86_64 has and that ask for what another does, which both have: the verdict is that of the other, with
+/// arguments that ask for the same.
+const OLD: [(&str, &str, [u64; 6]); 35] = [
+    ("access", "faccessat", [0; 6]),
+    ("alarm", "setitimer", [0; 6]),
+    ("chmod", "fchmodat", [0; 6]),
+    ("chown", "fchownat", [0; 6]),
+    ("creat", "openat", [0; 6]),
+    ("dup2", "dup3", [0; 6]),
+    ("epoll_create", "epoll_create1", [0; 6]),
+    ("epoll_wait", "epoll_pwait", [0; 6]),
+    ("eventfd", "eventfd2", [0; 6]),
+    ("fork", "clone", [0; 6]),
+    ("futimesat", "utimensat", BY_PATH),
+    ("getdents", "getdents64", [0; 6]),
+    ("getpgrp", "getpgid", [0; 6]),
+    ("inotify_init", "inotify_init1", [0; 6]),
+    ("lchown", "fchownat", [0; 6]),
+    ("link", "linkat", [0; 6]),
+    ("lstat", "newfstatat", [0; 6]),
+    ("mkdir", "mkdirat", [0; 6]),
+    // Its devices are at another place of the arguments: see the golden files.
+    ("mknod", "mknodat", [0; 6]),
+    ("open", "openat", [0; 6]),
+    ("pause", "rt_sigsuspend", [0; 6]),
+    ("pipe", "pipe2", [0; 6]),
+    ("poll", "ppoll", [0; 6]),
+    ("readlink", "readlinkat", [0; 6]),
+    ("rename", "renameat", [0; 6]),
+    ("rmdir", "unlinkat", [0; 6]),
+    ("select", "pselect6", [0; 6]),
+    ("signalfd", "signalfd4", [0; 6]),
+    ("stat", "newfstatat", [0; 6]),
+    ("symlink", "symlinkat", [0; 6]),
+    ("time", "gettimeofday", [0; 6]),
+    ("unlink", "unlinkat", [0; 6]),
+    ("utime", "utimensat", BY_PATH),
+    ("utimes", "utimensat", BY_PATH),
+    // CLONE_VM | CLONE_VFORK
+    ("vfork", "clone", [0x4100, 0, 0, 0, 0, 0]),
+];
+const BY_PATH: [u64; 6] = [0, 1, 0, 0, 0, 0];
+/// Other calls that only x86_64 has, of which no profile has any: the hardware's doors, and what is no longer or never was
+/// built into a kernel.
+const REFUSED: [&str; 20] = [
+    "_sysctl",
+    "afs_syscall",
+    "create_module",
+    "epoll_ctl_old",
+    "epoll_wait_old",
+    "get_kernel_syms",
+    "get_thread_area",
+    "getpmsg",
+    "ioperm",
+    "iopl",
+    "modify_ldt",
+    "putpmsg",
+    "query_module",
+    "security",
+    "set_thread_area",
+    "sysfs",
+    "tuxcall",
+    "uselib",
+    "ustat",
+    "vserver",
+];
+/// And those that all have: the own thread's registers and shadow stack, and the calls that the kernel's probes put into a
+/// program (from anywhere else they fail).
+const ALLOWED: [&str; 3] = ["arch_prctl", "uprobe", "uretprobe"];
+
+#[test]
+fn both_architectures_judge_a_call_alike() {
+    for profile in builtin_names() {
+        let policy = Profile::load(profile).expect("a built-in profile").seccomp.expect("a filter");
+        let (x86_64, aarch64) = (calls(&table(&policy, Arch::X86_64)), calls(&table(&policy, Arch::Aarch64)));
+        for (name, lines) in &aarch64 {
+            // aarch64 has no call of its own.
+            assert_eq!(Some(lines), x86_64.get(name), "{profile}: {name}");
+        }
+        let only: BTreeSet<_> = x86_64.keys().filter(|name| !aarch64.contains_key(*name)).collect();
+        let listed: BTreeSet<_> =
+            OLD.iter().map(|(name, ..)| *name).chain(REFUSED).chain(ALLOWED).map(str::to_owned).collect();
+        assert_eq!(only, listed.iter().collect(), "{profile}: the calls of x86_64 alone");
+
+        let program = compile(&policy, Arch::X86_64, Unknown::Skip).expect("a program").program;
+        let judge = |name: &str, args| {
+            let names::Known::Here(number) = names::lookup(name, Arch::X86_64) else { panic!("{name}") };
+            verdict(&program, &Data::new(number, Arch::X86_64, args))
+        };
+        for (name, other, args) in OLD {
+            assert_eq!(judge(name, [0; 6]), judge(other, args), "{profile}: {name} and {other}");
+        }
+        for name in REFUSED {
+            assert_eq!(judge(name, [0; 6]), "EPERM", "{profile}: {name}");
+        }
+        for name in ALLOWED {
+            assert_eq!(judge(name, [0; 6]), "allow", "{profile}: {name}");
+        }
+    }
+}
+
+/// The lines about each call of a table, without its number.
+fn calls(table: &str) -> BTreeMap<String, Vec<String>> {
+    let mut calls = BTreeMap::<String, Vec<String>>::new();
+    let mut current = String::new();
+    for line in table.lines() {
+        let mut words = line.split_whitespace();
+        match (words.next().map(str::parse::<u32>), words.next()) {
+            (Some(Ok(_)), Some("to")) => current.clear(),
+            (Some(Ok(_)), Some(name)) => {
+                current = name.to_owned();
+                calls.insert(current.clone(), vec![words.collect::<Vec<_>>().join(" ")]);
+            }
+            _ if line.starts_with("   ") => {
+                calls.get_mut(&current).expect("a call").push(line.trim().to_owned());
+            }
+            _ => {}
+        }
+    }
+    calls
 }
 
 fn folder() -> PathBuf {

@@ -75,6 +75,15 @@ mod tests {
     }
 
     #[test]
+    fn it_is_the_profile_that_the_guests_load() {
+        let loaded = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vm/apparmor/granted");
+        assert_eq!(
+            std::fs::read_to_string(loaded).expect("tests/vm"),
+            profile(Path::new("/usr/bin/belljar"))
+        );
+    }
+
+    #[test]
     fn a_strange_path_neither_matches_others_nor_leaves_its_quotes() {
         let text = profile(Path::new("/opt/a\"b*{x}\n/my tool"));
         assert!(text.contains("profile my_tool \"/opt/a\\\"b\\*\\{x\\}?/my tool\" flags"), "{text}");

@@ -152,10 +152,18 @@ pub enum Cause {
 impl Cause {
     /// Commands that mend it, in order; empty where no command does.
     pub(super) fn mend(&self, symptoms: &Symptoms) -> Vec<String> {
-        let lite = || LITE.to_owned();
+        // Root would stay root there, so it refuses root.
+        let lite = || if symptoms.uid == 0 { format!("sudo -u USER {LITE}") } else { LITE.to_owned() };
         match self {
             Cause::OuterSeccomp { .. } => vec![container_option(symptoms, "seccomp=unconfined"), lite()],
-            Cause::AppArmorProfile { .. } => vec![container_option(symptoms, "apparmor=unconfined"), lite()],
+            Cause::AppArmorProfile { label } => match symptoms.own_profile() {
+                Some(name) => vec![remove_profile(name), lite()],
+                None if symptoms.container.is_some() || label.starts_with("docker-") => {
+                    vec![container_option(symptoms, "apparmor=unconfined"), lite()]
+                }
+                // A service's or a package's: it has to be left, and no one command does that.
+                None => vec![lite()],
+            },
             Cause::ProcMasked { .. } => vec![container_option(symptoms, "systempaths=unconfined"), lite()],
             Cause::RootWithoutAdmin => match symptoms.container {
                 Some(container) => vec![format!("{} run --cap-add SYS_ADMIN …", engine(container)), lite()],
@@ -227,6 +235,11 @@ fn container_option(symptoms: &Symptoms, option: &str) -> String {
         (_, option) => option,
     };
     format!("{} run --security-opt {option} …", symptoms.container.map_or("docker", engine))
+}
+
+/// Until it is loaded again. The kernel takes the name as it comes, without a newline; no tool of AppArmor's is needed.
+fn remove_profile(name: &str) -> String {
+    format!("printf %s '{name}' | sudo tee /sys/kernel/security/apparmor/.remove >/dev/null")
 }
 
 fn apparmor_profile(symptoms: &Symptoms) -> Vec<String> {

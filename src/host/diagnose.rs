@@ -214,6 +214,14 @@ pub fn kernel_for_namespaces(symptoms: &Symptoms) -> Option<Diagnosis> {
     Some(Diagnosis { mend: cause.mend(symptoms), cause })
 }
 
+/// Why root is without capabilities that its own sets hold: an AppArmor profile takes them away, which shows in capget(2)
+/// but not in `/proc/self/status`.
+pub fn capabilities_withheld(symptoms: &Symptoms) -> Option<Diagnosis> {
+    let label = symptoms.confined().filter(|_| symptoms.capable(CAP_SYS_ADMIN))?;
+    let cause = Cause::AppArmorProfile { label: label.to_owned() };
+    Some(Diagnosis { mend: cause.mend(symptoms), cause })
+}
+
 #[cfg(test)]
 #[path = "diagnose_tests.rs"]
 mod tests;

@@ -529,6 +529,44 @@ fn ubuntus_mend_is_the_profile_of_this_program_in_full() {
 }
 
 #[test]
+fn an_apparmor_profile_is_lifted_where_it_is_this_programs_own() {
+    let mend = |label: &str, parent: &str, container| {
+        let symptoms = with(|s| {
+            (s.apparmor_label, s.apparmor_parent) = (Some(label.to_owned()), Some(parent.to_owned()));
+            s.container = container;
+        });
+        diagnose(&Failure::new(USER, "clone3", "", Errno::EACCES), &symptoms).mend
+    };
+    let lite = "belljar run -p lite …";
+    assert_eq!(
+        mend("belljar (enforce)", "unconfined", None),
+        ["printf %s 'belljar' | sudo tee /sys/kernel/security/apparmor/.remove >/dev/null", lite]
+    );
+    // Around the caller: it cannot be lifted from here, and outside of a container not by its engine.
+    let around = |label, container| mend(label, label, container);
+    assert_eq!(around("snap.code.code (enforce)", None), [lite]);
+    assert_eq!(
+        around("docker-default (enforce)", None),
+        ["docker run --security-opt apparmor=unconfined …", lite]
+    );
+    assert_eq!(
+        around("containers-default-0.50.1 (enforce)", Some(Container::Podman)),
+        ["podman run --security-opt apparmor=unconfined …", lite]
+    );
+}
+
+#[test]
+fn capabilities_that_apparmor_takes_away_are_told_from_those_that_root_lacks() {
+    let root = |capabilities, label: &str| {
+        with(|s| (s.uid, s.capabilities, s.apparmor_label) = (0, Some(capabilities), Some(label.to_owned())))
+    };
+    let withheld = capabilities_withheld(&root(u64::MAX, "belljar (enforce)")).expect("AppArmor's");
+    assert_eq!(withheld.cause, Cause::AppArmorProfile { label: "belljar (enforce)".to_owned() });
+    assert_eq!(capabilities_withheld(&root(0xa804_25fb, "docker-default (enforce)")), None);
+    assert_eq!(capabilities_withheld(&root(u64::MAX, "unconfined")), None);
+}
+
+#[test]
 fn mends_are_commands_that_fit_the_host() {
     let mend =
         |step, errno, symptoms: &Symptoms| diagnose(&Failure::new(step, "mount", "/x", errno), symptoms).mend;
@@ -543,6 +581,11 @@ fn mends_are_commands_that_fit_the_host() {
     assert_eq!(
         mend(USER, Errno::EPERM, &with(|s| (s.seccomp, s.container) = (Some(2), Some(Container::Podman)))),
         ["podman run --security-opt seccomp=unconfined …", "belljar run -p lite …"]
+    );
+    // lite refuses root.
+    assert_eq!(
+        mend(USER, Errno::EPERM, &with(|s| (s.uid, s.chrooted) = (0, Some(true)))),
+        ["sudo -u USER belljar run -p lite …"]
     );
     let masked = |container| with(|s| (s.container, s.proc_masks) = (container, vec!["/proc/acpi".into()]));
     assert_eq!(

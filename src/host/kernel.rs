@@ -1,8 +1,11 @@
 //! Kernel versions, and which one brought what.
 
 use std::fmt;
+use std::os::linux::fs::MetadataExt as _;
 
 use serde::{Deserialize, Serialize};
+
+use super::read;
 
 /// A kernel version, as far as it tells what the kernel has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -72,7 +75,22 @@ fn file_system(path: &std::path::Path) -> Option<&'static str> {
         (0x6573_5546, "fuse"),
     ];
     let found = nix::sys::statfs::statfs(path).ok()?.filesystem_type().0 as i64;
-    NAMES.iter().find(|(magic, _)| *magic == found).map(|(_, name)| *name)
+    let name = NAMES.iter().find(|(magic, _)| *magic == found).map(|(_, name)| *name)?;
+    let initramfs = || {
+        let device = std::fs::metadata(path).ok()?.st_dev();
+        Some(is_rootfs(&read::text("/proc/self/mountinfo")?, device))
+    };
+    (name != "tmpfs" || initramfs() != Some(true)).then_some(name)
+}
+
+/// Whether the file system with that device number is the kernel's initramfs. To statfs(2) that is a tmpfs, but it is
+/// a type of its own, which no kernel id-maps.
+fn is_rootfs(mountinfo: &str, device: u64) -> bool {
+    let device = format!("{}:{}", libc::major(device), libc::minor(device));
+    mountinfo.lines().any(|line| {
+        let kind = line.split_once(" - ").and_then(|(_, right)| right.split(' ').next());
+        line.split(' ').nth(2) == Some(&device) && kind == Some("rootfs")
+    })
 }
 
 /// What an id-mapped mount of the file system at `path` is called in [`since`].
@@ -93,6 +111,15 @@ mod tests {
         assert_eq!(since("MOUNT_ATTR_IDMAP on tmpfs"), Some(Version { major: 6, minor: 3 }));
         assert_eq!(id_mapped_mount(std::path::Path::new("/proc")), "MOUNT_ATTR_IDMAP");
         assert_eq!(since("MOUNT_ATTR_IDMAP"), None);
+    }
+
+    #[test]
+    fn the_initramfs_is_told_from_a_tmpfs() {
+        let mounts =
+            "1 1 0:2 / / rw shared:1 - rootfs none rw,size=1k\n24 1 0:22 / /tmp rw - tmpfs tmpfs rw\n";
+        assert!(is_rootfs(mounts, libc::makedev(0, 2)));
+        assert!(!is_rootfs(mounts, libc::makedev(0, 22)));
+        assert!(!is_rootfs(mounts, libc::makedev(8, 1)));
     }
 
     #[test]

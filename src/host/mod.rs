@@ -18,7 +18,7 @@ mod symptoms;
 mod trial;
 
 pub use cause::Cause;
-pub use diagnose::{Diagnosis, diagnose, kernel_for_namespaces};
+pub use diagnose::{Diagnosis, capabilities_withheld, diagnose, kernel_for_namespaces};
 pub use doctor::Doctor;
 pub use facts::{Facts, FactsError, HostLimit};
 pub(crate) use failure::errno_name;

@@ -34,6 +34,8 @@ pub struct Symptoms {
     pub apparmor_userns: Option<u64>,
     /// The caller's AppArmor profile; `unconfined` without one.
     pub apparmor_label: Option<String>,
+    /// That of the process that started the caller.
+    pub apparmor_parent: Option<String>,
     /// Whether SELinux is enforcing.
     pub selinux_enforcing: Option<bool>,
     /// `user.max_*_namespaces`.
@@ -105,6 +107,8 @@ impl Symptoms {
             userns_clone: read::number(at("proc/sys/kernel/unprivileged_userns_clone")),
             apparmor_userns: read::number(at("proc/sys/kernel/apparmor_restrict_unprivileged_userns")),
             apparmor_label: read::text(at("proc/self/attr/apparmor/current")),
+            apparmor_parent: read::field(&status, "PPid")
+                .and_then(|parent| read::text(at(&format!("proc/{parent}/attr/apparmor/current")))),
             selinux_enforcing: read::number(at("sys/fs/selinux/enforce")).map(|mode| mode == 1),
             namespace_limits: namespace::ALL
                 .into_iter()
@@ -151,10 +155,23 @@ impl Symptoms {
 
     /// The AppArmor profile that confines the caller, if one does.
     pub(super) fn confined(&self) -> Option<&str> {
-        self.apparmor_label.as_deref().filter(|label| {
-            !label.starts_with("unconfined") && !label.ends_with("(unconfined)") && !label.is_empty()
-        })
+        self.apparmor_label.as_deref().filter(|label| confines(label))
     }
+
+    /// The name of the AppArmor profile that confines the caller, if it is one for the caller's program: what started
+    /// the program is not confined. None for a profile of another policy namespace, nor for a stack of them.
+    pub(super) fn own_profile(&self) -> Option<&str> {
+        let label = self.confined()?;
+        let name = label.rsplit_once(" (").map_or(label, |(name, _mode)| name);
+        let simple = !name.starts_with(':') && !name.contains("//&") && !name.contains(['\'', '\n']);
+        let parent = self.apparmor_parent.as_deref()?;
+        (simple && !parent.is_empty() && !confines(parent)).then_some(name)
+    }
+}
+
+/// Whether a process with this label of AppArmor's is confined.
+fn confines(label: &str) -> bool {
+    !label.starts_with("unconfined") && !label.ends_with("(unconfined)") && !label.is_empty()
 }
 
 /// The path that a program had before it was replaced, which is where the next one will be.
@@ -192,7 +209,7 @@ fn proc_at(mounts: &str, at: &str) -> bool {
 
 /// What is mounted over parts of `/proc`. A file system that belongs there (binfmt_misc, nfsd) hides nothing: its mount
 /// point is an empty folder that the kernel made for it.
-fn proc_masks(mounts: &str) -> Vec<PathBuf> {
+pub(super) fn proc_masks(mounts: &str) -> Vec<PathBuf> {
     mount_points(mounts)
         .filter(|(point, kind)| {
             point.starts_with("/proc/") && !matches!(*kind, "binfmt_misc" | "nfsd" | "autofs")
@@ -258,7 +275,10 @@ mod tests {
             std::fs::write(path, text).expect("a file");
         };
         write(".dockerenv", "");
-        write("proc/self/status", "Name:\tx\nThreads:\t3\nCapEff:\t00000000a80425fb\nSeccomp:\t2\n");
+        write(
+            "proc/self/status",
+            "Name:\tx\nPPid:\t7\nThreads:\t3\nCapEff:\t00000000a80425fb\nSeccomp:\t2\n",
+        );
         write(
             "proc/self/mountinfo",
             "1 0 0:1 / /proc rw - proc proc rw\n2 1 0:2 / /proc/kcore rw - tmpfs tmpfs rw\n3 1 0:3 / /proc/sys/fs/binfmt_misc rw - binfmt_misc none rw\n",
@@ -271,6 +291,7 @@ mod tests {
         write("proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1\n");
         write("proc/sys/user/max_user_namespaces", "0\n");
         write("proc/self/attr/apparmor/current", "docker-default (enforce)\n");
+        write("proc/7/attr/apparmor/current", "docker-default (enforce)\n");
         write("proc/cmdline", "quiet lsm=yama,apparmor root=/dev/sda\n");
         let symptoms = Symptoms::read_under(root.path());
         assert_eq!(symptoms.kernel, Version::parse("5.15"));
@@ -280,6 +301,8 @@ mod tests {
         assert_eq!(symptoms.userns_clone, Some(0));
         assert_eq!(symptoms.apparmor_userns, Some(1));
         assert_eq!(symptoms.confined(), Some("docker-default (enforce)"));
+        assert_eq!(symptoms.apparmor_parent.as_deref(), Some("docker-default (enforce)"));
+        assert_eq!(symptoms.own_profile(), None);
         assert_eq!(symptoms.namespace_limits.get(&Namespace::User), Some(&0));
         assert_eq!(symptoms.initial_userns, Some(false));
         assert_eq!(symptoms.proc_masks, [PathBuf::from("/proc/kcore")]);
@@ -297,6 +320,27 @@ mod tests {
         assert!(unmapped("0 1000 1", 65534));
         assert!(!unmapped("0 1000 1\n1 100000 65536", 65534));
         assert!(unmapped("", 0));
+    }
+
+    #[test]
+    fn a_profile_is_the_programs_own_if_what_started_it_has_none() {
+        let own = |label: &str, parent: Option<&str>| {
+            let (apparmor_label, apparmor_parent) = (Some(label.to_owned()), parent.map(str::to_owned));
+            let symptoms = Symptoms { apparmor_label, apparmor_parent, ..Symptoms::default() };
+            symptoms.own_profile().map(str::to_owned)
+        };
+        let free = Some("unconfined");
+        assert_eq!(own("belljar (enforce)", free).as_deref(), Some("belljar"));
+        assert_eq!(own("/opt/a (b)/x (complain)", free).as_deref(), Some("/opt/a (b)/x"));
+        assert_eq!(own("belljar (enforce)", Some("tools (unconfined)")).as_deref(), Some("belljar"));
+        assert_eq!(own("belljar (enforce)", Some("belljar (enforce)")), None);
+        assert_eq!(own("a//b (enforce)", Some("a (enforce)")), None);
+        assert_eq!(own("belljar (enforce)", Some("")), None);
+        assert_eq!(own("belljar (enforce)", None), None);
+        assert_eq!(own("belljar (unconfined)", free), None);
+        assert_eq!(own(":lxd:belljar (enforce)", free), None);
+        assert_eq!(own("a//&b (enforce)", free), None);
+        assert_eq!(own("a' b (enforce)", free), None);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use nix::errno::Errno;
 
 use super::error::{Error, Step};
 use crate::host::{self, Symptoms, diagnose};
+use crate::plan::PlanError;
 use crate::profile::Namespace;
 use crate::protocol::{Failure, Fault, Stage};
 use crate::reexec::LaunchError;
@@ -14,6 +15,10 @@ impl Error {
     #[must_use]
     pub fn hints(&self) -> Vec<String> {
         match self {
+            Self::Plan(error @ PlanError::RootWithoutCapabilities) => {
+                let withheld = host::capabilities_withheld(&Symptoms::read());
+                withheld.map(lines).into_iter().flatten().chain(error.hint()).collect()
+            }
             Self::Plan(error) => error.hint().into_iter().collect(),
             Self::Cgroup { source } => source.hints(),
             Self::MemoryTooLow { .. } => vec!["raise it with --memory".to_owned()],
@@ -78,5 +83,9 @@ fn explain(refusal: &host::Failure) -> Vec<String> {
     if matches!(diagnosis.cause, host::Cause::Unexplained { .. }) {
         return vec!["run 'belljar doctor' to see what this host supports".to_owned()];
     }
+    lines(diagnosis)
+}
+
+fn lines(diagnosis: host::Diagnosis) -> Vec<String> {
     std::iter::once(diagnosis.cause.to_string()).chain(diagnosis.mend).collect()
 }

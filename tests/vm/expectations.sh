@@ -11,11 +11,13 @@ cells() {
       # 5.10 has no Landlock to leave out.
       [ "$kernel/$setting" = 5.10/no-landlock ] || echo "$kernel/$setting"
     done
+    # AppArmor tells of user namespaces since Linux 6.7.
+    case $kernel in 6.12 | 7.x) printf "$kernel/apparmor-%s\n" userns capability ;; esac
   done
 }
 
 readonly profiles=(strict standard build network container lite)
-readonly checks=(control doctor "${profiles[@]}" probe lite-probe bind limits network-hinted lite-hinted strict-mended selftest)
+readonly checks=(control doctor "${profiles[@]}" probe lite-probe bind limits network-hinted lite-hinted strict-mended strict-granted selftest)
 
 # The table. For a check of `belljar run`: `works`, `absent` (there was no reason to make it), or what the refusal has to say (a
 # regular expression over the message and its hints). For the doctor: `works`, or what it has to say of what is missing. The
@@ -28,6 +30,8 @@ expected() {
   # Made in one setting of each kernel, as it takes a minute or two.
   '6.1 plain '*' selftest' | '6.12 plain '*' selftest' | '7.x plain '*' selftest') echo works ;;
   *' selftest') echo absent ;;
+  *' apparmor-'*' strict-granted') echo works ;;
+  *' strict-granted') echo absent ;;
 
   # 5.10: no mount_setattr, no Landlock, no CLOSE_RANGE_CLOEXEC. Nothing runs, whatever the setting.
   '5.10 '*' doctor') echo 'kernel: .*namespaces need Linux 5.12 \(mount_setattr\)' ;;
@@ -49,7 +53,8 @@ expected() {
 
   # Limits need a control group: root makes one where there is a tree, a user only in one that was delegated.
   *' no-proc '*' limits') echo 'cannot do without /proc: .*hint: sudo mount -t proc proc /proc' ;;
-  *' cgroup-none '*' limits') echo 'no control group tree with the controller memory is mounted.*hint: ' ;;
+  # Debian builds these without CONFIG_MEMCG_V1: memory is a controller of v2 only.
+  '6.12 cgroup-v1 '*' limits' | '7.x cgroup-v1 '*' limits' | *' cgroup-none '*' limits') echo 'no control group tree with the controller memory is mounted.*hint: ' ;;
   *' delegated user limits') echo works ;;
   *' user limits') echo 'cannot limit the sandbox by a control group: .*Permission denied .*hint: .*Delegate=yes' ;;
 
@@ -66,19 +71,23 @@ expected() {
   # User namespaces are refused, to ordinary users or to all: the reason is named, lite still runs.
   *' userns-clone-0 user doctor') echo 'user-namespace: .*kernel.unprivileged_userns_clone=0' ;;
   *' max-userns-0 '*' doctor') echo 'user-namespace: .*user.max_user_namespaces=0' ;;
+  *' apparmor-userns '*' doctor') echo 'user-namespace: .*the AppArmor profile "belljar \(enforce\)"' ;;
+  *' apparmor-capability '*' doctor') echo 'id-map(-unique)?: .*the AppArmor profile "belljar \(enforce\)"' ;;
   *' chroot '*' doctor') echo 'user-namespace: .*chroot, where the kernel allows no user namespace' ;;
-  *' userns-clone-0 user lite' | *' max-userns-0 user lite' | *' chroot user lite') echo works ;;
-  *' userns-clone-0 user lite-probe' | *' max-userns-0 user lite-probe' | *' chroot user lite-probe') echo works ;;
-  # The mend, a sysctl, was made as it says there: then strict runs.
-  *' userns-clone-0 user strict-mended' | *' max-userns-0 '*' strict-mended') echo works ;;
+  *' userns-clone-0 user lite' | *' max-userns-0 user lite' | *' chroot user lite' | *' apparmor-'*' user lite') echo works ;;
+  *' userns-clone-0 user lite-probe' | *' max-userns-0 user lite-probe' | *' chroot user lite-probe' | *' apparmor-'*' user lite-probe')
+    echo works
+    ;;
+  # The mend, a sysctl or the removal of a profile, was made as it says there: then strict runs.
+  *' userns-clone-0 user strict-mended' | *' max-userns-0 '*' strict-mended' | *' apparmor-'*' strict-mended') echo works ;;
   *' strict-mended') echo absent ;;
   *' userns-clone-0 user '*) echo 'kernel.unprivileged_userns_clone=0.*hint: sudo sysctl -w kernel.unprivileged_userns_clone=1' ;;
   *' max-userns-0 '*) echo 'user.max_user_namespaces=0.*hint: sudo sysctl -w user.max_user_namespaces=' ;;
-  *' chroot '*) echo 'this process is in a chroot, where the kernel allows no user namespace .*hint: belljar run -p lite' ;;
+  *' apparmor-'*) echo 'AppArmor profile "belljar \(enforce\)" that this process runs under refuses it .*hint: printf %s .belljar. \| sudo tee /sys/kernel/security/apparmor/\.remove' ;;
+  *' chroot '*) echo 'this process is in a chroot, where the kernel allows no user namespace .*hint: (sudo -u USER )?belljar run -p lite' ;;
 
-  # The initramfs is no file system that could be id-mapped; on 6.1 that is not told from a tmpfs, which it says of itself that it is.
-  '6.12 initramfs root build' | '6.12 initramfs root container' | '6.12 initramfs root bind' | \
-    '7.x initramfs root build' | '7.x initramfs root container' | '7.x initramfs root bind')
+  # The initramfs is no file system that could be id-mapped.
+  *' initramfs root build' | *' initramfs root container' | *' initramfs root bind')
     echo 'does not support id-mapped mounts .*hint: belljar run --ro-bind'
     ;;
   # 6.1 as root: a writable folder on a tmpfs needs an id map that tmpfs cannot do yet.
@@ -190,19 +199,19 @@ doctor() {
   done
 }
 
-# Rows KERNEL|SETTING|WHO|RELEASE| CHECK=RESULT…, as tables of what the profiles do.
+# Rows KERNEL|SETTING|WHO|RELEASE| CHECK=RESULT…, as tables of what the profiles do, and limits by a control group.
 markdown() {
-  local row kernel setting who release line profile last=
+  local row kernel setting who release line column last= columns=("${profiles[@]}" limits)
   for row in "$@"; do
     IFS='|' read -r kernel setting who release line <<<"$row"
     if [ "$kernel" != "$last" ]; then
-      printf '\n### Linux %s (%s)\n\n| setting | caller | %s |\n' "$kernel" "$release" "$(IFS='|' && sed 's/|/ | /g' <<<"${profiles[*]}")"
-      printf '| --- | --- |%s\n' "$(printf ' --- |%.0s' "${profiles[@]}")"
+      printf '\n### Linux %s (%s)\n\n| setting | caller | %s |\n' "$kernel" "$release" "$(IFS='|' && sed 's/|/ | /g' <<<"${columns[*]}")"
+      printf '| --- | --- |%s\n' "$(printf ' --- |%.0s' "${columns[@]}")"
       last=$kernel
     fi
     printf '| %s | %s |' "$setting" "$who"
-    for profile in "${profiles[@]}"; do
-      printf ' %s |' "$(grep -o " $profile=[^ ]*" <<<"$line" | cut -d= -f2)"
+    for column in "${columns[@]}"; do
+      printf ' %s |' "$(grep -o " $column=[^ ]*" <<<"$line" | cut -d= -f2)"
     done
     echo
   done

@@ -22,17 +22,8 @@ fetch_kernel() {
   row=$(awk -v name="$name" '$1 == name' <<<"$kernels")
   [ -n "$row" ] || { echo "there is no kernel $name"; return 1; }
   read -r _ archive suite package <<<"$row"
-  [ -r "$keyring" ] || { echo "$keyring is missing (package debian-archive-keyring)"; return 1; }
-
-  local tmp=$cache/$name.tmp
-  rm -rf "$tmp"
-  mkdir -p "$tmp"/{lists/partial,archives/partial,unpacked}
-  echo "deb [arch=amd64 signed-by=$keyring] $mirror/$archive $suite main" >"$tmp/sources.list"
-  local apt=(-qq -o "Dir::Etc::SourceList=$tmp/sources.list" -o Dir::Etc::SourceParts=/dev/null
-    -o "Dir::State::Lists=$tmp/lists" -o "Dir::Cache=$tmp" -o APT::Architecture=amd64 -o APT::Architectures=amd64
-    -o Acquire::Languages=none -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false
-    -o APT::Update::Error-Mode=any -o APT::Sandbox::User= -o Acquire::http::Timeout=20 -o Acquire::Retries=2)
-  apt-get "${apt[@]}" update >"$tmp/log" 2>&1 || { echo "cannot read $suite from $mirror: $(tail -1 "$tmp/log")"; return 1; }
+  local tmp apt
+  open_suite "$name" "$archive" "$suite" || return
 
   # The package of that name only depends on the newest kernel; of the newest ones the image is in a package of its own.
   local wanted=$package
@@ -41,13 +32,37 @@ fetch_kernel() {
     [ -n "$wanted" ] || break
     package=$wanted
   done
-  (cd "$tmp" && apt-get "${apt[@]}" download "$package") >"$tmp/log" 2>&1 ||
-    { echo "cannot download $package: $(tail -1 "$tmp/log")"; return 1; }
-  dpkg-deb -x "$tmp/$package"_*.deb "$tmp/unpacked" || return 1
+  unpack "$package" || return
   local found
   found=$(find "$tmp/unpacked" -type f -name 'vmlinuz*' -print -quit)
   [ -n "$found" ] || { echo "there is no kernel in $package"; return 1; }
   mkdir -p "$cache/$name"
   mv "$found" "$image"
   rm -rf "$tmp"
+}
+
+# open_suite NAME ARCHIVE SUITE: reads the list of the suite's packages. Sets `tmp`, a folder for the download of that name, and
+# `apt`, the options by which apt-get knows nothing but that suite and that folder.
+open_suite() {
+  local name=$1 archive=$2 suite=$3
+  [ -r "$keyring" ] || { echo "$keyring is missing (package debian-archive-keyring)"; return 1; }
+  tmp=$cache/$name.tmp
+  rm -rf "$tmp"
+  mkdir -p "$tmp"/{lists/partial,archives/partial,unpacked}
+  echo "deb [arch=amd64 signed-by=$keyring] $mirror/$archive $suite main" >"$tmp/sources.list"
+  apt=(-qq -o "Dir::Etc::SourceList=$tmp/sources.list" -o Dir::Etc::SourceParts=/dev/null
+    -o "Dir::State::Lists=$tmp/lists" -o "Dir::Cache=$tmp" -o APT::Architecture=amd64 -o APT::Architectures=amd64
+    -o Acquire::Languages=none -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false
+    -o APT::Update::Error-Mode=any -o APT::Sandbox::User= -o Acquire::http::Timeout=20 -o Acquire::Retries=2)
+  apt-get "${apt[@]}" update >"$tmp/log" 2>&1 || { echo "cannot read $suite from $mirror: $(tail -1 "$tmp/log")"; return 1; }
+}
+
+# unpack PACKAGE…: downloads them and unpacks them into `$tmp/unpacked`.
+unpack() {
+  local package
+  for package in "$@"; do
+    (cd "$tmp" && apt-get "${apt[@]}" download "$package") >"$tmp/log" 2>&1 ||
+      { echo "cannot download $package: $(tail -1 "$tmp/log")"; return 1; }
+    dpkg-deb -x "$tmp/$package"_*.deb "$tmp/unpacked" || return 1
+  done
 }

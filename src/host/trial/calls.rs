@@ -8,7 +8,8 @@ use nix::unistd::getpid;
 
 use super::{At, Miss, Step, Trial, sys};
 use crate::host::kernel::{NAMESPACES_NEED, Version};
-use crate::host::symptoms::Symptoms;
+use crate::host::read;
+use crate::host::symptoms::proc_masks;
 
 pub(in crate::host) fn kernel() -> Trial {
     let names = nix::sys::utsname::uname().at(Step::Call, "uname", "")?;
@@ -35,7 +36,7 @@ pub(super) fn proc() -> Trial {
         return Err(Miss::Without("/proc is not a procfs".to_owned()));
     }
     std::fs::read_link("/proc/self/exe").at(Step::Call, "readlink", "/proc/self/exe")?;
-    let masks = Symptoms::read().proc_masks.len();
+    let masks = read::text("/proc/self/mountinfo").map_or(0, |mounts| proc_masks(&mounts).len());
     Ok(if masks == 0 { "whole".to_owned() } else { format!("{masks} mounts hide parts of it") })
 }
 
