@@ -69,9 +69,14 @@ impl Group {
         Ok(dir)
     }
 
-    /// What a process writes itself into to join: one descriptor for each tree, with the caller's rights.
+    /// What a process of one thread writes itself into to join: one descriptor for each tree, with the caller's rights. v1 takes
+    /// a thread that moves itself without the lock that all others take, and whose price is some milliseconds.
     pub(crate) fn doors(&self) -> Result<Vec<OwnedFd>, CgroupError> {
-        self.parts.iter().map(|(_, dir)| dir.file("cgroup.procs", libc::O_RDWR)).collect()
+        let door = |version| match version {
+            Version::V1 => "tasks",
+            Version::V2 => "cgroup.procs",
+        };
+        self.parts.iter().map(|(place, dir)| dir.file(door(place.version), libc::O_RDWR)).collect()
     }
 
     /// What init looks at while the task runs, and the files for it.

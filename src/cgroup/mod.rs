@@ -9,7 +9,7 @@
 //! | | v1 | v2 |
 //! | --- | --- | --- |
 //! | where | the caller's own group, for each controller | beside the caller's own group, which has processes and therefore can have no children with limits; the new one gets no more than the caller's has. At the root: below it |
-//! | joining | the task's process writes itself into `cgroup.procs`, opened by the caller: the kernel asks for the opener's rights | the same |
+//! | joining | the task's process, which has one thread, writes that into `tasks`, opened by the caller: the kernel asks for the opener's rights | the same with `cgroup.procs` |
 //! | out of memory | init sees `oom_kill` and ends the run | `memory.oom.group`: the kernel kills everything in it |
 //! | ending | processes by their pidfds, with `pids.max` at 0 | `cgroup.kill` |
 
