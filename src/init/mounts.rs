@@ -112,7 +112,9 @@ pub(super) fn tmpfs(limits: &Tmpfs, attributes: u64) -> Result<OwnedFd, Fault> {
 fn has_limits(made: &OwnedFd, limits: &Tmpfs) -> Result<(), Fault> {
     let found = fstatfs(made).map_err(Fault::on("fstatfs", b"tmpfs"))?;
     let status = fstat(made).map_err(Fault::on("fstat", b"tmpfs"))?;
-    let block = found.optimal_transfer_size().cast_unsigned();
+    // Signed in one C library, not in the other.
+    #[allow(clippy::unnecessary_cast, clippy::cast_sign_loss)]
+    let block = found.optimal_transfer_size() as u64;
     // The kernel counts pages, of which it takes a whole one for a part.
     for (what, expected, found) in [
         ("the pages of a tmpfs", limits.size.div_ceil(block.max(1)), found.blocks()),
