@@ -113,16 +113,21 @@ fn clock(context: &Context) -> Result<Option<TimerFd>, Fault> {
     timer
         .set(Expiration::OneShot(TimeSpec::from_duration(end)), TimerSetTimeFlags::TFD_TIMER_ABSTIME)
         .map_err(Fault::on("timerfd_settime", b""))?;
-    // It counts, or has expired already: that poll tells.
-    let armed = timer.get().map_err(Fault::on("timerfd_gettime", b""))?.is_some();
-    let expired = || {
-        let mut watched = [PollFd::new(timer.as_fd(), PollFlags::POLLIN)];
-        poll(&mut watched, PollTimeout::ZERO).map_err(Fault::on("poll", b"timerfd"))
-    };
-    if !armed && expired()? == 0 {
+    if !tells(&timer, end)? {
         return Err(Fault::mismatch("the timer of the time limit", "on", "off"));
     }
     Ok(Some(timer))
+}
+
+/// Whether the timer counts towards `end`, or tells that it has come.
+fn tells(timer: &TimerFd, end: Duration) -> Result<bool, Fault> {
+    if timer.get().map_err(Fault::on("timerfd_gettime", b""))?.is_some() {
+        return Ok(true);
+    }
+    // No time is left; poll tells so only after the timer's interrupt, which comes a moment later.
+    let patience = if boot_time()? >= end { PollTimeout::from(1000_u16) } else { PollTimeout::ZERO };
+    let mut watched = [PollFd::new(timer.as_fd(), PollFlags::POLLIN)];
+    Ok(poll(&mut watched, patience).map_err(Fault::on("poll", b"timerfd"))? > 0)
 }
 
 /// Passes on what came for the task.
@@ -158,5 +163,33 @@ fn reap(task: &Running) -> Result<Option<i32>, Fault> {
             Ok(None) | Err(Errno::ECHILD) => return Ok(status),
             Err(errno) => return Err(Fault::system("waitid", b"", errno)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn timer() -> TimerFd {
+        TimerFd::new(ClockId::CLOCK_BOOTTIME, TimerFlags::TFD_CLOEXEC).expect("a timer")
+    }
+
+    #[test]
+    fn a_timer_is_known_in_the_instant_in_which_it_expires() {
+        for microseconds in (0..100).cycle().take(20_000) {
+            let timer = timer();
+            let end = boot_time().expect("the time") + Duration::from_micros(microseconds);
+            timer
+                .set(Expiration::OneShot(TimeSpec::from_duration(end)), TimerSetTimeFlags::TFD_TIMER_ABSTIME)
+                .expect("to set it");
+            assert!(tells(&timer, end).expect("an answer"), "{microseconds}");
+        }
+    }
+
+    #[test]
+    fn a_timer_that_was_not_set_is_known() {
+        let now = boot_time().expect("the time");
+        assert!(!tells(&timer(), now + Duration::from_secs(60)).expect("an answer"));
+        assert!(!tells(&timer(), now).expect("an answer"));
     }
 }
