@@ -83,4 +83,5 @@ pub use model::*;
 pub use note::Note;
 pub use program_problem::ProgramProblem;
 pub use resolve::{resolve, resolve_with_notes};
+#[cfg(feature = "cli")]
 pub(crate) use resources::asks_for_group;
