@@ -264,14 +264,12 @@ impl Baseline {
         let protections = run.report.as_ref().and_then(|report| report.get("protections")).cloned();
         let protections = protections.unwrap_or_else(|| panic!("no report: {:?}", run.report));
         let mut names = BTreeMap::from([("caller".to_owned(), "caller")]);
-        for (place, arguments) in
-            run.traced.executed.iter().filter(|(place, _)| place.matches('>').count() == 1)
-        {
-            let name = if arguments.starts_with("belljar-user-namespace") { "holder" } else { "init" };
-            names.insert(place.clone(), name);
-            if name == "init" {
-                names.insert(format!("{place}>1"), "task");
-            }
+        // The child that holds a user namespace executes nothing.
+        let children = run.traced.calls.iter().filter(|call| call.place.matches('>').count() == 1);
+        names.extend(children.map(|call| (call.place.clone(), "holder")));
+        for (place, _) in run.traced.executed.iter().filter(|(place, _)| place.matches('>').count() == 1) {
+            names.insert(place.clone(), "init");
+            names.insert(format!("{place}>1"), "task");
         }
         let mut calls = run.traced.calls;
         trim(&mut calls, &names);
