@@ -26,6 +26,7 @@ fn outcome(ended: Ended) -> Outcome {
             landlock: true,
             seccomp: true,
         },
+        timing: Timing::default(),
     }
 }
 

@@ -173,6 +173,9 @@ pub(super) struct OutputOptions {
     /// Write how it ended as JSON, also when belljar itself failed (-: to standard error)
     #[arg(long, value_name = "FILE|-", value_parser = OsStringValueParser::new().try_map(values::host_path))]
     pub report: Option<PathBuf>,
+    /// Tell where the time went, a line a step, on standard error and in the report
+    #[arg(long, conflicts_with = "dry_run")]
+    pub timing: bool,
     /// Print what would be done, and stop
     #[arg(long, conflicts_with = "report")]
     pub dry_run: bool,
