@@ -4,8 +4,9 @@
 //!
 //! * `program FOLDER`: `/job/noop` with FOLDER as /job, from spawn to exit
 //! * `role`, `call`: an empty role, an empty function
-//! * `idle FOLDER`: `/job/pause`; answers with what belljar's processes take of memory, in bytes in place of nanoseconds
+//! * `idle FOLDER`: no server; writes what belljar's processes take of memory for `/job/pause`, in KiB (PSS)
 //! * `filter`: no server; writes the profile's system-call filter to standard output, as an array of `struct sock_filter`
+//! * `linear`: no server; as `filter`, but the same list as one comparison after the other, as most other tools compile it
 //! * `names`: no server; writes the names of the system calls that the filter lets through, always or with some arguments
 //!
 //! and the options `--profile NAME`, `--heap MIB` (touched before the first run), `--threads N`, `--live N` (idle sandboxes besides).
@@ -17,10 +18,18 @@ use std::{env, fs, io, thread};
 
 use belljar::plan::{Call, TaskRequest};
 use belljar::profile::Profile;
-use belljar::seccomp::{Arch, names};
+use belljar::seccomp::{Arch, Instruction, names};
 use belljar::{Child, Sandbox};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+/// As in belljar's own program: with musl's every start would cost some hundred system calls more.
+#[cfg(target_env = "musl")]
+#[path = "../../src/allocator.rs"]
+mod allocator;
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: allocator::Allocator = allocator::Allocator::new();
 
 /// `SECCOMP_RET_ALLOW`
 const ALLOW: u32 = 0x7fff_0000;
@@ -67,8 +76,21 @@ fn run() -> Result<()> {
     }
     let sandbox = sandbox(&options)?;
     match what.as_str() {
-        "filter" => return filter(&options.profile),
-        "names" => return allowed(&options.profile),
+        "filter" => return write(&program(&options.profile)?.instructions),
+        "linear" => return linear(&options.profile),
+        "idle" => {
+            let mut child = sandbox.command("/job/pause").spawn()?;
+            println!("{}", memory(child.id())?);
+            child.kill()?;
+            child.wait()?;
+            return Ok(());
+        }
+        "names" => {
+            for (name, _) in allowed(&options.profile)? {
+                println!("{name}");
+            }
+            return Ok(());
+        }
         _ => {}
     }
 
@@ -89,20 +111,13 @@ fn run() -> Result<()> {
     let mut byte = [0u8];
     while input.read(&mut byte)? == 1 {
         let before = Instant::now();
-        let mut answered = None;
         match what.as_str() {
             "program" => ended_well(sandbox.command("/job/noop").status()?)?,
             "role" => ended_well(sandbox.role("nothing").status()?)?,
             "call" => drop(sandbox.call(answer, &1)?),
-            "idle" => {
-                let mut child = idle(&sandbox)?;
-                answered = Some(memory(child.id())?);
-                child.kill()?;
-                child.wait()?;
-            }
             _ => return Err(format!("no such thing: {what}").into()),
         }
-        let took = answered.unwrap_or(before.elapsed().as_nanos().try_into()?);
+        let took = u64::try_from(before.elapsed().as_nanos())?;
         output.write_all(&took.to_ne_bytes())?;
         output.flush()?;
     }
@@ -132,8 +147,7 @@ fn ended_well(status: std::process::ExitStatus) -> Result<()> {
 fn memory(init: u32) -> Result<u64> {
     let text = fs::read_to_string(format!("/proc/{init}/smaps_rollup"))?;
     let line = text.lines().find(|line| line.starts_with("Pss:")).ok_or("no Pss")?;
-    let kibibytes: u64 = line.split_whitespace().nth(1).ok_or("no number")?.parse()?;
-    Ok(kibibytes * 1024)
+    Ok(line.split_whitespace().nth(1).ok_or("no number")?.parse()?)
 }
 
 fn program(profile: &str) -> Result<belljar::seccomp::Program> {
@@ -144,9 +158,9 @@ fn program(profile: &str) -> Result<belljar::seccomp::Program> {
     Ok(plan.seccomp.ok_or("no filter")?.program)
 }
 
-fn filter(profile: &str) -> Result<()> {
+fn write(instructions: &[Instruction]) -> Result<()> {
     let mut bytes = Vec::new();
-    for instruction in program(profile)?.instructions {
+    for instruction in instructions {
         bytes.extend(instruction.code.to_ne_bytes());
         bytes.extend([instruction.jt, instruction.jf]);
         bytes.extend(instruction.k.to_ne_bytes());
@@ -154,13 +168,26 @@ fn filter(profile: &str) -> Result<()> {
     Ok(io::stdout().write_all(&bytes)?)
 }
 
-fn allowed(profile: &str) -> Result<()> {
-    let program = program(profile)?;
-    for (name, number) in names::all(Arch::NATIVE) {
-        let refused = program.constant(number, Arch::NATIVE).is_some_and(|verdict| verdict != ALLOW);
-        if !refused {
-            println!("{name}");
-        }
+fn linear(profile: &str) -> Result<()> {
+    // The same three kinds of instruction over and over: load a word, jump if equal, return.
+    let instruction = |code, jt, jf, k| Instruction { code, jt, jf, k };
+    let errno = 0x0005_0001;
+    let mut list = vec![
+        instruction(0x20, 0, 0, 4),
+        instruction(0x15, 1, 0, Arch::NATIVE.audit()),
+        instruction(0x06, 0, 0, 0x8000_0000),
+        instruction(0x20, 0, 0, 0),
+    ];
+    for (_, number) in allowed(profile)? {
+        list.extend([instruction(0x15, 0, 1, number), instruction(0x06, 0, 0, ALLOW)]);
     }
-    Ok(())
+    list.push(instruction(0x06, 0, 0, errno));
+    write(&list)
+}
+
+/// Those of the filter's system calls that it lets through, always or with some arguments.
+fn allowed(profile: &str) -> Result<Vec<(&'static str, u32)>> {
+    let program = program(profile)?;
+    let refused = |number| program.constant(number, Arch::NATIVE).is_some_and(|verdict| verdict != ALLOW);
+    Ok(names::all(Arch::NATIVE).filter(|(_, number)| !refused(*number)).collect())
 }

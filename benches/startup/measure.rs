@@ -5,6 +5,7 @@
 //!
 //! * `run`: the words are a command, timed from before it is started until it was waited for; a first word `9<FILE` opens FILE as
 //!   descriptor 9 for it;
+//! * `runN`: N threads, each of which runs the command a few times; what one run comes to is the time by the number of all runs;
 //! * `serve`: the words are a command that stays: for each byte that it reads it does its work once and answers with the
 //!   nanoseconds that it took (8 bytes, of this machine's order). What it costs to start it is not in them.
 //!
@@ -23,6 +24,9 @@ type Result<T> = std::result::Result<T, String>;
 /// Runs before those that count.
 const WARM_UP: usize = 5;
 
+/// Runs of each thread of a `runN`.
+const IN_A_ROW: u32 = 5;
+
 struct Case {
     name: String,
     what: What,
@@ -31,7 +35,7 @@ struct Case {
 }
 
 enum What {
-    Run { opened: Option<CString>, argv: Vec<CString>, stderr: File },
+    Run { threads: u32, opened: Option<CString>, argv: Vec<CString>, stderr: File },
     Serve { child: Child },
 }
 
@@ -121,7 +125,8 @@ fn case(line: &str) -> Result<Case> {
         return Err(format!("{name}: no command"));
     };
     let what = match kind {
-        "run" => What::Run {
+        "run" | "run1" | "run2" | "run4" => What::Run {
+            threads: kind.trim_start_matches("run").parse().unwrap_or(0),
             opened: program.strip_prefix("9<").and_then(|path| CString::new(path).ok()),
             argv: words
                 .iter()
@@ -158,8 +163,13 @@ fn unnamed() -> io::Result<File> {
 impl Case {
     fn once(&mut self) -> Result<u64> {
         match &mut self.what {
-            What::Run { opened, argv, stderr } => {
-                let (took, status) = run(opened.as_deref(), argv, stderr).map_err(said("posix_spawn"))?;
+            What::Run { threads, opened, argv, stderr } => {
+                let once = || run(opened.as_deref(), argv, stderr);
+                let (took, status) = match *threads {
+                    0 => once(),
+                    threads => at_once(threads, once),
+                }
+                .map_err(said("posix_spawn"))?;
                 if status == 0 {
                     return Ok(took);
                 }
@@ -179,6 +189,22 @@ impl Case {
             }
         }
     }
+}
+
+/// Many runs by several threads: the time that one comes to, and the worst status.
+fn at_once(threads: u32, once: impl Fn() -> io::Result<(u64, i32)> + Sync) -> io::Result<(u64, i32)> {
+    let before = now();
+    let statuses = std::thread::scope(|scope| {
+        let row =
+            || (0..IN_A_ROW).map(|_| once().map(|(_, status)| status)).collect::<io::Result<Vec<i32>>>();
+        let started: Vec<_> = (0..threads).map(|_| scope.spawn(row)).collect();
+        started
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|_| Err(io::ErrorKind::Other.into())))
+            .collect::<io::Result<Vec<_>>>()
+    })?;
+    let took = (now() - before) / u64::from(threads * IN_A_ROW);
+    Ok((took, statuses.into_iter().flatten().max().unwrap_or(0)))
 }
 
 /// From before posix_spawn(3), which costs the same whatever this process holds, until the command was reaped.
