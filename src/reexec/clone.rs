@@ -164,13 +164,11 @@ extern "C" fn idle(parent: *mut c_void) -> ! {
         syscall(libc::SYS_prctl, [libc::PR_SET_PDEATHSIG as usize, sigkill, 0, 0, 0]) == 0
             && syscall(libc::SYS_getppid, [0; 5]) == parent.addr() as isize
     };
-    while tied {
-        // SAFETY: waits for a signal; none but SIGKILL and SIGSTOP comes. No descriptors, no time: ppoll(2) is on every machine.
-        unsafe { syscall(libc::SYS_ppoll, [0; 5]) };
-    }
+    // Waits for a signal, of which none but SIGKILL comes (ppoll(2) of no descriptors, for ever, is on every machine); or ends.
+    let call = if tied { libc::SYS_ppoll } else { libc::SYS_exit };
     loop {
-        // SAFETY: ends this process.
-        unsafe { syscall(libc::SYS_exit, [0; 5]) };
+        // SAFETY: no pointers.
+        unsafe { syscall(call, [0; 5]) };
     }
 }
 
