@@ -20,6 +20,13 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
+/// Bytes as lower-case hexadecimal digits.
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
+    const DIGITS: [char; 16] =
+        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|half| DIGITS[usize::from(half)]).collect()
+}
+
 /// [`Escaped`], however long.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct EscapedWhole<'a>(pub(crate) &'a str);

@@ -58,7 +58,7 @@ impl Keeper {
             stdio: [null.as_fd(); 3],
             extra: &extra,
             clone_flags: 0,
-            raise_capabilities: false,
+            raise_capabilities: 0,
             cwd: Some(c"/"),
             // It has to outlive the caller, and what ends the caller's terminal or process group.
             death_signal: false,

@@ -25,20 +25,23 @@ use std::process::ExitCode;
 use args::{Command, Parsed};
 use error::Error;
 
+use crate::sandbox::Stopwatch;
+
 /// Runs the command line. The exit status is the program's own; 124 to 127 and 128+N as `belljar --help` says.
 pub fn main() -> ExitCode {
-    let done = start::prepare().and_then(|()| dispatch());
+    let stopwatch = Stopwatch::start();
+    let done = start::prepare().and_then(|()| dispatch(stopwatch));
     ExitCode::from(done.unwrap_or_else(|error| {
         stdio::complain(&error.render());
         error.exit_code()
     }))
 }
 
-fn dispatch() -> Result<u8, Error> {
+fn dispatch(stopwatch: Stopwatch) -> Result<u8, Error> {
     let Parsed::Do(cli) = args::parse(std::env::args_os().collect())? else { return Ok(0) };
     logging::start(cli.log.verbose, cli.log.quiet);
     match &cli.command {
-        Command::Run(args) => run::main(args),
+        Command::Run(args) => run::main(args, stopwatch),
         Command::Doctor(args) => doctor::main(args),
         Command::Profile(args) => profile::main(args),
         Command::Ps(args) => ps::main(args),

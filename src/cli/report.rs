@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::error::Error;
 use super::{ended, stdio};
 use crate::cgroup::Account;
-use crate::sandbox::{Ended, Outcome, Protections};
+use crate::sandbox::{Ended, Outcome, Protections, Timing};
 
 /// The report.
 #[derive(Debug, Serialize)]
@@ -25,6 +25,9 @@ pub struct Report<'a> {
     exit_code: u8,
     #[serde(flatten)]
     run: Option<RunReport<'a>>,
+    /// With `--timing`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timing: Option<&'a Timing>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<ErrorReport>,
 }
@@ -130,7 +133,13 @@ impl<'a> Report<'a> {
             protections: &outcome.protections,
         };
         let exit_code = outcome.ended.exit_code();
-        Report { version: 1, ended, exit_code, run: Some(run), error: None }
+        Report { version: 1, ended, exit_code, run: Some(run), timing: None, error: None }
+    }
+
+    /// With where the time went, if that is asked for.
+    pub fn with_timing(mut self, asked: bool, outcome: &'a Outcome) -> Report<'a> {
+        self.timing = asked.then_some(&outcome.timing);
+        self
     }
 
     /// Of a run that belljar could not, or would not, begin or end.
@@ -140,6 +149,7 @@ impl<'a> Report<'a> {
             ended: EndedReport::SetupError,
             exit_code: error.exit_code(),
             run: None,
+            timing: None,
             error: Some(ErrorReport { message: error.message(), hints: error.hints() }),
         }
     }

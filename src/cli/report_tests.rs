@@ -27,6 +27,7 @@ fn outcome(ended: Ended) -> Outcome {
             landlock: true,
             seccomp: true,
         },
+        timing: Timing::default(),
     }
 }
 

@@ -154,7 +154,7 @@ fn trials() -> Result<Vec<Line>, (Vec<Line>, TrialsError)> {
         stdio: [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()],
         extra: &[],
         clone_flags: 0,
-        raise_capabilities: false,
+        raise_capabilities: 0,
         cwd: None,
         death_signal: true,
         death_watch: true,

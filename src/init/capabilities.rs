@@ -4,6 +4,21 @@ use super::start::Context;
 use crate::protocol::Fault;
 use crate::sys;
 
+/// What init itself needs until all walls stand, by its stages; capabilities(7) has the numbers. It gets these and those that the Plan
+/// keeps, no others.
+pub(crate) const NEEDED: u64 = 1 << 0 // CHOWN,
+    | 1 << 1 // DAC_OVERRIDE,
+    | 1 << 2 // DAC_READ_SEARCH,
+    | 1 << 3 // FOWNER,
+    | 1 << 4 // FSETID: files and folders below a root folder of the mapped owner's
+    | 1 << 6 // SETGID,
+    | 1 << 7 // SETUID: the ids inside
+    | 1 << 8 // SETPCAP: the bounding set and the securebits
+    | 1 << 12 // NET_ADMIN: the loopback interface
+    | 1 << 18 // SYS_CHROOT: away from an initramfs
+    | 1 << 21 // SYS_ADMIN: mounts, the host name
+    | 1 << 24; // SYS_RESOURCE: limits
+
 /// Locked for ever: uid 0 means nothing, ids change no sets, nothing is kept over a change of ids, nothing becomes ambient.
 pub(super) const SECUREBITS: i32 = libc::SECBIT_NOROOT
     | libc::SECBIT_NOROOT_LOCKED

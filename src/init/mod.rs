@@ -29,6 +29,7 @@ mod task;
 mod tree;
 mod workdir;
 
+pub(crate) use capabilities::NEEDED as CAPABILITIES;
 pub(crate) use namespaces::own as own_namespaces;
 pub(crate) use start::ROLE;
 pub(crate) use tree::check as check_source;
@@ -68,6 +69,7 @@ const TASK: &[(Stage, Work)] = &[
 fn walk(stages: &[(Stage, Work)], context: &mut Context) -> Result<(), Failure> {
     for (stage, work) in stages {
         work(context).map_err(Fault::at(*stage))?;
+        context.mark(*stage);
     }
     Ok(())
 }

@@ -20,13 +20,105 @@ pub(super) fn open(root: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd, Errno> 
 
 /// The folder that holds the last component of `path`, made where it is missing, and that component.
 pub(super) fn parent(root: BorrowedFd<'_>, path: &CStr) -> Result<(OwnedFd, CString), Fault> {
-    let bytes = path.to_bytes();
-    let split = bytes.iter().rposition(|&b| b == b'/').map(|at| (&bytes[..at], &bytes[at + 1..]));
-    let Some((above, name)) = split.filter(|(_, name)| !name.is_empty()) else {
-        return Err(Fault::Protocol { what: "a path without a name".to_owned() });
-    };
+    let (above, name) = split(path)?;
     let name = CString::new(name).map_err(|_| Fault::Protocol { what: "path".to_owned() })?;
     Ok((folders(root, above)?, name))
+}
+
+/// Folders of a root that is a tmpfs of init's own, where nobody else can exchange anything: the last one is kept open, and a mount point
+/// that is made need not be looked for before and after.
+#[derive(Debug, Default)]
+pub(super) struct OwnFolders<'a> {
+    /// Whether the root is such a tmpfs.
+    own: bool,
+    /// What was mounted in it: below there somebody else's files begin.
+    mounted: Vec<&'a [u8]>,
+    last: Option<(&'a [u8], OwnedFd)>,
+}
+
+impl<'a> OwnFolders<'a> {
+    pub(super) fn of(own: bool) -> Self {
+        Self { own, ..Self::default() }
+    }
+
+    /// Something was mounted at `path`.
+    pub(super) fn mounted(&mut self, path: &'a CStr) {
+        self.mounted.push(path.to_bytes());
+        let last = self.last.take();
+        self.last = last.filter(|(above, _)| self.has(above));
+    }
+
+    /// Whether the folder `above` is on the tmpfs itself.
+    fn has(&self, above: &[u8]) -> bool {
+        let holds = |mount: &&[u8]| {
+            above.strip_prefix(*mount).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+        };
+        self.own && !self.mounted.iter().any(holds)
+    }
+
+    /// As [`parent`].
+    pub(super) fn parent(
+        &mut self,
+        root: BorrowedFd<'_>,
+        path: &'a CStr,
+    ) -> Result<(OwnedFd, CString), Fault> {
+        let (above, name) = split(path)?;
+        let name = CString::new(name).map_err(|_| Fault::Protocol { what: "path".to_owned() })?;
+        if !self.has(above) {
+            return Ok((folders(root, above)?, name));
+        }
+        let folder = match self.last.take() {
+            Some((last, folder)) if last == above => folder,
+            _ => folders(root, above)?,
+        };
+        Ok((folder, name))
+    }
+
+    /// Gives back what [`parent`](Self::parent) gave for `path`.
+    pub(super) fn keep(&mut self, path: &'a CStr, folder: OwnedFd) {
+        if let Ok((above, _)) = split(path)
+            && self.has(above)
+        {
+            self.last = Some((above, folder));
+        }
+    }
+
+    /// As [`mount_point`].
+    pub(super) fn mount_point(
+        &mut self,
+        root: BorrowedFd<'_>,
+        path: &'a CStr,
+        folder: bool,
+    ) -> Result<OwnedFd, Fault> {
+        let (above, _) = split(path)?;
+        if !self.has(above) {
+            return mount_point(root, path, folder);
+        }
+        let (parent, name) = self.parent(root, path)?;
+        let made = if folder {
+            mkdirat(parent.as_fd(), name.as_c_str(), Mode::from_bits_truncate(0o755)).map(|()| None)
+        } else {
+            make_file(parent.as_fd(), &name, 0o644).map(Some)
+        };
+        self.keep(path, parent);
+        match made {
+            Ok(Some(file)) => Ok(file),
+            // A folder is opened; what was there already is, too, unless it is a symlink.
+            Ok(None) | Err(Errno::EEXIST) => open(root, path).map_err(Fault::on("openat2", path.to_bytes())),
+            Err(errno) => {
+                Err(Fault::system(if folder { "mkdirat" } else { "openat" }, path.to_bytes(), errno))
+            }
+        }
+    }
+}
+
+/// A path's folder and its last component.
+fn split(path: &CStr) -> Result<(&[u8], &[u8]), Fault> {
+    let bytes = path.to_bytes();
+    let split = bytes.iter().rposition(|&b| b == b'/').map(|at| (&bytes[..at], &bytes[at + 1..]));
+    split
+        .filter(|(_, name)| !name.is_empty())
+        .ok_or_else(|| Fault::Protocol { what: "a path without a name".to_owned() })
 }
 
 /// Opens the folder at `path`, making what is missing of it.

@@ -31,8 +31,9 @@ fn build_as(context: &mut Context, plan: &Root) -> Result<(), Fault> {
         Base::Folder(source) => folder(context, source, plan.readonly)?,
         Base::Overlay { lower, upper } => overlay(context, lower, upper)?,
     };
+    let mut folders = place::OwnFolders::of(matches!(plan.base, Base::Tmpfs(_)));
     for node in &plan.nodes {
-        make(context, root.as_fd(), node)?;
+        make(context, root.as_fd(), &mut folders, node)?;
     }
     if plan.readonly {
         mounts::set_own_attributes(&root, ATTR_RDONLY, b"/")?;
@@ -105,27 +106,40 @@ fn overlay(context: &mut Context, lower: &Source, upper: &Tmpfs) -> Result<Owned
     over_old_root(overlay)
 }
 
-fn make(context: &mut Context, root: BorrowedFd<'_>, node: &Node) -> Result<(), Fault> {
+fn make<'a>(
+    context: &mut Context,
+    root: BorrowedFd<'_>,
+    folders: &mut place::OwnFolders<'a>,
+    node: &'a Node,
+) -> Result<(), Fault> {
     match node {
         Node::Folder { path, mode } => {
-            let (parent, name) = place::parent(root, path)?;
-            place::make_folder(parent.as_fd(), &name, *mode).map_err(Fault::on("mkdirat", path.to_bytes()))
+            let (parent, name) = folders.parent(root, path)?;
+            place::make_folder(parent.as_fd(), &name, *mode)
+                .map_err(Fault::on("mkdirat", path.to_bytes()))?;
+            folders.keep(path, parent);
+            Ok(())
         }
         Node::Symlink { path, target } => {
-            let (parent, name) = place::parent(root, path)?;
+            let (parent, name) = folders.parent(root, path)?;
             nix::unistd::symlinkat(target.as_c_str(), parent.as_fd(), name.as_c_str())
-                .map_err(Fault::on("symlinkat", path.to_bytes()))
+                .map_err(Fault::on("symlinkat", path.to_bytes()))?;
+            folders.keep(path, parent);
+            Ok(())
         }
         Node::File { path, mode, content } => {
-            let (parent, name) = place::parent(root, path)?;
+            let (parent, name) = folders.parent(root, path)?;
             let file = place::make_file(parent.as_fd(), &name, *mode)
                 .map_err(Fault::on("openat", path.to_bytes()))?;
+            folders.keep(path, parent);
             place::fill(&file, content).map_err(Fault::on("write", path.to_bytes()))
         }
         Node::Mount { path, mount } => {
             let (made, folder) = mounts::make(context, mount)?;
-            let target = place::mount_point(root, path, folder)?;
-            mounts::attach(&made, &target, root, path)
+            let target = folders.mount_point(root, path, folder)?;
+            mounts::attach(&made, &target, root, path)?;
+            folders.mounted(path);
+            Ok(())
         }
         Node::Mask { path } => mask(root, path),
         Node::Readonly { path } => make_readonly(root, path),

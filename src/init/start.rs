@@ -7,7 +7,7 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 
 use super::{WALLS, supervise, task, walk};
 use crate::plan::{Plan, Task, Via};
-use crate::protocol::{Channel, FIRST_DESCRIPTOR, Failure, Fault, Go, Message, ReadBack, Stage, Watch};
+use crate::protocol::{Channel, FIRST_DESCRIPTOR, Failure, Fault, Go, Mark, Message, ReadBack, Stage, Watch};
 use crate::{reexec, sys};
 
 /// The reserved role under which the sandbox's init is re-executed.
@@ -48,6 +48,13 @@ pub(super) struct Context {
     pub(super) began: std::time::Duration,
 }
 
+impl Context {
+    /// A stage is done.
+    pub(super) fn mark(&mut self, stage: Stage) {
+        self.readback.marks.push(Mark { stage, at: sys::process::monotonic() });
+    }
+}
+
 /// The role's body: never returns to the program.
 fn enter() {
     let Some(inherited) = reexec::inherited() else {
@@ -77,6 +84,7 @@ fn run(payload: &[u8], launcher_checked: bool, channel: Channel) -> Result<i32, 
         Ok(parts) => parts.into_context(channel),
         Err(fault) => return Err((Fault::at(Stage::Handshake)(fault), channel)),
     };
+    context.mark(Stage::Handshake);
     match walk(WALLS, &mut context)
         .and_then(|()| supervise::prepare(&context))
         .and_then(|posts| task::start(&mut context).map(|task| (posts, task)))

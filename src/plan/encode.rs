@@ -44,6 +44,11 @@ impl Plan {
     /// # Errors
     /// As [`Plan::encode`].
     pub fn hash(&self) -> Result<String, PlanError> {
-        Ok(Sha256::digest(self.encode()?).iter().map(|byte| format!("{byte:02x}")).collect())
+        Ok(hash_of_encoded(&self.encode()?))
     }
+}
+
+/// [`Plan::hash`] of what [`Plan::encode`] gave.
+pub(crate) fn hash_of_encoded(bytes: &[u8]) -> String {
+    crate::text::hexadecimal(&Sha256::digest(bytes))
 }

@@ -3,7 +3,7 @@
 use super::{Note, PlanError, Seccomp};
 use crate::host::Facts;
 use crate::profile::Profile;
-use crate::seccomp::{Action, Data, Program, Unknown, compile, names};
+use crate::seccomp::{Action, Data, Policy, Program, Unknown, compile, names};
 
 /// The compiled filter; `None` where the profile turned it off.
 ///
@@ -15,6 +15,16 @@ pub(super) fn filter(
     notes: &mut Vec<Note>,
 ) -> Result<Option<Seccomp>, PlanError> {
     let Some(policy) = &profile.seccomp else { return Ok(None) };
+    let program = match crate::profile::built_filter(policy, facts.arch) {
+        Some(program) => program,
+        None => compiled(policy, facts, notes)?,
+    };
+    // A program that was just compiled evaluates; an answer that is unknown is treated as one that kills.
+    let readback = program.readback(facts.arch).unwrap_or(None);
+    Ok(Some(Seccomp { flags: policy.flags, program, readback }))
+}
+
+fn compiled(policy: &Policy, facts: &Facts, notes: &mut Vec<Note>) -> Result<Program, PlanError> {
     let unknown = match policy.default {
         Action::Allow | Action::Log => Unknown::Refuse,
         _ => Unknown::Skip,
@@ -23,10 +33,7 @@ pub(super) fn filter(
     if !compiled.skipped.is_empty() {
         notes.push(Note::UnknownSyscalls { names: compiled.skipped });
     }
-    let program = compiled.program;
-    // A program that was just compiled evaluates; an answer that is unknown is treated as one that kills.
-    let readback = program.readback(facts.arch).unwrap_or(None);
-    Ok(Some(Seccomp { flags: policy.flags, program, readback }))
+    Ok(compiled.program)
 }
 
 /// Whether a filter lets a process open internet sockets.

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use super::item::Item;
@@ -90,7 +91,19 @@ pub(super) struct Resolved {
 impl View<'_> {
     /// The item at `path` or the nearest above it.
     pub fn cover(&self, path: &Path) -> Option<(&PathBuf, &Item)> {
-        path.ancestors().filter(|at| Some(*at) != self.except).find_map(|at| self.items.get_key_value(at))
+        let bytes = path.as_os_str().as_bytes();
+        if !is_plain(bytes) {
+            return path
+                .ancestors()
+                .filter(|at| Some(*at) != self.except)
+                .find_map(|at| self.items.get_key_value(at));
+        }
+        // There are some dozens: to compare their bytes is far quicker than to look for each ancestor part by part.
+        self.items
+            .iter()
+            .filter(|(at, _)| is_at_or_above(at.as_os_str().as_bytes(), bytes))
+            .filter(|(at, _)| Some(at.as_path()) != self.except)
+            .max_by_key(|(at, _)| at.as_os_str().len())
     }
 
     /// What is at a path without symlinks.
@@ -233,6 +246,22 @@ impl View<'_> {
     }
 }
 
+/// Whether an absolute path is written the one way that all items are: without `//`, `.` parts and a slash at its end. (`..` is a part
+/// like any other here, as it is to `Path`.)
+fn is_plain(path: &[u8]) -> bool {
+    let plain = |part: &[u8]| !part.is_empty() && part != b".";
+    match path {
+        b"/" => true,
+        [b'/', parts @ ..] => parts.split(|&byte| byte == b'/').all(plain),
+        _ => false,
+    }
+}
+
+/// Whether the first of two plain paths is the second or above it.
+fn is_at_or_above(above: &[u8], path: &[u8]) -> bool {
+    above == b"/" || path.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+}
+
 /// `ENOENT` or `ENOTDIR`: there is no such file.
 pub(super) fn missing(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR))
@@ -248,4 +277,33 @@ fn parts(path: &Path) -> Vec<OsString> {
             _ => None,
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_nearest_item_is_the_same_by_bytes_and_by_parts(
+            items in proptest::collection::vec("(/[ab.]{1,2}){1,4}|/", 0..12),
+            path in "(/{1,2}[ab.]{1,2}){1,5}/?|/",
+            except in proptest::option::of("(/[ab]{1,2}){1,3}|/"),
+        ) {
+            let plain = items.iter().filter(|path| is_plain(path.as_bytes()));
+            let items: BTreeMap<PathBuf, Item> =
+                plain.map(|path| (PathBuf::from(path), Item::Folder { mode: 0o755 })).collect();
+            let except = except.as_deref().map(Path::new);
+            let files = crate::host::MemoryFiles::new();
+            let view = View { files: &files, ground: &Ground::Tmpfs, items: &items, masked: &[], except };
+            let path = Path::new(&path);
+            let expected = path
+                .ancestors()
+                .filter(|at| Some(*at) != except)
+                .find_map(|at| items.get_key_value(at));
+            prop_assert_eq!(view.cover(path).map(|(at, _)| at), expected.map(|(at, _)| at));
+        }
+    }
 }

@@ -25,6 +25,6 @@ impl Profile {
             hasher.update((bytes.len() as u64).to_le_bytes());
             hasher.update(bytes);
         }
-        hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        crate::text::hexadecimal(&hasher.finalize())
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::built;
 use super::find::{self, Found};
 use super::layer::Layer;
 use super::reader::Source;
@@ -33,6 +34,11 @@ impl Profile {
     /// # Errors
     /// As [`Self::load`]; an override that fits no key.
     pub fn load_with<S: AsRef<str>>(name_or_path: &str, overrides: &[S]) -> Result<Self, ProfileError> {
+        if overrides.is_empty()
+            && let Some(profile) = built::profile(name_or_path)
+        {
+            return Ok(profile);
+        }
         let user_folder = find::user_folder();
         let found = find::find(name_or_path, None, user_folder.as_deref())?;
         build(found, name_or_path, overrides, user_folder.as_deref()).map(|(profile, _)| profile)

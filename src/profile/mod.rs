@@ -93,6 +93,7 @@
 //!
 //! At most [`MAX_CHAIN`] profiles extend each other. A text has at most 256 KiB, and all of them 512 KiB.
 
+mod built;
 mod builtin;
 mod check;
 mod decode;
@@ -117,6 +118,7 @@ pub mod units;
 mod validate;
 mod value_error;
 
+pub(crate) use built::filter as built_filter;
 pub use builtin::builtin_names;
 pub use error::*;
 pub use find::user_folder;

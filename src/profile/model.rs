@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::seccomp;
 
 /// What a sandbox should be: a profile with its `extends` chain and overrides applied.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct Profile {
     /// The name it was asked for by, or the file's path.
@@ -79,7 +79,7 @@ pub enum Workdir {
 }
 
 /// The root file system.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct Root {
     /// A folder that becomes the root (`--rootfs`); `None` builds a minimal root on a tmpfs.
@@ -99,7 +99,7 @@ pub struct Root {
 }
 
 /// The process that is started.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct Process {
     /// The working directory inside. `None`: the caller's where `workdir` shows it, else `/tmp` or `/`.
@@ -120,7 +120,7 @@ pub struct Process {
 }
 
 /// Soft and hard value of a resource limit; `None` is `RLIM_INFINITY`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[allow(clippy::exhaustive_structs)]
 pub struct Rlimit {
     /// What is enforced.
@@ -130,7 +130,7 @@ pub struct Rlimit {
 }
 
 /// A user and a group id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[allow(clippy::exhaustive_structs)]
 pub struct User {
     /// User id inside.
@@ -140,7 +140,7 @@ pub struct User {
 }
 
 /// One thing that is mounted inside.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct Mount {
     /// Absolute path inside.
@@ -159,7 +159,7 @@ pub struct Mount {
 }
 
 /// What is mounted.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub enum MountKind {
     /// A file or folder of the host, with everything mounted below it. A symlink at `source` is kept as a
@@ -192,7 +192,7 @@ pub enum MountKind {
 }
 
 /// Whether and how Landlock is used.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct Landlock {
     /// `require`: an error where the kernel has none; `off`: not used.
@@ -214,7 +214,7 @@ pub enum Scope {
 }
 
 /// Limits that the supervisor enforces; `None` is unlimited.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct Limits {
     /// Wall time for the whole run.
@@ -230,7 +230,7 @@ pub struct Limits {
 }
 
 /// Limits of the whole sandbox, which only a control group can enforce.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct Resources {
     /// Bytes of memory.
@@ -256,7 +256,7 @@ pub struct Resources {
 }
 
 /// What may be read from, or written to, a disk in a second (OCI's `blockIO.throttle…Device`).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[allow(clippy::exhaustive_structs)]
 pub struct Throttle {
     /// The disk, or what is on it.

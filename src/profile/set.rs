@@ -364,15 +364,22 @@ impl Profile {
         key: &'static str,
         change: impl FnOnce(&mut Self) -> Result<(), ValueError>,
     ) -> Result<(), ProfileError> {
+        // The filter has hundreds of names and none of the changes is about it: it is lent, not copied.
+        let policy = self.seccomp.take();
         let mut changed = self.clone();
-        change(&mut changed).map_err(|source| ProfileError::Value {
-            place: Place { origin: Origin::Call(call), position: None },
-            key: key.to_owned(),
-            source: Box::new(source),
-        })?;
-        changed.validate()?;
-        *self = changed;
-        Ok(())
+        changed.seccomp = policy;
+        let done = change(&mut changed)
+            .map_err(|source| ProfileError::Value {
+                place: Place { origin: Origin::Call(call), position: None },
+                key: key.to_owned(),
+                source: Box::new(source),
+            })
+            .and_then(|()| changed.validate());
+        match done {
+            Ok(()) => *self = changed,
+            Err(_) => self.seccomp = changed.seccomp,
+        }
+        done
     }
 }
 

@@ -105,4 +105,15 @@ pub struct ReadBack {
     pub new_root: bool,
     /// Whether a Landlock domain was entered.
     pub landlock: bool,
+    /// When each stage was done.
+    pub(crate) marks: Vec<Mark>,
+}
+
+/// The end of a stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Mark {
+    /// Which.
+    pub(crate) stage: Stage,
+    /// When, nanoseconds of `CLOCK_MONOTONIC`.
+    pub(crate) at: u64,
 }

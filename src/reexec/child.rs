@@ -98,7 +98,7 @@ pub(super) struct ChildPlan {
     pub(super) new_session: bool,
     pub(super) death_signal: bool,
     pub(super) parent: i32,
-    pub(super) raise_capabilities: bool,
+    pub(super) raise_capabilities: u64,
     pub(super) clear_handlers: bool,
     /// Out: the step that failed (0: none), and its errno.
     pub(super) step: AtomicU32,
@@ -209,16 +209,15 @@ unsafe fn attempt(plan: &ChildPlan) -> (Step, i32) {
     }
     check!(Step::CloseOthers, libc::SYS_close_range, plan.fd_count, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
 
-    if plan.raise_capabilities {
+    if plan.raise_capabilities != 0 {
         let mut header = CapabilityHeader { version: CAPABILITY_VERSION, pid: 0 };
         let mut data = [CapabilityData { effective: 0, permitted: 0, inheritable: 0 }; 2];
         check!(Step::Capabilities, libc::SYS_capget, &raw mut header, &raw mut data);
         let [low, high] = &mut data;
-        low.inheritable = low.permitted;
-        high.inheritable = high.permitted;
-        let permitted = u64::from(low.permitted) | u64::from(high.permitted) << 32;
+        low.inheritable = low.permitted & plan.raise_capabilities as u32;
+        high.inheritable = high.permitted & (plan.raise_capabilities >> 32) as u32;
+        let mut left = u64::from(low.inheritable) | u64::from(high.inheritable) << 32;
         check!(Step::Capabilities, libc::SYS_capset, &raw mut header, &raw const data);
-        let mut left = permitted;
         while left != 0 {
             let capability = left.trailing_zeros();
             left &= left.wrapping_sub(1);

@@ -3,7 +3,8 @@
 
 use std::ffi::c_void;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::mem::ManuallyDrop;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr;
 
 use super::syscall::{clone_call, syscall};
@@ -26,6 +27,7 @@ pub(super) struct Cloned {
 }
 
 /// A stack for the child, unmapped when it is dropped.
+#[derive(Debug)]
 struct Stack(*mut c_void);
 
 impl Stack {
@@ -98,8 +100,8 @@ pub(super) unsafe fn sigprocmask(how: i32, new: *const u64, old: *mut u64) -> is
     }
 }
 
-/// Starts `entry(argument)` in a child that shares this memory; returns when it has called `execve` or ended. What signal its
-/// end is told by until it has executed (0: none) tells whether it has: `execve` makes it `SIGCHLD`.
+/// Starts `entry(argument)` in a child that shares this memory; returns when it has called `execve` or ended, which `CLONE_VFORK`
+/// sees to. What signal its end is told by until it has executed (0: none) tells whether it has: `execve` makes it `SIGCHLD`.
 ///
 /// # Safety
 /// `entry` calls nothing of libc, does not return, unwind or allocate, and `argument` is what it expects.
@@ -114,8 +116,76 @@ pub(super) unsafe fn clone_into(
     must_clear_handlers: impl FnOnce(),
 ) -> io::Result<Cloned> {
     let stack = Stack::new()?;
+    let flags = flags | libc::CLONE_VFORK as u64;
+    // SAFETY: the caller's promise. The stack lives until the child has another memory or has ended.
+    unsafe { clone_on(&stack, flags, exit_signal, cgroup, entry, argument, must_clear_handlers) }
+}
+
+/// A child of [`clone_beside`]: ended and reaped when the value is dropped.
+#[derive(Debug)]
+pub(crate) struct Beside {
+    pub(crate) pid: i32,
+    pidfd: OwnedFd,
+    stack: ManuallyDrop<Stack>,
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        // It is ours and has not been waited for, so its number is its own, where a pidfd is refused.
+        let by_pidfd = crate::sys::process::pidfd_send_signal(self.pidfd.as_fd(), libc::SIGKILL).is_ok();
+        // SAFETY: numbers only.
+        if !by_pidfd && unsafe { libc::kill(self.pid, libc::SIGKILL) } != 0 {
+            // It goes on, on its stack, until the thread that made it ends.
+            return;
+        }
+        crate::sys::process::wait_pidfd(self.pidfd.as_fd(), libc::__WALL).ok();
+        // SAFETY: dropped once. Nobody is left to run on it: who was killed runs no more, waited for or not.
+        unsafe { ManuallyDrop::drop(&mut self.stack) };
+    }
+}
+
+/// Starts a child in new namespaces, in this memory, that does nothing but be there: it costs no execution. It blocks all signals,
+/// ends with the thread that starts it, and raises no `SIGCHLD` at its end.
+pub(crate) fn clone_beside(flags: u64) -> io::Result<Beside> {
+    let stack = Stack::new()?;
+    // SAFETY: no preconditions.
+    let parent = unsafe { libc::getpid() } as usize;
+    // SAFETY: `idle` keeps to system calls, never returns, takes a number for its argument, and has no handlers to clear as it
+    // blocks all signals (they are held while it is cloned). The stack goes after the child.
+    let cloned =
+        unsafe { clone_on(&stack, flags, 0, None, idle, ptr::without_provenance_mut(parent), || ()) }?;
+    Ok(Beside { pid: cloned.pid, pidfd: cloned.pidfd, stack: ManuallyDrop::new(stack) })
+}
+
+/// The body of [`clone_beside`]'s child.
+extern "C" fn idle(parent: *mut c_void) -> ! {
+    let sigkill = libc::SIGKILL as usize;
+    // SAFETY: numbers only.
+    let tied = unsafe {
+        syscall(libc::SYS_prctl, [libc::PR_SET_PDEATHSIG as usize, sigkill, 0, 0, 0]) == 0
+            && syscall(libc::SYS_getppid, [0; 5]) == parent.addr() as isize
+    };
+    // Waits for a signal, of which none but SIGKILL comes (ppoll(2) of no descriptors, for ever, is on every machine); or ends.
+    let call = if tied { libc::SYS_ppoll } else { libc::SYS_exit };
+    loop {
+        // SAFETY: no pointers.
+        unsafe { syscall(call, [0; 5]) };
+    }
+}
+
+/// # Safety
+/// As [`clone_into`], and the stack is nobody else's until the child has called `execve` or ended.
+unsafe fn clone_on(
+    stack: &Stack,
+    flags: u64,
+    exit_signal: libc::c_int,
+    cgroup: Option<BorrowedFd<'_>>,
+    entry: extern "C" fn(*mut c_void) -> !,
+    argument: *mut c_void,
+    must_clear_handlers: impl FnOnce(),
+) -> io::Result<Cloned> {
     let mut pidfd: libc::c_int = -1;
-    let shared = (libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD) as u64;
+    let shared = (libc::CLONE_VM | libc::CLONE_PIDFD) as u64;
     let into_cgroup = if cgroup.is_some() { CLONE_INTO_CGROUP } else { 0 };
     // SAFETY: all zero is a valid clone_args.
     let mut args: libc::clone_args = unsafe { std::mem::zeroed() };

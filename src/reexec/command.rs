@@ -273,7 +273,7 @@ impl Command {
             stdio: [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()],
             extra: &[],
             clone_flags: 0,
-            raise_capabilities: false,
+            raise_capabilities: 0,
             cwd: cwd.as_deref(),
             death_signal: self.death_with_parent,
             death_watch: self.death_with_parent,

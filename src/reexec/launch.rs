@@ -43,9 +43,9 @@ pub(crate) struct Launch<'a> {
     pub(crate) extra: &'a [BorrowedFd<'a>],
     /// `CLONE_NEW*`; 0 for none.
     pub(crate) clone_flags: u64,
-    /// Carry all permitted capabilities over the exec (inheritable and ambient): for a new user namespace, where the ids
-    /// are not mapped yet.
-    pub(crate) raise_capabilities: bool,
+    /// Carry these capabilities over the exec, as far as they are permitted (inheritable and ambient; bit N is capability N):
+    /// for a new user namespace, where the ids are not mapped yet.
+    pub(crate) raise_capabilities: u64,
     /// The child's working directory; `None`: the caller's.
     pub(crate) cwd: Option<&'a CStr>,
     /// `PR_SET_PDEATHSIG` = `SIGKILL`. It follows the launching *thread*, so it is set only if that is the main one.

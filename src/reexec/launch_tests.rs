@@ -74,7 +74,7 @@ fn plain<'a>(argv: &'a [CString], null: BorrowedFd<'a>) -> Launch<'a> {
         stdio: [null; 3],
         extra: &[],
         clone_flags: 0,
-        raise_capabilities: false,
+        raise_capabilities: 0,
         cwd: None,
         death_signal: true,
         death_watch: false,
@@ -172,7 +172,7 @@ const NEW: u64 = (libc::CLONE_NEWUSER | libc::CLONE_NEWPID | libc::CLONE_NEWNS |
 #[test]
 fn in_new_namespaces_with_all_capabilities() {
     let (null, argv) = (null(), strings(&["shown"]));
-    let wanted = Launch { clone_flags: NEW, raise_capabilities: true, ..plain(&argv, null.as_fd()) };
+    let wanted = Launch { clone_flags: NEW, raise_capabilities: u64::MAX, ..plain(&argv, null.as_fd()) };
     // Before the ids are mapped, and after.
     for map in [false, true] {
         let launched = launch(&wanted).unwrap();

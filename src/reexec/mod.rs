@@ -78,6 +78,7 @@ pub use refusal::Refusal;
 pub use registry::{LookupError, RegisterError, RoleError, RoleOutcome, RoleResult, register, roles};
 pub use stdio::{Stdio, Stream};
 
+pub(crate) use clone::clone_beside;
 pub(crate) use credential::FIRST_EXTRA_FD;
 pub(crate) use dispatch::{Inherited, inherited};
 pub(crate) use image::proc_in_reach;

@@ -11,6 +11,7 @@ use super::error::Error;
 use super::outcome::{Ended, How, Outcome, Protections};
 use super::relay::Relay;
 use super::spawn::{Started, log};
+use super::timing::Stopwatch;
 use crate::cgroup::{Group, Meter};
 use crate::plan::Plan;
 use crate::protocol::{End, Message};
@@ -31,11 +32,11 @@ pub struct Child {
     pub terminal: Option<OwnedFd>,
     pub(super) plan: Plan,
     pub(super) profile_hash: String,
-    pub(super) plan_hash: String,
     /// `None` only while it is being dropped.
     pub(super) started: Option<Started>,
     pub(super) relay: Option<Relay>,
     pub(super) killed: bool,
+    pub(super) stopwatch: Stopwatch,
     pub(super) end: Option<End>,
     pub(super) outcome: Option<Outcome>,
 }
@@ -151,12 +152,17 @@ impl Child {
         }
         let failed = |source| Error::Child { action: "wait for", source };
         let failure = self.listen();
+        self.stopwatch.mark("task");
         let started = self.started().map_err(failed)?;
         let waited = sys::process::wait_pidfd(started.pidfd.as_fd(), 0)
             .map_err(|errno| failed(errno.into()))?
             .ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
         let wall = started.began.elapsed();
         let protections = Protections::new(&self.plan, &started.readback);
+        let marks = started.readback.marks.clone();
+        let plan_hash = started.plan_hash.clone();
+        self.stopwatch.mark("end of the sandbox");
+        let timing = self.stopwatch.timing(&marks);
         let (account, left) = match self.started.as_mut().and_then(|started| started.group.take()) {
             Some(group) => (Some(group.account()), group.remove().err()),
             None => (None, None),
@@ -198,8 +204,9 @@ impl Child {
                 .map(|relayed| relayed.discarded),
             profile: self.plan.profile.clone(),
             profile_hash: self.profile_hash.clone(),
-            plan_hash: self.plan_hash.clone(),
+            plan_hash,
             protections,
+            timing,
         };
         self.outcome = Some(outcome.clone());
         Ok(outcome)

@@ -12,6 +12,7 @@ use super::ender::Ender;
 use super::error::{Error, Step};
 use super::relay::{Limit, Relay, Stream as Relayed};
 use super::spawn::{self, Handed, errno_of};
+use super::timing::Stopwatch;
 use crate::plan::{self, Call, Note, Plan, Task, TaskRequest};
 use crate::reexec::{Prepared, Stdio, Stream};
 
@@ -25,6 +26,7 @@ pub struct Command<'a> {
     stdio: [Option<Stdio>; 3],
     kept: Vec<(OwnedFd, i32)>,
     terminal: bool,
+    stopwatch: Option<Stopwatch>,
 }
 
 const STREAMS: [Stream; 3] = [Stream::Stdin, Stream::Stdout, Stream::Stderr];
@@ -39,7 +41,14 @@ impl<'a> Command<'a> {
             stdio: [const { None }; 3],
             kept: Vec::new(),
             terminal: false,
+            stopwatch: None,
         }
+    }
+
+    /// Goes on with a stopwatch that was started before.
+    pub(crate) fn stopwatch(&mut self, stopwatch: Stopwatch) -> &mut Self {
+        self.stopwatch = Some(stopwatch);
+        self
     }
 
     /// Adds an argument.
@@ -131,7 +140,8 @@ impl<'a> Command<'a> {
         call.descriptors.sort_unstable();
         call.terminal = self.terminal;
         let facts = crate::host::Facts::detect()?;
-        Ok(plan::resolve_with_notes(&self.sandbox.profile, &facts, &crate::host::RealFiles, &call)?)
+        let files = crate::host::Remembered::new(&crate::host::RealFiles);
+        Ok(plan::resolve_with_notes(&self.sandbox.profile, &facts, &files, &call)?)
     }
 
     /// [`plan_with_notes`](Self::plan_with_notes), and whether the control group that it asks for can be made: that is not part of
@@ -177,11 +187,12 @@ impl<'a> Command<'a> {
         defaults: [fn() -> Stdio; 3],
         call: Option<(OwnedFd, OwnedFd)>,
     ) -> Result<Child, Error> {
+        let mut stopwatch = self.stopwatch.take().unwrap_or_else(Stopwatch::start);
         let (plan, notes) = self.plan_with_notes()?;
+        stopwatch.mark("plan");
         for note in notes {
             log::info!("{note}");
         }
-        let plan_hash = plan.hash()?;
         let prepare = |source: std::io::Error| {
             Error::prepare(Step::Descriptors, "open", "standard streams")(errno_of(&source))
         };
@@ -240,7 +251,10 @@ impl<'a> Command<'a> {
             call,
             argv: self.argv(&plan)?,
         };
-        let started = spawn::start(&plan, &handed)?;
+        stopwatch.mark("streams");
+        // While the image starts there is time for what only the report needs.
+        let meanwhile = || _ = self.sandbox.profile_hash();
+        let started = spawn::start(&plan, &handed, meanwhile, &mut stopwatch)?;
         drop(handed);
         if self.terminal {
             // The task's end must be the task's alone, or the caller's never comes to its end.
@@ -251,12 +265,12 @@ impl<'a> Command<'a> {
             stdout: stdout.flatten().map(Into::into),
             stderr: stderr.flatten().map(Into::into),
             terminal,
-            profile_hash: self.sandbox.profile_hash.clone(),
-            plan_hash,
+            profile_hash: self.sandbox.profile_hash().to_owned(),
             plan,
             started: Some(started),
             relay: None,
             killed: false,
+            stopwatch,
             end: None,
             outcome: None,
         };

@@ -182,7 +182,7 @@ mod tests {
         assert_eq!((profile.resources.memory, profile.resources.cpus), (Some(1 << 20), Some(250)));
         assert_eq!((profile.limits.output, profile.limits.output_truncated), (Some(9), true));
         assert_eq!(profile.limits.file_size, strict.profile().limits.file_size);
-        assert_ne!(limited.profile_hash, strict.profile_hash);
+        assert_ne!(limited.profile_hash(), strict.profile_hash());
     }
 
     #[test]

@@ -15,9 +15,11 @@ mod relay;
 mod running;
 mod spawn;
 mod terminal;
+mod timing;
 mod trees;
 
 use std::ffi::OsStr;
+use std::sync::OnceLock;
 
 pub use call::RESULT_LIMIT;
 pub(crate) use call::{decode_reply, enter_call};
@@ -27,6 +29,8 @@ pub use error::{Error, Step};
 pub use limits::Limits;
 pub(crate) use outcome::How;
 pub use outcome::{Ended, Outcome, Protections};
+pub(crate) use timing::Stopwatch;
+pub use timing::{TimedProcess, TimedStep, Timing};
 
 pub use running::{Running, running};
 
@@ -37,7 +41,8 @@ use crate::profile::Profile;
 #[derive(Debug, Clone)]
 pub struct Sandbox {
     profile: Profile,
-    profile_hash: String,
+    /// Of the profile, once it was asked for.
+    profile_hash: OnceLock<String>,
 }
 
 impl Sandbox {
@@ -52,8 +57,11 @@ impl Sandbox {
     /// A sandbox by a profile that was loaded, and perhaps changed, before.
     #[must_use]
     pub fn with_profile(profile: Profile) -> Self {
-        let profile_hash = profile.hash();
-        Self { profile, profile_hash }
+        Self { profile, profile_hash: OnceLock::new() }
+    }
+
+    fn profile_hash(&self) -> &str {
+        self.profile_hash.get_or_init(|| self.profile.hash())
     }
 
     /// Its profile.

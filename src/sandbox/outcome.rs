@@ -8,6 +8,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use serde::Serialize;
 
+use super::timing::Timing;
 use crate::cgroup::Account;
 use crate::plan::Plan;
 use crate::protocol::{End, ReadBack, Watched};
@@ -42,6 +43,8 @@ pub struct Outcome {
     pub plan_hash: String,
     /// What was in force, as init read it back.
     pub protections: Protections,
+    /// Where its time went.
+    pub timing: Timing,
 }
 
 /// How a run ended.

@@ -10,9 +10,10 @@ use nix::errno::Errno;
 use super::error::{Error, Step};
 use super::host_id::HostId;
 use super::id_maps::IdMaps;
+use super::timing::Stopwatch;
 use super::trees;
 use crate::cgroup::{Group, Site};
-use crate::plan::{HostIdentity, Plan, Task};
+use crate::plan::{self, HostIdentity, Plan, Task};
 use crate::protocol::{Channel, ChannelError, Go, Message, ReadBack};
 use crate::{init, reexec, sys};
 
@@ -39,6 +40,8 @@ pub(super) struct Started {
     pub(super) pidfd: OwnedFd,
     pub(super) channel: Channel,
     pub(super) readback: ReadBack,
+    /// Of the plan.
+    pub(super) plan_hash: String,
     pub(super) began: Instant,
     /// Its control group, if it has one.
     pub(super) group: Option<Group>,
@@ -47,7 +50,12 @@ pub(super) struct Started {
 }
 
 /// Starts the task of a plan. On an error nothing of it is left.
-pub(super) fn start(plan: &Plan, handed: &Handed<'_>) -> Result<Started, Error> {
+pub(super) fn start(
+    plan: &Plan,
+    handed: &Handed<'_>,
+    meanwhile: impl FnOnce(),
+    stopwatch: &mut Stopwatch,
+) -> Result<Started, Error> {
     let began = Instant::now();
     // The id maps are written there, and *lite* finds the task's descendants there: it must not be missed only then.
     if !reexec::proc_in_reach() {
@@ -70,7 +78,9 @@ pub(super) fn start(plan: &Plan, handed: &Handed<'_>) -> Result<Started, Error> 
     let site =
         plan.cgroup.as_ref().map(|cgroup| Site::find(cgroup, own.as_fd())).transpose().map_err(by_cgroup)?;
     let trees = trees::make(plan, host_id.as_ref().map(HostId::id))?;
+    stopwatch.mark("trees");
     let payload = plan.encode()?;
+    stopwatch.mark("prepare");
     let call = handed.call.iter().flat_map(|(argument, result)| [argument.as_fd(), result.as_fd()]);
     let extra: Vec<BorrowedFd<'_>> = std::iter::once(own.as_fd())
         .chain(trees.iter().map(AsFd::as_fd))
@@ -86,7 +96,7 @@ pub(super) fn start(plan: &Plan, handed: &Handed<'_>) -> Result<Started, Error> 
         stdio: [handed.stdio[0].as_fd(), handed.stdio[1].as_fd(), handed.stdio[2].as_fd()],
         extra: &extra,
         clone_flags: plan.namespaces,
-        raise_capabilities: plan.namespaces != 0,
+        raise_capabilities: if plan.namespaces == 0 { 0 } else { init::CAPABILITIES | plan.capabilities },
         cwd: None,
         // In *lite* init has to live long enough to end the task's descendants.
         death_signal: plan.namespaces != 0,
@@ -95,6 +105,7 @@ pub(super) fn start(plan: &Plan, handed: &Handed<'_>) -> Result<Started, Error> 
         cgroup: None,
     })
     .map_err(failed)?;
+    stopwatch.mark("clone and execution");
     let reexec::Launched { pid, pidfd, channel, .. } = &launched;
     // On an error the sandbox ends before its group is removed.
     let mut group = None;
@@ -112,9 +123,13 @@ pub(super) fn start(plan: &Plan, handed: &Handed<'_>) -> Result<Started, Error> 
         watches,
     };
     let sent: Vec<BorrowedFd<'_>> = doors.iter().chain(&watched).map(AsFd::as_fd).collect();
+    let plan_hash = plan::hash_of_encoded(&payload);
+    meanwhile();
+    stopwatch.mark("control group");
     // The maps come only after the new image is up: the kernel tells it its ids while it is executed (AT_UID, AT_EUID, AT_GID,
     // AT_EGID), one after the other, and to musl two that differ mean a set-user-ID program.
     launched.wait_ready(PATIENCE).map_err(failed)?;
+    stopwatch.mark("start of the image");
     if let Some(maps) = id_maps(plan, host_id.as_ref()) {
         maps.write(*pid)?;
     }
@@ -132,8 +147,9 @@ pub(super) fn start(plan: &Plan, handed: &Handed<'_>) -> Result<Started, Error> 
         }
     };
     guard.keep();
+    stopwatch.mark("hand-over");
     let reexec::Launched { pid, pidfd, .. } = launched;
-    Ok(Started { pid, pidfd, channel, readback, began, group, _host_id: host_id })
+    Ok(Started { pid, pidfd, channel, readback, plan_hash, began, group, _host_id: host_id })
 }
 
 /// `/dev/stdout` and the like open the stream again, and a pipe belongs to the user that made it: the sandbox's own id gets those

@@ -1,9 +1,7 @@
 //! Mount trees that only a privileged caller can reach or id-map: cloned here, handed to init by descriptor.
 
-use std::ffi::CString;
 use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
-use std::time::Duration;
+use std::os::fd::{AsFd as _, OwnedFd};
 
 use nix::errno::Errno;
 
@@ -12,14 +10,6 @@ use super::id_maps::IdMaps;
 use crate::plan::{Plan, Source, Via};
 use crate::protocol::{Failure, Fault, Stage, shown};
 use crate::{reexec, sys};
-
-/// The reserved role that holds a user namespace until its descriptor was taken.
-const HOLDER: &str = "belljar:user-namespace";
-
-crate::reexec::reserved_role!(HOLDER, hold);
-
-/// How long the holder may take to come up.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The trees of a plan, in its order.
 pub(super) fn make(plan: &Plan, host_id: Option<u32>) -> Result<Vec<OwnedFd>, Error> {
@@ -81,56 +71,15 @@ fn clone(source: &Source) -> Result<OwnedFd, Error> {
 /// (mount_setattr(2)). The process that makes it is gone when this returns.
 fn user_namespace(owner: (u32, u32), host_id: u32) -> Result<OwnedFd, Error> {
     let flags = libc::CLONE_NEWUSER.cast_unsigned().into();
-    let argv = [CString::from(c"belljar-user-namespace")];
-    let failed = |source| Error::Launch { namespaces: flags, source };
-    let null = File::options()
-        .read(true)
-        .write(true)
-        .open("/dev/null")
-        .map_err(|source| Error::Child { action: "open /dev/null for", source })?;
-    let launched = reexec::launch(&reexec::Launch {
-        role: HOLDER,
-        payload: &[],
-        argv: &argv,
-        env: &[],
-        stdio: [null.as_fd(); 3],
-        extra: &[],
-        clone_flags: flags,
-        raise_capabilities: false,
-        cwd: Some(c"/"),
-        death_signal: true,
-        death_watch: false,
-        new_session: true,
-        cgroup: None,
-    })
-    .map_err(failed)?;
-    launched.wait_ready(PATIENCE).map_err(failed)?;
-    IdMaps { inside: owner, outside: (host_id, host_id), deny_setgroups: false }.write(launched.pid)?;
-    let path = format!("/proc/{}/ns/user", launched.pid);
+    let holder = reexec::clone_beside(flags).map_err(|source| {
+        let source = reexec::LaunchError::Clone { flags, source };
+        Error::Launch { namespaces: flags, source }
+    })?;
+    IdMaps { inside: owner, outside: (host_id, host_id), deny_setgroups: false }.write(holder.pid)?;
+    let path = format!("/proc/{}/ns/user", holder.pid);
     let namespace = File::open(&path).map_err(|error| {
         let errno = Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO));
         Error::prepare(Step::Trees, "open", &path)(errno)
     })?;
-    drop(launched.channel);
-    sys::process::wait_pidfd(launched.pidfd.as_fd(), 0).map_err(Error::prepare(
-        Step::Trees,
-        "waitid",
-        "user namespace holder",
-    ))?;
     Ok(namespace.into())
-}
-
-/// The holder's body: waits until the caller closes its end.
-fn hold() -> Result<(), Fault> {
-    let Some(inherited) = reexec::inherited() else {
-        return Err(Fault::Protocol { what: "channel".to_owned() });
-    };
-    let mut byte = [0u8; 1];
-    loop {
-        match nix::unistd::read(&inherited.channel, &mut byte) {
-            Ok(0) | Err(Errno::ECONNRESET) => return Ok(()),
-            Ok(_) | Err(Errno::EINTR) => {}
-            Err(errno) => return Err(Fault::system("read", b"channel", errno)),
-        }
-    }
 }

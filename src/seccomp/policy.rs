@@ -1,7 +1,7 @@
 //! What a filter should do, by names.
 
 /// What a filter should do, by names. Compiled for one architecture.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct Policy {
     /// For every system call that no rule matches.
@@ -28,7 +28,7 @@ impl Policy {
 }
 
 /// One rule: some system calls, an action, and conditions that must all hold.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct Rule {
     /// Names of system calls; groups (`@…`) are already spelled out, see [`groups::resolve`](super::groups::resolve).
@@ -55,7 +55,7 @@ impl Rule {
 }
 
 /// `SECCOMP_RET_*`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub enum Action {
     /// The call is made.
@@ -111,7 +111,7 @@ impl Action {
 }
 
 /// A comparison of one argument.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[allow(clippy::exhaustive_structs)]
 pub struct Condition {
     /// 0 to 5.
@@ -140,7 +140,7 @@ impl Condition {
 }
 
 /// OCI `SCMP_CMP_*`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub enum Op {
     /// `==`

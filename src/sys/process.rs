@@ -6,6 +6,14 @@ use nix::errno::Errno;
 
 use super::{check, owned};
 
+/// `CLOCK_MONOTONIC`, nanoseconds; for measuring only. (A time namespace of the task's has no part in init's clock.)
+pub(crate) fn monotonic() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: room for the answer. This clock cannot fail; if it did, the time would be 0.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
+    (time.tv_sec.cast_unsigned()).wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec.cast_unsigned())
+}
+
 fn prctl(option: libc::c_int, argument: libc::c_ulong) -> Result<libc::c_long, Errno> {
     // SAFETY: the options used here take a number only.
     check(libc::c_long::from(unsafe { libc::prctl(option, argument, 0, 0, 0) }))

@@ -5,6 +5,7 @@
 //! failure.
 
 mod caller;
+mod counts;
 mod isolation;
 mod leftovers;
 mod library;
@@ -22,6 +23,7 @@ fn main() {
     library::run_case();
     let arguments = Arguments::from_args();
     let trials: Vec<Trial> = [
+        counts::trials(),
         isolation::trials(),
         library::trials(),
         leftovers::trials(),

@@ -340,11 +340,13 @@ impl Baseline {
         let protections = run.report.as_ref().and_then(|report| report.get("protections")).cloned();
         let protections = protections.unwrap_or_else(|| panic!("no report: {:?}", run.report));
         let mut names = BTreeMap::from([("caller".to_owned(), "caller")]);
+        // The child that holds a user namespace executes nothing.
+        let children = run.traced.calls.iter().filter(|call| call.place.matches('>').count() == 1);
+        names.extend(children.map(|call| (call.place.clone(), "holder")));
         for (place, arguments) in
             run.traced.executed.iter().filter(|(place, _)| place.matches('>').count() == 1)
         {
             let name = match arguments.split(' ').next() {
-                Some("belljar-user-namespace") => "holder",
                 Some("belljar-keeper") => "keeper",
                 _ => "init",
             };

@@ -19,7 +19,7 @@ use super::signals::{Forwarder, Receiver};
 use super::terminal::{self, Terminal};
 use super::{ended, stdio};
 use crate::profile::{Enforce, Limits, Profile};
-use crate::sandbox::{Child, Command, Outcome, Sandbox};
+use crate::sandbox::{Child, Command, Outcome, Sandbox, Stopwatch, TimedProcess, TimedStep, Timing};
 
 /// What runs.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,14 +38,14 @@ enum Done {
 }
 
 /// Runs it. The result is the exit status that belljar ends with.
-pub fn main(args: &RunArgs) -> Result<u8, Error> {
+pub fn main(args: &RunArgs, stopwatch: Stopwatch) -> Result<u8, Error> {
     // First of all: what is opened from here on has numbers that the caller did not choose.
     let kept = descriptors::take(&args.process.keep_fd);
     let mut sink = args.output.report.as_deref().map(Sink::open).transpose()?;
-    let done = kept.and_then(|kept| execute(args, kept));
+    let done = kept.and_then(|kept| execute(args, kept, stopwatch));
     let report = match &done {
         Ok(Done::Planned) => return Ok(0),
-        Ok(Done::Ran(outcome, _)) => Report::of_outcome(outcome),
+        Ok(Done::Ran(outcome, _)) => Report::of_outcome(outcome).with_timing(args.output.timing, outcome),
         Err(error) => Report::of_error(error),
     };
     let reported = sink.as_mut().map_or(Ok(()), |sink| sink.write(&report));
@@ -62,6 +62,9 @@ pub fn main(args: &RunArgs) -> Result<u8, Error> {
             if let Some(line) = ended::truncated(outcome.output_discarded, &name, limits) {
                 stdio::complain(&line);
             }
+            if args.output.timing {
+                stdio::complain(&timing_lines(&outcome.timing));
+            }
             outcome.ended.exit_code()
         }
         _ => 0,
@@ -77,7 +80,7 @@ pub fn main(args: &RunArgs) -> Result<u8, Error> {
     }
 }
 
-fn execute(args: &RunArgs, kept: Vec<(OwnedFd, i32)>) -> Result<Done, Error> {
+fn execute(args: &RunArgs, kept: Vec<(OwnedFd, i32)>, mut stopwatch: Stopwatch) -> Result<Done, Error> {
     let task = args.task()?;
     if let Task::Role { name, args } = task {
         known_role(name, args, &crate::reexec::roles())?;
@@ -85,6 +88,7 @@ fn execute(args: &RunArgs, kept: Vec<(OwnedFd, i32)>) -> Result<Done, Error> {
     if args.process.tty {
         terminal::check()?;
     }
+    stopwatch.mark("arguments");
     let mut profile = Profile::load_with(&args.profile.profile, &args.profile.set)?;
     apply::apply(args, &mut profile)?;
     if args.process.tty && profile.limits.output.is_some() {
@@ -94,6 +98,7 @@ fn execute(args: &RunArgs, kept: Vec<(OwnedFd, i32)>) -> Result<Done, Error> {
         return Err(Error::StatsWithoutGroup);
     }
     let sandbox = Sandbox::with_profile(profile);
+    stopwatch.mark("profile");
 
     let (mut command, task_args) = match task {
         Task::Role { name, args } => (sandbox.role(name), args),
@@ -124,14 +129,31 @@ fn execute(args: &RunArgs, kept: Vec<(OwnedFd, i32)>) -> Result<Done, Error> {
         stdio::print(text.as_bytes())?;
         return Ok(Done::Planned);
     }
+    command.stopwatch(stopwatch);
     let outcome = supervise(&mut command, args.output.stats)?;
+    drop(command);
     let mut limits = sandbox.profile().limits.clone();
     let resources = &sandbox.profile().resources;
     if resources.enforce == Enforce::Rlimit {
         // It is each process's then.
         limits.cpu_time = limits.cpu_time.into_iter().chain(resources.cpu_time).min();
     }
+    // The process is about to end: nobody needs the memory of a profile's many names back.
+    std::mem::forget(sandbox);
     Ok(Done::Ran(Box::new(outcome), limits))
+}
+
+/// Where the time went: when a step ended, how long it took, in which process, and what it was.
+fn timing_lines(timing: &Timing) -> String {
+    let line = |step: &TimedStep| {
+        let process = match step.process {
+            TimedProcess::Init => "init",
+            TimedProcess::Caller => "caller",
+        };
+        let (at, took) = (step.at.as_micros(), step.took.as_micros());
+        format!("belljar: timing: {at:>7} µs {took:>6} µs  {process:<6}  {}\n", step.step)
+    };
+    timing.steps.iter().map(line).collect()
 }
 
 /// Starts it, passes signals and its terminal on, and waits for its end; `stats` is how often what it uses is told.

@@ -196,6 +196,9 @@ pub(super) struct OutputOptions {
         value_parser = units::duration, conflicts_with = "tty"
     )]
     pub stats: Option<Duration>,
+    /// Tell where the time went, a line a step, on standard error and in the report
+    #[arg(long, conflicts_with = "dry_run")]
+    pub timing: bool,
     /// Print what would be done, and stop; an error if it cannot be, as far as can be told
     #[arg(long, conflicts_with_all = ["report", "stats"])]
     pub dry_run: bool,

@@ -106,7 +106,7 @@ fn a_run_that_cannot_begin_is_reported() {
     let report = format!("--report={}", path.display());
     let args =
         run_args(["belljar", "run", "--keep-fd", "987654", &report, "--", "true"].map(Into::into).to_vec());
-    let error = main(&args).expect_err("refused");
+    let error = main(&args, Stopwatch::start()).expect_err("refused");
     assert_eq!(error.message(), "--keep-fd 987654: the caller left no descriptor of that number open");
     let text = std::fs::read_to_string(&path).expect("a report");
     let report: serde_json::Value = serde_json::from_str(&text).expect("JSON");
@@ -118,5 +118,5 @@ fn a_run_that_cannot_begin_is_reported() {
 #[test]
 fn a_report_that_cannot_be_written_is_an_error_before_anything_runs() {
     let args = run_args(["belljar", "run", "--report", "/", "--", "true"].map(Into::into).to_vec());
-    assert!(matches!(main(&args), Err(Error::Report { action: "open", .. })));
+    assert!(matches!(main(&args, Stopwatch::start()), Err(Error::Report { action: "open", .. })));
 }

@@ -1,0 +1,156 @@
+//! The built-in profiles as their texts make them, and their filters, made ahead: a start parses no text and compiles no filter that
+//! is known before.
+//!
+//! `profiles/built/` is written by the test below (`BELLJAR_WRITE_BUILT=1 cargo test --lib built`), which otherwise makes sure that
+//! it is what the texts of `profiles/` make. Where a text has changed since, the texts are taken.
+
+use serde::{Deserialize, Serialize};
+
+use super::Profile;
+use super::builtin::{NAMES, text};
+use crate::seccomp::{Arch, Policy, Program};
+
+/// Of all texts, when the files were written.
+const TEXTS: [u8; 8] = *include_bytes!("../../profiles/built/texts.hash");
+const FRESH: bool = u64::from_le_bytes(TEXTS) == fingerprint();
+
+static FILTERS: &[u8] = include_bytes!("../../profiles/built/filters.postcard");
+
+fn bytes(name: &str) -> &'static [u8] {
+    match name {
+        "strict" => include_bytes!("../../profiles/built/strict.postcard"),
+        "standard" => include_bytes!("../../profiles/built/standard.postcard"),
+        "build" => include_bytes!("../../profiles/built/build.postcard"),
+        "network" => include_bytes!("../../profiles/built/network.postcard"),
+        "container" => include_bytes!("../../profiles/built/container.postcard"),
+        "lite" => include_bytes!("../../profiles/built/lite.postcard"),
+        _ => &[],
+    }
+}
+
+/// FNV-1a over all texts: no protection, it tells that somebody forgot to write the files again.
+const fn fingerprint() -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let mut index = 0;
+    while index < NAMES.len() {
+        let Some(text) = text(NAMES[index]) else { return 0 };
+        let text = text.as_bytes();
+        let mut at = 0;
+        while at < text.len() {
+            hash = (hash ^ text[at] as u64).wrapping_mul(0x0000_0100_0000_01b3);
+            at += 1;
+        }
+        index += 1;
+    }
+    hash
+}
+
+/// A built-in profile; `None` where it has to be made from its text.
+pub(super) fn profile(name: &str) -> Option<Profile> {
+    if !FRESH {
+        return None;
+    }
+    postcard::from_bytes(bytes(name)).ok()
+}
+
+/// A policy, encoded, and what it is compiled to.
+#[derive(Debug, Serialize, Deserialize)]
+struct Filter<'a> {
+    policy: &'a [u8],
+    x86_64: &'a [u8],
+    aarch64: &'a [u8],
+}
+
+/// The compiled filter of a policy that is exactly that of a built-in profile.
+pub(crate) fn filter(policy: &Policy, arch: Arch) -> Option<Program> {
+    if !FRESH {
+        return None;
+    }
+    let encoded = postcard::to_stdvec(policy).ok()?;
+    let filters: Vec<Filter<'_>> = postcard::from_bytes(FILTERS).ok()?;
+    let filter = filters.into_iter().find(|filter| filter.policy == encoded)?;
+    let program = match arch {
+        Arch::X86_64 => filter.x86_64,
+        Arch::Aarch64 => filter.aarch64,
+    };
+    postcard::from_bytes(program).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::find;
+    use super::super::load::build;
+    use super::*;
+    use crate::seccomp::{Action, Unknown, compile};
+
+    fn of_text(name: &str) -> Profile {
+        build::<&str>(find::find(name, None, None).unwrap(), name, &[], None).unwrap().0
+    }
+
+    fn check(file: &str, expected: &[u8]) {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles/built").join(file);
+        if std::env::var_os("BELLJAR_WRITE_BUILT").is_some() {
+            std::fs::write(&path, expected).unwrap();
+        }
+        let same = std::fs::read(&path).unwrap() == expected;
+        assert!(
+            same,
+            "{} is not what the texts make: BELLJAR_WRITE_BUILT=1 cargo test --lib built",
+            path.display()
+        );
+    }
+
+    #[test]
+    fn what_is_built_in_is_what_the_texts_make() {
+        check("texts.hash", &fingerprint().to_le_bytes());
+        let mut filters: Vec<(Vec<u8>, [Vec<u8>; 2])> = Vec::new();
+        for name in NAMES {
+            let expected = of_text(name);
+            check(&format!("{name}.postcard"), &postcard::to_stdvec(&expected).unwrap());
+            let Some(policy) = expected.seccomp else { continue };
+            let encoded = postcard::to_stdvec(&policy).unwrap();
+            if filters.iter().any(|(known, _)| *known == encoded) {
+                continue;
+            }
+            let unknown = match policy.default {
+                Action::Allow | Action::Log => Unknown::Refuse,
+                _ => Unknown::Skip,
+            };
+            let programs = [Arch::X86_64, Arch::Aarch64].map(|arch| {
+                let compiled = compile(&policy, arch, unknown).unwrap();
+                // Else there would be a note about them.
+                assert!(compiled.skipped.is_empty(), "{name}: {:?}", compiled.skipped);
+                postcard::to_stdvec(&compiled.program).unwrap()
+            });
+            filters.push((encoded, programs));
+        }
+        let filters: Vec<_> =
+            filters.iter().map(|(policy, [x86_64, aarch64])| Filter { policy, x86_64, aarch64 }).collect();
+        check("filters.postcard", &postcard::to_stdvec(&filters).unwrap());
+    }
+
+    #[test]
+    fn what_is_loaded_is_what_the_texts_make() {
+        let written = u64::from_le_bytes(TEXTS);
+        assert_eq!(written, fingerprint(), "profiles/built/ is older than the texts");
+        for name in NAMES {
+            let expected = of_text(name);
+            assert_eq!(profile(name).as_ref(), Some(&expected), "{name}");
+            assert_eq!(Profile::load(name).unwrap(), expected, "{name}");
+            let Some(policy) = &expected.seccomp else { continue };
+            for &arch in Arch::ALL {
+                let compiled = compile(policy, arch, Unknown::Skip).unwrap();
+                assert_eq!(filter(policy, arch), Some(compiled.program), "{name}");
+            }
+            // Any other policy is compiled.
+            let mut other = policy.clone();
+            other.flags ^= 1;
+            assert_eq!(filter(&other, Arch::NATIVE), None);
+            let mut other = policy.clone();
+            other.rules.pop();
+            assert_eq!(filter(&other, Arch::NATIVE), None);
+        }
+    }
+}
