@@ -37,23 +37,28 @@ impl Allocator {
     }
 }
 
+// Not inlined: with link-time optimisation all of dlmalloc would be, wherever something allocates, 1.2 MB of it.
 // SAFETY: dlmalloc's own promises, which are those of GlobalAlloc; each is called with what its caller has promised here.
 unsafe impl GlobalAlloc for Allocator {
+    #[inline(never)]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller's.
         self.with(|heap| unsafe { heap.malloc(layout.size(), layout.align()) })
     }
 
+    #[inline(never)]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller's.
         self.with(|heap| unsafe { heap.calloc(layout.size(), layout.align()) })
     }
 
+    #[inline(never)]
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         // SAFETY: the caller's.
         self.with(|heap| unsafe { heap.free(pointer, layout.size(), layout.align()) });
     }
 
+    #[inline(never)]
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         // SAFETY: the caller's.
         self.with(|heap| unsafe { heap.realloc(pointer, layout.size(), layout.align(), size) })
