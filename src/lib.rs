@@ -49,7 +49,7 @@ mod text;
 pub mod cli;
 
 pub use reexec::init;
-pub use sandbox::{Child, Command, Ended, Error, Outcome, Output, Protections, Sandbox};
+pub use sandbox::{Child, Command, Ended, Error, Limits, Outcome, Output, Protections, Sandbox};
 
 /// What most functions of this crate return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,10 +1,12 @@
 //! What the kernel has counted.
 
+use nix::errno::Errno;
 use serde::Serialize;
 
 use super::dir::Dir;
 use super::error::CgroupError;
-use super::{Controller, Version, parse};
+use super::io::DiskLimit;
+use super::{Controller, Version, io, meter, parse};
 use crate::plan::Cgroup;
 
 /// What a single charge may have failed to get, so that the peak stays below the limit: a batch of 64 pages.
@@ -38,6 +40,10 @@ pub struct Limits {
     pub cpus_thousandths: Option<u64>,
     /// CPU time of everything together, milliseconds.
     pub cpu_time_ms: Option<u64>,
+    /// Its part of what disks do; 100 is everybody's.
+    pub io_weight: Option<u64>,
+    /// Disks with a limit.
+    pub disks: Vec<DiskLimit>,
 }
 
 /// What was used, by everything in the sandbox together.
@@ -53,10 +59,46 @@ pub struct Usage {
     pub cpu_micros: Option<u64>,
     /// Time for which something was ready to run and the quota kept it from it, microseconds.
     pub throttled_micros: Option<u64>,
-    /// Bytes read from disks (v2, where the controller is enabled).
+    /// Bytes read from disks, where the controller is there.
     pub io_read_bytes: Option<u64>,
     /// Bytes written to disks (likewise).
     pub io_written_bytes: Option<u64>,
+    /// How long it was kept waiting (v2, Linux 4.20).
+    pub pressure: Pressure,
+}
+
+/// For how long something, or everything that wanted to run, was kept waiting for what there was not enough of (PSI).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Pressure {
+    /// A CPU.
+    pub cpu: Option<Stall>,
+    /// Memory.
+    pub memory: Option<Stall>,
+    /// Disks.
+    pub io: Option<Stall>,
+}
+
+/// Time that was lost, microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Stall {
+    /// By some.
+    pub some_micros: u64,
+    /// By all at once; `None` where the kernel does not tell.
+    pub full_micros: Option<u64>,
+}
+
+impl Stall {
+    fn parse(text: &str) -> Option<Self> {
+        let total = |key: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' '))?;
+            line.split(' ').find_map(|word| word.strip_prefix("total=")?.parse().ok())
+        };
+        Some(Self { some_micros: total("some")?, full_micros: total("full") })
+    }
 }
 
 /// What happened at the limits.
@@ -78,6 +120,14 @@ impl Account {
         let reached =
             self.events.oom_kills.is_some_and(|n| n > 0) && self.events.memory_limit_met == Some(true);
         self.limits.memory_bytes.filter(|_| reached)
+    }
+
+    /// Whether the memory limit kept the task from starting: something was killed for it, or a call failed for want of memory,
+    /// as nobody is killed who still shares init's. To execve(2) arguments that find no room are too long.
+    pub(crate) fn memory_too_low(&self, errno: Option<Errno>) -> Option<u64> {
+        let want = matches!(errno, Some(Errno::ENOMEM | Errno::E2BIG));
+        let refused = want && self.events.memory_limit_met == Some(true);
+        self.memory_limit().or(self.limits.memory_bytes.filter(|_| refused))
     }
 
     /// Whether a new process was refused at the limit. Older kernels count the refusals of the groups above, too; there the
@@ -146,11 +196,26 @@ impl Account {
             };
             usage.cpu_micros = counted.or(usage.cpu_micros);
         }
-        if version == Version::V2
-            && let Some(text) = group.read_if_there("io.stat")?
-        {
-            usage.io_read_bytes = Some(parse::sum(&text, "rbytes"));
-            usage.io_written_bytes = Some(parse::sum(&text, "wbytes"));
+        if controllers.contains(&Controller::Io) {
+            (limits.io_weight, limits.disks) = io::in_force(group, version)?;
+        }
+        if version == Version::V2 {
+            let stall = |file| {
+                match group.read_if_there(file) {
+                    Ok(text) => Ok(text.as_deref().and_then(Stall::parse)),
+                    // The kernel was started without (psi=0).
+                    Err(CgroupError::System { call: "read", .. }) => Ok(None),
+                    Err(error) => Err(error),
+                }
+            };
+            usage.pressure = Pressure {
+                cpu: stall("cpu.pressure")?,
+                memory: stall("memory.pressure")?,
+                io: stall("io.pressure")?,
+            };
+        }
+        if let Some((read, written)) = meter::io_bytes(group, version)? {
+            (usage.io_read_bytes, usage.io_written_bytes) = (Some(read), Some(written));
         }
         Ok(())
     }
@@ -171,6 +236,23 @@ mod tests {
         assert_eq!(account(false, 1).memory_limit(), None);
         assert_eq!(account(true, 0).memory_limit(), None);
         assert_eq!(Account::default().memory_limit(), None);
+        for (met, kills, errno, expected) in [
+            (true, 1, None, Some(64)),
+            (true, 0, Some(Errno::ENOMEM), Some(64)),
+            (true, 0, Some(Errno::EPERM), None),
+            (false, 0, Some(Errno::ENOMEM), None),
+        ] {
+            assert_eq!(account(met, kills).memory_too_low(errno), expected, "{met} {kills} {errno:?}");
+        }
+    }
+
+    #[test]
+    fn pressure() {
+        let text = "some avg10=0.00 avg60=1.50 avg300=0.00 total=1234\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=5\n";
+        assert_eq!(Stall::parse(text), Some(Stall { some_micros: 1234, full_micros: Some(5) }));
+        let (some, _) = text.split_once('\n').expect("two lines");
+        assert_eq!(Stall::parse(some), Some(Stall { some_micros: 1234, full_micros: None }));
+        assert_eq!(Stall::parse("full total=1\n"), None);
     }
 
     #[test]

@@ -52,6 +52,11 @@ impl Dir {
         Self { fd, path: PathBuf::new() }
     }
 
+    pub(super) fn try_clone(&self) -> Result<Self, CgroupError> {
+        let fd = self.fd.try_clone().map_err(|error| CgroupError::on("dup", &self.path)(errno(&error)))?;
+        Ok(Self { fd, path: self.path.clone() })
+    }
+
     /// Makes a child and opens it.
     pub(super) fn make(&self, name: &str) -> Result<Self, CgroupError> {
         let path = self.path.join(name);
@@ -90,11 +95,13 @@ impl Dir {
         Ok(text)
     }
 
-    /// The text of a file that not every kernel has.
+    /// The text of a file that not every kernel has, or whose group is gone.
     pub(super) fn read_if_there(&self, name: &str) -> Result<Option<String>, CgroupError> {
         match self.read(name) {
             Ok(text) => Ok(Some(text)),
-            Err(CgroupError::System { source: Errno::ENOENT | Errno::EOPNOTSUPP, .. }) => Ok(None),
+            Err(CgroupError::System {
+                source: Errno::ENOENT | Errno::EOPNOTSUPP | Errno::ENODEV, ..
+            }) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -102,6 +109,16 @@ impl Dir {
     /// Whether there is such a file.
     pub(super) fn has(&self, name: &str) -> bool {
         self.at(name, libc::O_PATH).is_ok()
+    }
+
+    /// That the caller may write to it, or make something in it; asked, not tried.
+    pub(super) fn writable(&self, name: &str) -> Result<(), CgroupError> {
+        let path = if name == "." { self.path.clone() } else { self.path.join(name) };
+        let c_name = c_name(name.as_bytes(), &path)?;
+        // SAFETY: an open folder and a C string.
+        let answer =
+            unsafe { libc::faccessat(self.fd.as_raw_fd(), c_name.as_ptr(), libc::W_OK, libc::AT_EACCESS) };
+        Errno::result(answer).map(drop).map_err(CgroupError::on("access", path))
     }
 
     pub(super) fn write(&self, name: &str, text: &str) -> Result<(), CgroupError> {

@@ -52,6 +52,15 @@ pub enum CgroupError {
     /// Swap cannot be limited.
     #[error("this kernel does not limit swap, and there is some")]
     Swap,
+    /// A limit of a disk for what is on none.
+    #[error("{path:?} is no disk, and on none (or on a file system that tells of none)")]
+    NoDisk {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The kernel has no scheduler with weights.
+    #[error("this kernel shares disks out by no weight")]
+    NoWeight,
     /// A system call failed.
     #[error("{call} {path:?}")]
     System {
@@ -103,6 +112,9 @@ pub enum CgroupError {
     },
 }
 
+/// The controller of disks, in v1 and v2.
+const IO: [&str; 2] = ["blkio", "io"];
+
 impl CgroupError {
     /// For `map_err`.
     pub(super) fn on(call: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(Errno) -> Self {
@@ -129,8 +141,17 @@ impl CgroupError {
             Self::NotAGroup { .. } => {
                 vec!["--cgroup-parent takes a path from the tree's root, as in /user.slice".to_owned()]
             }
+            Self::NoDisk { .. } => return vec!["name the disk itself, as in /dev/sda".to_owned()],
+            Self::NoWeight => {
+                return vec!["it needs the bfq scheduler or io.cost: 'modprobe bfq'; or leave --io-weight out".to_owned()];
+            }
             _ => return Vec::new(),
         };
+        if matches!(self, Self::NotMounted { controller } | Self::NoController { controller, .. } if IO.contains(controller))
+        {
+            hints.push("no other limit stands in for those of disks; leave --io-… out".to_owned());
+            return hints;
+        }
         hints.push(RLIMIT.to_owned());
         hints
     }

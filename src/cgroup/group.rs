@@ -8,10 +8,30 @@ use super::account::Account;
 use super::dir::Dir;
 use super::error::CgroupError;
 use super::keeper::Keeper;
-use super::place::{self, Place};
+use super::meter::Meter;
+use super::place::{self, Mode, Place};
 use super::{Controller, PREFIX, Version, limit, remove};
 use crate::plan::Cgroup;
 use crate::protocol::{Watch, Watched};
+
+/// What there is before the group: where it will be made, and who will remove it.
+#[derive(Debug)]
+pub(crate) struct Site {
+    name: String,
+    plan: Cgroup,
+    places: Vec<Place>,
+    keeper: Keeper,
+}
+
+impl Site {
+    /// Finds the places and starts the keeper; `own` is the caller's pidfd. Nothing is waited for.
+    pub(crate) fn find(plan: &Cgroup, own: BorrowedFd<'_>) -> Result<Self, CgroupError> {
+        let places = place::places(plan, Mode::Make)?;
+        let name = name()?;
+        let keeper = Keeper::start(&name, &places, own)?;
+        Ok(Self { name, plan: plan.clone(), places, keeper })
+    }
+}
 
 /// The group, from before the sandbox's first process to after its last.
 #[derive(Debug)]
@@ -23,13 +43,12 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    /// Makes it, with all limits set and read back; `own` is the caller's pidfd. On an error nothing of it is left.
-    pub(crate) fn make(plan: &Cgroup, own: BorrowedFd<'_>) -> Result<Self, CgroupError> {
-        let places = place::places(plan)?;
-        let name = name()?;
-        let keeper = Keeper::start(&name, &places, own)?;
+    /// Makes it, with all limits set and read back, once its keeper is at its duty. On an error nothing of it is left.
+    pub(crate) fn make(site: Site) -> Result<Self, CgroupError> {
+        let Site { name, plan, places, mut keeper } = site;
+        keeper.ready()?;
         // From here on dropping it removes what was made.
-        let mut group = Self { name, plan: plan.clone(), parts: Vec::new(), keeper };
+        let mut group = Self { name, plan, parts: Vec::new(), keeper };
         for place in places {
             match group.part(&place) {
                 Ok(dir) => group.parts.push((place, dir)),
@@ -46,13 +65,18 @@ impl Group {
         if !dir.lock().map_err(CgroupError::on("flock", &dir.path))? {
             return Err(CgroupError::on("flock", &dir.path)(Errno::EWOULDBLOCK));
         }
-        limit::set(&dir, place.version, &place.controllers, &self.plan, place.own.as_ref())?;
+        limit::set(&dir, place, &self.plan)?;
         Ok(dir)
     }
 
-    /// What a process writes itself into to join: one descriptor for each tree, with the caller's rights.
+    /// What a process of one thread writes itself into to join: one descriptor for each tree, with the caller's rights. v1 takes
+    /// a thread that moves itself without the lock that all others take, and whose price is some milliseconds.
     pub(crate) fn doors(&self) -> Result<Vec<OwnedFd>, CgroupError> {
-        self.parts.iter().map(|(_, dir)| dir.file("cgroup.procs", libc::O_RDWR)).collect()
+        let door = |version| match version {
+            Version::V1 => "tasks",
+            Version::V2 => "cgroup.procs",
+        };
+        self.parts.iter().map(|(place, dir)| dir.file(door(place.version), libc::O_RDWR)).collect()
     }
 
     /// What init looks at while the task runs, and the files for it.
@@ -84,6 +108,13 @@ impl Group {
         Ok(watches)
     }
 
+    /// What reads it while it is there.
+    pub(crate) fn meter(&self) -> Result<Meter, CgroupError> {
+        let part =
+            |(place, dir): &(Place, Dir)| Ok((place.version, place.controllers.clone(), dir.try_clone()?));
+        self.parts.iter().map(part).collect::<Result<_, CgroupError>>().map(Meter::new)
+    }
+
     /// What the kernel has counted so far.
     pub(crate) fn account(&self) -> Result<Account, CgroupError> {
         let mut account = Account::default();
@@ -99,6 +130,10 @@ impl Group {
     }
 
     fn end(&mut self) -> bool {
+        // Mostly it is empty by now, and the keeper finds nothing to do; otherwise it has the patience.
+        for (place, _) in &self.parts {
+            place.parent.remove(&self.name).ok();
+        }
         // A keeper that somebody has killed leaves it to us.
         self.keeper.finish()
             || self

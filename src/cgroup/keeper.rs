@@ -1,5 +1,5 @@
 //! The keeper: a process of this program's image, outside of the sandbox, that removes the group once the run is over or its
-//! caller is gone. It is there before the group is.
+//! caller is gone. It is there, and at its duty, before the group is; until then its caller does other things.
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -33,12 +33,11 @@ struct Charge {
 /// The caller's hold of its keeper: while this is alive the group stays.
 #[derive(Debug)]
 pub(crate) struct Keeper {
-    pidfd: OwnedFd,
-    channel: Option<OwnedFd>,
+    launched: Option<reexec::Launched>,
 }
 
 impl Keeper {
-    /// Starts one, and waits until nothing of ours can keep it from its duty.
+    /// Starts one: the group is not made before it is [`ready`](Self::ready).
     pub(super) fn start(name: &str, places: &[Place], own: BorrowedFd<'_>) -> Result<Self, CgroupError> {
         let failed = |source| CgroupError::Keeper { source: Box::new(source) };
         let needs = |what| move |source| CgroupError::KeeperNeeds { what, source };
@@ -68,24 +67,40 @@ impl Keeper {
             cgroup: None,
         })
         .map_err(failed)?;
-        launched.wait_ready(PATIENCE).map_err(failed)?;
-        Ok(Self { pidfd: launched.pidfd, channel: Some(launched.channel) })
+        Ok(Self { launched: Some(launched) })
     }
 
-    /// Ends its watch: it removes the group, and this waits for it. False: it did not.
+    /// Waits until nothing of ours can keep it from its duty.
+    pub(super) fn ready(&mut self) -> Result<(), CgroupError> {
+        let ready = self.launched.as_ref().map_or(Ok(()), |launched| launched.wait_ready(PATIENCE));
+        ready.map_err(|source| {
+            // It was ended and reaped.
+            self.launched = None;
+            CgroupError::Keeper { source: Box::new(source) }
+        })
+    }
+
+    /// Ends its watch: it removes the group if it is still there, and this waits for it. False: it did not.
     pub(super) fn finish(&mut self) -> bool {
-        if self.channel.take().is_none() {
-            return true;
-        }
-        let waited = sys::process::wait_pidfd(self.pidfd.as_fd(), 0);
+        let Some(reexec::Launched { pidfd, channel, .. }) = self.launched.take() else { return true };
+        drop(channel);
+        let waited = sys::process::wait_pidfd(pidfd.as_fd(), 0);
         matches!(waited, Ok(Some(waited)) if waited.status == 0)
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        // Without a group there is nothing that it could leave.
+        self.finish();
     }
 }
 
 /// The role's body.
 fn enter() {
     let done = reexec::inherited().is_some_and(|inherited| keep(&inherited).unwrap_or(false));
-    std::process::exit(i32::from(!done));
+    // SAFETY: ends the process; nothing of its is to be flushed or told.
+    unsafe { libc::_exit(i32::from(!done)) }
 }
 
 fn keep(inherited: &reexec::Inherited) -> Option<bool> {
@@ -100,6 +115,10 @@ fn keep(inherited: &reexec::Inherited) -> Option<bool> {
         .iter()
         .map(|version| Some((*version, Dir::adopt(fds.next()?))))
         .collect::<Option<_>>()?;
+    // While nobody waits for it.
+    for (_, parent) in &parents {
+        remove::sweep(parent);
+    }
     loop {
         let mut watched = [
             PollFd::new(inherited.channel.as_fd(), PollFlags::POLLIN),
@@ -114,7 +133,6 @@ fn keep(inherited: &reexec::Inherited) -> Option<bool> {
     let mut all = true;
     for (version, parent) in &parents {
         all &= remove::remove(parent, *version, &charge.name);
-        remove::sweep(parent);
     }
     Some(all)
 }

@@ -4,20 +4,19 @@ use std::path::Path;
 
 use super::dir::Dir;
 use super::error::CgroupError;
-use super::{Controller, Version};
+use super::place::Place;
+use super::{Controller, Version, io};
 use crate::plan::Cgroup;
 
 /// Files of a group's own limits that cannot be given to another one beside it.
 const NOT_INHERITED: [&str; 2] = ["cpuset.cpus", "io.max"];
 
-/// Sets what the plan asks of one tree; `own` is the caller's group, beside which this one is.
-pub(super) fn set(
-    group: &Dir,
-    version: Version,
-    controllers: &[Controller],
-    plan: &Cgroup,
-    own: Option<&Dir>,
-) -> Result<(), CgroupError> {
+/// Sets what the plan asks of one tree.
+pub(super) fn set(group: &Dir, place: &Place, plan: &Cgroup) -> Result<(), CgroupError> {
+    let Place { version, controllers, parent, own, .. } = place;
+    if controllers.contains(&Controller::Io) {
+        io::set(group, parent, *version, plan)?;
+    }
     match version {
         Version::V1 => v1(group, controllers, plan),
         Version::V2 => {
@@ -37,6 +36,14 @@ pub(super) fn set(
             v2(group, &part)
         }
     }
+}
+
+/// What can be told before there is a group.
+pub(super) fn check(place: &Place, plan: &Cgroup) -> Result<(), CgroupError> {
+    if place.controllers.contains(&Controller::Io) {
+        io::check(&place.parent, place.version, plan)?;
+    }
+    place.own.as_ref().map_or(Ok(()), |own| within(plan, own).map(drop))
 }
 
 fn v1(group: &Dir, controllers: &[Controller], plan: &Cgroup) -> Result<(), CgroupError> {
@@ -63,7 +70,7 @@ fn v1(group: &Dir, controllers: &[Controller], plan: &Cgroup) -> Result<(), Cgro
                     group.set("cpu.shares", &shares.to_string())?;
                 }
             }
-            Controller::Cpuacct => {}
+            Controller::Cpuacct | Controller::Io => {}
         }
     }
     Ok(())

@@ -9,7 +9,7 @@
 //! | | v1 | v2 |
 //! | --- | --- | --- |
 //! | where | the caller's own group, for each controller | beside the caller's own group, which has processes and therefore can have no children with limits; the new one gets no more than the caller's has. At the root: below it |
-//! | joining | the task's process writes itself into `cgroup.procs`, opened by the caller: the kernel asks for the opener's rights | the same |
+//! | joining | the task's process, which has one thread, writes that into `tasks`, opened by the caller: the kernel asks for the opener's rights | the same with `cgroup.procs` |
 //! | out of memory | init sees `oom_kill` and ends the run | `memory.oom.group`: the kernel kills everything in it |
 //! | ending | processes by their pidfds, with `pids.max` at 0 | `cgroup.kill` |
 
@@ -18,16 +18,21 @@ mod dir;
 mod error;
 mod find;
 mod group;
+mod io;
 mod keeper;
 mod limit;
+mod meter;
 mod parse;
 mod place;
 mod remove;
 
-pub use account::{Account, Events, Limits, Usage};
+pub use account::{Account, Events, Limits, Pressure, Stall, Usage};
 pub use error::CgroupError;
-pub(crate) use group::Group;
+pub(crate) use group::{Group, Site};
+pub use io::DiskLimit;
+pub use meter::{Meter, Sample};
 pub(crate) use parse::number;
+pub(crate) use place::look;
 
 /// What every group's name starts with.
 const PREFIX: &str = "belljar-";
@@ -47,15 +52,23 @@ enum Controller {
     Cpu,
     /// v1 only; v2 accounts CPU time in every group.
     Cpuacct,
+    Io,
 }
 
 impl Controller {
+    /// Its name in v1.
     fn name(self) -> &'static str {
         match self {
             Self::Memory => "memory",
             Self::Pids => "pids",
             Self::Cpu => "cpu",
             Self::Cpuacct => "cpuacct",
+            Self::Io => "blkio",
         }
+    }
+
+    /// Its name in v2.
+    fn v2_name(self) -> &'static str {
+        if self == Self::Io { "io" } else { self.name() }
     }
 }

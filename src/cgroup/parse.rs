@@ -75,6 +75,16 @@ pub(super) fn sum(text: &str, key: &str) -> u64 {
         .fold(0, u64::saturating_add)
 }
 
+/// The sum of the numbers in v1's lines of a device, a word and a number: `8:0 Read 4096`.
+pub(super) fn sum_after(text: &str, word: &str) -> u64 {
+    text.lines()
+        .filter_map(|line| {
+            let mut words = line.split_ascii_whitespace().skip(1);
+            (words.next()? == word).then(|| words.next()?.parse::<u64>().ok())?
+        })
+        .fold(0, u64::saturating_add)
+}
+
 fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split(|&b| b == b'\n').filter(|line| !line.is_empty())
 }
@@ -158,6 +168,7 @@ mod tests {
         assert_eq!(number(events, "oom_"), None);
         assert_eq!(number("17\n", ""), Some(17));
         assert_eq!(number("max\n", ""), None);
+        assert_eq!(sum_after("8:0 Read 1\n8:0 Write 7\n8:16 Read 10\n8:0 Read\nTotal 18\n", "Read"), 11);
         assert_eq!(sum("8:0 rbytes=1 wbytes=2\n8:16 rbytes=10 wbytes=x\n", "rbytes"), 11);
     }
 }

@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use super::dir::Dir;
 use super::error::CgroupError;
 use super::find::{self, Tree};
-use super::{Controller, Version, parse};
+use super::{Controller, Version, limit, parse};
 use crate::plan::Cgroup;
 
 /// A group that can have children with limits.
@@ -29,12 +29,20 @@ fn needed(plan: &Cgroup) -> Vec<Controller> {
         (Controller::Pids, plan.pids.is_some()),
         (Controller::Cpu, plan.cpus.is_some() || plan.cpu_shares.is_some()),
         (Controller::Cpuacct, plan.cpu_time_ms.is_some()),
+        (Controller::Io, plan.io_weight.is_some() || !plan.throttles.is_empty()),
     ];
     asked.into_iter().filter(|(_, asked)| *asked).map(|(controller, _)| controller).collect()
 }
 
+/// Whether the groups are made ready, or only looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    Make,
+    Look,
+}
+
 /// For each tree that has a part in the plan's limits, the group to make the sandbox's in.
-pub(super) fn places(plan: &Cgroup) -> Result<Vec<Place>, CgroupError> {
+pub(super) fn places(plan: &Cgroup, mode: Mode) -> Result<Vec<Place>, CgroupError> {
     let read = |path: &str| {
         std::fs::read(path).map_err(|error| {
             CgroupError::on("read", path)(Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))
@@ -45,7 +53,7 @@ pub(super) fn places(plan: &Cgroup) -> Result<Vec<Place>, CgroupError> {
     let needed = needed(plan);
     let mut places = Vec::new();
     for tree in find::trees(&memberships, &mounts, &needed)? {
-        places.push(place(&tree, plan, false)?);
+        places.push(place(&tree, plan, false, mode)?);
     }
     // In v1 every controller has accounts of its own: they are kept where they can be, though nothing is asked of them.
     for controller in [Controller::Memory, Controller::Pids, Controller::Cpuacct] {
@@ -54,8 +62,10 @@ pub(super) fn places(plan: &Cgroup) -> Result<Vec<Place>, CgroupError> {
             continue;
         }
         let trees = find::trees(&memberships, &mounts, &[controller]).unwrap_or_default();
-        let place =
-            trees.first().filter(|tree| tree.version == Version::V1).map(|tree| place(tree, plan, true));
+        let place = trees
+            .first()
+            .filter(|tree| tree.version == Version::V1)
+            .map(|tree| place(tree, plan, true, mode));
         match place {
             Some(Ok(place)) => match places.iter_mut().find(|other| other.parent.path == place.parent.path) {
                 Some(together) => together.controllers.push(controller),
@@ -67,13 +77,13 @@ pub(super) fn places(plan: &Cgroup) -> Result<Vec<Place>, CgroupError> {
     Ok(places)
 }
 
-fn place(tree: &Tree, plan: &Cgroup, optional: bool) -> Result<Place, CgroupError> {
+fn place(tree: &Tree, plan: &Cgroup, optional: bool, mode: Mode) -> Result<Place, CgroupError> {
     let Tree { version, controllers, point, own, path } = tree;
     let (version, controllers) = (*version, controllers.clone());
     if let Some(parent) = &plan.parent {
         let path = given(point, parent);
         let parent = Dir::open(&path, version)?;
-        enable(&parent, version, &controllers)?;
+        enable(&parent, version, &controllers, mode)?;
         return Ok(Place { version, controllers, parent, own: None, optional });
     }
     let own = own.as_ref().ok_or_else(|| CgroupError::OutOfReach { path: path.clone() })?;
@@ -81,7 +91,7 @@ fn place(tree: &Tree, plan: &Cgroup, optional: bool) -> Result<Place, CgroupErro
     let own = Dir::open(&path, version)?;
     // v1 has no rule against processes in a group with children; nor has the root of v2, which alone has no type.
     if version == Version::V1 || own.read_if_there("cgroup.type")?.is_none() {
-        enable(&own, version, &controllers)?;
+        enable(&own, version, &controllers, mode)?;
         return Ok(Place { version, controllers, parent: own, own: None, optional });
     }
     if path == *point {
@@ -89,7 +99,7 @@ fn place(tree: &Tree, plan: &Cgroup, optional: bool) -> Result<Place, CgroupErro
     }
     let above = path.parent().unwrap_or(point);
     let parent = Dir::open(above, version)?;
-    enable(&parent, version, &controllers)?;
+    enable(&parent, version, &controllers, mode)?;
     Ok(Place { version, controllers, parent, own: Some(own), optional })
 }
 
@@ -103,13 +113,25 @@ fn given(point: &Path, parent: &std::ffi::CStr) -> PathBuf {
     point.join(inside.collect::<PathBuf>())
 }
 
+/// Where the groups of a plan would be made; an error if they cannot be. Nothing is changed.
+pub(crate) fn look(plan: &Cgroup) -> Result<Vec<PathBuf>, CgroupError> {
+    let places = places(plan, Mode::Look)?;
+    for place in places.iter().filter(|place| !place.optional) {
+        limit::check(place, plan)?;
+    }
+    Ok(places.into_iter().map(|place| place.parent.path).collect())
+}
+
 /// v2: children have only the controllers that their parent gives.
-fn enable(parent: &Dir, version: Version, controllers: &[Controller]) -> Result<(), CgroupError> {
+fn enable(parent: &Dir, version: Version, controllers: &[Controller], mode: Mode) -> Result<(), CgroupError> {
+    if mode == Mode::Look {
+        parent.writable(".")?;
+    }
     if version == Version::V1 {
         return Ok(());
     }
     for controller in controllers.iter().filter(|controller| **controller != Controller::Cpuacct) {
-        let name = controller.name();
+        let name = controller.v2_name();
         let lists =
             |file| parent.read(file).map(|text| text.split_ascii_whitespace().any(|word| word == name));
         if lists("cgroup.subtree_control")? {
@@ -118,6 +140,15 @@ fn enable(parent: &Dir, version: Version, controllers: &[Controller]) -> Result<
         let path = parent.path.clone();
         if !lists("cgroup.controllers")? {
             return Err(CgroupError::NoController { path, controller: name });
+        }
+        if mode == Mode::Look {
+            parent.writable("cgroup.subtree_control")?;
+            // Only the root has no type.
+            let root = parent.read_if_there("cgroup.type")?.is_none();
+            if !root && !parent.read("cgroup.procs")?.trim().is_empty() {
+                return Err(CgroupError::Occupied { path });
+            }
+            continue;
         }
         match parent.write("cgroup.subtree_control", &format!("+{name}")) {
             Err(CgroupError::System { source: Errno::EBUSY, .. }) => {

@@ -78,7 +78,7 @@ pub(super) fn sweep(parent: &Dir) {
 }
 
 /// Whether it is a name as ours are: one that somebody has thought of is somebody's.
-fn ours(name: &str) -> bool {
+pub(super) fn ours(name: &str) -> bool {
     name.strip_prefix(PREFIX)
         .is_some_and(|rest| rest.len() == 16 && rest.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))
 }

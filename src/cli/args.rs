@@ -6,7 +6,7 @@ use clap::error::{ContextValue, ErrorKind};
 use clap::{ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use super::error::Error;
-use super::{completions, doctor, escape, man, profile, run, selftest, stdio};
+use super::{completions, doctor, escape, man, profile, ps, run, selftest, stdio};
 
 /// Puts untrusted work under glass.
 ///
@@ -50,6 +50,7 @@ pub enum Command {
     Run(Box<run::RunArgs>),
     Doctor(doctor::DoctorArgs),
     Profile(profile::ProfileArgs),
+    Ps(ps::PsArgs),
     Selftest(selftest::SelftestArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),

@@ -27,10 +27,10 @@ fn the_command_line_is_consistent() {
 fn help_names_every_subcommand_and_option_of_this_version_and_no_other() {
     let mut command = Cli::command();
     let help = command.render_long_help().to_string();
-    for word in ["run", "doctor", "profile", "completions", "man"] {
+    for word in ["run", "doctor", "profile", "ps", "completions", "man"] {
         assert!(help.contains(&format!("\n  {word} ")), "{word}: {help}");
     }
-    for word in ["\n  ps ", "\n  exec ", "\n  kill ", "\n  learn ", "\n  oci "] {
+    for word in ["\n  exec ", "\n  kill ", "\n  learn ", "\n  oci "] {
         assert!(!help.contains(word), "{word}: {help}");
     }
     command.build();
@@ -56,7 +56,13 @@ fn help_names_every_subcommand_and_option_of_this_version_and_no_other() {
         "--timeout <DURATION>",
         "--cpu-time <DURATION>",
         "--file-size <SIZE>",
-        "--output-limit <SIZE>",
+        "--output-limit <SIZE[:truncate]>",
+        "--io-weight <N>",
+        "--io-read-bps <PATH:SIZE>",
+        "--io-write-bps <PATH:SIZE>",
+        "--io-read-iops <PATH:N>",
+        "--io-write-iops <PATH:N>",
+        "--stats[=<INTERVAL>]",
         "--report <FILE|->",
         "--dry-run",
         "--json",
@@ -97,6 +103,12 @@ fn a_wrong_value_is_told_on_one_line_with_the_option_and_the_reason() {
         ("--cpu-time", "1.5s", "not a time"),
         ("--file-size", "1Q", "unknown or ambiguous unit"),
         ("--output-limit", "99999999999T", "out of range"),
+        ("--output-limit", "1M:end", "not a size"),
+        ("--io-weight", "0", "not in 1..=1000"),
+        ("--io-read-bps", "/dev/sda", "a path, a colon and a rate"),
+        ("--io-write-bps", "/dev/sda:5", "has no unit"),
+        ("--io-read-iops", "/dev/sda:many", "not a whole number"),
+        ("--io-write-iops", ":5", "the path is empty"),
         ("--report", "", "the path is empty"),
     ] {
         let (message, hints) = refused(&["belljar", "run", option, value, "--", "true"]);

@@ -36,7 +36,7 @@ pub fn line(ended: &Ended, name: &str, profile: &str, limits: &Limits, cpu: Dura
             format!("was ended: it used up its CPU time{limit}; raise it with --cpu-time")
         }
         Ended::MemoryLimit { limit, peak } => {
-            let peak = peak.map_or_else(String::new, |peak| format!(" (peak {})", rounded(peak)));
+            let peak = peak.map_or_else(String::new, |peak| format!(" (peak {})", units::show_rounded(peak)));
             let limit = units::show_size(*limit);
             format!("was ended: memory limit {limit} reached{peak}; raise it with --memory")
         }
@@ -57,20 +57,22 @@ pub fn line(ended: &Ended, name: &str, profile: &str, limits: &Limits, cpu: Dura
     Some(format!("belljar: {name} {how}\n"))
 }
 
-/// A count of the kernel's in the largest unit that it has one of.
-fn rounded(bytes: u64) -> String {
-    match [(30, "GiB"), (20, "MiB"), (10, "KiB")].into_iter().find(|(bits, _)| bytes >> bits > 0) {
-        Some((bits, unit)) => format!("{}{unit}", bytes >> bits),
-        None => format!("{bytes}B"),
-    }
-}
-
 /// For a person, of a run that went on: what the kernel refused it at a limit.
 pub fn survived(ended: &Ended, name: &str, account: Option<&Account>) -> Option<String> {
     let account = account.filter(|_| !matches!(ended, Ended::PidsLimit { .. }))?;
     let limit = account.pids_limit()?;
     Some(format!(
         "belljar: {name} was refused more processes than its limit of {limit}; raise it with --pids\n"
+    ))
+}
+
+/// For a person, of a run whose output was cut: how much is missing.
+pub fn truncated(discarded: Option<u64>, name: &str, limits: &Limits) -> Option<String> {
+    let (discarded, limit) = (discarded.filter(|bytes| *bytes > 0)?, limits.output?);
+    let (discarded, limit) = (units::show_rounded(discarded), units::show_size(limit));
+    Some(format!(
+        "belljar: {name} wrote {discarded} beyond its output limit of {limit}, which were thrown away; \
+         raise it with --output-limit\n"
     ))
 }
 
@@ -179,6 +181,17 @@ mod tests {
         assert_eq!(told(libc::SIGKILL, 1000, &limits), plain);
         assert_eq!(told(libc::SIGKILL, 2940, &unlimited), plain);
         assert!(!told(libc::SIGSEGV, 2940, &limits).contains("--cpu-time"));
+    }
+
+    #[test]
+    fn output_that_was_cut_is_told_of() {
+        let limits = Limits { output: Some(1 << 20), ..Limits::default() };
+        for nothing in [None, Some(0)] {
+            assert_eq!(truncated(nothing, "yes", &limits), None);
+        }
+        let line = "belljar: yes wrote 2GiB beyond its output limit of 1MiB, which were thrown away; raise it with \
+                    --output-limit\n";
+        assert_eq!(truncated(Some((2 << 30) + 5), "yes", &limits).as_deref(), Some(line));
     }
 
     #[test]

@@ -138,6 +138,21 @@ pub enum Error {
     /// `--tty` with a limit of output, which is counted on pipes.
     #[error("--tty: a limit of output cannot be held on a terminal")]
     TerminalLimit,
+    /// `--stats` of a sandbox that the kernel keeps no accounts of.
+    #[error("--stats: without a control group there are no accounts to read")]
+    StatsWithoutGroup,
+    /// `--stats` cannot be told.
+    #[error("--stats: thread")]
+    Stats {
+        /// Why.
+        source: io::Error,
+    },
+    /// The processes of the host cannot be listed.
+    #[error("/proc")]
+    Processes {
+        /// Why.
+        source: io::Error,
+    },
     /// The terminal cannot be taken over.
     #[error("--tty: {action}")]
     Terminal {
@@ -197,6 +212,12 @@ impl Error {
             }
             Error::Report { source, .. } if source.raw_os_error() == Some(libc::ENXIO) => {
                 vec!["a named pipe needs its reader first".to_owned()]
+            }
+            Error::StatsWithoutGroup => {
+                vec![
+                    "add a limit that a control group holds, as in --pids 1000 (without --limits=rlimit)"
+                        .to_owned(),
+                ]
             }
             Error::TerminalLimit => vec!["leave out --tty, or add --output-limit unlimited".to_owned()],
             Error::Sandbox(error) => error.hints(),

@@ -63,6 +63,7 @@ mod tests {
             (Some("run"), "ro\\-bind"),
             (Some("doctor"), "json"),
             (Some("profile"), "check"),
+            (Some("ps"), "json"),
             (Some("completions"), "bash"),
             (Some("man"), "SUBCOMMAND"),
         ] {

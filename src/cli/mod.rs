@@ -9,6 +9,7 @@ mod escape;
 mod logging;
 mod man;
 mod profile;
+mod ps;
 mod report;
 mod run;
 mod selftest;
@@ -40,6 +41,7 @@ fn dispatch() -> Result<u8, Error> {
         Command::Run(args) => run::main(args),
         Command::Doctor(args) => doctor::main(args),
         Command::Profile(args) => profile::main(args),
+        Command::Ps(args) => ps::main(args),
         Command::Selftest(args) => selftest::main(args),
         Command::Completions(args) => completions::main(args),
         Command::Man(args) => man::main(args),

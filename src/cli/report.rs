@@ -38,6 +38,9 @@ struct RunReport<'a> {
     system_seconds: f64,
     max_rss_bytes: u64,
     context_switches: u64,
+    /// Output that was thrown away, where the limit says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output_discarded_bytes: Option<u64>,
     /// The kernel's accounts of its control group, if it had one.
     #[serde(skip_serializing_if = "Option::is_none")]
     cgroup: Option<&'a Account>,
@@ -119,6 +122,7 @@ impl<'a> Report<'a> {
             system_seconds: seconds(&outcome.system),
             max_rss_bytes: outcome.max_rss,
             context_switches: outcome.context_switches,
+            output_discarded_bytes: outcome.output_discarded,
             cgroup: outcome.account.as_ref(),
             profile: &outcome.profile,
             profile_hash: &outcome.profile_hash,

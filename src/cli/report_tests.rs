@@ -10,6 +10,7 @@ fn outcome(ended: Ended) -> Outcome {
         system: Duration::ZERO,
         max_rss: 4096,
         context_switches: 7,
+        output_discarded: None,
         account: None,
         profile: "strict".into(),
         profile_hash: "aa".into(),

@@ -5,7 +5,7 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Component, Path, PathBuf};
 
 use super::units;
-use crate::profile;
+use crate::profile::{self, Throttle, Throttled};
 
 /// `SRC[:DST]`: a path of the host, and where it is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +58,12 @@ pub enum ValueError {
     /// A size.
     #[error("the size: {source}")]
     Size { source: profile::ValueError },
+    /// A limit of a disk.
+    #[error("not a path, a colon and a rate (a colon in a path is written \"\\:\")")]
+    NoRate,
+    /// The rate of it.
+    #[error("the rate: {source}")]
+    Rate { source: profile::ValueError },
     /// `=V`.
     #[error("the variable's name is empty")]
     EmptyName,
@@ -98,6 +104,37 @@ pub fn tmpfs(value: OsString) -> Result<Tmpfs, ValueError> {
         }
     };
     Ok(Tmpfs { destination: inside(destination.unwrap_or_default())?, size })
+}
+
+/// Reads `PATH:SIZE` of `--io-read-bps`.
+pub fn read_bps(value: OsString) -> Result<Throttle, ValueError> {
+    throttle(&value, Throttled::ReadBps)
+}
+
+/// Reads `PATH:SIZE` of `--io-write-bps`.
+pub fn write_bps(value: OsString) -> Result<Throttle, ValueError> {
+    throttle(&value, Throttled::WriteBps)
+}
+
+/// Reads `PATH:N` of `--io-read-iops`.
+pub fn read_iops(value: OsString) -> Result<Throttle, ValueError> {
+    throttle(&value, Throttled::ReadIops)
+}
+
+/// Reads `PATH:N` of `--io-write-iops`.
+pub fn write_iops(value: OsString) -> Result<Throttle, ValueError> {
+    throttle(&value, Throttled::WriteIops)
+}
+
+fn throttle(value: &OsStr, kind: Throttled) -> Result<Throttle, ValueError> {
+    let fields = split(value);
+    let [path, rate] = fields.as_slice() else { return Err(ValueError::NoRate) };
+    if path.is_empty() {
+        return Err(ValueError::EmptyPath);
+    }
+    let rate = rate.to_str().ok_or(ValueError::NotUtf8)?;
+    let rate = units::rate(rate, kind).map_err(|source| ValueError::Rate { source })?;
+    Ok(Throttle { path: path.into(), kind, rate })
 }
 
 /// Reads a path inside: absolute, free of `..`, not `/` itself.

@@ -12,16 +12,16 @@ use crate::protocol::{Fault, Watch, Watched};
 /// What a file of a group may have.
 const LIMIT: usize = 4096;
 
-/// Writes this process into each tree's group, with the rights of the caller, who has opened the files; and reads back that it
-/// is there. A control group namespace then starts there, so that its name is not seen inside.
+/// Writes this process, which has one thread, into each tree's group, with the rights of the caller, who has opened the files; and
+/// reads back that it is there. A control group namespace then starts there, so that its name is not seen inside.
 pub(super) fn join(context: &mut Context) -> Result<(), Fault> {
     if context.doors.is_empty() {
         return Ok(());
     }
     let own = std::process::id().to_string();
     for door in &context.doors {
-        pwrite(door, b"0", 0).map_err(Fault::on("write", b"cgroup.procs"))?;
-        let text = read(door).map_err(Fault::on("read", b"cgroup.procs"))?;
+        pwrite(door, b"0", 0).map_err(Fault::on("write", b"the control group"))?;
+        let text = read(door).map_err(Fault::on("read", b"the control group"))?;
         if !text.lines().any(|line| line == own) {
             return Err(Fault::mismatch("the control group's process", own, text.trim()));
         }

@@ -112,7 +112,7 @@ pub(super) fn tmpfs(limits: &Tmpfs, attributes: u64) -> Result<OwnedFd, Fault> {
 fn has_limits(made: &OwnedFd, limits: &Tmpfs) -> Result<(), Fault> {
     let found = fstatfs(made).map_err(Fault::on("fstatfs", b"tmpfs"))?;
     let status = fstat(made).map_err(Fault::on("fstat", b"tmpfs"))?;
-    // Signed in one C library, not in the other.
+    // The number's type differs between the C libraries.
     #[allow(clippy::unnecessary_cast, clippy::cast_sign_loss)]
     let block = found.optimal_transfer_size() as u64;
     // The kernel counts pages, of which it takes a whole one for a part.

@@ -151,8 +151,8 @@ fn receive(payload: &[u8], launcher_checked: bool, channel: &Channel) -> Result<
             return Err(Fault::mismatch("the child subreaper", "on", "off"));
         }
     }
-    let go: Go = match channel.receive() {
-        Ok(Some(go)) => go,
+    let (go, sent): (Go, Vec<OwnedFd>) = match channel.receive_with() {
+        Ok(Some(received)) => received,
         Ok(None) => return Err(Fault::Protocol { what: "the caller is gone".to_owned() }),
         Err(_) => return Err(Fault::Protocol { what: "go-ahead".to_owned() }),
     };
@@ -166,9 +166,13 @@ fn receive(payload: &[u8], launcher_checked: bool, channel: &Channel) -> Result<
         fd
     };
     let caller = take()?;
-    let doors = (0..go.doors).map(|_| take()).collect::<Result<_, _>>()?;
-    let watches =
-        go.watches.iter().map(|watch| Ok((watch.clone(), take()?))).collect::<Result<_, Fault>>()?;
+    let count = usize::try_from(go.doors).unwrap_or(usize::MAX);
+    if count.checked_add(go.watches.len()) != Some(sent.len()) {
+        return Err(Fault::Protocol { what: "the control group's descriptors".to_owned() });
+    }
+    let mut sent = sent.into_iter();
+    let doors = sent.by_ref().take(count).collect();
+    let watches = go.watches.iter().cloned().zip(sent).collect();
     let handed_over = plan.sources().filter(|source| matches!(source.via, Via::Tree { .. }));
     let trees = handed_over.map(|_| take()).collect::<Result<_, _>>()?;
     let descriptors = plan.descriptors.iter().map(|_| take()).collect::<Result<_, _>>()?;

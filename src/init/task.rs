@@ -1,7 +1,7 @@
 //! The task's process (PID 2): a program, by a clone that shares init's memory until the execution, or a role, by a fork.
 
 use std::ffi::{CString, c_void};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -83,7 +83,14 @@ fn program(path: CString, argv: Vec<CString>, context: &mut Context) -> Result<R
             Fault::at(Stage::Process)(Fault::system("clone3", b"", errno))
         })?;
     match execution.failure {
-        None => Ok(Running { pid: cloned.pid, pidfd: cloned.pidfd, handover: None }),
+        None => {
+            // It called execve, and may have been killed in it: arguments count as its memory.
+            let executed = sys::process::has_executed(cloned.pidfd.as_fd());
+            match executed.map_err(Fault::on("waitid", b"task")).map_err(Fault::at(Stage::Process))? {
+                true => Ok(Running { pid: cloned.pid, pidfd: cloned.pidfd, handover: None }),
+                false => Err(killed()),
+            }
+        }
         Some(failure) => Err(failure),
     }
 }

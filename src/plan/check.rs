@@ -82,6 +82,10 @@ impl Plan {
             if let Some(parent) = &cgroup.parent {
                 path(parent)?;
             }
+            count("disks with limits", cgroup.throttles.len(), MAX_STRINGS)?;
+            for throttle in &cgroup.throttles {
+                path(&throttle.path)?;
+            }
             ensure(cgroup.memory.is_some() || cgroup.swap == 0, "swap without memory")?;
         }
         ensure(self.descriptors.first().is_none_or(|first| *first > 2), "descriptors below 3")?;

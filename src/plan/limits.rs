@@ -117,5 +117,6 @@ pub(super) fn limits(profile: &Profile) -> Result<Limits, PlanError> {
             }
         },
     };
-    Ok(Limits { timeout_ms, output: profile.limits.output })
+    let output_truncated = profile.limits.output_truncated;
+    Ok(Limits { timeout_ms, output: profile.limits.output, output_truncated })
 }

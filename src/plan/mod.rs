@@ -83,3 +83,4 @@ pub use model::*;
 pub use note::Note;
 pub use program_problem::ProgramProblem;
 pub use resolve::{resolve, resolve_with_notes};
+pub(crate) use resources::asks_for_group;

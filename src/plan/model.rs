@@ -332,6 +332,8 @@ pub struct Limits {
     pub timeout_ms: Option<u64>,
     /// Bytes of standard output and error together.
     pub output: Option<u64>,
+    /// What is written beyond `output` is thrown away; otherwise it ends the run.
+    pub output_truncated: bool,
 }
 
 /// A control group of the sandbox's own, and what it enforces. How the host has it (v1 or v2, where) is found at the start.
@@ -352,4 +354,20 @@ pub struct Cgroup {
     pub cpu_shares: Option<u64>,
     /// CPU time of everything in it, milliseconds.
     pub cpu_time_ms: Option<u64>,
+    /// `io.weight`, `blkio.bfq.weight`
+    pub io_weight: Option<u64>,
+    /// What may be read from and written to disks.
+    pub throttles: Vec<Throttle>,
+}
+
+/// A limit of one disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(clippy::exhaustive_structs)]
+pub struct Throttle {
+    /// The disk, or what is on it: looked up on the host when the group is made.
+    pub path: CString,
+    /// What is counted.
+    pub kind: crate::profile::Throttled,
+    /// How much of it in a second.
+    pub rate: u64,
 }

@@ -32,6 +32,11 @@ pub enum Note {
         /// `RLIMIT_*`
         resource: u32,
     },
+    /// The control group can be had.
+    ControlGroup {
+        /// The groups that it would be made in.
+        parents: Vec<PathBuf>,
+    },
     /// Names in the allow-list that no known system call has: they are not allowed.
     UnknownSyscalls {
         /// The names.
@@ -53,6 +58,10 @@ impl fmt::Display for Note {
             Self::StandIn { key, resource } => {
                 let name = RLIMITS.get(*resource as usize).unwrap_or(&"?");
                 write!(f, "{key} is enforced by the resource limit {name}, not for the whole sandbox")
+            }
+            Self::ControlGroup { parents } => {
+                let parents: Vec<String> = parents.iter().map(|path| format!("{path:?}")).collect();
+                write!(f, "the control group can be made in {}", parents.join(", "))
             }
             Self::UnknownSyscalls { names } => {
                 write!(f, "unknown system calls are not allowed: {}", names.join(", "))

@@ -2,8 +2,8 @@
 
 use super::limits::whole_seconds;
 use super::text::c_path;
-use super::{Cgroup, Note, PlanError};
-use crate::profile::{Enforce, Namespace, Profile, Resources};
+use super::{Cgroup, Note, PlanError, Throttle};
+use crate::profile::{self, Enforce, Namespace, Profile, Resources};
 
 const CPU: u32 = 0;
 const NPROC: u32 = 6;
@@ -15,7 +15,7 @@ const LEAST_MEMORY: u64 = 512 << 10;
 /// The control group of the plan, where anything is asked of one.
 pub(super) fn cgroup(profile: &Profile) -> Result<Option<Cgroup>, PlanError> {
     let asked = &profile.resources;
-    if asked.enforce == Enforce::Rlimit || !anything(asked) {
+    if !asks_for_group(asked) {
         return Ok(None);
     }
     let memory = asked.memory;
@@ -32,7 +32,18 @@ pub(super) fn cgroup(profile: &Profile) -> Result<Option<Cgroup>, PlanError> {
         cpus: asked.cpus,
         cpu_shares: asked.cpu_shares,
         cpu_time_ms,
+        io_weight: asked.io_weight,
+        throttles: asked.throttles.iter().map(throttle).collect::<Result<_, _>>()?,
     }))
+}
+
+fn throttle(asked: &profile::Throttle) -> Result<Throttle, PlanError> {
+    Ok(Throttle { path: c_path(&asked.path)?, kind: asked.kind, rate: asked.rate })
+}
+
+/// Whether anything is asked of a control group.
+pub(crate) fn asks_for_group(asked: &Resources) -> bool {
+    asked.enforce == Enforce::Cgroup && anything(asked)
 }
 
 fn anything(asked: &Resources) -> bool {
@@ -41,6 +52,8 @@ fn anything(asked: &Resources) -> bool {
         || asked.cpus.is_some()
         || asked.cpu_shares.is_some()
         || asked.cpu_time.is_some()
+        || asked.io_weight.is_some()
+        || !asked.throttles.is_empty()
 }
 
 /// The resource limits in place of a control group, as number, soft and hard value.
@@ -60,6 +73,7 @@ pub(super) fn stand_ins(profile: &Profile, notes: &mut Vec<Note>) -> Result<Vec<
         ("resources.cpu.quota", asked.cpus.is_some()),
         ("resources.cpu.shares", asked.cpu_shares.is_some()),
         ("resources.memory.swap", asked.swap.is_some()),
+        ("resources.blockIO", asked.io_weight.is_some() || !asked.throttles.is_empty()),
         ("resources.cgroupParent", asked.cgroup_parent.is_some()),
     ];
     if let Some((key, _)) = impossible.iter().find(|(_, asked)| *asked) {

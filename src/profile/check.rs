@@ -196,6 +196,15 @@ pub(crate) fn cpu_shares(text: &str) -> Result<u64, ValueError> {
     Ok(shares)
 }
 
+/// Between bfq's bounds, which lie within those of `io.weight`.
+pub(crate) fn io_weight(text: &str) -> Result<u64, ValueError> {
+    let weight = units::count(text)?;
+    if weight > 1000 {
+        return Err(ValueError::Range { text: text.to_owned(), min: 1, max: 1000 });
+    }
+    Ok(weight)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::layer::{LandlockLayer, Layer, LimitsLayer, List, ProcessLayer, ResourcesLayer, RootLayer};
 use super::reader::{Source, Table, Value, word};
-use super::{Enforce, Namespace, ProfileError, Rlimit, Scope, User, ValueError, Workdir};
+use super::{
+    Enforce, Namespace, ProfileError, Rlimit, Scope, Throttle, Throttled, User, ValueError, Workdir,
+};
 use super::{check, filter, mounts, names, units};
 
 pub(crate) const NAMESPACES: [(&str, Namespace); 8] = [
@@ -23,6 +25,13 @@ pub(crate) const SCOPES: [(&str, Scope); 2] =
 
 pub(crate) const WORKDIRS: [(&str, Workdir); 3] =
     [("none", Workdir::None), ("readonly", Workdir::Readonly), ("writable", Workdir::Writable)];
+
+pub(crate) const THROTTLES: [(&str, Throttled); 4] = [
+    ("throttleReadBpsDevice", Throttled::ReadBps),
+    ("throttleWriteBpsDevice", Throttled::WriteBps),
+    ("throttleReadIOPSDevice", Throttled::ReadIops),
+    ("throttleWriteIOPSDevice", Throttled::WriteIops),
+];
 
 pub(crate) const ENFORCE: [(&str, Enforce); 2] = [("cgroup", Enforce::Cgroup), ("rlimit", Enforce::Rlimit)];
 
@@ -146,7 +155,7 @@ fn limits(t: &Table<'_>) -> Result<LimitsLayer, ProfileError> {
     Ok(LimitsLayer {
         timeout: t.read("timeout", |v| v.number(|text| units::limit(text, check::timeout)))?,
         cpu_time: t.read("cpuTime", |v| v.number(|text| units::limit(text, check::cpu_time)))?,
-        output: t.read("output", |v| v.number(|text| units::limit(text, units::size)))?,
+        output: t.read("output", |v| v.number(|text| units::limit(text, units::output)))?,
         file_size: t.read("fileSize", |v| v.number(|text| units::limit(text, units::size)))?,
     })
 }
@@ -175,9 +184,39 @@ fn resources(t: &Table<'_>) -> Result<ResourcesLayer, ProfileError> {
             Ok(())
         })?;
     }
+    if let Some(io) = t.get("blockIO") {
+        io.keys(|t| {
+            layer.io_weight =
+                t.read("weight", |v| v.number(|text| unless("default", text, check::io_weight)))?;
+            for (key, kind) in THROTTLES {
+                if let Some(all) = t.read(key, |v| throttles(v, kind))? {
+                    layer.throttles.insert(kind, all);
+                }
+            }
+            Ok(())
+        })?;
+    }
     layer.cgroup_parent = t.read("cgroupParent", |v| v.parse(|text| unless("own", text, check::inside)))?;
     layer.enforce = t.read("enforce", |v| v.parse(|text| word(text, "way to enforce limits", &ENFORCE)))?;
     Ok(layer)
+}
+
+/// `{ path, rate }`, each path once.
+fn throttles(v: &Value<'_>, kind: Throttled) -> Result<Vec<Throttle>, ProfileError> {
+    let mut all: Vec<Throttle> = Vec::new();
+    for entry in v.list()? {
+        let throttle = entry.keys(|t| {
+            let path = t.read("path", |v| v.parse(check::inside))?;
+            let rate = t.read("rate", |v| v.number(|text| units::rate(text, kind)))?;
+            Ok(Throttle { path: t.need("path", path)?, kind, rate: t.need("rate", rate)? })
+        })?;
+        if all.iter().any(|other| other.path == throttle.path) {
+            let path = throttle.path.to_string_lossy().into_owned();
+            return Err(entry.fail(ValueError::Duplicate { entry: path }));
+        }
+        all.push(throttle);
+    }
+    Ok(all)
 }
 
 /// A value, or the word for none.

@@ -3,7 +3,7 @@
 use crate::text::nearest;
 
 /// Every key that an override can set, in the order of the file; `process.rlimits` takes [`RLIMITS`](super::RLIMITS).
-pub const KEYS: [&str; 45] = [
+pub const KEYS: [&str; 50] = [
     "description",
     "hostname",
     "workdir",
@@ -47,6 +47,11 @@ pub const KEYS: [&str; 45] = [
     "resources.cpu.period",
     "resources.cpu.shares",
     "resources.cpu.time",
+    "resources.blockIO.weight",
+    "resources.blockIO.throttleReadBpsDevice",
+    "resources.blockIO.throttleWriteBpsDevice",
+    "resources.blockIO.throttleReadIOPSDevice",
+    "resources.blockIO.throttleWriteIOPSDevice",
     "resources.cgroupParent",
     "resources.enforce",
 ];

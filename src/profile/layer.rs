@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::filter::{FilterLayer, Mode};
 use super::validate::Conflict;
 use super::{
-    Enforce, Mount, Namespace, Origin, Place, ProfileError, Rlimit, Scope, User, ValueError, Workdir,
+    Enforce, Mount, Namespace, Origin, Place, ProfileError, Rlimit, Scope, Throttle, Throttled, User,
+    ValueError, Workdir,
 };
 
 /// What one text says; `None` and empty is "nothing".
@@ -101,7 +102,8 @@ pub(crate) struct LandlockLayer {
 pub(crate) struct LimitsLayer {
     pub(crate) timeout: Option<Option<Duration>>,
     pub(crate) cpu_time: Option<Option<Duration>>,
-    pub(crate) output: Option<Option<u64>>,
+    /// With whether what comes after it is thrown away.
+    pub(crate) output: Option<Option<(u64, bool)>>,
     pub(crate) file_size: Option<Option<u64>>,
 }
 
@@ -117,6 +119,9 @@ pub(crate) struct ResourcesLayer {
     /// `Some(None)` is everybody's.
     pub(crate) shares: Option<Option<u64>>,
     pub(crate) cpu_time: Option<Option<Duration>>,
+    /// `Some(None)` is everybody's.
+    pub(crate) io_weight: Option<Option<u64>>,
+    pub(crate) throttles: BTreeMap<Throttled, Vec<Throttle>>,
     /// `Some(None)` is the caller's own.
     pub(crate) cgroup_parent: Option<Option<PathBuf>>,
     pub(crate) enforce: Option<Enforce>,
@@ -185,6 +190,8 @@ impl Layer {
         over(&mut self.resources.period, above.resources.period);
         over(&mut self.resources.shares, above.resources.shares);
         over(&mut self.resources.cpu_time, above.resources.cpu_time);
+        over(&mut self.resources.io_weight, above.resources.io_weight);
+        self.resources.throttles.extend(above.resources.throttles);
         over(&mut self.resources.cgroup_parent, above.resources.cgroup_parent);
         over(&mut self.resources.enforce, above.resources.enforce);
         Ok(())

@@ -59,10 +59,17 @@
 //! | `landlock.mode` | `require` or `off` |
 //! | `landlock.scopes` | list of `signal`, `abstract-unix-socket`: an error where the kernel lacks them |
 //! | `limits.timeout`, `limits.cpuTime` | a time or `"unlimited"` |
-//! | `limits.output`, `limits.fileSize` | a size or `"unlimited"` |
+//! | `limits.output` | a size, `"SIZE:truncate"` (what comes after it is thrown away; otherwise it ends the run) or `"unlimited"` |
+//! | `limits.fileSize` | a size or `"unlimited"` |
 //! | `resources.memory.limit` | a size or `"unlimited"` |
 //! | `resources.pids.limit` | a number or `"unlimited"` |
 //! | `resources.cpu.quota`, `.period` | times; their quotient is the number of CPUs, the period is 100 ms unless it is given |
+//! | `resources.cpu.shares`, `resources.cpu.time` | a number or `"default"`; a time or `"unlimited"`, for all processes together |
+//! | `resources.blockIO.weight` | 1 to 1000 (100 is everybody's) or `"default"` |
+//! | `resources.blockIO.throttleReadBpsDevice`, `…WriteBpsDevice` | list of `{ path, rate }`: a disk, or what is on it, and a size for each second |
+//! | `resources.blockIO.throttleReadIOPSDevice`, `…WriteIOPSDevice` | the same with a number |
+//! | `resources.cgroupParent` | absolute path from the tree's root, or `"own"` |
+//! | `resources.enforce` | `cgroup` or `rlimit` |
 //!
 //! Sizes, times and numbers are described in [`units`].
 //!

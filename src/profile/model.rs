@@ -223,6 +223,8 @@ pub struct Limits {
     pub cpu_time: Option<Duration>,
     /// Bytes of standard output and standard error together.
     pub output: Option<u64>,
+    /// What is written beyond `output` is thrown away; otherwise it ends the run.
+    pub output_truncated: bool,
     /// Bytes a single file may have (`RLIMIT_FSIZE`).
     pub file_size: Option<u64>,
 }
@@ -243,10 +245,41 @@ pub struct Resources {
     pub cpu_shares: Option<u64>,
     /// CPU time of everything in it together.
     pub cpu_time: Option<Duration>,
+    /// Its part of what disks do where others want them too (1 to 1000; 100 is everybody's).
+    pub io_weight: Option<u64>,
+    /// What may be read from and written to disks, at most one of a kind for each.
+    pub throttles: Vec<Throttle>,
     /// The control group that the sandbox's is made in, from the tree's root; `None`: the caller's own.
     pub cgroup_parent: Option<PathBuf>,
     /// What enforces all this.
     pub enforce: Enforce,
+}
+
+/// What may be read from, or written to, a disk in a second (OCI's `blockIO.throttle…Device`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs)]
+pub struct Throttle {
+    /// The disk, or what is on it.
+    pub path: PathBuf,
+    /// What is counted.
+    pub kind: Throttled,
+    /// How much of it.
+    pub rate: u64,
+}
+
+/// What a [`Throttle`] counts, each second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(clippy::exhaustive_enums)]
+pub enum Throttled {
+    /// Bytes read.
+    ReadBps,
+    /// Bytes written.
+    WriteBps,
+    /// Reads.
+    ReadIops,
+    /// Writes.
+    WriteIops,
 }
 
 /// What enforces [`Resources`].

@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use super::decode::ENFORCE;
+use super::decode::{ENFORCE, THROTTLES};
 use super::filter::FLAGS;
 use super::validate::namespace_name;
-use super::{MountKind, Profile, Rlimit, Scope, Workdir, decode, resolve, units};
+use super::{MountKind, Profile, Rlimit, Scope, Throttle, Workdir, decode, resolve, units};
 use crate::seccomp::{Action, Condition, Op, Rule};
 
 impl Profile {
@@ -83,7 +83,8 @@ fn limits(text: &mut Text, profile: &Profile) {
     text.table("limits");
     text.key("timeout", &or_unlimited(limits.timeout, time));
     text.key("cpuTime", &or_unlimited(limits.cpu_time, time));
-    text.key("output", &or_unlimited(limits.output, size));
+    let output = |bytes| quote(&units::show_output(bytes, limits.output_truncated));
+    text.key("output", &or_unlimited(limits.output, output));
     text.key("fileSize", &or_unlimited(limits.file_size, size));
     let resources = &profile.resources;
     text.table("resources");
@@ -97,6 +98,17 @@ fn limits(text: &mut Text, profile: &Profile) {
     text.key("cpu.quota", &or_unlimited(resources.cpus, quota));
     text.key("cpu.shares", &resources.cpu_shares.map_or_else(|| quote("default"), |n| n.to_string()));
     text.key("cpu.time", &or_unlimited(resources.cpu_time, time));
+    text.key("blockIO.weight", &resources.io_weight.map_or_else(|| quote("default"), |n| n.to_string()));
+    for (key, kind) in THROTTLES {
+        let of_kind: Vec<_> = resources.throttles.iter().filter(|throttle| throttle.kind == kind).collect();
+        let entry = |throttle: &&Throttle| {
+            let rate = units::show_rate(throttle.rate, kind);
+            format!("{{ path = {}, rate = {} }}", path(&throttle.path), quote(&rate))
+        };
+        if !of_kind.is_empty() {
+            text.list(&format!("blockIO.{key}"), of_kind.iter().map(entry));
+        }
+    }
     let parent = resources.cgroup_parent.as_ref().map(|path| path.to_string_lossy());
     text.key("cgroupParent", &quote(parent.as_deref().unwrap_or("own")));
     let enforce = ENFORCE.iter().find(|(_, way)| *way == resources.enforce);

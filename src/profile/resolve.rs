@@ -76,7 +76,8 @@ pub(crate) fn profile(layer: Layer, name: String, origin: &Origin) -> Result<Pro
         limits: Limits {
             timeout: layer.limits.timeout.flatten(),
             cpu_time: layer.limits.cpu_time.flatten(),
-            output: layer.limits.output.flatten(),
+            output: layer.limits.output.flatten().map(|(bytes, _)| bytes),
+            output_truncated: layer.limits.output.flatten().is_some_and(|(_, truncated)| truncated),
             file_size: layer.limits.file_size.flatten(),
         },
         resources: resources(&layer.resources).map_err(|source| conflict("resources.cpu", source))?,
@@ -106,6 +107,8 @@ fn resources(layer: &ResourcesLayer) -> Result<Resources, Conflict> {
         cpus,
         cpu_shares: layer.shares.flatten(),
         cpu_time: layer.cpu_time.flatten(),
+        io_weight: layer.io_weight.flatten(),
+        throttles: layer.throttles.values().flatten().cloned().collect(),
         cgroup_parent: layer.cgroup_parent.clone().flatten(),
         enforce: layer.enforce.unwrap_or_default(),
     })

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::mounts::{DEFAULT_INODES, DEFAULT_MODE};
 use super::{
-    Mount, MountKind, Namespace, Origin, Place, Profile, ProfileError, Rlimit, User, ValueError, Workdir,
-    check, names, units,
+    Mount, MountKind, Namespace, Origin, Place, Profile, ProfileError, Rlimit, Throttle, Throttled, User,
+    ValueError, Workdir, check, names, units,
 };
 
 /// The network that a sandbox has.
@@ -192,13 +192,26 @@ impl Profile {
         })
     }
 
-    /// Bytes of output; `None` is unlimited.
+    /// Bytes of output, beyond which the run is ended; `None` is unlimited.
     ///
     /// # Errors
     /// 0, or above 2^63 - 1.
     pub fn set_output(&mut self, bytes: Option<u64>) -> Result<(), ProfileError> {
         self.change("set_output", "limits.output", |profile| {
             profile.limits.output = bytes.map(positive).transpose()?;
+            profile.limits.output_truncated = false;
+            Ok(())
+        })
+    }
+
+    /// Bytes of output, beyond which it is thrown away and the run goes on.
+    ///
+    /// # Errors
+    /// 0, or above 2^63 - 1.
+    pub fn set_output_truncated(&mut self, bytes: u64) -> Result<(), ProfileError> {
+        self.change("set_output_truncated", "limits.output", |profile| {
+            profile.limits.output = Some(positive(bytes)?);
+            profile.limits.output_truncated = true;
             Ok(())
         })
     }
@@ -282,6 +295,36 @@ impl Profile {
     pub fn set_total_cpu_time(&mut self, time: Option<Duration>) -> Result<(), ProfileError> {
         self.change("set_total_cpu_time", "resources.cpu.time", |profile| {
             profile.resources.cpu_time = time.map(check::real_timeout).transpose()?;
+            Ok(())
+        })
+    }
+
+    /// Its part of what disks do where others want them too, 1 to 1000 (100 is everybody's); `None` leaves it as it is.
+    ///
+    /// # Errors
+    /// Any other number.
+    pub fn set_io_weight(&mut self, weight: Option<u64>) -> Result<(), ProfileError> {
+        self.change("set_io_weight", "resources.blockIO.weight", |profile| {
+            profile.resources.io_weight =
+                weight.map(|weight| check::io_weight(&weight.to_string())).transpose()?;
+            Ok(())
+        })
+    }
+
+    /// What may be read from or written to the disk that `path` is, or is on, in a second; in place of what the profile says of
+    /// the same path.
+    ///
+    /// # Errors
+    /// The path is not absolute and normalised, or the rate is none.
+    pub fn add_throttle(&mut self, path: &Path, kind: Throttled, rate: u64) -> Result<(), ProfileError> {
+        self.change("add_throttle", "resources.blockIO", |profile| {
+            let path = check::inside_path(path)?;
+            let rate = units::rate(&units::show_rate(positive(rate)?, kind), kind)?;
+            let all = &mut profile.resources.throttles;
+            all.retain(|throttle| throttle.kind != kind || throttle.path != path);
+            all.push(Throttle { path, kind, rate });
+            // As they are read, one kind after the other.
+            all.sort_by_key(|throttle| throttle.kind);
             Ok(())
         })
     }

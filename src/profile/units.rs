@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use super::User;
 use super::value_error::ValueError;
+use super::{Throttled, User};
 
 /// Limits are offsets and counts of the kernel's, which are signed.
 pub(crate) const MAX: u64 = i64::MAX as u64;
@@ -55,6 +55,45 @@ pub(crate) fn limit<T>(
 /// No unit, an unknown or ambiguous one (`k`, `KB`, `m`, `g`), 0, not a number, or more than 2^63 - 1 bytes.
 pub fn size(text: &str) -> Result<u64, ValueError> {
     quantity(text, &SIZES, "a size (as in 64MiB)", SIZE_HINT)
+}
+
+/// A limit of output: a size, with `:truncate` where what comes after it is thrown away in place of ending the run.
+///
+/// # Errors
+/// Those of [`size`].
+pub fn output(text: &str) -> Result<(u64, bool), ValueError> {
+    match text.strip_suffix(":truncate") {
+        Some(bytes) => size(bytes).map(|bytes| (bytes, true)),
+        None => size(text).map(|bytes| (bytes, false)),
+    }
+}
+
+/// The same, as it is written.
+pub(crate) fn show_output(bytes: u64, truncated: bool) -> String {
+    show_size(bytes) + if truncated { ":truncate" } else { "" }
+}
+
+/// What may be read or written in a second: a size, or a number of reads or writes.
+///
+/// # Errors
+/// Those of [`size`] and [`count`], or more reads or writes than the kernel counts (2^32 - 1).
+pub fn rate(text: &str, kind: Throttled) -> Result<u64, ValueError> {
+    const MAX_IOPS: u64 = u32::MAX as u64;
+    match kind {
+        Throttled::ReadBps | Throttled::WriteBps => size(text),
+        Throttled::ReadIops | Throttled::WriteIops => match count(text)? {
+            n if n > MAX_IOPS => Err(range(text, 1, MAX_IOPS)),
+            n => Ok(n),
+        },
+    }
+}
+
+/// The same, as it is written.
+pub(crate) fn show_rate(rate: u64, kind: Throttled) -> String {
+    match kind {
+        Throttled::ReadBps | Throttled::WriteBps => show_size(rate),
+        Throttled::ReadIops | Throttled::WriteIops => rate.to_string(),
+    }
 }
 
 /// A time above 0: `500ms`, `10s`, `5m`, `1h`.
@@ -282,6 +321,16 @@ mod tests {
             ["9223372036854775808B", "8388608TiB", "18446744073709551616B", "99999999999999999999999999TiB"]
         {
             assert!(matches!(size(text), Err(ValueError::Range { .. })), "{text}");
+        }
+    }
+
+    #[test]
+    fn output_limits() {
+        assert_eq!(output("1M"), Ok((1 << 20, false)));
+        assert_eq!(output("1M:truncate"), Ok((1 << 20, true)));
+        assert_eq!(output("0B:truncate"), Err(ValueError::Zero));
+        for text in ["1M:", "1M:end", "1M:truncate:truncate", ":truncate", "truncate", "1M :truncate"] {
+            assert!(output(text).is_err(), "{text}");
         }
     }
 

@@ -1,14 +1,17 @@
 //! A sequenced-packet socket with one message a datagram.
 
 use std::io::{IoSlice, IoSliceMut};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
-use nix::sys::socket::{self, MsgFlags};
+use nix::sys::socket::{self, ControlMessage, ControlMessageOwned, MsgFlags};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::LIMIT;
+
+/// The most descriptors that come with a message.
+pub(crate) const MAX_SENT: usize = 16;
 
 /// One side of the channel.
 #[derive(Debug)]
@@ -48,6 +51,18 @@ impl Channel {
 
     /// Sends one message.
     pub(crate) fn send<T: Serialize>(&self, message: &T) -> Result<(), ChannelError> {
+        self.send_with(message, &[])
+    }
+
+    /// Sends one message, and at most [`MAX_SENT`] descriptors with it.
+    pub(crate) fn send_with<T: Serialize>(
+        &self,
+        message: &T,
+        descriptors: &[BorrowedFd<'_>],
+    ) -> Result<(), ChannelError> {
+        let numbers: Vec<RawFd> = descriptors.iter().map(AsRawFd::as_raw_fd).collect();
+        let rights = [ControlMessage::ScmRights(&numbers)];
+        let control = if numbers.is_empty() { &[][..] } else { &rights };
         let bytes = postcard::to_stdvec(message).map_err(|_| ChannelError::Malformed)?;
         if bytes.len() > LIMIT {
             return Err(ChannelError::Malformed);
@@ -56,7 +71,7 @@ impl Channel {
             let sent = socket::sendmsg::<()>(
                 self.0.as_raw_fd(),
                 &[IoSlice::new(&bytes)],
-                &[],
+                control,
                 MsgFlags::MSG_NOSIGNAL,
                 None,
             );
@@ -82,15 +97,55 @@ impl Channel {
                 Err(errno) => return Err(errno.into()),
             }
         };
-        if count == 0 {
-            return Ok(None);
-        }
-        if flags.contains(MsgFlags::MSG_TRUNC) {
+        message(&buffer, count, flags)
+    }
+
+    /// In init, whose caller is trusted: one message with the descriptors that came with it; `None` once the other side is gone.
+    pub(crate) fn receive_with<T: DeserializeOwned>(
+        &self,
+    ) -> Result<Option<(T, Vec<OwnedFd>)>, ChannelError> {
+        let mut buffer = vec![0u8; LIMIT];
+        let mut space = nix::cmsg_space!([RawFd; MAX_SENT]);
+        let (count, flags, descriptors) = loop {
+            let mut parts = [IoSliceMut::new(&mut buffer)];
+            let number = self.0.as_raw_fd();
+            match socket::recvmsg::<()>(number, &mut parts, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC) {
+                Ok(message) => {
+                    let mut descriptors = Vec::new();
+                    for control in message.cmsgs()? {
+                        if let ControlMessageOwned::ScmRights(numbers) = control {
+                            // SAFETY: the kernel has just made these descriptors for us.
+                            descriptors
+                                .extend(numbers.into_iter().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }));
+                        }
+                    }
+                    break (message.bytes, message.flags, descriptors);
+                }
+                Err(Errno::EINTR | Errno::ECONNRESET) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        };
+        if flags.contains(MsgFlags::MSG_CTRUNC) {
             return Err(ChannelError::Malformed);
         }
-        let bytes = buffer.get(..count).ok_or(ChannelError::Malformed)?;
-        decode(bytes).map(Some)
+        Ok(message(&buffer, count, flags)?.map(|message| (message, descriptors)))
     }
+}
+
+/// What was received; nothing is the end of the other side.
+fn message<T: DeserializeOwned>(
+    buffer: &[u8],
+    count: usize,
+    flags: MsgFlags,
+) -> Result<Option<T>, ChannelError> {
+    if count == 0 {
+        return Ok(None);
+    }
+    if flags.contains(MsgFlags::MSG_TRUNC) {
+        return Err(ChannelError::Malformed);
+    }
+    let bytes = buffer.get(..count).ok_or(ChannelError::Malformed)?;
+    decode(bytes).map(Some)
 }
 
 /// A message from the bytes of one datagram.

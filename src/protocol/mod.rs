@@ -15,12 +15,12 @@ use serde::{Deserialize, Serialize};
 /// The largest datagram either side takes.
 pub(crate) const LIMIT: usize = 16 * 1024;
 
-/// Where the descriptors beyond the channel start in init: the caller's pidfd, then the doors and the watched files of the
-/// control group, then the trees in the order in which the Plan names them, then the task's descriptors in the order of the Plan,
-/// then a call's argument and result.
+/// Where the descriptors beyond the channel start in init: the caller's pidfd, then the trees in the order in which the Plan names
+/// them, then the task's descriptors in the order of the Plan, then a call's argument and result. Those of the control group come
+/// with [`Go`]: the group is made while init starts.
 pub(crate) use crate::reexec::FIRST_EXTRA_FD as FIRST_DESCRIPTOR;
 
-/// From the caller, once: the id maps are written, go on.
+/// From the caller, once: the id maps are written, go on. With it come the doors, then the watched files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Go {
     /// Inode numbers of the caller's own namespaces, by the name under `/proc/self/ns`: those that the Plan makes new must

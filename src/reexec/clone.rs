@@ -98,7 +98,8 @@ pub(super) unsafe fn sigprocmask(how: i32, new: *const u64, old: *mut u64) -> is
     }
 }
 
-/// Starts `entry(argument)` in a child that shares this memory; returns when it has called `execve` or ended.
+/// Starts `entry(argument)` in a child that shares this memory; returns when it has called `execve` or ended. What signal its
+/// end is told by until it has executed (0: none) tells whether it has: `execve` makes it `SIGCHLD`.
 ///
 /// # Safety
 /// `entry` calls nothing of libc, does not return, unwind or allocate, and `argument` is what it expects.
@@ -106,6 +107,7 @@ pub(super) unsafe fn sigprocmask(how: i32, new: *const u64, old: *mut u64) -> is
 /// handlers: see `must_clear_handlers`, which is called before the clone.
 pub(super) unsafe fn clone_into(
     flags: u64,
+    exit_signal: libc::c_int,
     cgroup: Option<BorrowedFd<'_>>,
     entry: extern "C" fn(*mut c_void) -> !,
     argument: *mut c_void,
@@ -119,7 +121,7 @@ pub(super) unsafe fn clone_into(
     let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
     args.flags = flags | shared | CLONE_CLEAR_SIGHAND | into_cgroup;
     args.pidfd = &raw mut pidfd as u64;
-    args.exit_signal = libc::SIGCHLD as u64;
+    args.exit_signal = exit_signal as u64;
     args.stack = stack.usable() as u64;
     args.stack_size = STACK_SIZE as u64;
     args.cgroup = cgroup.map_or(0, |fd| fd.as_raw_fd() as u64);
@@ -133,7 +135,7 @@ pub(super) unsafe fn clone_into(
     if pid == -(libc::ENOSYS as isize) && cgroup.is_none() && flags & CSIGNAL == 0 {
         must_clear_handlers();
         let top = args.stack as usize + STACK_SIZE;
-        let old_style = (flags | shared) as usize | libc::SIGCHLD as usize;
+        let old_style = (flags | shared) as usize | exit_signal as usize;
         // SAFETY: clone(flags, stack, parent_tid = where the pidfd goes, 0, 0); the unused ones are zero on both
         // architectures, so that their different order does not matter.
         pid = unsafe {

@@ -14,7 +14,8 @@ pub(crate) struct Cloned {
     pub(crate) pidfd: OwnedFd,
 }
 
-/// Starts `entry(argument)` in a child that shares the caller's memory; returns once it has executed a program or ended.
+/// Starts `entry(argument)` in a child that shares the caller's memory; returns once it has executed a program or ended, which
+/// [`sys::process::has_executed`](crate::sys::process::has_executed) tells apart.
 ///
 /// # Safety
 /// The caller has one thread. `entry` does not return or unwind; it may use the caller's memory, the allocator included,
@@ -25,7 +26,7 @@ pub(crate) unsafe fn clone_vfork(
 ) -> io::Result<Cloned> {
     // The child resets its signal dispositions itself, so that the old clone needs nothing more.
     // SAFETY: the caller's promise; with one thread no lock is held by anybody else.
-    let cloned = unsafe { clone_into(0, None, entry, argument, || ()) }?;
+    let cloned = unsafe { clone_into(0, 0, None, entry, argument, || ()) }?;
     Ok(Cloned { pid: cloned.pid, pidfd: cloned.pidfd })
 }
 

@@ -137,7 +137,7 @@ pub(crate) fn launch(wanted: &Launch<'_>) -> Result<Launched, LaunchError> {
     // SAFETY: `child::run` keeps to system calls and never returns, and the plan with all it points to outlives the call.
     // The plan is reached through the one raw pointer only, also when the old clone asks for handlers to be cleared.
     let cloned = unsafe {
-        clone_into(wanted.clone_flags, wanted.cgroup, super::child::run, plan.cast(), || {
+        clone_into(wanted.clone_flags, libc::SIGCHLD, wanted.cgroup, super::child::run, plan.cast(), || {
             (*plan).clear_handlers = true;
         })
     }

@@ -11,6 +11,7 @@ use super::error::Error;
 use super::outcome::{Ended, How, Outcome, Protections};
 use super::relay::Relay;
 use super::spawn::{Started, log};
+use crate::cgroup::{Group, Meter};
 use crate::plan::Plan;
 use crate::protocol::{End, Message};
 use crate::sys;
@@ -70,6 +71,15 @@ impl Child {
     /// After the child was given up.
     pub fn pidfd(&self) -> io::Result<BorrowedFd<'_>> {
         self.started().map(|started| started.pidfd.as_fd())
+    }
+
+    /// What reads the accounts of its control group while it runs; `None` if it has no group, or has been waited for.
+    ///
+    /// # Errors
+    /// A descriptor cannot be duplicated.
+    pub fn meter(&self) -> Result<Option<Meter>, Error> {
+        let group = self.started.as_ref().and_then(|started| started.group.as_ref());
+        group.map(Group::meter).transpose().map_err(|source| Error::Cgroup { source })
     }
 
     /// Sends a signal to the task, through init: TERM, INT, HUP, QUIT, USR1, USR2 or WINCH. KILL ends the whole sandbox.
@@ -152,9 +162,10 @@ impl Child {
             None => (None, None),
         };
         let cut = failure.is_err() || self.killed || !matches!(self.end, None | Some(End::Status(_)));
-        let flooded = self.relay.take().map_or(Ok(false), |relay| relay.finish(cut));
-        let flooded =
-            flooded.map_err(|errno| Error::Child { action: "relay the output of", source: errno.into() })?;
+        let relayed = self.relay.take().map(|relay| relay.finish(cut)).transpose();
+        let relayed =
+            relayed.map_err(|errno| Error::Child { action: "relay the output of", source: errno.into() })?;
+        let flooded = relayed.is_some_and(|relayed| relayed.flooded);
         if let Err(error) = failure
             && !(flooded || self.killed)
         {
@@ -182,6 +193,9 @@ impl Child {
             context_switches: u64::try_from(waited.usage.ru_nvcsw.saturating_add(waited.usage.ru_nivcsw))
                 .unwrap_or_default(),
             account,
+            output_discarded: relayed
+                .filter(|_| self.plan.limits.output_truncated)
+                .map(|relayed| relayed.discarded),
             profile: self.plan.profile.clone(),
             profile_hash: self.profile_hash.clone(),
             plan_hash: self.plan_hash.clone(),

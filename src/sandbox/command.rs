@@ -10,7 +10,7 @@ use super::Sandbox;
 use super::child::{Child, Output};
 use super::ender::Ender;
 use super::error::{Error, Step};
-use super::relay::{Relay, Stream as Relayed};
+use super::relay::{Limit, Relay, Stream as Relayed};
 use super::spawn::{self, Handed, errno_of};
 use crate::plan::{self, Call, Note, Plan, Task, TaskRequest};
 use crate::reexec::{Prepared, Stdio, Stream};
@@ -134,6 +134,20 @@ impl<'a> Command<'a> {
         Ok(plan::resolve_with_notes(&self.sandbox.profile, &facts, &crate::host::RealFiles, &call)?)
     }
 
+    /// [`plan_with_notes`](Self::plan_with_notes), and whether the control group that it asks for can be made: that is not part of
+    /// a plan, but found at each start. Nothing is made.
+    ///
+    /// # Errors
+    /// As [`plan`](Self::plan); and if the group cannot be made.
+    pub fn dry_run(&self) -> Result<(Plan, Vec<Note>), Error> {
+        let (plan, mut notes) = self.plan_with_notes()?;
+        if let Some(cgroup) = &plan.cgroup {
+            let parents = crate::cgroup::look(cgroup).map_err(|source| Error::Cgroup { source })?;
+            notes.push(Note::ControlGroup { parents });
+        }
+        Ok((plan, notes))
+    }
+
     /// Starts the task. Once this returns, all walls stand and were read back, and the program was executed.
     ///
     /// # Errors
@@ -247,6 +261,7 @@ impl<'a> Command<'a> {
             outcome: None,
         };
         if let Some(limit) = child.plan.limits.output {
+            let limit = Limit { bytes: limit, truncate: child.plan.limits.output_truncated };
             let relay = child.ender().and_then(|ender| Relay::start(relayed, limit, ender));
             match relay {
                 Ok(relay) => child.relay = Some(relay),

@@ -194,6 +194,15 @@ impl Error {
         }
     }
 
+    /// What init's system call failed with.
+    pub(super) fn errno(&self) -> Option<Errno> {
+        match self {
+            Self::Init { source } => source.fault.errno(),
+            Self::Execute { source, .. } => Some(*source),
+            _ => None,
+        }
+    }
+
     /// For `map_err` in the caller's preparation.
     pub(crate) fn prepare(step: Step, call: &'static str, object: &str) -> impl FnOnce(Errno) -> Self {
         let object = object.to_owned();

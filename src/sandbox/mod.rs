@@ -9,8 +9,10 @@ mod error;
 mod hints;
 mod host_id;
 mod id_maps;
+mod limits;
 mod outcome;
 mod relay;
+mod running;
 mod spawn;
 mod terminal;
 mod trees;
@@ -22,8 +24,11 @@ pub(crate) use call::{decode_reply, enter_call};
 pub use child::{Child, Output};
 pub use command::Command;
 pub use error::{Error, Step};
+pub use limits::Limits;
 pub(crate) use outcome::How;
 pub use outcome::{Ended, Outcome, Protections};
+
+pub use running::{Running, running};
 
 use crate::plan::TaskRequest;
 use crate::profile::Profile;

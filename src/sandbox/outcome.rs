@@ -32,6 +32,8 @@ pub struct Outcome {
     pub context_switches: u64,
     /// The kernel's accounts of its control group, if it had one.
     pub account: Option<Account>,
+    /// Bytes of output that were thrown away beyond the limit; `None` unless the limit says so.
+    pub output_discarded: Option<u64>,
     /// The profile's name.
     pub profile: String,
     /// A hash of the effective profile.

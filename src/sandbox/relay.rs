@@ -1,10 +1,10 @@
-//! Passes the task's output on and counts it: a run that writes more than it may is ended. Bounded memory, whatever the
-//! task writes, and no waiting for a reader who does not read once the run was ended.
+//! Passes the task's output on and counts it: a run that writes more than it may is ended, or what it writes beyond is thrown
+//! away. Bounded memory, whatever the task writes, and no waiting for a reader who does not read once the run was ended.
 
 use std::io::PipeWriter;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use nix::errno::Errno;
@@ -15,11 +15,36 @@ use super::ender::Ender;
 /// `PIPE_BUF`: what a pipe that polls as writable takes without blocking.
 const CHUNK: usize = 4096;
 
+/// What is read at once where it goes nowhere: as much as a pipe mostly holds.
+const DISCARD: usize = 65_536;
+
+/// The most that is read of what a pipe still holds once the run is over: others may have it, and write without an end.
+const LEFT_OVER: u64 = 1 << 20;
+
+/// How much may be written, and what happens then.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limit {
+    /// Bytes, of all streams together.
+    pub(super) bytes: u64,
+    /// Whether what comes after is thrown away; otherwise the run is ended.
+    pub(super) truncate: bool,
+}
+
+/// What became of the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Relayed {
+    /// It reached the limit, and the run was ended for it.
+    pub(super) flooded: bool,
+    /// Bytes that were thrown away.
+    pub(super) discarded: u64,
+}
+
 /// The thread that relays.
 #[derive(Debug)]
 pub(super) struct Relay {
     thread: JoinHandle<Result<(), Errno>>,
     flooded: Arc<AtomicBool>,
+    discarded: Arc<AtomicU64>,
     /// Closed when the run is over.
     running: PipeWriter,
     cut: Arc<AtomicBool>,
@@ -34,6 +59,18 @@ struct Run {
     cut: Arc<AtomicBool>,
 }
 
+impl Run {
+    fn is_over(&self) -> Result<bool, Errno> {
+        loop {
+            match poll(&mut [PollFd::new(self.over.as_fd(), PollFlags::POLLIN)], PollTimeout::ZERO) {
+                Ok(ready) => return Ok(ready > 0),
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+    }
+}
+
 /// One direction: from the task's pipe to where the caller wants it.
 #[derive(Debug)]
 pub(super) struct Stream {
@@ -42,19 +79,22 @@ pub(super) struct Stream {
 }
 
 impl Relay {
-    /// Starts relaying; `limit` holds for all streams together; beyond it the run is ended.
-    pub(super) fn start(streams: Vec<Stream>, limit: u64, ender: Ender) -> std::io::Result<Self> {
+    /// Starts relaying.
+    pub(super) fn start(streams: Vec<Stream>, limit: Limit, ender: Ender) -> std::io::Result<Self> {
         let flooded = Arc::new(AtomicBool::new(false));
-        let flag = Arc::clone(&flooded);
+        let discarded = Arc::new(AtomicU64::new(0));
+        let (flag, count) = (Arc::clone(&flooded), Arc::clone(&discarded));
         let cut = Arc::new(AtomicBool::new(false));
         let (over, running) = std::io::pipe()?;
         let run = Run { over: over.into(), cut: Arc::clone(&cut) };
         let thread = std::thread::Builder::new().name("belljar-relay".to_owned()).spawn(move || {
             let ended = relay(streams, limit, &run);
-            if ended == Ok(Ended::Limit) {
-                flag.store(true, Ordering::Release);
+            match ended {
+                Ok(Ended::Limit) => flag.store(true, Ordering::Release),
+                Ok(Ended::Streams { discarded }) => count.store(discarded, Ordering::Release),
+                Err(_) => {}
             }
-            if ended != Ok(Ended::Streams)
+            if !matches!(ended, Ok(Ended::Streams { .. }))
                 && let Err(errno) = ender.end()
             {
                 // Its pipes close with this thread: it cannot write any more, but it goes on until its time limit.
@@ -62,34 +102,38 @@ impl Relay {
             }
             ended.map(drop)
         })?;
-        Ok(Self { thread, flooded, running, cut })
+        Ok(Self { thread, flooded, discarded, running, cut })
     }
 
-    /// For when the sandbox is gone: waits until everything was passed on, and says whether the limit was reached. With
-    /// `cut` it does not wait for a reader who does not read: the run was ended before its time, and so is its output.
-    /// An error: output was lost, and the run was ended for it.
-    pub(super) fn finish(self, cut: bool) -> Result<bool, Errno> {
+    /// For when the sandbox is gone: waits until everything was passed on, and says what became of it. With `cut` it does not wait for a
+    /// reader who does not read: the run was ended before its time, and so is its output. An error: output was lost, and the run
+    /// was ended for it.
+    pub(super) fn finish(self, cut: bool) -> Result<Relayed, Errno> {
         self.cut.store(cut, Ordering::Release);
         drop(self.running);
         // A panic of the thread has printed itself; what it relayed is not known.
         self.thread.join().unwrap_or(Err(Errno::ENOTRECOVERABLE))?;
-        Ok(self.flooded.load(Ordering::Acquire))
+        let (flooded, discarded) =
+            (self.flooded.load(Ordering::Acquire), self.discarded.load(Ordering::Acquire));
+        Ok(Relayed { flooded, discarded })
     }
 }
 
 #[derive(Debug, PartialEq, Eq)]
 enum Ended {
-    /// All streams ended, or nobody wants them.
-    Streams,
+    /// All streams ended, or nobody wants them; so much was thrown away.
+    Streams { discarded: u64 },
     /// The limit was reached.
     Limit,
 }
 
-fn relay(mut streams: Vec<Stream>, limit: u64, run: &Run) -> Result<Ended, Errno> {
-    let mut left = limit;
+const NOTHING_LOST: Ended = Ended::Streams { discarded: 0 };
+
+fn relay(mut streams: Vec<Stream>, limit: Limit, run: &Run) -> Result<Ended, Errno> {
+    let mut left = limit.bytes;
     let mut buffer = [0u8; CHUNK];
     while !streams.is_empty() {
-        let Some(ready) = wait_for_any(streams.iter(), run)? else { return Ok(Ended::Streams) };
+        let Some(ready) = wait_for_any(streams.iter(), run)? else { return Ok(NOTHING_LOST) };
         let mut keep = Vec::with_capacity(streams.len());
         for (stream, events) in streams.iter().zip(ready) {
             keep.push(events.is_empty() || pass_on(stream, &mut buffer, &mut left, run)?);
@@ -97,11 +141,42 @@ fn relay(mut streams: Vec<Stream>, limit: u64, run: &Run) -> Result<Ended, Errno
         let mut kept = keep.into_iter();
         streams.retain(|_| kept.next().unwrap_or(false));
         if left == 0 {
+            if limit.truncate {
+                return Ok(Ended::Streams { discarded: discard(streams, run)? });
+            }
             // Exactly the limit is allowed; one byte more is not.
-            return Ok(if more_comes(&streams, run)? { Ended::Limit } else { Ended::Streams });
+            return Ok(if more_comes(&streams, run)? { Ended::Limit } else { NOTHING_LOST });
         }
     }
-    Ok(Ended::Streams)
+    Ok(NOTHING_LOST)
+}
+
+/// Reads what comes after the limit and keeps nothing, until the streams end or the run is over. Gives how much it was.
+fn discard(mut streams: Vec<Stream>, run: &Run) -> Result<u64, Errno> {
+    let mut buffer = vec![0u8; DISCARD];
+    let (mut discarded, mut left_over) = (0u64, 0u64);
+    while !streams.is_empty() && left_over < LEFT_OVER {
+        let Some(ready) = wait_for_any(streams.iter(), run)? else { break };
+        let over = run.is_over()?;
+        let mut keep = Vec::with_capacity(streams.len());
+        for (stream, events) in streams.iter().zip(ready) {
+            keep.push(
+                events.is_empty()
+                    || match nix::unistd::read(&stream.from, &mut buffer) {
+                        Ok(count) => {
+                            discarded = discarded.saturating_add(count as u64);
+                            left_over = left_over.saturating_add(if over { count as u64 } else { 0 });
+                            count > 0
+                        }
+                        Err(Errno::EINTR | Errno::EAGAIN) => true,
+                        Err(errno) => return Err(errno),
+                    },
+            );
+        }
+        let mut kept = keep.into_iter();
+        streams.retain(|_| kept.next().unwrap_or(false));
+    }
+    Ok(discarded)
 }
 
 /// Moves one chunk; false once the stream has ended on either side (the task's next write then fails with EPIPE).
@@ -207,7 +282,9 @@ mod tests {
     use nix::unistd::pipe;
     use std::io::{Read, Write};
 
-    fn run(limit: u64, written: usize) -> (Result<Ended, Errno>, Vec<u8>) {
+    const END: Limit = Limit { bytes: 1000, truncate: false };
+
+    fn run(limit: Limit, written: usize) -> (Result<Ended, Errno>, Vec<u8>) {
         let (from, task) = pipe().expect("a pipe");
         let (reader, to) = pipe().expect("a pipe");
         let writer = std::thread::spawn(move || {
@@ -229,18 +306,38 @@ mod tests {
     fn passes_everything_on_below_and_at_the_limit() {
         for written in [0, 1, 4095, 4096, 100_000] {
             for limit in [100_000, 100_001] {
-                let (ended, bytes) = run(limit, written);
-                assert_eq!((ended, bytes.len()), (Ok(Ended::Streams), written));
+                let (ended, bytes) = run(Limit { bytes: limit, truncate: written % 2 == 0 }, written);
+                assert_eq!((ended, bytes.len()), (Ok(NOTHING_LOST), written));
             }
         }
     }
 
     #[test]
-    fn stops_exactly_at_the_limit() {
+    fn stops_exactly_at_the_limit_or_throws_the_rest_away() {
         for limit in [1, 4096, 5000] {
-            let (ended, bytes) = run(limit, 100_000);
+            let (ended, bytes) = run(Limit { bytes: limit, truncate: false }, 100_000);
             assert_eq!((ended, bytes.len() as u64), (Ok(Ended::Limit), limit));
+            let (ended, bytes) = run(Limit { bytes: limit, truncate: true }, 100_000);
+            let discarded = 100_000 - limit;
+            assert_eq!((ended, bytes.len() as u64), (Ok(Ended::Streams { discarded }), limit));
         }
+    }
+
+    #[test]
+    fn a_writer_outside_does_not_hold_up_the_end() {
+        let (from, task) = pipe().expect("a pipe");
+        let (_reader, to) = pipe().expect("a pipe");
+        let writer = std::thread::spawn(move || {
+            let mut task = std::fs::File::from(task);
+            while task.write_all(&[b'x'; 65_536]).is_ok() {}
+        });
+        let (over, running) = std::io::pipe().expect("a pipe");
+        let run = Run { over: over.into(), cut: Arc::default() };
+        drop(running);
+        let ended = relay(vec![Stream { from, to }], Limit { bytes: 10, truncate: true }, &run);
+        let most = LEFT_OVER + DISCARD as u64;
+        assert!(matches!(ended, Ok(Ended::Streams { discarded }) if discarded <= most), "{ended:?}");
+        writer.join().expect("the writer");
     }
 
     /// A full pipe as the caller's side, a task that has written and is held open by somebody else.
@@ -251,13 +348,13 @@ mod tests {
         std::fs::File::from(task.try_clone().expect("dup")).write_all(b"all of it").expect("write");
         let (over, running) = std::io::pipe().expect("a pipe");
         let run = Run { over: over.into(), cut: Arc::new(AtomicBool::new(cut)) };
-        let relay = std::thread::spawn(move || relay(vec![Stream { from, to }], 1000, &run));
+        let relay = std::thread::spawn(move || relay(vec![Stream { from, to }], END, &run));
         (relay, running, reader, task)
     }
 
     #[test]
     fn a_place_that_takes_nothing_is_an_error_and_a_reader_that_left_is_none() {
-        for (full, expected) in [(true, Err(Errno::ENOSPC)), (false, Ok(Ended::Streams))] {
+        for (full, expected) in [(true, Err(Errno::ENOSPC)), (false, Ok(NOTHING_LOST))] {
             let (from, task) = pipe().expect("a pipe");
             let (_, closed) = pipe().expect("a pipe");
             let to = if full {
@@ -268,7 +365,7 @@ mod tests {
             std::fs::File::from(task).write_all(b"text").expect("to write to a pipe");
             let (over, _running) = std::io::pipe().expect("a pipe");
             let run = Run { over: over.into(), cut: Arc::default() };
-            assert_eq!(relay(vec![Stream { from, to }], 1000, &run), expected);
+            assert_eq!(relay(vec![Stream { from, to }], END, &run), expected);
         }
     }
 
@@ -276,7 +373,7 @@ mod tests {
     fn a_run_that_was_cut_does_not_wait_for_its_reader() {
         let (relay, running, _reader, _task) = stuck(true);
         drop(running);
-        assert_eq!(relay.join().expect("the relay"), Ok(Ended::Streams));
+        assert_eq!(relay.join().expect("the relay"), Ok(NOTHING_LOST));
     }
 
     #[test]
@@ -289,6 +386,6 @@ mod tests {
         std::fs::File::from(reader).read_to_end(&mut all).expect("read");
         assert!(all.ends_with(b"-all of it"));
         // Though the task's end is still held.
-        assert_eq!(relay.join().expect("the relay"), Ok(Ended::Streams));
+        assert_eq!(relay.join().expect("the relay"), Ok(NOTHING_LOST));
     }
 }

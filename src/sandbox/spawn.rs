@@ -11,7 +11,7 @@ use super::error::{Error, Step};
 use super::host_id::HostId;
 use super::id_maps::IdMaps;
 use super::trees;
-use crate::cgroup::Group;
+use crate::cgroup::{Group, Site};
 use crate::plan::{HostIdentity, Plan, Task};
 use crate::protocol::{Channel, ChannelError, Go, Message, ReadBack};
 use crate::{init, reexec, sys};
@@ -60,28 +60,20 @@ pub(super) fn start(plan: &Plan, handed: &Handed<'_>) -> Result<Started, Error> 
     if let Some(host_id) = &host_id {
         give_pipes(&handed.stdio, host_id.id())?;
     }
-    let trees = trees::make(plan, host_id.as_ref().map(HostId::id))?;
     let own = sys::process::pidfd_open(nix::unistd::getpid().as_raw()).map_err(Error::prepare(
         Step::Descriptors,
         "pidfd_open",
         "own process",
     ))?;
     let by_cgroup = |source| Error::Cgroup { source };
-    let group =
-        plan.cgroup.as_ref().map(|cgroup| Group::make(cgroup, own.as_fd())).transpose().map_err(by_cgroup)?;
-    let doors = group.as_ref().map_or(Ok(Vec::new()), Group::doors).map_err(by_cgroup)?;
-    let watches = group.as_ref().map_or(Ok(Vec::new()), Group::watches).map_err(by_cgroup)?;
-    let (watches, watched): (Vec<_>, Vec<_>) = watches.into_iter().unzip();
-    let go = Go {
-        namespaces: init::own_namespaces(plan.namespaces)
-            .map_err(|(path, errno)| Error::prepare(Step::Namespaces, "stat", &path)(errno))?,
-        doors: u32::try_from(doors.len()).unwrap_or(u32::MAX),
-        watches,
-    };
+    // First of all what takes its time on another processor: the group's keeper, then init, and the group when both are on their way.
+    let site =
+        plan.cgroup.as_ref().map(|cgroup| Site::find(cgroup, own.as_fd())).transpose().map_err(by_cgroup)?;
+    let trees = trees::make(plan, host_id.as_ref().map(HostId::id))?;
     let payload = plan.encode()?;
     let call = handed.call.iter().flat_map(|(argument, result)| [argument.as_fd(), result.as_fd()]);
     let extra: Vec<BorrowedFd<'_>> = std::iter::once(own.as_fd())
-        .chain(doors.iter().chain(&watched).chain(&trees).map(AsFd::as_fd))
+        .chain(trees.iter().map(AsFd::as_fd))
         .chain(handed.descriptors.iter().copied())
         .chain(call)
         .collect();
@@ -104,7 +96,22 @@ pub(super) fn start(plan: &Plan, handed: &Handed<'_>) -> Result<Started, Error> 
     })
     .map_err(failed)?;
     let reexec::Launched { pid, pidfd, channel, .. } = &launched;
+    // On an error the sandbox ends before its group is removed.
+    let mut group = None;
     let guard = EndOnError(Some(pidfd.as_fd()));
+    if let Some(site) = site {
+        group = Some(Group::make(site).map_err(by_cgroup)?);
+    }
+    let doors = group.as_ref().map_or(Ok(Vec::new()), Group::doors).map_err(by_cgroup)?;
+    let watches = group.as_ref().map_or(Ok(Vec::new()), Group::watches).map_err(by_cgroup)?;
+    let (watches, watched): (Vec<_>, Vec<_>) = watches.into_iter().unzip();
+    let go = Go {
+        namespaces: init::own_namespaces(plan.namespaces)
+            .map_err(|(path, errno)| Error::prepare(Step::Namespaces, "stat", &path)(errno))?,
+        doors: u32::try_from(doors.len()).unwrap_or(u32::MAX),
+        watches,
+    };
+    let sent: Vec<BorrowedFd<'_>> = doors.iter().chain(&watched).map(AsFd::as_fd).collect();
     // The maps come only after the new image is up: the kernel tells it its ids while it is executed (AT_UID, AT_EUID, AT_GID,
     // AT_EGID), one after the other, and to musl two that differ mean a set-user-ID program.
     launched.wait_ready(PATIENCE).map_err(failed)?;
@@ -114,11 +121,11 @@ pub(super) fn start(plan: &Plan, handed: &Handed<'_>) -> Result<Started, Error> 
     let channel = Channel::new(
         channel.try_clone().map_err(|source| Error::Child { action: "keep the channel to", source })?,
     );
-    let readback = match hand_over(&channel, &go, plan, pidfd.as_fd()) {
+    let readback = match hand_over(&channel, &go, &sent, plan, pidfd.as_fd()) {
         Ok(readback) => readback,
         Err(error) => {
             let account = group.as_ref().and_then(|group| group.account().ok());
-            return Err(match account.and_then(|account| account.memory_limit()) {
+            return Err(match account.and_then(|account| account.memory_too_low(error.errno())) {
                 Some(limit) => Error::MemoryTooLow { limit },
                 None => error,
             });
@@ -180,8 +187,14 @@ fn id_maps(plan: &Plan, host_id: Option<&HostId>) -> Option<IdMaps> {
 }
 
 /// Gives the go-ahead and waits until the task has started.
-fn hand_over(channel: &Channel, go: &Go, plan: &Plan, pidfd: BorrowedFd<'_>) -> Result<ReadBack, Error> {
-    let sent = channel.send(go);
+fn hand_over(
+    channel: &Channel,
+    go: &Go,
+    descriptors: &[BorrowedFd<'_>],
+    plan: &Plan,
+    pidfd: BorrowedFd<'_>,
+) -> Result<ReadBack, Error> {
+    let sent = channel.send_with(go, descriptors);
     if let Err(ChannelError::System { source }) = &sent
         && ![Errno::EPIPE, Errno::ECONNRESET].contains(source)
     {

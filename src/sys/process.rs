@@ -134,6 +134,16 @@ pub(crate) fn wait(
     Ok(Some(Waited { pid, status, usage }))
 }
 
+/// Whether a child that was cloned with another exit signal than `SIGCHLD` has executed a program since: that makes it
+/// `SIGCHLD` (clone(2), execve(2)), and to `__WCLONE` it is no child then. Also of one that has ended, until it is reaped.
+pub(crate) fn has_executed(pidfd: BorrowedFd<'_>) -> Result<bool, Errno> {
+    match wait_pidfd(pidfd, libc::WNOHANG | libc::WNOWAIT | libc::__WCLONE) {
+        Ok(_) => Ok(false),
+        Err(Errno::ECHILD) => Ok(true),
+        Err(errno) => Err(errno),
+    }
+}
+
 /// Waits for the process behind a pidfd (a child of the caller), and reaps it.
 pub(crate) fn wait_pidfd(pidfd: BorrowedFd<'_>, options: libc::c_int) -> Result<Option<Waited>, Errno> {
     wait(libc::P_PIDFD, pidfd.as_raw_fd().cast_unsigned(), options)

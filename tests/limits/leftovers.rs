@@ -1,6 +1,11 @@
 //! No group is left, however a run ends.
 
-use std::time::Duration;
+use std::collections::HashSet;
+use std::io::{Read, Write};
+use std::process::Stdio;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use libtest_mimic::Failed;
 use nix::sys::signal::{Signal, kill};
@@ -20,6 +25,11 @@ pub const CHECKS: &[(&str, &[Need], Check)] = &[
     ("a_stopped_caller_does_not_hold_the_limit_up", &[], stopped),
     ("thirty_at_once", &[], at_once),
     ("a_refusal_leaves_nothing", &[], refused),
+];
+
+pub const LONG: &[(&str, &[Need], Check)] = &[
+    ("two_hundred_that_run_together", &[], together),
+    ("ten_thousand_zombies", &[Need::Program("perl")], zombies),
 ];
 
 const TASK: [&str; 3] = ["sh", "-c", "(setsid sleep 61 &) ; exec sleep 62"];
@@ -124,8 +134,63 @@ fn stopped(parent: &Parent) -> Result<(), Failed> {
 }
 
 fn at_once(parent: &Parent) -> Result<(), Failed> {
+    many(parent, 30)
+}
+
+/// Nobody waits for them until their parent ends; each counts for as long.
+fn zombies(parent: &Parent) -> Result<(), Failed> {
+    let script = "for (1..10000) { my $pid = fork; die qq($_: $!) unless defined $pid; exit 0 unless $pid } print 'made'";
+    let options = ["--pids=10100", "--memory=1G", "--timeout=60s", "--set=process.rlimits.nproc=11000"];
+    let (run, report) = parent.run(&options, &["perl", "-e", script])?;
+    check(run.succeeded()? == "made", (&run, &report))?;
+    check(report["cgroup"]["events"]["pidsRefused"] == 0, &report)?;
+    let peak = report["cgroup"]["usage"]["pidsPeak"].as_u64();
+    check(peak.is_none_or(|peak| peak >= 10_000), &report)
+}
+
+/// Eight are started at a time, and all of them run until the last one does.
+fn together(parent: &Parent) -> Result<(), Failed> {
+    const COUNT: usize = 200;
+    let began = Instant::now();
+    let option = parent.option();
+    let (next, all) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
-        let runs: Vec<_> = (0..30)
+        let starters: Vec<_> = (0..8)
+            .map(|_| {
+                scope.spawn(|| -> Result<(), Failed> {
+                    while next.fetch_add(1, Ordering::Relaxed) < COUNT {
+                        let args = ["run", &option, LIMITS[0], LIMITS[1], "--", "cat"];
+                        let mut command = crate::caller::belljar(parent.caller, args);
+                        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+                        let mut child = command.spawn().map_err(|error| error.to_string())?;
+                        let mut byte = [0];
+                        let stdin = child.stdin.as_mut().ok_or("no pipe")?;
+                        stdin.write_all(b"x").map_err(|error| error.to_string())?;
+                        let stdout = child.stdout.as_mut().ok_or("no pipe")?;
+                        stdout.read_exact(&mut byte).map_err(|error| error.to_string())?;
+                        all.lock().unwrap_or_else(PoisonError::into_inner).push(child);
+                    }
+                    Ok(())
+                })
+            })
+            .collect();
+        starters.into_iter().try_for_each(|starter| starter.join().map_err(|_| "a panic")?)
+    })?;
+    let all = all.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let names: HashSet<_> =
+        parent.children().iter().filter_map(|group| Some(group.file_name()?.to_owned())).collect();
+    check((all.len(), names.len()) == (COUNT, COUNT), (all.len(), names.len()))?;
+    for mut child in all {
+        drop(child.stdin.take());
+        let status = child.wait().map_err(|error| error.to_string())?;
+        check(status.success(), status)?;
+    }
+    check(began.elapsed() < Duration::from_secs(120), began.elapsed())
+}
+
+fn many(parent: &Parent, count: usize) -> Result<(), Failed> {
+    std::thread::scope(|scope| {
+        let runs: Vec<_> = (0..count)
             .map(|n| {
                 scope.spawn(move || {
                     let option = parent.option();

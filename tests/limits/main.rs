@@ -12,8 +12,13 @@ mod caller;
 mod need;
 
 mod bombs;
+mod disks;
+mod fills;
 mod leftovers;
+mod library;
+mod live;
 mod parent;
+mod refusals;
 mod verdicts;
 
 use std::sync::OnceLock;
@@ -29,8 +34,12 @@ type Check = fn(&Parent) -> Result<(), Failed>;
 
 /// Each check for both callers.
 fn both(module: &str, checks: &[(&str, &[Need], Check)]) -> Vec<Trial> {
+    for_callers(&[Caller::Root, Caller::User], module, checks)
+}
+
+fn for_callers(callers: &[Caller], module: &str, checks: &[(&str, &[Need], Check)]) -> Vec<Trial> {
     let mut trials = Vec::new();
-    for caller in [Caller::Root, Caller::User] {
+    for &caller in callers {
         for (name, needs, check) in checks {
             let (name, check) = (format!("{module}::{name} as {caller:?}"), *check);
             // Only root can make the groups, and give them to the user.
@@ -67,6 +76,20 @@ fn main() {
         both("bombs", bombs::CHECKS),
         both("verdicts", verdicts::CHECKS),
         both("leftovers", leftovers::CHECKS),
+        both("live", live::CHECKS),
+        both("fills", fills::CHECKS),
+        // For root alone: they take long, or need the right to mount.
+        for_callers(&[Caller::Root], "leftovers", leftovers::LONG),
+        for_callers(&[Caller::Root], "refusals", refusals::CHECKS),
+        match disks::missing() {
+            None => both("disks", disks::CHECKS),
+            Some(why) => disks::CHECKS
+                .iter()
+                .map(|(name, ..)| skipped(format!("disks::{name}"), "disk", why.to_owned()))
+                .collect(),
+        },
+        // In this very process.
+        for_callers(&[Caller::Root], "library", library::CHECKS),
     ];
     let conclusion = libtest_mimic::run(&arguments, trials.into_iter().flatten().collect());
     caller::clear_shelf();

@@ -26,7 +26,7 @@ fn trees() -> Vec<PathBuf> {
     if root.join("cgroup.controllers").exists() {
         return vec![root.to_owned()];
     }
-    let v1 = ["memory", "pids", "cpu", "cpuacct"].map(|name| root.join(name));
+    let v1 = ["memory", "pids", "cpu", "cpuacct", "blkio"].map(|name| root.join(name));
     v1.into_iter().filter(|tree| tree.join("cgroup.procs").exists()).collect()
 }
 
@@ -42,6 +42,8 @@ impl Parent {
             if tree.join("cgroup.controllers").exists() {
                 std::fs::write(tree.join("cgroup.subtree_control"), "+memory +pids +cpu")
                     .map_err(|error| format!("{}: {error}", tree.display()))?;
+                // Not every kernel has it; the checks of disks find out.
+                std::fs::write(tree.join("cgroup.subtree_control"), "+io").ok();
             }
             for entry in ["", "cgroup.procs", "cgroup.subtree_control"] {
                 let path = dir.join(entry);

@@ -25,6 +25,7 @@ fn in_force(parent: &Parent) -> Result<(), Failed> {
     run.succeeded()?;
     let expected = json!({
         "memoryBytes": 64 << 20, "swapBytes": 0, "pids": 20, "cpusThousandths": 1500, "cpuTimeMs": 30_000,
+        "ioWeight": null, "disks": [],
     });
     check(report["cgroup"]["limits"] == expected, &report)?;
     check(report["cgroup"]["usage"]["cpuMicros"].as_u64() > Some(0), &report)?;
@@ -41,9 +42,17 @@ fn too_low(parent: &Parent) -> Result<(), Failed> {
     let (run, report) = parent.run(&["--memory=64K"], &["true"])?;
     run.refused(125, &["resources.memory.limit", "no process can start"])?;
     check(report["ended"]["kind"] == "setup-error", &report)?;
+    // Arguments are the program's memory, and it has none yet that it could be killed for.
+    let long = "x".repeat(100_000);
+    let task: Vec<&str> = std::iter::once("true").chain([long.as_str(); 7]).collect();
+    let (run, report) = parent.run(&["--memory=512K"], &task)?;
+    run.refused(125, &["cannot start in 524288 bytes of memory", "\nhint: raise it with --memory"])?;
+    check(report["ended"]["kind"] == "setup-error", &report)?;
+    parent.run(&["--memory=4M"], &task)?.0.succeeded()?;
+    // What came as far as its own loader has run.
     let (run, report) = parent.run(&["--memory=512K"], &["sh", "-c", "exec tail /dev/zero"])?;
-    check(run.code == Some(137) || run.code == Some(125), (&run, &report))?;
-    check(run.stderr.contains("--memory"), &run)?;
+    check(run.code == Some(137) && report["ended"]["kind"] == "memory-limit", (&run, &report))?;
+    check(run.stderr.contains("raise it with --memory"), &run)?;
     // One process is enough for one.
     parent.run(&["--pids=1"], &["true"])?.0.succeeded()?;
     let (run, report) = parent.shell(&["--pids=1"], "/bin/true; exit 5")?;
@@ -147,6 +156,8 @@ fn fits(root: &Value, schema: &Value, value: &Value, at: &str) -> Result<(), Str
             }
             "minimum" if value.as_f64().is_some_and(|n| Some(n) < rule.as_f64()) => return wrong("too low"),
             "minimum" => {}
+            // Of an object, where it may be null.
+            "required" if value.is_null() => {}
             "required" => {
                 let missing = |name: &&Value| value.get(name.as_str().unwrap_or_default()).is_none();
                 if let Some(name) = rule.as_array().and_then(|names| names.iter().find(missing)) {

@@ -86,6 +86,20 @@ fn limits(options: &LimitOptions, profile: &mut Profile) -> Result<(), Error> {
         let shares = (weight.saturating_mul(1024).saturating_add(50) / 100).max(2);
         profile.set_cpu_shares(Some(shares)).map_err(of("--cpu-weight"))?;
     }
+    if options.io_weight.is_some() {
+        profile.set_io_weight(options.io_weight).map_err(of("--io-weight"))?;
+    }
+    for (option, throttles) in [
+        ("--io-read-bps", &options.io_read_bps),
+        ("--io-write-bps", &options.io_write_bps),
+        ("--io-read-iops", &options.io_read_iops),
+        ("--io-write-iops", &options.io_write_iops),
+    ] {
+        for throttle in throttles {
+            let path = from_here(&throttle.path)?;
+            profile.add_throttle(&path, throttle.kind, throttle.rate).map_err(of(option))?;
+        }
+    }
     if let Some(parent) = &options.cgroup_parent {
         profile.set_cgroup_parent(Some(parent)).map_err(of("--cgroup-parent"))?;
     }
@@ -114,8 +128,12 @@ fn limits(options: &LimitOptions, profile: &mut Profile) -> Result<(), Error> {
     if let Some(Limit(bytes)) = options.file_size {
         profile.set_file_size(bytes).map_err(of("--file-size"))?;
     }
-    if let Some(Limit(bytes)) = options.output_limit {
-        profile.set_output(bytes).map_err(of("--output-limit"))?;
+    if let Some(Limit(limit)) = options.output_limit {
+        match limit {
+            Some((bytes, true)) => profile.set_output_truncated(bytes),
+            limit => profile.set_output(limit.map(|(bytes, _)| bytes)),
+        }
+        .map_err(of("--output-limit"))?;
     }
     Ok(())
 }

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::cli::args::{Command, Parsed, parse};
-use crate::profile::{Enforce, Limits, Mount, MountKind, Namespace, Resources, User};
+use crate::profile::{Enforce, Limits, Mount, MountKind, Namespace, Resources, Throttle, Throttled, User};
 
 fn profile() -> Profile {
     Profile::load("strict").expect("a profile")
@@ -127,9 +127,14 @@ fn limits_are_set_and_lifted() {
         "--memory-swap=6M",
         "--cpu-weight=200",
         "--cgroup-parent=/a/b",
+        "--io-weight=300",
+        "--io-write-iops=/b:8",
+        "--io-read-bps=/a:4M",
+        "--io-read-bps=/a:5M",
     ];
     let result = applied(&options, &profile()).expect("applied");
-    let limits = Limits { timeout: None, cpu_time: None, file_size: Some(3 << 20), output: Some(4 << 10) };
+    let (file_size, output) = (Some(3 << 20), Some(4 << 10));
+    let limits = Limits { timeout: None, cpu_time: None, file_size, output, output_truncated: false };
     assert_eq!(result.limits, limits);
     let resources = Resources {
         memory: Some(5 << 20),
@@ -139,9 +144,16 @@ fn limits_are_set_and_lifted() {
         cpu_shares: Some(2048),
         cpu_time: Some(Duration::from_secs(2)),
         cgroup_parent: Some("/a/b".into()),
+        io_weight: Some(300),
+        throttles: vec![
+            Throttle { path: "/a".into(), kind: Throttled::ReadBps, rate: 5 << 20 },
+            Throttle { path: "/b".into(), kind: Throttled::WriteIops, rate: 8 },
+        ],
         enforce: Enforce::Cgroup,
     };
     assert_eq!(result.resources, resources);
+    let result = applied(&["--output-limit=4K:truncate"], &profile()).expect("applied");
+    assert_eq!((result.limits.output, result.limits.output_truncated), (Some(4 << 10), true));
     let result = applied(&["--limits=rlimit", "--memory=5M"], &profile()).expect("applied");
     assert_eq!(
         result.resources,
@@ -157,6 +169,7 @@ fn what_fits_no_sandbox_or_not_this_profile_is_an_error_that_names_the_option() 
         ("--hostname=", &profile()),
         ("--cpu-time=1500us", &profile()),
         ("--cgroup-parent=a/../b", &profile()),
+        ("--io-read-bps=/a/../b:1M", &profile()),
         ("--net=none", &lite),
         ("--hostname=box", &lite),
         ("--user=5", &lite),

@@ -3,11 +3,14 @@
 mod apply;
 mod descriptors;
 mod options;
+mod stats;
 
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 pub use options::RunArgs;
+use stats::Stats;
 
 use super::args::follows_escape;
 use super::error::{Error, display_name};
@@ -56,6 +59,9 @@ pub fn main(args: &RunArgs) -> Result<u8, Error> {
             if let Some(line) = ended::survived(&outcome.ended, &name, outcome.account.as_ref()) {
                 stdio::complain(&line);
             }
+            if let Some(line) = ended::truncated(outcome.output_discarded, &name, limits) {
+                stdio::complain(&line);
+            }
             outcome.ended.exit_code()
         }
         _ => 0,
@@ -84,6 +90,9 @@ fn execute(args: &RunArgs, kept: Vec<(OwnedFd, i32)>) -> Result<Done, Error> {
     if args.process.tty && profile.limits.output.is_some() {
         return Err(Error::TerminalLimit);
     }
+    if args.output.stats.is_some() && !crate::plan::asks_for_group(&profile.resources) {
+        return Err(Error::StatsWithoutGroup);
+    }
     let sandbox = Sandbox::with_profile(profile);
 
     let (mut command, task_args) = match task {
@@ -105,7 +114,7 @@ fn execute(args: &RunArgs, kept: Vec<(OwnedFd, i32)>) -> Result<Done, Error> {
     }
 
     if args.output.dry_run {
-        let (plan, notes) = command.plan_with_notes()?;
+        let (plan, notes) = command.dry_run()?;
         let text = if args.output.json {
             serde_json::to_string_pretty(&plan.to_json(&notes)).map_err(|source| Error::Json { source })?
                 + "\n"
@@ -115,7 +124,7 @@ fn execute(args: &RunArgs, kept: Vec<(OwnedFd, i32)>) -> Result<Done, Error> {
         stdio::print(text.as_bytes())?;
         return Ok(Done::Planned);
     }
-    let outcome = supervise(&mut command)?;
+    let outcome = supervise(&mut command, args.output.stats)?;
     let mut limits = sandbox.profile().limits.clone();
     let resources = &sandbox.profile().resources;
     if resources.enforce == Enforce::Rlimit {
@@ -125,12 +134,16 @@ fn execute(args: &RunArgs, kept: Vec<(OwnedFd, i32)>) -> Result<Done, Error> {
     Ok(Done::Ran(Box::new(outcome), limits))
 }
 
-/// Starts it, passes signals and its terminal on, and waits for its end.
-fn supervise(command: &mut Command<'_>) -> Result<Outcome, Error> {
+/// Starts it, passes signals and its terminal on, and waits for its end; `stats` is how often what it uses is told.
+fn supervise(command: &mut Command<'_>, stats: Option<Duration>) -> Result<Outcome, Error> {
     let signals = Forwarder::start()?;
     let mut child = command.spawn()?;
-    let terminal = match connect(&mut child, &signals) {
-        Ok(terminal) => terminal,
+    let connected = connect(&mut child, &signals).and_then(|terminal| {
+        let stats = stats.map(|interval| Stats::start(&child, interval)).transpose()?;
+        Ok((terminal, stats))
+    });
+    let (terminal, stats) = match connected {
+        Ok(connected) => connected,
         Err(error) => {
             // It must not run on where nobody can reach it.
             child.kill().map_err(|source| Error::Signals { action: "kill", source })?;
@@ -140,6 +153,9 @@ fn supervise(command: &mut Command<'_>) -> Result<Outcome, Error> {
     };
     let outcome = child.wait_outcome();
     signals.ended();
+    if let Some(stats) = stats {
+        stats.stop();
+    }
     let carried = terminal.map_or(Ok(()), Terminal::finish);
     let outcome = outcome?;
     carried?;

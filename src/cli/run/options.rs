@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 
 use crate::cli::units::{self, Limit};
 use crate::cli::values::{self, Bind, Tmpfs, Variable};
-use crate::profile::{User, units as ids};
+use crate::profile::{Throttle, User, units as ids};
 
 const USAGE: &str = "belljar run [OPTIONS] <ROLE> [ARGS]...
        belljar run [OPTIONS] -- <COMMAND> [ARGS]...";
@@ -137,6 +137,21 @@ pub(super) struct LimitOptions {
     /// Its part of the CPUs where others want them too: 1 to 10000, and 100 is everybody's
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000))]
     pub cpu_weight: Option<u64>,
+    /// Its part of what disks do where others want them too: 1 to 1000, and 100 is everybody's
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub io_weight: Option<u64>,
+    /// Bytes that may be read in a second from a disk, or from the one that a path is on (repeatable)
+    #[arg(long, value_name = "PATH:SIZE", value_parser = OsStringValueParser::new().try_map(values::read_bps))]
+    pub io_read_bps: Vec<Throttle>,
+    /// Bytes that may be written in a second (repeatable)
+    #[arg(long, value_name = "PATH:SIZE", value_parser = OsStringValueParser::new().try_map(values::write_bps))]
+    pub io_write_bps: Vec<Throttle>,
+    /// Reads in a second (repeatable)
+    #[arg(long, value_name = "PATH:N", value_parser = OsStringValueParser::new().try_map(values::read_iops))]
+    pub io_read_iops: Vec<Throttle>,
+    /// Writes in a second (repeatable)
+    #[arg(long, value_name = "PATH:N", value_parser = OsStringValueParser::new().try_map(values::write_iops))]
+    pub io_write_iops: Vec<Throttle>,
     /// The control group to make the sandbox's in, from the tree's root, in place of the caller's own
     #[arg(long, value_name = "PATH")]
     pub cgroup_parent: Option<PathBuf>,
@@ -153,9 +168,10 @@ pub(super) struct LimitOptions {
     /// Size that a file may reach
     #[arg(long, value_name = "SIZE", value_parser = units::limit(units::size))]
     pub file_size: Option<Limit<u64>>,
-    /// Bytes that may be written to standard output and standard error together
-    #[arg(long, value_name = "SIZE", value_parser = units::limit(units::size))]
-    pub output_limit: Option<Limit<u64>>,
+    /// Bytes that may be written to standard output and standard error together; beyond them the program is ended or, with
+    /// :truncate, what it writes is thrown away
+    #[arg(long, value_name = "SIZE[:truncate]", value_parser = units::limit(units::output))]
+    pub output_limit: Option<Limit<(u64, bool)>>,
 }
 
 /// `--limits`.
@@ -173,8 +189,15 @@ pub(super) struct OutputOptions {
     /// Write how it ended as JSON, also when belljar itself failed (-: to standard error)
     #[arg(long, value_name = "FILE|-", value_parser = OsStringValueParser::new().try_map(values::host_path))]
     pub report: Option<PathBuf>,
-    /// Print what would be done, and stop
-    #[arg(long, conflicts_with = "report")]
+    /// Tell on standard error, while it runs, what everything in the sandbox uses: one line that changes on a terminal, else a
+    /// line of JSON each time (needs a limit that a control group holds)
+    #[arg(
+        long, value_name = "INTERVAL", num_args = 0..=1, require_equals = true, default_missing_value = "1s",
+        value_parser = units::duration, conflicts_with = "tty"
+    )]
+    pub stats: Option<Duration>,
+    /// Print what would be done, and stop; an error if it cannot be, as far as can be told
+    #[arg(long, conflicts_with_all = ["report", "stats"])]
     pub dry_run: bool,
     /// With --dry-run: print JSON
     #[arg(long, requires = "dry_run")]

@@ -43,11 +43,18 @@ impl Plan {
             "env": self.env.iter().map(text).collect::<Vec<_>>(),
             "descriptors": self.descriptors,
             "terminal": self.terminal,
-            "limits": { "timeout_ms": self.limits.timeout_ms, "output": self.limits.output },
+            "limits": {
+                "timeout_ms": self.limits.timeout_ms, "output": self.limits.output,
+                "output_truncated": self.limits.output_truncated,
+            },
             "cgroup": self.cgroup.as_ref().map(|cgroup| json!({
                 "parent": cgroup.parent.as_ref().map(text),
                 "memory": cgroup.memory, "swap": cgroup.memory.map(|_| cgroup.swap), "pids": cgroup.pids,
                 "cpus_thousandths": cgroup.cpus, "cpu_shares": cgroup.cpu_shares, "cpu_time_ms": cgroup.cpu_time_ms,
+                "io_weight": cgroup.io_weight,
+                "throttles": cgroup.throttles.iter().map(|throttle| json!({
+                    "path": text(&throttle.path), "kind": throttle.kind, "rate": throttle.rate,
+                })).collect::<Vec<_>>(),
             })),
             "notes": notes.iter().map(ToString::to_string).collect::<Vec<_>>(),
         })

@@ -3,8 +3,11 @@
 use std::fmt::{self, Write as _};
 
 use super::super::landlock::access::{EXECUTE, WRITE_FILE};
-use super::super::{Base, Cgroup, HostIdentity, Landlock, Mount, Node, Note, Plan, Source, Task, Tmpfs, Via};
+use super::super::{
+    Base, Cgroup, HostIdentity, Landlock, Mount, Node, Note, Plan, Source, Task, Throttle, Tmpfs, Via,
+};
 use super::{capabilities, namespaces, network_rights, rlimit, scopes, text};
+use crate::profile::Throttled;
 
 impl Plan {
     /// The plan for a person, for `--dry-run`: ends with a line break. Nothing in it can move a terminal's cursor.
@@ -135,7 +138,9 @@ impl Plan {
             "  timeout",
             &self.limits.timeout_ms.map_or_else(|| "none".to_owned(), |ms| format!("{ms} ms")),
         )?;
-        line(out, "  output", &self.limits.output.map_or_else(|| "unlimited".to_owned(), size))?;
+        let beyond = if self.limits.output_truncated { ", the rest is thrown away" } else { "" };
+        let output = self.limits.output.map(|bytes| size(bytes) + beyond);
+        line(out, "  output", &output.unwrap_or_else(|| "unlimited".to_owned()))?;
         for limit in &self.rlimits {
             let word = |value| if value == u64::MAX { "unlimited".to_owned() } else { format!("{value}") };
             let (soft, hard) = (word(limit.soft), word(limit.hard));
@@ -163,10 +168,20 @@ impl Plan {
             ("    cpus", cgroup.cpus.map(thousandths)),
             ("    cpu shares", cgroup.cpu_shares.map(|n| n.to_string())),
             ("    cpu time", cgroup.cpu_time_ms.map(|ms| format!("{ms} ms"))),
+            ("    I/O weight", cgroup.io_weight.map(|n| n.to_string())),
         ] {
             if let Some(value) = value {
                 line(out, name, &value)?;
             }
+        }
+        for Throttle { path, kind, rate } in &cgroup.throttles {
+            let (name, value) = match kind {
+                Throttled::ReadBps => ("    read", format!("{}/s", size(*rate))),
+                Throttled::WriteBps => ("    write", format!("{}/s", size(*rate))),
+                Throttled::ReadIops => ("    read", format!("{rate} times/s")),
+                Throttled::WriteIops => ("    write", format!("{rate} times/s")),
+            };
+            line(out, name, &format!("{value} (disk of {})", text(path)))?;
         }
         Ok(())
     }

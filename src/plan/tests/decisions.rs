@@ -3,11 +3,11 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
-use super::super::Cgroup;
 use super::super::{
     Call, HostIdentity, Identity, Note, Plan, PlanError, Rlimit, Task, TaskRequest, Via, resolve,
     resolve_with_notes,
 };
+use super::super::{Cgroup, Throttle};
 use super::fixtures::*;
 use crate::host::{Facts, HostLimit};
 use crate::profile::{self, MountKind, Namespace, Profile, User, Workdir};
@@ -166,6 +166,12 @@ fn limits_of_the_whole_sandbox_are_a_control_groups() {
         cpu_shares: Some(2),
         cpu_time: Some(Duration::from_millis(1500)),
         cgroup_parent: Some("/a".into()),
+        io_weight: Some(200),
+        throttles: vec![profile::Throttle {
+            path: "/data".into(),
+            kind: profile::Throttled::WriteIops,
+            rate: 7,
+        }],
         ..Default::default()
     };
     let plan = as_user(&Profile { resources, ..profile() }, &facts()).expect("a plan");
@@ -177,6 +183,8 @@ fn limits_of_the_whole_sandbox_are_a_control_groups() {
         cpus: Some(1500),
         cpu_shares: Some(2),
         cpu_time_ms: Some(1500),
+        io_weight: Some(200),
+        throttles: vec![Throttle { path: c"/data".into(), kind: profile::Throttled::WriteIops, rate: 7 }],
     };
     assert_eq!(plan.cgroup, Some(expected));
     assert!(plan.rlimits.is_empty());
@@ -205,6 +213,7 @@ fn what_nothing_enforces_is_refused() {
     let enforce = profile::Enforce::Rlimit;
     for resources in [
         profile::Resources { cpus: Some(1), enforce, ..Default::default() },
+        profile::Resources { io_weight: Some(2), enforce, ..Default::default() },
         profile::Resources { cpu_shares: Some(2), enforce, ..Default::default() },
         profile::Resources { memory: Some(1), swap: Some(1), enforce, ..Default::default() },
         profile::Resources { cgroup_parent: Some("/a".into()), enforce, ..Default::default() },
