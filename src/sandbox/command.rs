@@ -46,6 +46,7 @@ impl<'a> Command<'a> {
     }
 
     /// Goes on with a stopwatch that was started before.
+    #[cfg(feature = "cli")]
     pub(crate) fn stopwatch(&mut self, stopwatch: Stopwatch) -> &mut Self {
         self.stopwatch = Some(stopwatch);
         self

@@ -29,6 +29,7 @@ pub use error::{Error, Step};
 pub use limits::Limits;
 pub(crate) use outcome::How;
 pub use outcome::{Ended, Outcome, Protections};
+#[cfg(feature = "cli")]
 pub(crate) use timing::Stopwatch;
 pub use timing::{TimedProcess, TimedStep, Timing};
 

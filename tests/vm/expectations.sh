@@ -56,7 +56,6 @@ expected() {
   # Debian builds these without CONFIG_MEMCG_V1: memory is a controller of v2 only.
   '6.12 cgroup-v1 '*' limits' | '7.x cgroup-v1 '*' limits' | *' cgroup-none '*' limits') echo 'no control group tree with the controller memory is mounted.*hint: ' ;;
   *' delegated user limits') echo works ;;
-  *' user limits') echo 'cannot limit the sandbox by a control group: .*Permission denied .*hint: .*Delegate=yes' ;;
 
   # 6.1: Landlock's ABI 2 has no scopes, which these two profiles ask for; they say how to do without.
   '6.1 '*' network' | '6.1 '*' lite' | '6.1 '*' lite-probe') echo 'landlock.scopes needs Landlock ABI 6, the kernel has ABI 2 .*--set landlock.scopes=\[\]' ;;
@@ -85,6 +84,7 @@ expected() {
   *' max-userns-0 '*) echo 'user.max_user_namespaces=0.*hint: sudo sysctl -w user.max_user_namespaces=' ;;
   *' apparmor-'*) echo 'AppArmor profile "belljar \(enforce\)" that this process runs under refuses it .*hint: printf %s .belljar. \| sudo tee /sys/kernel/security/apparmor/\.remove' ;;
   *' chroot '*) echo 'this process is in a chroot, where the kernel allows no user namespace .*hint: (sudo -u USER )?belljar run -p lite' ;;
+  *' user limits') echo 'cannot limit the sandbox by a control group: .*Permission denied .*hint: .*Delegate=yes' ;;
 
   # The initramfs is no file system that could be id-mapped.
   *' initramfs root build' | *' initramfs root container' | *' initramfs root bind')
