@@ -246,6 +246,14 @@ fn descriptors_are_closed_unless_kept() {
     assert_eq!(ran.out(), "");
 }
 
+/// belljar with the default disposition of each signal: what is ignored from the start stays ignored, and under nohup(1) or in a shell's
+/// background these tests would have some that is.
+fn by_default() -> Command {
+    let mut command = Command::new("env");
+    command.args(["--default-signal", BELLJAR]);
+    command
+}
+
 /// Starts `belljar run -- sh -c SCRIPT` and waits for its first line.
 fn started(command: &mut Command, script: &str) -> (Child, BufReader<std::process::ChildStdout>) {
     let mut child = start(command.args(["run", "--timeout=30s", "--", "sh", "-c", script]));
@@ -269,9 +277,7 @@ fn signals_reach_the_program() {
     for signal in [SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH] {
         let name = signal.as_str().trim_start_matches("SIG");
         let script = format!("trap 'exit 9' {name}; echo ready; while :; do sleep 0.02; done");
-        // What is ignored from the start stays ignored: under nohup(1) SIGHUP would be.
-        let mut by_default = Command::new("env");
-        let (child, _out) = started(by_default.args(["--default-signal", BELLJAR]), &script);
+        let (child, _out) = started(&mut by_default(), &script);
         send(&child, signal);
         let ran = finish(child, b"", name);
         assert_eq!((ran.code(), ran.err().as_str()), (9, ""), "{signal}");
@@ -282,7 +288,7 @@ fn signals_reach_the_program() {
 fn a_second_interrupt_reaches_it_too() {
     let script =
         "n=0; trap 'n=$((n+1)); echo $n; [ $n = 2 ] && exit 6' INT; echo ready; while :; do sleep 0.02; done";
-    let (child, mut out) = started(&mut Command::new(BELLJAR), script);
+    let (child, mut out) = started(&mut by_default(), script);
     for count in ["1\n", "2\n"] {
         send(&child, Signal::SIGINT);
         let mut line = String::new();
@@ -294,7 +300,7 @@ fn a_second_interrupt_reaches_it_too() {
 
 #[test]
 fn a_signal_that_nobody_handles_ends_it_as_it_would_without_belljar() {
-    let (child, _out) = started(&mut Command::new(BELLJAR), "echo ready; exec sleep 50");
+    let (child, _out) = started(&mut by_default(), "echo ready; exec sleep 50");
     send(&child, Signal::SIGTERM);
     finish(child, b"", "SIGTERM").quietly(143);
 }

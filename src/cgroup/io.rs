@@ -13,13 +13,18 @@ use super::{Version, parse};
 use crate::plan::{Cgroup, Throttle};
 use crate::profile::Throttled;
 
-/// v1's files, and v2's words in `io.max`.
-const THROTTLED: [(Throttled, &str, &str); 4] = [
-    (Throttled::ReadBps, "blkio.throttle.read_bps_device", "rbps"),
-    (Throttled::WriteBps, "blkio.throttle.write_bps_device", "wbps"),
-    (Throttled::ReadIops, "blkio.throttle.read_iops_device", "riops"),
-    (Throttled::WriteIops, "blkio.throttle.write_iops_device", "wiops"),
-];
+const THROTTLED: [Throttled; 4] =
+    [Throttled::ReadBps, Throttled::WriteBps, Throttled::ReadIops, Throttled::WriteIops];
+
+/// v1's file, and v2's word in `io.max`.
+fn names(kind: Throttled) -> (&'static str, &'static str) {
+    match kind {
+        Throttled::ReadBps => ("blkio.throttle.read_bps_device", "rbps"),
+        Throttled::WriteBps => ("blkio.throttle.write_bps_device", "wbps"),
+        Throttled::ReadIops => ("blkio.throttle.read_iops_device", "riops"),
+        Throttled::WriteIops => ("blkio.throttle.write_iops_device", "wiops"),
+    }
+}
 
 /// Where a weight is set; the kernel has those of its schedulers.
 const V1_WEIGHTS: [&str; 2] = ["blkio.bfq.weight", "blkio.weight"];
@@ -58,7 +63,7 @@ pub(super) fn set(group: &Dir, parent: &Dir, version: Version, plan: &Cgroup) ->
 pub(super) fn check(parent: &Dir, version: Version, plan: &Cgroup) -> Result<(), CgroupError> {
     if version == Version::V1 && !plan.throttles.is_empty() {
         // v1 does not hand them down.
-        for (_, file, _) in THROTTLED {
+        for (file, _) in THROTTLED.map(names) {
             if parent.read_if_there(file)?.is_some_and(|text| !text.trim().is_empty()) {
                 return Err(CgroupError::OwnLimits { file });
             }
@@ -88,11 +93,9 @@ fn set_weight(group: &Dir, version: Version, weight: u64) -> Result<(), CgroupEr
 
 fn set_throttle(group: &Dir, version: Version, throttle: &Throttle) -> Result<(), CgroupError> {
     let disk = disk(&throttle.path)?;
-    let Some((_, v1, word)) = THROTTLED.iter().find(|(kind, ..)| *kind == throttle.kind) else {
-        return Ok(());
-    };
+    let (v1, word) = names(throttle.kind);
     let (file, setting) = match version {
-        Version::V1 => (*v1, throttle.rate.to_string()),
+        Version::V1 => (v1, throttle.rate.to_string()),
         Version::V2 => ("io.max", format!("{word}={}", throttle.rate)),
     };
     let written = format!("{disk} {setting}");
@@ -129,7 +132,8 @@ pub(super) fn in_force(group: &Dir, version: Version) -> Result<(Option<u64>, Ve
             }
         }
     };
-    for (kind, v1, word) in THROTTLED {
+    for kind in THROTTLED {
+        let (v1, word) = names(kind);
         let file = if version == Version::V1 { v1 } else { "io.max" };
         let text = group.read_if_there(file)?.unwrap_or_default();
         for (disk, settings) in text.lines().filter_map(|line| line.split_once(' ')) {

@@ -84,6 +84,8 @@ impl Keeper {
     pub(super) fn finish(&mut self) -> bool {
         let Some(reexec::Launched { pidfd, channel, .. }) = self.launched.take() else { return true };
         drop(channel);
+        // Who stopped it does not hold the verdict up; where the signal cannot be sent it is gone.
+        sys::process::pidfd_send_signal(pidfd.as_fd(), libc::SIGCONT).ok();
         let waited = sys::process::wait_pidfd(pidfd.as_fd(), 0);
         matches!(waited, Ok(Some(waited)) if waited.status == 0)
     }

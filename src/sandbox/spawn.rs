@@ -125,7 +125,7 @@ pub(super) fn start(
     let sent: Vec<BorrowedFd<'_>> = doors.iter().chain(&watched).map(AsFd::as_fd).collect();
     let plan_hash = plan::hash_of_encoded(&payload);
     meanwhile();
-    stopwatch.mark("control group");
+    stopwatch.mark("control group, hashes");
     // The maps come only after the new image is up: the kernel tells it its ids while it is executed (AT_UID, AT_EUID, AT_GID,
     // AT_EGID), one after the other, and to musl two that differ mean a set-user-ID program.
     launched.wait_ready(PATIENCE).map_err(failed)?;

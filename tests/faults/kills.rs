@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use libtest_mimic::Failed;
 
+use crate::baseline::{Baseline, Verdict};
 use crate::calls;
 use crate::injector::{Change, Injection};
-use crate::scenario::{Baseline, Caller, LITE, Place, Scenario, Verdict};
+use crate::scenario::{Caller, LITE, Place, Scenario};
 use crate::sweep::Depth;
 
 /// What the issue asks for; what a machine with other work gets.

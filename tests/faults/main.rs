@@ -8,6 +8,8 @@
 //! root (to trace across user namespaces) and x86-64; elsewhere it is counted as skipped.
 
 #[cfg(target_arch = "x86_64")]
+mod baseline;
+#[cfg(target_arch = "x86_64")]
 mod calls;
 #[cfg(target_arch = "x86_64")]
 mod groups;

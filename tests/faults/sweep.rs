@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use libtest_mimic::Failed;
 
+use crate::baseline::{Baseline, Verdict};
 use crate::calls;
 use crate::injector::{Call, Change, Injection};
-use crate::scenario::{Baseline, Caller, Place, Scenario, Verdict};
+use crate::scenario::{Caller, Place, Scenario};
 
 /// How much is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

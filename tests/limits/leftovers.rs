@@ -21,6 +21,7 @@ pub const CHECKS: &[(&str, &[Need], Check)] = &[
     ("caller_killed_at_60_instants", &[], caller_killed),
     ("caller_killed_with_its_process_group", &[], group_killed),
     ("keeper_killed", &[], keeper_killed),
+    ("a_stopped_keeper_does_not_hold_the_verdict_up", &[], keeper_stopped),
     ("keeper_and_caller_killed", &[], both_killed),
     ("a_stopped_caller_does_not_hold_the_limit_up", &[], stopped),
     ("thirty_at_once", &[], at_once),
@@ -104,6 +105,26 @@ fn keeper_killed(parent: &Parent) -> Result<(), Failed> {
     kill(pid(&child), Signal::SIGTERM).map_err(|error| error.to_string())?;
     let status = child.wait().map_err(|error| error.to_string())?;
     // The caller does it then.
+    check(status.code() == Some(143), status)?;
+    parent.is_empty()
+}
+
+fn keeper_stopped(parent: &Parent) -> Result<(), Failed> {
+    let (mut child, name) = running(parent)?;
+    kill(keeper(&name)?, Signal::SIGSTOP).map_err(|error| error.to_string())?;
+    kill(pid(&child), Signal::SIGTERM).map_err(|error| error.to_string())?;
+    let began = std::time::Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait().map_err(|error| error.to_string())? {
+            break status;
+        }
+        if began.elapsed() > Duration::from_secs(10) {
+            end(keeper(&name)?)?;
+            child.wait().map_err(|error| error.to_string())?;
+            return Err("it waited for its keeper".into());
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
     check(status.code() == Some(143), status)?;
     parent.is_empty()
 }

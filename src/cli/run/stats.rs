@@ -37,9 +37,16 @@ impl Stats {
         let began = Instant::now();
         let tell = move || {
             let mut last = None;
-            // A group that is gone has nothing more to tell.
-            while let Ok(sample) = meter.read() {
+            loop {
+                let sample = match meter.read() {
+                    Ok(sample) => sample,
+                    Err(error) => {
+                        log::warn!("--stats ends: {}", crate::error_chain(&error));
+                        break;
+                    }
+                };
                 let now = began.elapsed();
+                // A group that is gone has nothing more to tell.
                 if sample != Sample::default() {
                     stdio::complain(&if terminal {
                         on_terminal(now, &sample, last)
