@@ -24,6 +24,7 @@ readonly checks=(control doctor "${profiles[@]}" probe lite-probe bind limits ne
 # first row that fits holds.
 expected() {
   local root='without namespaces root would stay root .*hint: run belljar as an ordinary user'
+  local delegate='cannot limit the sandbox by a control group: .*Permission denied .*hint: .*Delegate=yes'
   local tmpfs='MOUNT_ATTR_IDMAP on tmpfs needs Linux 6.3, this is 6.1 .*hint: belljar run --ro-bind'
   case "$1 $2 $3 $4" in
   *' control') echo works ;;
@@ -56,6 +57,8 @@ expected() {
   # Debian builds these without CONFIG_MEMCG_V1: memory is a controller of v2 only.
   '6.12 cgroup-v1 '*' limits' | '7.x cgroup-v1 '*' limits' | *' cgroup-none '*' limits') echo 'no control group tree with the controller memory is mounted.*hint: ' ;;
   *' delegated user limits') echo works ;;
+  # Without capabilities root cannot give its tree's groups the controllers, which a user then finds missing before all else.
+  *' apparmor-capability user limits') echo "$delegate" ;;
 
   # 6.1: Landlock's ABI 2 has no scopes, which these two profiles ask for; they say how to do without.
   '6.1 '*' network' | '6.1 '*' lite' | '6.1 '*' lite-probe') echo 'landlock.scopes needs Landlock ABI 6, the kernel has ABI 2 .*--set landlock.scopes=\[\]' ;;
@@ -84,7 +87,7 @@ expected() {
   *' max-userns-0 '*) echo 'user.max_user_namespaces=0.*hint: sudo sysctl -w user.max_user_namespaces=' ;;
   *' apparmor-'*) echo 'AppArmor profile "belljar \(enforce\)" that this process runs under refuses it .*hint: printf %s .belljar. \| sudo tee /sys/kernel/security/apparmor/\.remove' ;;
   *' chroot '*) echo 'this process is in a chroot, where the kernel allows no user namespace .*hint: (sudo -u USER )?belljar run -p lite' ;;
-  *' user limits') echo 'cannot limit the sandbox by a control group: .*Permission denied .*hint: .*Delegate=yes' ;;
+  *' user limits') echo "$delegate" ;;
 
   # The initramfs is no file system that could be id-mapped.
   *' initramfs root build' | *' initramfs root container' | *' initramfs root bind')
