@@ -35,7 +35,7 @@ Environment:
   BELLJAR_LOG  what is logged, as env_logger reads it (debug,
                belljar::plan=trace); -v and -q win over it";
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct Log {
     /// Log more: -v what is done, -vv why, -vvv everything
     #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
@@ -67,11 +67,19 @@ pub enum Parsed {
 
 /// Reads a command line (with the program's name in front).
 pub fn parse(argv: Vec<OsString>) -> Result<Parsed, Error> {
-    let matches = Cli::command().try_get_matches_from(&argv);
+    match run::quick(&argv) {
+        Some(run) => Ok(Parsed::Do(Cli { log: Log::default(), command: Command::Run(Box::new(run)) })),
+        None => parse_all(&argv),
+    }
+}
+
+/// Reads any command line, with everything that it may be wrong in.
+pub fn parse_all(argv: &[OsString]) -> Result<Parsed, Error> {
+    let matches = Cli::command().try_get_matches_from(argv);
     match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(mut cli) => {
             if let Command::Run(run) = &mut cli.command {
-                run.split_task(&argv)?;
+                run.split_task(argv)?;
             }
             Ok(Parsed::Do(cli))
         }
@@ -79,7 +87,7 @@ pub fn parse(argv: Vec<OsString>) -> Result<Parsed, Error> {
             stdio::finish(error.print())?;
             Ok(Parsed::Printed)
         }
-        Err(error) => Err(usage(error, &argv)),
+        Err(error) => Err(usage(error, argv)),
     }
 }
 

@@ -1,6 +1,8 @@
 //! New mounts, detached: nothing is visible before it has all its attributes.
 
 use std::ffi::{CStr, CString};
+use std::fs::File;
+use std::io::Read as _;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
@@ -8,6 +10,7 @@ use nix::fcntl::AtFlags;
 use nix::sys::stat::{fstat, fstatat};
 use nix::sys::statfs::fstatfs;
 
+use super::place::MountPoint;
 use super::start::Context;
 use super::{place, tree};
 use crate::plan::{Mount, Tmpfs};
@@ -26,7 +29,10 @@ pub(super) fn make_private(context: &mut Context) -> Result<(), Fault> {
 /// No mount propagates: neither the old ones, nor those of the new root. The old root's /proc is still there.
 pub(super) fn none_propagates() -> Result<(), Fault> {
     const TABLE: &str = "/proc/self/mountinfo";
-    let table = std::fs::read(TABLE).map_err(|error| {
+    const ROOM: usize = 32 << 10;
+    // Room for most tables: std::fs::read would feel its way, in a dozen reads.
+    let mut table = Vec::with_capacity(ROOM);
+    File::open(TABLE).and_then(|mut file| file.read_to_end(&mut table)).map_err(|error| {
         Fault::system("read", TABLE.as_bytes(), Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))
     })?;
     match table.split(|&byte| byte == b'\n').find(|line| propagates(line)) {
@@ -166,15 +172,28 @@ fn has_attributes(tree: &impl AsFd, expected: u64, name: &[u8]) -> Result<(), Fa
 /// Mounts a detached tree at a place below the root, and looks whether the path leads to it.
 pub(super) fn attach(
     tree: &impl AsFd,
-    target: &impl AsFd,
+    target: &MountPoint<'_>,
     root: BorrowedFd<'_>,
     path: &CStr,
 ) -> Result<(), Fault> {
     let name = path.to_bytes();
-    sys::mount::attach(tree.as_fd(), target.as_fd()).map_err(Fault::on("move_mount", name))?;
-    let top = place::open(root, path).map_err(Fault::on("openat2", name))?;
-    let id = |fd: BorrowedFd<'_>| sys::mount::mount_id(fd).map_err(Fault::on("statx", name));
-    let (expected, found) = (id(tree.as_fd())?, id(top.as_fd())?);
+    let moved = |target, at| {
+        sys::mount::attach(tree.as_fd(), target, at).map_err(Fault::on("move_mount", name))?;
+        Ok(())
+    };
+    let id = |fd: BorrowedFd<'_>, at| sys::mount::mount_id(fd, at).map_err(Fault::on("statx", name));
+    let found = match target {
+        MountPoint::Opened(target) => {
+            moved(target.as_fd(), c"")?;
+            let top = place::open(root, path).map_err(Fault::on("openat2", name))?;
+            id(top.as_fd(), c"")?
+        }
+        MountPoint::Made { folder, name } => {
+            moved(*folder, name)?;
+            id(*folder, name)?
+        }
+    };
+    let expected = id(tree.as_fd(), c"")?;
     if expected == found {
         return Ok(());
     }

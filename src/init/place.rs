@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use nix::sys::stat::{Mode, mkdirat};
+use nix::sys::stat::{Mode, SFlag, mkdirat, mknodat};
 
 use crate::protocol::Fault;
 use crate::sys;
@@ -83,33 +83,48 @@ impl<'a> OwnFolders<'a> {
         }
     }
 
-    /// As [`mount_point`].
+    /// As [`mount_point`], but what is made is not opened.
     pub(super) fn mount_point(
         &mut self,
         root: BorrowedFd<'_>,
         path: &'a CStr,
         folder: bool,
-    ) -> Result<OwnedFd, Fault> {
+    ) -> Result<MountPoint<'_>, Fault> {
         let (above, _) = split(path)?;
         if !self.has(above) {
-            return mount_point(root, path, folder);
+            return mount_point(root, path, folder).map(MountPoint::Opened);
         }
         let (parent, name) = self.parent(root, path)?;
         let made = if folder {
-            mkdirat(parent.as_fd(), name.as_c_str(), Mode::from_bits_truncate(0o755)).map(|()| None)
+            mkdirat(parent.as_fd(), name.as_c_str(), Mode::from_bits_truncate(0o755))
         } else {
-            make_file(parent.as_fd(), &name, 0o644).map(Some)
+            mknodat(parent.as_fd(), name.as_c_str(), SFlag::S_IFREG, Mode::from_bits_truncate(0o644), 0)
         };
-        self.keep(path, parent);
         match made {
-            Ok(Some(file)) => Ok(file),
-            // A folder is opened; what was there already is, too, unless it is a symlink.
-            Ok(None) | Err(Errno::EEXIST) => open(root, path).map_err(Fault::on("openat2", path.to_bytes())),
+            Ok(()) => {
+                let kept = self.last.insert((above, parent));
+                Ok(MountPoint::Made { folder: kept.1.as_fd(), name })
+            }
+            // What was there already is opened, unless it is a symlink.
+            Err(Errno::EEXIST) => {
+                let opened = open(root, path).map_err(Fault::on("openat2", path.to_bytes()))?;
+                self.last = Some((above, parent));
+                Ok(MountPoint::Opened(opened))
+            }
             Err(errno) => {
-                Err(Fault::system(if folder { "mkdirat" } else { "openat" }, path.to_bytes(), errno))
+                Err(Fault::system(if folder { "mkdirat" } else { "mknodat" }, path.to_bytes(), errno))
             }
         }
     }
+}
+
+/// Where something is to be mounted.
+#[derive(Debug)]
+pub(super) enum MountPoint<'a> {
+    /// What is on the top there.
+    Opened(OwnedFd),
+    /// An empty file or folder that was just made, in a folder where nobody else can exchange it.
+    Made { folder: BorrowedFd<'a>, name: CString },
 }
 
 /// A path's folder and its last component.

@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 
+use super::place::MountPoint;
 use super::start::Context;
 use super::{mounts, place, tree};
 use crate::plan::{Base, Node, Root, Source, Tmpfs};
@@ -48,7 +49,7 @@ fn build_as(context: &mut Context, plan: &Root) -> Result<(), Fault> {
 /// what is mounted on it.
 pub(super) fn over_old_root(tree: OwnedFd) -> Result<OwnedFd, Fault> {
     let old = sys::open_without_symlinks(c"/", libc::O_PATH).map_err(Fault::on("openat2", b"/"))?;
-    sys::mount::attach(tree.as_fd(), old.as_fd()).map_err(Fault::on("move_mount", b"/"))?;
+    sys::mount::attach(tree.as_fd(), old.as_fd(), c"").map_err(Fault::on("move_mount", b"/"))?;
     Ok(tree)
 }
 
@@ -78,7 +79,7 @@ fn overlay(context: &mut Context, lower: &Source, upper: &Tmpfs) -> Result<Owned
         place::make_folder(scratch.as_fd(), name, 0o755).map_err(Fault::on("mkdirat", name.to_bytes()))?;
     }
     let at = |path: &CStr| place::open(scratch.as_fd(), path).map_err(Fault::on("openat2", path.to_bytes()));
-    sys::mount::attach(lower_tree.as_fd(), at(c"/lower")?.as_fd())
+    sys::mount::attach(lower_tree.as_fd(), at(c"/lower")?.as_fd(), c"")
         .map_err(Fault::on("move_mount", lower.path.to_bytes()))?;
     let (upper, work) = (at(c"/upper")?, at(c"/work")?);
     // The upper folder is the root that the task sees: it gets the lower one's mode.
@@ -164,7 +165,7 @@ fn mask(root: BorrowedFd<'_>, path: &CStr) -> Result<(), Fault> {
     } else {
         tree::of_device(c"/dev/null", 1, 3)?
     };
-    mounts::attach(&cover, &target, root, path)
+    mounts::attach(&cover, &MountPoint::Opened(target), root, path)
 }
 
 fn make_readonly(root: BorrowedFd<'_>, path: &CStr) -> Result<(), Fault> {
@@ -172,5 +173,5 @@ fn make_readonly(root: BorrowedFd<'_>, path: &CStr) -> Result<(), Fault> {
     let name = path.to_bytes();
     let copy = sys::mount::clone_tree(target.as_fd()).map_err(Fault::on("open_tree", name))?;
     mounts::set_attributes(&copy, ATTR_RDONLY, name)?;
-    mounts::attach(&copy, &target, root, path)
+    mounts::attach(&copy, &MountPoint::Opened(target), root, path)
 }

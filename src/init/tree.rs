@@ -40,11 +40,12 @@ pub(crate) fn check(fd: &impl AsFd, source: &Source) -> Result<(), Fault> {
     Ok(())
 }
 
-/// A device node of the host, checked to be that device (CVE-2025-31133: a symlink or another file in its place).
+/// A device node of the host, checked to be that device (CVE-2025-31133: a symlink or another file in its place). What is looked at is
+/// the copy: whatever led to it, it is what will be mounted.
 pub(super) fn of_device(path: &CStr, major: u32, minor: u32) -> Result<OwnedFd, Fault> {
     let name = path.to_bytes();
-    let fd = sys::open_without_symlinks(path, libc::O_PATH).map_err(Fault::on("openat2", name))?;
-    let stat = sys::fstat(fd.as_fd()).map_err(Fault::on("fstat", name))?;
+    let tree = sys::mount::clone_mount(path).map_err(Fault::on("open_tree", name))?;
+    let stat = sys::fstat(tree.as_fd()).map_err(Fault::on("fstat", name))?;
     let device = (libc::major(stat.st_rdev), libc::minor(stat.st_rdev));
     if stat.st_mode & libc::S_IFMT != libc::S_IFCHR || device != (major, minor) {
         return Err(Fault::mismatch(
@@ -53,7 +54,6 @@ pub(super) fn of_device(path: &CStr, major: u32, minor: u32) -> Result<OwnedFd, 
             format!("mode {:o}, device {}:{}", stat.st_mode, device.0, device.1),
         ));
     }
-    let tree = sys::mount::clone_tree(fd.as_fd()).map_err(Fault::on("open_tree", name))?;
     mounts::set_own_attributes(&tree, ATTR_NOSUID | ATTR_NOEXEC, name)?;
     Ok(tree)
 }

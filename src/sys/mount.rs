@@ -40,6 +40,13 @@ pub(crate) fn clone_tree(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     owned(unsafe { libc::syscall(libc::SYS_open_tree, fd.as_raw_fd(), c"".as_ptr(), flags) })
 }
 
+/// `open_tree(2)`: a detached copy of the one mount that `path` is in, seen from there. A symlink at its end is not followed.
+pub(crate) fn clone_mount(path: &CStr) -> Result<OwnedFd, Errno> {
+    let flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | libc::AT_SYMLINK_NOFOLLOW.cast_unsigned();
+    // SAFETY: a C string.
+    owned(unsafe { libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, path.as_ptr(), flags) })
+}
+
 /// `mount_setattr(2)`: sets attributes on the mount that `fd` is the root of, and makes it private: a copy of a shared mount (as
 /// systemd makes all of the host's) is shared too, so that what the host mounts later would appear in it, and pivot_root(2) refuses it.
 pub(crate) fn set_attributes(fd: BorrowedFd<'_>, set: u64, recursive: bool) -> Result<(), Errno> {
@@ -58,8 +65,8 @@ pub(crate) fn attributes(fd: BorrowedFd<'_>) -> Result<u64, Errno> {
     Ok(flags & (ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC))
 }
 
-/// `statx(2)`, `STATX_MNT_ID` (Linux 5.8): the number of the mount that `fd` is in.
-pub(crate) fn mount_id(fd: BorrowedFd<'_>) -> Result<u64, Errno> {
+/// `statx(2)`, `STATX_MNT_ID` (Linux 5.8): the number of the mount that `fd` is in or, with a `name`, of the one on the top there.
+pub(crate) fn mount_id(fd: BorrowedFd<'_>, name: &CStr) -> Result<u64, Errno> {
     const MNT_ID: libc::c_uint = 0x1000;
     // SAFETY: statx is plain data for which all zeroes is a value.
     let mut found: libc::statx = unsafe { std::mem::zeroed() };
@@ -68,8 +75,8 @@ pub(crate) fn mount_id(fd: BorrowedFd<'_>) -> Result<u64, Errno> {
         libc::syscall(
             libc::SYS_statx,
             fd.as_raw_fd(),
-            c"".as_ptr(),
-            libc::AT_EMPTY_PATH,
+            name.as_ptr(),
+            libc::AT_EMPTY_PATH | libc::AT_SYMLINK_NOFOLLOW | libc::AT_NO_AUTOMOUNT,
             MNT_ID,
             &raw mut found,
         )
@@ -117,8 +124,9 @@ fn setattr(fd: BorrowedFd<'_>, path: &CStr, attr: &MountAttr, recursive: bool) -
     .map(drop)
 }
 
-/// `move_mount(2)`: attaches a detached mount at `target`, which is on the top of what is mounted there.
-pub(crate) fn attach(mount: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<(), Errno> {
+/// `move_mount(2)`: attaches a detached mount at `target`, which is on the top of what is mounted there, or at `name` in it, which is no
+/// symlink.
+pub(crate) fn attach(mount: BorrowedFd<'_>, target: BorrowedFd<'_>, name: &CStr) -> Result<(), Errno> {
     // SAFETY: two open descriptors and C strings.
     check(unsafe {
         libc::syscall(
@@ -126,7 +134,7 @@ pub(crate) fn attach(mount: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<()
             mount.as_raw_fd(),
             c"".as_ptr(),
             target.as_raw_fd(),
-            c"".as_ptr(),
+            name.as_ptr(),
             MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH,
         )
     })

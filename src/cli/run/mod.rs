@@ -3,6 +3,7 @@
 mod apply;
 mod descriptors;
 mod options;
+mod quick;
 mod stats;
 
 use std::ffi::OsString;
@@ -10,6 +11,7 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 pub use options::RunArgs;
+pub use quick::read as quick;
 use stats::Stats;
 
 use super::args::follows_escape;

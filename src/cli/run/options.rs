@@ -31,7 +31,7 @@ The exit status is the program's own; belljar --help names the others.";
 /// Run a program, or a role that is built in, in isolation
 ///
 /// `probe` is a role: it reports, from inside, what the sandbox can see and do.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, PartialEq, Args)]
 #[command(override_usage = USAGE, after_help = EXAMPLES)]
 pub struct RunArgs {
     /// A role, or after -- a program; what follows is its own
@@ -53,7 +53,7 @@ pub struct RunArgs {
     pub(super) output: OutputOptions,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, PartialEq, Args)]
 #[command(next_help_heading = "Profile")]
 pub(super) struct ProfileOptions {
     /// What the sandbox is: a name that `belljar profile list` knows, or a path with a / in it
@@ -76,7 +76,7 @@ pub(super) enum Net {
     Host,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, PartialEq, Args)]
 #[command(next_help_heading = "Files")]
 pub(super) struct FileOptions {
     /// Show a file or folder of the host inside, writable (repeatable; a colon in a path is written \:)
@@ -96,7 +96,7 @@ pub(super) struct FileOptions {
     pub overlay_tmp: bool,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, PartialEq, Args)]
 #[command(next_help_heading = "Process")]
 pub(super) struct ProcessOptions {
     /// The working directory inside; a relative one starts from the caller's
@@ -119,7 +119,7 @@ pub(super) struct ProcessOptions {
     pub keep_fd: Vec<i32>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, PartialEq, Args)]
 #[command(next_help_heading = "Limits (a number with a unit, or \"unlimited\")")]
 pub(super) struct LimitOptions {
     /// Memory that all processes together may use
@@ -183,7 +183,7 @@ pub(super) enum Way {
     Rlimit,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, PartialEq, Args)]
 #[command(next_help_heading = "Result")]
 pub(super) struct OutputOptions {
     /// Write how it ended as JSON, also when belljar itself failed (-: to standard error)
