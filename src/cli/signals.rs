@@ -1,7 +1,7 @@
 //! Signals that belljar gets while something runs are the sandbox's: it is in a session of its own, and the terminal
 //! or a supervisor knows belljar only.
 //!
-//! They are blocked before there is a sandbox, so that none is lost, and taken by one thread that waits for them
+//! They are blocked right before there is a sandbox, so that none is lost, and taken by one thread that waits for them
 //! (sigwait(3)). What was ignored when belljar started (nohup(1), a shell's background job) stays ignored.
 
 use std::io;
@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal};
 
-use super::error::Error;
 use super::terminal;
+use crate::sandbox::Beside;
 use crate::sys;
 
 const FORWARDED: [Signal; 7] = [
@@ -37,7 +37,7 @@ pub struct Receiver {
 /// Where a signal goes.
 #[derive(Debug)]
 enum State<T> {
-    /// There is no sandbox yet.
+    /// There is only half a sandbox yet.
     Starting { kept: Vec<Signal> },
     /// To the sandbox.
     Running { sandbox: T },
@@ -83,30 +83,38 @@ fn ends_a_program(signal: Signal) -> bool {
     matches!(signal, Signal::SIGTERM | Signal::SIGINT | Signal::SIGHUP | Signal::SIGQUIT)
 }
 
-/// Takes the signals from [`Forwarder::start`] on, until the process ends.
+/// Takes the signals from the moment in which there is something to forward them to, until the process ends. Before that they do what
+/// they do to any program.
 #[derive(Debug)]
 pub struct Forwarder {
+    signals: SigSet,
     state: Arc<Mutex<State<Receiver>>>,
 }
 
-impl Forwarder {
-    /// Blocks the signals, in this thread and those that it starts, and begins to wait for them. A process that is
-    /// started from here inherits the mask: init resets it.
-    pub fn start() -> Result<Forwarder, Error> {
-        let mut signals = SigSet::empty();
+impl Beside for Forwarder {
+    /// Blocks the signals, in this thread and those that it starts: one that comes now waits. A process that is started from here
+    /// inherits the mask: init resets it.
+    fn before(&mut self) -> io::Result<()> {
         for signal in FORWARDED {
-            if !is_ignored(signal).map_err(failed("sigaction"))? {
-                signals.add(signal);
+            if !is_ignored(signal)? {
+                self.signals.add(signal);
             }
         }
-        signals.thread_block().map_err(|errno| failed("block")(errno.into()))?;
-        let state = Arc::new(Mutex::new(State::Starting { kept: Vec::new() }));
-        let shared = Arc::clone(&state);
-        std::thread::Builder::new()
-            .name("signals".to_owned())
-            .spawn(move || wait_for(signals, &shared))
-            .map_err(failed("thread"))?;
-        Ok(Forwarder { state })
+        Ok(self.signals.thread_block()?)
+    }
+
+    /// Begins to wait for them. (A thread takes its time: while init starts, nobody waits for it.)
+    fn meanwhile(&mut self) -> io::Result<()> {
+        let (signals, shared) = (self.signals, Arc::clone(&self.state));
+        let named = std::thread::Builder::new().name("signals".to_owned());
+        named.spawn(move || wait_for(signals, &shared)).map(drop)
+    }
+}
+
+impl Forwarder {
+    pub fn new() -> Forwarder {
+        let state = State::Starting { kept: Vec::new() };
+        Forwarder { signals: SigSet::empty(), state: Arc::new(Mutex::new(state)) }
     }
 
     /// From now on they go to the sandbox, those first that came meanwhile.
@@ -195,10 +203,6 @@ fn is_ignored(signal: Signal) -> io::Result<bool> {
     }
     // SAFETY: all zeroes is a valid sigaction, and the kernel's answer is one.
     Ok(unsafe { action.assume_init() }.sa_sigaction == libc::SIG_IGN)
-}
-
-fn failed(action: &'static str) -> impl Fn(io::Error) -> Error {
-    move |source| Error::Signals { action, source }
 }
 
 /// A thread that panicked leaves a state that is whole.

@@ -7,7 +7,9 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 
 use super::{WALLS, supervise, task, walk};
 use crate::plan::{Plan, Task, Via};
-use crate::protocol::{Channel, FIRST_DESCRIPTOR, Failure, Fault, Go, Mark, Message, ReadBack, Stage, Watch};
+use crate::protocol::{
+    Channel, FIRST_DESCRIPTOR, Failure, Fault, Go, Mark, Message, ReadBack, Stage, Trees, Watch,
+};
 use crate::{reexec, sys};
 
 /// The reserved role under which the sandbox's init is re-executed.
@@ -181,14 +183,31 @@ fn receive(payload: &[u8], launcher_checked: bool, channel: &Channel) -> Result<
     let mut sent = sent.into_iter();
     let doors = sent.by_ref().take(count).collect();
     let watches = go.watches.iter().cloned().zip(sent).collect();
-    let handed_over = plan.sources().filter(|source| matches!(source.via, Via::Tree { .. }));
-    let trees = handed_over.map(|_| take()).collect::<Result<_, _>>()?;
+    let trees = trees(&plan, channel)?;
     let descriptors = plan.descriptors.iter().map(|_| take()).collect::<Result<_, _>>()?;
     let call = match plan.task {
         Task::Call { .. } => Some((take()?, take()?)),
         _ => None,
     };
     Ok(Parts { plan, go, began, caller, doors, watches, trees, descriptors, call })
+}
+
+/// The trees that the caller hands over.
+fn trees(plan: &Plan, channel: &Channel) -> Result<Vec<OwnedFd>, Fault> {
+    let count = plan.sources().filter(|source| matches!(source.via, Via::Tree { .. })).count();
+    let mut trees = Vec::new();
+    while trees.len() < count {
+        match channel.receive_with() {
+            Ok(Some((Trees { count }, more)))
+                if !more.is_empty() && usize::try_from(count) == Ok(more.len()) =>
+            {
+                trees.extend(more);
+            }
+            Ok(None) => return Err(Fault::Protocol { what: "the caller is gone".to_owned() }),
+            Ok(Some(_)) | Err(_) => return Err(Fault::Protocol { what: "trees".to_owned() }),
+        }
+    }
+    if trees.len() == count { Ok(trees) } else { Err(Fault::Protocol { what: "trees".to_owned() }) }
 }
 
 /// Takes over a descriptor that the caller's side arranged at a known number.

@@ -24,6 +24,9 @@ const FORWARDED: [libc::c_int; 7] =
 /// How often the accounts of the control group are looked at where the kernel does not end the run itself, milliseconds.
 const TICK: u8 = 20;
 
+/// How long a run goes on before init gives back the memory of what it started with, milliseconds: not of short ones.
+const SETTLED: u8 = 100;
+
 /// The time since the machine started, suspension included: a run's limit holds over both.
 pub(super) fn boot_time() -> Result<Duration, Fault> {
     nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME)
@@ -66,6 +69,7 @@ pub(super) fn prepare(context: &Context) -> Result<WatchPosts, Failure> {
 
 fn watch(context: &Context, task: &Running, posts: &WatchPosts) -> Result<Option<End>, Fault> {
     let WatchPosts { signals, clock } = posts;
+    let mut settled = false;
     loop {
         // Before waiting: the task may have ended already.
         if let Some(status) = reap(task)? {
@@ -81,8 +85,17 @@ fn watch(context: &Context, task: &Running, posts: &WatchPosts) -> Result<Option
         if let Some(clock) = clock {
             watched.push(PollFd::new(clock.as_fd(), PollFlags::POLLIN));
         }
-        let patience = if context.watches.is_empty() { PollTimeout::NONE } else { PollTimeout::from(TICK) };
+        let patience = match (context.watches.is_empty(), settled) {
+            (false, _) => PollTimeout::from(TICK),
+            (true, false) => PollTimeout::from(SETTLED),
+            (true, true) => PollTimeout::NONE,
+        };
         match poll(&mut watched, patience) {
+            Ok(0) if !settled => {
+                settled = true;
+                // If it cannot be had, it is only the memory of one process.
+                sys::image::let_go().ok();
+            }
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(Fault::system("poll", b"", errno)),
         }

@@ -44,11 +44,6 @@ impl Plan {
     /// # Errors
     /// As [`Plan::encode`].
     pub fn hash(&self) -> Result<String, PlanError> {
-        Ok(hash_of_encoded(&self.encode()?))
+        Ok(crate::text::hexadecimal(&Sha256::digest(self.encode()?)))
     }
-}
-
-/// [`Plan::hash`] of what [`Plan::encode`] gave.
-pub(crate) fn hash_of_encoded(bytes: &[u8]) -> String {
-    crate::text::hexadecimal(&Sha256::digest(bytes))
 }

@@ -78,7 +78,6 @@ pub use call::{Call, TaskRequest};
 #[cfg(test)]
 pub(crate) use elf::sample as sample_elf;
 pub use encode::MAX_ENCODED;
-pub(crate) use encode::hash_of_encoded;
 pub use error::{DestinationProblem, PlanError};
 pub use model::*;
 pub use note::Note;

@@ -7,7 +7,7 @@
 mod channel;
 mod fault;
 
-pub(crate) use channel::{Channel, ChannelError, decode};
+pub(crate) use channel::{Channel, ChannelError, MAX_SENT, decode};
 pub(crate) use fault::shown;
 pub use fault::{Failure, Fault, Stage};
 use serde::{Deserialize, Serialize};
@@ -15,9 +15,9 @@ use serde::{Deserialize, Serialize};
 /// The largest datagram either side takes.
 pub(crate) const LIMIT: usize = 16 * 1024;
 
-/// Where the descriptors beyond the channel start in init: the caller's pidfd, then the trees in the order in which the Plan names
-/// them, then the task's descriptors in the order of the Plan, then a call's argument and result. Those of the control group come
-/// with [`Go`]: the group is made while init starts.
+/// Where the descriptors beyond the channel start in init: the caller's pidfd, then the task's descriptors in the order of the Plan,
+/// then a call's argument and result. Those of the control group come with [`Go`], and the trees behind it: they are made while
+/// init starts.
 pub(crate) use crate::reexec::FIRST_EXTRA_FD as FIRST_DESCRIPTOR;
 
 /// From the caller, once: the id maps are written, go on. With it come the doors, then the watched files.
@@ -30,6 +30,13 @@ pub(crate) struct Go {
     pub(crate) doors: u32,
     /// What is looked at while the task runs.
     pub(crate) watches: Vec<Watch>,
+}
+
+/// From the caller, after [`Go`]: at most [`MAX_SENT`] trees, in the order in which the Plan names them, until init has them all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Trees {
+    /// How many come with it.
+    pub(crate) count: u32,
 }
 
 /// A number of the kernel's that ends the run once it is above a limit.

@@ -75,8 +75,11 @@ impl Sandbox {
         };
         let argument = argument_file(&bytes).map_err(failed)?;
         let (reader, writer) = std::io::pipe().map_err(failed)?;
-        let mut child = Command::new(self, task)
-            .spawn_with([Stdio::null, Stdio::inherit, Stdio::inherit], Some((argument, writer.into())))?;
+        let mut child = Command::new(self, task).spawn_with(
+            [Stdio::null, Stdio::inherit, Stdio::inherit],
+            Some((argument, writer.into())),
+            &mut (),
+        )?;
         let mut reply = Vec::new();
         let read = reader.take(RESULT_LIMIT + 1).read_to_end(&mut reply);
         let too_long = reply.len() as u64 > RESULT_LIMIT;

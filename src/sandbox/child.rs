@@ -32,6 +32,7 @@ pub struct Child {
     pub terminal: Option<OwnedFd>,
     pub(super) plan: Plan,
     pub(super) profile_hash: String,
+    pub(super) plan_hash: String,
     /// `None` only while it is being dropped.
     pub(super) started: Option<Started>,
     pub(super) relay: Option<Relay>,
@@ -160,7 +161,6 @@ impl Child {
         let wall = started.began.elapsed();
         let protections = Protections::new(&self.plan, &started.readback);
         let marks = started.readback.marks.clone();
-        let plan_hash = started.plan_hash.clone();
         self.stopwatch.mark("end of the sandbox");
         let timing = self.stopwatch.timing(&marks);
         let (account, left) = match self.started.as_mut().and_then(|started| started.group.take()) {
@@ -204,7 +204,7 @@ impl Child {
                 .map(|relayed| relayed.discarded),
             profile: self.plan.profile.clone(),
             profile_hash: self.profile_hash.clone(),
-            plan_hash,
+            plan_hash: self.plan_hash.clone(),
             protections,
             timing,
         };

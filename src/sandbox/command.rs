@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
 use super::Sandbox;
+use super::beside::{self, Beside};
 use super::child::{Child, Output};
 use super::ender::Ender;
 use super::error::{Error, Step};
@@ -27,6 +28,7 @@ pub struct Command<'a> {
     kept: Vec<(OwnedFd, i32)>,
     terminal: bool,
     stopwatch: Option<Stopwatch>,
+    hashes: bool,
 }
 
 const STREAMS: [Stream; 3] = [Stream::Stdin, Stream::Stdout, Stream::Stderr];
@@ -42,6 +44,7 @@ impl<'a> Command<'a> {
             kept: Vec::new(),
             terminal: false,
             stopwatch: None,
+            hashes: true,
         }
     }
 
@@ -49,6 +52,13 @@ impl<'a> Command<'a> {
     #[cfg(feature = "cli")]
     pub(crate) fn stopwatch(&mut self, stopwatch: Stopwatch) -> &mut Self {
         self.stopwatch = Some(stopwatch);
+        self
+    }
+
+    /// Leaves the hashes in the outcome empty: to make them takes as long as some walls, and only a report shows them.
+    #[cfg(feature = "cli")]
+    pub(crate) fn without_hashes(&mut self) -> &mut Self {
+        self.hashes = false;
         self
     }
 
@@ -164,7 +174,7 @@ impl<'a> Command<'a> {
     /// # Errors
     /// Anything that stands in the way. Nothing untrusted has run then, and nothing is left behind.
     pub fn spawn(&mut self) -> Result<Child, Error> {
-        self.spawn_with([Stdio::inherit, Stdio::inherit, Stdio::inherit], None)
+        self.spawn_beside(&mut ())
     }
 
     /// Runs the task to its end and gives its status.
@@ -180,13 +190,19 @@ impl<'a> Command<'a> {
     /// # Errors
     /// As [`spawn`](Self::spawn) and [`Child::wait_with_output`].
     pub fn output(&mut self) -> Result<Output, Error> {
-        self.spawn_with([Stdio::null, Stdio::piped, Stdio::piped], None)?.wait_with_output()
+        self.spawn_with([Stdio::null, Stdio::piped, Stdio::piped], None, &mut ())?.wait_with_output()
+    }
+
+    /// As [`spawn`](Self::spawn), for a caller that has something to do meanwhile.
+    pub(crate) fn spawn_beside(&mut self, beside: &mut dyn Beside) -> Result<Child, Error> {
+        self.spawn_with([Stdio::inherit, Stdio::inherit, Stdio::inherit], None, beside)
     }
 
     pub(super) fn spawn_with(
         &mut self,
         defaults: [fn() -> Stdio; 3],
         call: Option<(OwnedFd, OwnedFd)>,
+        beside: &mut dyn Beside,
     ) -> Result<Child, Error> {
         let mut stopwatch = self.stopwatch.take().unwrap_or_else(Stopwatch::start);
         let (plan, notes) = self.plan_with_notes()?;
@@ -253,8 +269,18 @@ impl<'a> Command<'a> {
             argv: self.argv(&plan)?,
         };
         stopwatch.mark("streams");
-        // While the image starts there is time for what only the report needs.
-        let meanwhile = || _ = self.sandbox.profile_hash();
+        beside.before().map_err(beside::failed)?;
+        let hashes = self.hashes;
+        let (mut profile_hash, mut plan_hash) = (String::new(), String::new());
+        // While the image starts there is time for what nobody waits for.
+        let meanwhile = || {
+            beside.meanwhile().map_err(beside::failed)?;
+            if hashes {
+                self.sandbox.profile_hash().clone_into(&mut profile_hash);
+                plan_hash = plan.hash()?;
+            }
+            Ok(())
+        };
         let started = spawn::start(&plan, &handed, meanwhile, &mut stopwatch)?;
         drop(handed);
         if self.terminal {
@@ -266,7 +292,8 @@ impl<'a> Command<'a> {
             stdout: stdout.flatten().map(Into::into),
             stderr: stderr.flatten().map(Into::into),
             terminal,
-            profile_hash: self.sandbox.profile_hash().to_owned(),
+            profile_hash,
+            plan_hash,
             plan,
             started: Some(started),
             relay: None,

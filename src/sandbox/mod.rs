@@ -1,5 +1,6 @@
 //! The caller's side: a [`Sandbox`] is resolved once and used many times; each use starts a [`Command`] in walls of its own.
 
+mod beside;
 mod bounded;
 mod call;
 mod child;
@@ -21,6 +22,8 @@ mod trees;
 use std::ffi::OsStr;
 use std::sync::OnceLock;
 
+#[cfg(feature = "cli")]
+pub(crate) use beside::Beside;
 pub use call::RESULT_LIMIT;
 pub(crate) use call::{decode_reply, enter_call};
 pub use child::{Child, Output};

@@ -13,8 +13,8 @@ use super::id_maps::IdMaps;
 use super::timing::Stopwatch;
 use super::trees;
 use crate::cgroup::{Group, Site};
-use crate::plan::{self, HostIdentity, Plan, Task};
-use crate::protocol::{Channel, ChannelError, Go, Message, ReadBack};
+use crate::plan::{HostIdentity, Plan, Task};
+use crate::protocol::{Channel, ChannelError, Go, MAX_SENT, Message, ReadBack, Trees};
 use crate::{init, reexec, sys};
 
 /// How long the re-executed image may take to reach its `init()` call.
@@ -40,8 +40,6 @@ pub(super) struct Started {
     pub(super) pidfd: OwnedFd,
     pub(super) channel: Channel,
     pub(super) readback: ReadBack,
-    /// Of the plan.
-    pub(super) plan_hash: String,
     pub(super) began: Instant,
     /// Its control group, if it has one.
     pub(super) group: Option<Group>,
@@ -53,7 +51,7 @@ pub(super) struct Started {
 pub(super) fn start(
     plan: &Plan,
     handed: &Handed<'_>,
-    meanwhile: impl FnOnce(),
+    meanwhile: impl FnOnce() -> Result<(), Error>,
     stopwatch: &mut Stopwatch,
 ) -> Result<Started, Error> {
     let began = Instant::now();
@@ -77,16 +75,11 @@ pub(super) fn start(
     // First of all what takes its time on another processor: the group's keeper, then init, and the group when both are on their way.
     let site =
         plan.cgroup.as_ref().map(|cgroup| Site::find(cgroup, own.as_fd())).transpose().map_err(by_cgroup)?;
-    let trees = trees::make(plan, host_id.as_ref().map(HostId::id))?;
-    stopwatch.mark("trees");
     let payload = plan.encode()?;
     stopwatch.mark("prepare");
     let call = handed.call.iter().flat_map(|(argument, result)| [argument.as_fd(), result.as_fd()]);
-    let extra: Vec<BorrowedFd<'_>> = std::iter::once(own.as_fd())
-        .chain(trees.iter().map(AsFd::as_fd))
-        .chain(handed.descriptors.iter().copied())
-        .chain(call)
-        .collect();
+    let extra: Vec<BorrowedFd<'_>> =
+        std::iter::once(own.as_fd()).chain(handed.descriptors.iter().copied()).chain(call).collect();
     let failed = |source| Error::Launch { namespaces: plan.namespaces, source };
     let launched = reexec::launch(&reexec::Launch {
         role: init::ROLE,
@@ -123,9 +116,10 @@ pub(super) fn start(
         watches,
     };
     let sent: Vec<BorrowedFd<'_>> = doors.iter().chain(&watched).map(AsFd::as_fd).collect();
-    let plan_hash = plan::hash_of_encoded(&payload);
-    meanwhile();
-    stopwatch.mark("control group, hashes");
+    meanwhile()?;
+    stopwatch.mark("control group, meanwhile");
+    let trees = trees::make(plan, host_id.as_ref().map(HostId::id))?;
+    stopwatch.mark("trees");
     // The maps come only after the new image is up: the kernel tells it its ids while it is executed (AT_UID, AT_EUID, AT_GID,
     // AT_EGID), one after the other, and to musl two that differ mean a set-user-ID program.
     launched.wait_ready(PATIENCE).map_err(failed)?;
@@ -136,7 +130,8 @@ pub(super) fn start(
     let channel = Channel::new(
         channel.try_clone().map_err(|source| Error::Child { action: "keep the channel to", source })?,
     );
-    let readback = match hand_over(&channel, &go, &sent, plan, pidfd.as_fd()) {
+    let sent = send(&channel, &go, &sent, &trees);
+    let readback = match sent.and_then(|sent| hand_over(&channel, sent, plan, pidfd.as_fd())) {
         Ok(readback) => readback,
         Err(error) => {
             let account = group.as_ref().and_then(|group| group.account().ok());
@@ -149,7 +144,7 @@ pub(super) fn start(
     guard.keep();
     stopwatch.mark("hand-over");
     let reexec::Launched { pid, pidfd, .. } = launched;
-    Ok(Started { pid, pidfd, channel, readback, plan_hash, began, group, _host_id: host_id })
+    Ok(Started { pid, pidfd, channel, readback, began, group, _host_id: host_id })
 }
 
 /// `/dev/stdout` and the like open the stream again, and a pipe belongs to the user that made it: the sandbox's own id gets those
@@ -202,21 +197,36 @@ fn id_maps(plan: &Plan, host_id: Option<&HostId>) -> Option<IdMaps> {
     })
 }
 
-/// Gives the go-ahead and waits until the task has started.
-fn hand_over(
+/// Gives the go-ahead, and the trees behind it. Whether init was there to take them is known when it has answered.
+fn send(
     channel: &Channel,
     go: &Go,
     descriptors: &[BorrowedFd<'_>],
+    trees: &[OwnedFd],
+) -> Result<Result<(), ChannelError>, Error> {
+    let sent = channel.send_with(go, descriptors).and_then(|()| {
+        trees.chunks(MAX_SENT).try_for_each(|trees| {
+            let trees: Vec<_> = trees.iter().map(AsFd::as_fd).collect();
+            let count = u32::try_from(trees.len()).unwrap_or(u32::MAX);
+            channel.send_with(&Trees { count }, &trees)
+        })
+    });
+    match sent {
+        Err(ChannelError::System { source }) if ![Errno::EPIPE, Errno::ECONNRESET].contains(&source) => {
+            // init waits for what never came, and would for ever.
+            Err(Error::Child { action: "send the go-ahead to the init of", source: source.into() })
+        }
+        sent => Ok(sent),
+    }
+}
+
+/// Waits until the task has started.
+fn hand_over(
+    channel: &Channel,
+    sent: Result<(), ChannelError>,
     plan: &Plan,
     pidfd: BorrowedFd<'_>,
 ) -> Result<ReadBack, Error> {
-    let sent = channel.send_with(go, descriptors);
-    if let Err(ChannelError::System { source }) = &sent
-        && ![Errno::EPIPE, Errno::ECONNRESET].contains(source)
-    {
-        // init waits for what never came, and would for ever.
-        return Err(Error::Child { action: "send the go-ahead to the init of", source: (*source).into() });
-    }
     // If init is gone already, what it said is still there to be read.
     let mut ready = None;
     let mut started = false;

@@ -3,6 +3,7 @@
 //! Everything here works on descriptors or C strings, so that init can use it without allocating.
 
 pub(crate) mod capability;
+pub(crate) mod image;
 pub(crate) mod landlock;
 pub(crate) mod mount;
 pub(crate) mod process;

@@ -107,6 +107,9 @@ fn execute(args: &RunArgs, kept: Vec<(OwnedFd, i32)>, mut stopwatch: Stopwatch) 
         Task::Program { path, args } => (sandbox.command(path), args),
     };
     command.args(task_args).terminal(args.process.tty);
+    if args.output.report.is_none() {
+        command.without_hashes();
+    }
     for variable in &args.process.env {
         match &variable.value {
             Some(value) => command.env(&variable.name, value),
@@ -160,8 +163,8 @@ fn timing_lines(timing: &Timing) -> String {
 
 /// Starts it, passes signals and its terminal on, and waits for its end; `stats` is how often what it uses is told.
 fn supervise(command: &mut Command<'_>, stats: Option<Duration>) -> Result<Outcome, Error> {
-    let signals = Forwarder::start()?;
-    let mut child = command.spawn()?;
+    let mut signals = Forwarder::new();
+    let mut child = command.spawn_beside(&mut signals)?;
     let connected = connect(&mut child, &signals).and_then(|terminal| {
         let stats = stats.map(|interval| Stats::start(&child, interval)).transpose()?;
         Ok((terminal, stats))
