@@ -21,6 +21,7 @@ fn main() {
     // This program is also the image that the library's sandboxes re-execute.
     belljar::init();
     library::run_case();
+    hear_signals();
     let arguments = Arguments::from_args();
     let trials: Vec<Trial> = [
         counts::trials(),
@@ -38,4 +39,13 @@ fn main() {
     let conclusion = libtest_mimic::run(&arguments, trials);
     caller::clear_shelf();
     conclusion.exit();
+}
+
+/// What a shell has its background jobs ignore: belljar and what runs in it would go on ignoring it.
+fn hear_signals() {
+    use nix::sys::signal::{SigHandler, Signal, signal};
+    for ignored in [Signal::SIGINT, Signal::SIGQUIT, Signal::SIGHUP] {
+        // SAFETY: SIG_DFL is no function that could be called at a bad moment.
+        unsafe { signal(ignored, SigHandler::SigDfl) }.expect("sigaction");
+    }
 }
