@@ -1,9 +1,10 @@
 //! The view of the host's file system that a plan is made from: behind a trait, so that plans are tested without one.
 
-use std::ffi::OsString;
 use std::io;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
+
+use super::plain::{PlainPath, PlainPathBuf, Steps};
 
 /// Symlinks that one path may lead through (`MAXSYMLINKS` of `path_resolution(7)`).
 const MAX_LINKS: usize = 40;
@@ -126,48 +127,34 @@ fn walk<F: Files + ?Sized>(files: &F, path: &Path) -> io::Result<Followed> {
     if !path.is_absolute() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "the path is relative"));
     }
-    let mut todo: Vec<OsString> = parts(path);
-    let mut done = PathBuf::from("/");
+    let mut todo = Steps::new(path);
+    let mut done = PlainPathBuf::root();
     let mut through_proc = false;
     let mut links = 0;
-    while let Some(part) = todo.pop() {
+    while let Some(part) = todo.next() {
         if part == ".." {
             done.pop();
             continue;
         }
-        let next = done.join(&part);
-        through_proc |= next.starts_with("/proc");
-        let stat = files.lstat(&next)?;
+        done.push(part);
+        through_proc |= done.plain().is_in(PlainPath::PROC);
+        let stat = files.lstat(done.path())?;
         match stat.kind {
             FileKind::Symlink => {
                 links += 1;
                 if links > MAX_LINKS {
                     return Err(io::Error::from_raw_os_error(libc::ELOOP));
                 }
-                let target = files.readlink(&next)?;
-                if target.is_absolute() {
-                    done = PathBuf::from("/");
-                }
-                todo.extend(parts(&target));
+                let target = files.readlink(done.path())?;
+                done.lead(&target);
+                todo.insert(&target);
             }
-            FileKind::Folder => done = next,
-            _ if todo.is_empty() => done = next,
+            FileKind::Folder => {}
+            _ if todo.is_empty() => {}
             _ => return Err(io::Error::from_raw_os_error(libc::ENOTDIR)),
         }
     }
-    Ok(Followed { path: done, through_proc })
-}
-
-/// The parts of a path, last first; `..` is kept, the root and `.` are not.
-fn parts(path: &Path) -> Vec<OsString> {
-    path.components()
-        .rev()
-        .filter_map(|c| match c {
-            Component::Normal(name) => Some(name.to_owned()),
-            Component::ParentDir => Some(OsString::from("..")),
-            _ => None,
-        })
-        .collect()
+    Ok(Followed { path: done.into_path(), through_proc })
 }
 
 /// The file system of this process.

@@ -12,6 +12,7 @@ pub mod kernel;
 mod layer;
 mod memory_files;
 pub(crate) mod namespace;
+pub(crate) mod plain;
 pub(crate) mod read;
 mod remembered;
 mod report;

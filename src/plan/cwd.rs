@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::text::normal;
 use super::view::{Found, Stop, View};
 use super::{Call, PlanError};
+use crate::host::plain::PlainPath;
 use crate::host::{Facts, Files};
 use crate::profile::{Profile, Workdir};
 
@@ -52,9 +53,8 @@ pub(super) fn is_not_the_home(
 /// The working directory as it is inside, without symlinks. Where none was asked for: `/tmp` if there is one, else `/`.
 pub(super) fn cwd(asked: Option<&Path>, view: &View<'_>) -> Result<PathBuf, PlanError> {
     let Some(path) = asked else {
-        let tmp = Path::new("/tmp");
-        let usable = matches!(view.look(tmp), Ok(Found::Folder(_)));
-        return Ok(PathBuf::from(if usable { "/tmp" } else { "/" }));
+        let usable = matches!(view.look(PlainPath::TMP), Ok(Found::Folder(_)));
+        return Ok(if usable { PlainPath::TMP } else { PlainPath::ROOT }.path().to_owned());
     };
     let wrong = |problem| PlanError::Cwd { path: path.to_owned(), problem };
     let resolved = view.resolve(path).map_err(|stop| match stop {
@@ -65,8 +65,8 @@ pub(super) fn cwd(asked: Option<&Path>, view: &View<'_>) -> Result<PathBuf, Plan
         Stop::Host { path, source } => PlanError::Read { path, source },
     })?;
     match resolved.found {
-        Found::Folder(_) if resolved.path.starts_with("/proc") => Err(wrong("it leads into /proc")),
-        Found::Folder(_) => Ok(resolved.path),
+        Found::Folder(_) if resolved.path.plain().is_in(PlainPath::PROC) => Err(wrong("it leads into /proc")),
+        Found::Folder(_) => Ok(resolved.path.into_path()),
         Found::Missing => Err(wrong("it is not there inside the sandbox")),
         Found::Unknown => {
             Err(wrong("it is on a file system whose content is not known before it is mounted"))

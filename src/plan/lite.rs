@@ -9,6 +9,7 @@ use super::text::normal;
 use super::view::missing;
 use super::{DestinationProblem, HostIdentity, Note, PlanError};
 use super::{dev, item::Item, mounts::workdir};
+use crate::host::plain::PlainPathBuf;
 use crate::host::{Facts, Files};
 use crate::profile::{Mount, MountKind, Profile, Workdir};
 
@@ -64,7 +65,7 @@ pub(super) fn rules(
     }
     for (path, mount) in wanted {
         for (path, access) in granted(&path, mount, host, facts, files, notes)? {
-            *rules.entry(path).or_insert(0) |= access;
+            *rules.get_or_insert(PlainPathBuf::from(path).plain(), 0) |= access;
         }
     }
     denied(&rules, "masked_paths", &profile.masked_paths, u64::MAX)?;
@@ -137,10 +138,12 @@ fn granted(
 fn denied(rules: &Rules, key: &'static str, paths: &[PathBuf], rights: u64) -> Result<(), PlanError> {
     for asked in paths {
         let path = normal(asked).map_err(|_| PlanError::Path { key, path: asked.clone() })?;
+        let path = PlainPathBuf::from(path);
         if let Some((at, _)) =
-            rules.iter().find(|(at, access)| **access & rights != 0 && path.starts_with(at))
+            rules.iter().find(|(at, access)| **access & rights != 0 && path.plain().is_in(*at))
         {
-            return Err(PlanError::Contradiction { destination: at.clone(), key, path: asked.clone() });
+            let destination = at.path().to_owned();
+            return Err(PlanError::Contradiction { destination, key, path: asked.clone() });
         }
     }
     Ok(())
@@ -162,9 +165,9 @@ pub(super) fn cwd(asked: Option<&Path>, rules: &Rules, files: &dyn Files) -> Res
     if stat.kind != crate::host::FileKind::Folder {
         return Err(wrong("it is not a folder"));
     }
-    let shown = followed.path.ancestors().any(|at| rules.contains_key(at));
-    if shown || followed.path == Path::new("/") {
-        Ok(followed.path)
+    let shown = PlainPathBuf::from(followed.path);
+    if rules.nearest(shown.plain(), None).is_some() || shown.plain().is_root() {
+        Ok(shown.into_path())
     } else {
         Err(wrong("nothing shows it to the sandbox"))
     }

@@ -63,6 +63,7 @@ mod model;
 mod mounts;
 mod note;
 mod place;
+mod places;
 mod program;
 mod program_problem;
 mod resolve;

@@ -7,10 +7,12 @@ use super::dev::dev;
 use super::etc::{Setting, etc, localtime};
 use super::item::Item;
 use super::place::{Candidate, Rank, place};
+use super::places::Places;
 use super::source::{Located, Wanted, absolute, locate, via};
 use super::text::normal;
 use super::view::{Found, Ground, View};
 use super::{Base, DestinationProblem, HostIdentity, Node, Note, PlanError, Root, Source, Tmpfs, Via};
+use crate::host::plain::{PlainPath, PlainPathBuf};
 use crate::host::{Facts, FileKind, Files};
 use crate::profile::{Mount, MountKind, Namespace, Profile, Workdir};
 
@@ -22,8 +24,8 @@ const MAX_MOUNTS: usize = 512;
 pub(super) struct Built {
     pub root: Root,
     pub ground: Ground,
-    pub items: BTreeMap<PathBuf, Item>,
-    pub masked: Vec<PathBuf>,
+    pub items: Places<Item>,
+    pub masked: Vec<PlainPathBuf>,
 }
 
 impl Built {
@@ -45,7 +47,7 @@ pub(super) fn build(
     let mut candidates = Vec::new();
     if profile.root.synthetic_etc && profile.root.path.is_none() {
         for (asked, item) in etc(setting, files)? {
-            candidates.push(Candidate { asked, item, rank: Rank::Synthetic, link: None });
+            candidates.push(Candidate { asked: asked.into(), item, rank: Rank::Synthetic, link: None });
         }
     }
     for (destination, mount) in wanted(profile, facts)? {
@@ -58,12 +60,12 @@ pub(super) fn build(
     let masked = paths("masked_paths", &profile.masked_paths)?;
     let readonly = paths("readonly_paths", &profile.readonly_paths)?;
     contradictions(&items, &candidates, &masked, &readonly)?;
-    let mut nodes = items.iter().map(|(path, item)| item.node(path)).collect::<Result<Vec<_>, _>>()?;
+    let mut nodes = items.iter().map(|(path, item)| item.node(path.path())).collect::<Result<Vec<_>, _>>()?;
     for path in &masked {
-        nodes.push(Node::Mask { path: super::text::c_path(path)? });
+        nodes.push(Node::Mask { path: super::text::c_path(path.path())? });
     }
     for path in &readonly {
-        nodes.push(Node::Readonly { path: super::text::c_path(path)? });
+        nodes.push(Node::Readonly { path: super::text::c_path(path.path())? });
     }
     Ok(Built { root: Root { base, readonly: profile.root.readonly, nodes }, ground, items, masked })
 }
@@ -167,11 +169,11 @@ fn candidate(
             let items = dev(profile.root.path.is_some(), files)?;
             return Ok(items
                 .into_iter()
-                .map(|(asked, item)| Candidate { asked, item, rank: Rank::Device, link: None })
+                .map(|(asked, item)| Candidate { asked: asked.into(), item, rank: Rank::Device, link: None })
                 .collect());
         }
     };
-    Ok(vec![Candidate { asked, item, rank: Rank::Mount, link }])
+    Ok(vec![Candidate { asked: asked.into(), item, rank: Rank::Mount, link }])
 }
 
 /// The root itself.
@@ -231,14 +233,14 @@ fn base(
 /// `/etc/localtime` depends on whether the host's time zones are visible.
 fn add_localtime(
     candidates: &mut Vec<Candidate>,
-    items: &mut BTreeMap<PathBuf, Item>,
+    items: &mut Places<Item>,
     ground: &Ground,
     files: &dyn Files,
 ) -> Result<(), PlanError> {
-    let path = PathBuf::from("/etc/localtime");
+    let path = PlainPath::LOCALTIME;
     let view = View { files, ground, items, masked: &[], except: None };
     // A mount over it, or over all of /etc, is what the profile wants there.
-    if !matches!(view.cover(&path), Some((_, Item::Folder { .. }))) {
+    if !matches!(view.cover(path), Some((_, Item::Folder { .. }))) {
         return Ok(());
     }
     let shown = |zone: &Path| match view.resolve(zone).map(|resolved| resolved.found) {
@@ -247,25 +249,25 @@ fn add_localtime(
     };
     if let Some(item) = localtime(files, shown)? {
         candidates.push(Candidate {
-            asked: path.clone(),
+            asked: path.to_buf(),
             item: item.clone(),
             rank: Rank::Synthetic,
             link: None,
         });
-        items.insert(path, item);
+        items.insert(path.to_buf(), item);
     }
     Ok(())
 }
 
 /// A list of paths, normalised, each once.
-fn paths(key: &'static str, list: &[PathBuf]) -> Result<Vec<PathBuf>, PlanError> {
+fn paths(key: &'static str, list: &[PathBuf]) -> Result<Vec<PlainPathBuf>, PlanError> {
     if list.len() > MAX_MOUNTS {
         return Err(PlanError::TooMany { what: key, count: list.len(), limit: MAX_MOUNTS });
     }
     let mut out = Vec::new();
     for path in list {
         match normal(path) {
-            Ok(path) if path != Path::new("/") => out.push(path),
+            Ok(path) if path != Path::new("/") => out.push(path.into()),
             _ => return Err(PlanError::Path { key, path: path.clone() }),
         }
     }
@@ -277,16 +279,12 @@ fn paths(key: &'static str, list: &[PathBuf]) -> Result<Vec<PathBuf>, PlanError>
 /// Masks and read-only marks are applied last, over everything: a mount that one would hide, or a writable one that
 /// would stop being so, is a contradiction that somebody has to settle.
 fn contradictions(
-    items: &BTreeMap<PathBuf, Item>,
+    items: &Places<Item>,
     candidates: &[Candidate],
-    masked: &[PathBuf],
-    readonly: &[PathBuf],
+    masked: &[PlainPathBuf],
+    readonly: &[PlainPathBuf],
 ) -> Result<(), PlanError> {
-    for (path, item) in items {
-        let mounted = candidates.iter().any(|c| c.rank == Rank::Mount && c.item == *item);
-        if !mounted {
-            continue;
-        }
+    for (path, item) in items.iter() {
         let writable = match item {
             Item::Bind(bind) => !bind.readonly,
             Item::Tmpfs { readonly, .. } => !readonly,
@@ -294,8 +292,10 @@ fn contradictions(
         };
         let lists = [("masked_paths", masked, true), ("readonly_paths", readonly, writable)];
         for (key, list, matters) in lists {
-            if let Some(mark) = list.iter().find(|mark| matters && path.starts_with(mark)) {
-                return Err(PlanError::Contradiction { destination: path.clone(), key, path: mark.clone() });
+            let Some(mark) = list.iter().find(|mark| matters && path.is_in(mark.plain())) else { continue };
+            if candidates.iter().any(|c| c.rank == Rank::Mount && c.item == *item) {
+                let (destination, path) = (path.path().to_owned(), mark.path().to_owned());
+                return Err(PlanError::Contradiction { destination, key, path });
             }
         }
     }

@@ -1,12 +1,14 @@
 //! Where everything goes: the rules of precedence, applied. They are written down in [`super`].
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use super::item::Item;
+use super::places::Places;
 use super::view::{Found, Ground, Stop, View};
 use super::{DestinationProblem, PlanError};
 use crate::host::Files;
+use crate::host::plain::{PlainPath, PlainPathBuf};
 
 /// Rounds until mounts and symlinks have settled; two are the rule.
 const ROUNDS: usize = 16;
@@ -26,7 +28,7 @@ pub(super) enum Rank {
 #[derive(Debug, Clone)]
 pub(super) struct Candidate {
     /// Where, as it was asked for, normalised.
-    pub asked: PathBuf,
+    pub asked: PlainPathBuf,
     pub item: Item,
     pub rank: Rank,
     /// The text of the symlink at its source, where it may stay a symlink.
@@ -38,9 +40,9 @@ pub(super) fn place(
     candidates: &[Candidate],
     ground: &Ground,
     files: &dyn Files,
-) -> Result<BTreeMap<PathBuf, Item>, PlanError> {
+) -> Result<Places<Item>, PlanError> {
     let mut as_link: Vec<bool> = candidates.iter().map(|c| c.link.is_some()).collect();
-    let mut places: Vec<PathBuf> = candidates.iter().map(|c| c.asked.clone()).collect();
+    let mut places: Vec<PlainPathBuf> = candidates.iter().map(|c| c.asked.clone()).collect();
     for _ in 0..ROUNDS {
         let (items, winners) = arrange(candidates, &places, &as_link);
         let mut changed = false;
@@ -53,30 +55,31 @@ pub(super) fn place(
                 as_link[i] = false;
                 changed = true;
             }
-            let view = View { except: Some(&places[i]), ..view };
-            let place = destination(&view, &candidate.asked)?;
+            let view = View { except: Some(places[i].plain()), ..view };
+            let place = destination(&view, candidate.asked.plain())?;
             changed |= place != places[i];
             places[i] = place;
         }
         if !changed {
             let view = View { files, ground, items: &items, masked: &[], except: None };
             settled(candidates, &places, &as_link, &view)?;
-            for &i in &winners {
-                check(&candidates[i], &places[i], &items, ground, files)?;
+            for (&i, (place, item)) in winners.iter().zip(items.iter()) {
+                check(&candidates[i], place, item, &View { except: Some(place), ..view })?;
             }
             return with_parents(items, ground, files);
         }
     }
     // Only mounts that move each other come here.
-    let path = candidates.iter().zip(&places).find(|(c, p)| c.asked != **p).map(|(c, _)| c.asked.clone());
-    Err(PlanError::Destination { path: path.unwrap_or_default(), problem: DestinationProblem::Loop })
+    let moved = candidates.iter().zip(&places).find(|(c, p)| c.asked != **p);
+    let path = moved.map(|(c, _)| c.asked.path().to_owned()).unwrap_or_default();
+    Err(PlanError::Destination { path, problem: DestinationProblem::Loop })
 }
 
 /// Symlinks of a root folder may lead two mounts to one place, where either would hide the other without a word, or a mount
 /// to a place above its own path, where another path than the one that was asked for would show it.
 fn settled(
     candidates: &[Candidate],
-    places: &[PathBuf],
+    places: &[PlainPathBuf],
     as_link: &[bool],
     view: &View<'_>,
 ) -> Result<(), PlanError> {
@@ -85,11 +88,11 @@ fn settled(
         if candidate.rank != Rank::Mount {
             continue;
         }
-        let wrong = |problem| PlanError::Destination { path: candidate.asked.clone(), problem };
+        let wrong = |problem| PlanError::Destination { path: candidate.asked.path().to_owned(), problem };
         if !taken.insert(place) {
             return Err(wrong(DestinationProblem::Taken));
         }
-        if !as_link && view.resolve(&candidate.asked).map_or(true, |shown| shown.path != *place) {
+        if !as_link && view.resolve(candidate.asked.path()).map_or(true, |shown| shown.path != *place) {
             return Err(wrong(DestinationProblem::Hidden));
         }
     }
@@ -99,24 +102,27 @@ fn settled(
 /// The items by place, and which candidates they come from.
 fn arrange(
     candidates: &[Candidate],
-    places: &[PathBuf],
+    places: &[PlainPathBuf],
     as_link: &[bool],
-) -> (BTreeMap<PathBuf, Item>, Vec<usize>) {
-    let mut winners: BTreeMap<&Path, usize> = BTreeMap::new();
-    for (i, candidate) in candidates.iter().enumerate() {
-        let winner = winners.entry(&places[i]).or_insert(i);
-        if candidate.rank >= candidates[*winner].rank {
-            *winner = i;
+) -> (Places<Item>, Vec<usize>) {
+    let mut winners: Vec<usize> = (0..candidates.len()).collect();
+    // Of those at one place the winner is the last.
+    winners.sort_by_key(|&i| (places[i].plain(), candidates[i].rank));
+    winners.dedup_by(|next, last| {
+        let same = places[*next] == places[*last];
+        if same {
+            *last = *next;
         }
-    }
-    let covered = |path: &Path| {
-        path.ancestors().any(|at| winners.get(at).is_some_and(|&i| candidates[i].rank == Rank::Mount))
+        same
+    });
+    let covered = |path: PlainPath<'_>| {
+        path.ancestors().any(|at| {
+            let winner = winners.binary_search_by_key(&at, |&i| places[i].plain());
+            winner.is_ok_and(|winner| candidates[winners[winner]].rank == Rank::Mount)
+        })
     };
-    let kept: Vec<usize> = winners
-        .iter()
-        .filter(|&(path, &i)| candidates[i].rank != Rank::Synthetic || !covered(path))
-        .map(|(_, &i)| i)
-        .collect();
+    let kept = |&i: &usize| candidates[i].rank != Rank::Synthetic || !covered(places[i].plain());
+    let kept: Vec<usize> = winners.iter().copied().filter(kept).collect();
     let item = |i: usize| match &candidates[i].link {
         Some(link) if as_link[i] => Item::Symlink(link.clone()),
         _ => candidates[i].item.clone(),
@@ -127,7 +133,7 @@ fn arrange(
 /// Whether a source's symlink, kept inside, leads to the very file that it leads to outside, seen with the same rights.
 fn link_holds(view: &View<'_>, candidate: &Candidate) -> bool {
     let Item::Bind(bind) = &candidate.item else { return false };
-    match view.resolve(&candidate.asked).map(|resolved| resolved.found) {
+    match view.resolve(candidate.asked.path()).map(|resolved| resolved.found) {
         Ok(Found::Folder(Some(file)) | Found::File(file)) => {
             file.path == bind.path
                 && file.readonly == bind.readonly
@@ -139,23 +145,27 @@ fn link_holds(view: &View<'_>, candidate: &Candidate) -> bool {
 }
 
 /// Where a destination leads, inside.
-fn destination(view: &View<'_>, asked: &Path) -> Result<PathBuf, PlanError> {
-    let resolved = view.resolve(asked).map_err(|stop| stopped(stop, asked))?;
+fn destination(view: &View<'_>, asked: PlainPath<'_>) -> Result<PlainPathBuf, PlanError> {
+    let resolved = view.resolve(asked.path()).map_err(|stop| stopped(stop, asked))?;
+    let path = resolved.path.plain();
+    let wrong = |problem| Err(PlanError::Destination { path: asked.path().to_owned(), problem });
     // A root folder's own symlink must not move what belongs at /proc and /dev (CVE-2026-41579, CVE-2025-52881).
-    for (top, problem) in [("/proc", DestinationProblem::Proc), ("/dev", DestinationProblem::Dev)] {
-        if resolved.path != asked && (asked.starts_with(top) || resolved.path.starts_with(top)) {
-            return Err(PlanError::Destination { path: asked.to_owned(), problem });
+    for (top, problem) in
+        [(PlainPath::PROC, DestinationProblem::Proc), (PlainPath::DEV, DestinationProblem::Dev)]
+    {
+        if path != asked && (asked.is_in(top) || path.is_in(top)) {
+            return wrong(problem);
         }
     }
-    if resolved.path == Path::new("/") {
-        return Err(PlanError::Destination { path: asked.to_owned(), problem: DestinationProblem::Root });
+    if path.is_root() {
+        return wrong(DestinationProblem::Root);
     }
     Ok(resolved.path)
 }
 
 /// A destination that does not resolve.
-pub(super) fn stopped(stop: Stop, asked: &Path) -> PlanError {
-    let path = asked.to_owned();
+pub(super) fn stopped(stop: Stop, asked: PlainPath<'_>) -> PlanError {
+    let path = asked.path().to_owned();
     let problem = match stop {
         Stop::NotAFolder => DestinationProblem::NotAFolder,
         Stop::Loop => DestinationProblem::Loop,
@@ -170,36 +180,34 @@ pub(super) fn stopped(stop: Stop, asked: &Path) -> PlanError {
 /// already wherever the host's own files show.
 fn check(
     candidate: &Candidate,
-    place: &Path,
-    items: &BTreeMap<PathBuf, Item>,
-    ground: &Ground,
-    files: &dyn Files,
+    place: PlainPath<'_>,
+    item: &Item,
+    behind: &View<'_>,
 ) -> Result<(), PlanError> {
-    let wrong = |problem| Err(PlanError::Destination { path: candidate.asked.clone(), problem });
+    let asked = candidate.asked.plain();
+    let wrong = |problem| Err(PlanError::Destination { path: asked.path().to_owned(), problem });
     let mismatch = || {
         let path = candidate.item.label();
-        Err(PlanError::Mismatch { path, destination: candidate.asked.clone() })
+        Err(PlanError::Mismatch { path, destination: asked.path().to_owned() })
     };
-    let item = &items[place];
     let is_proc = matches!(item, Item::Proc { .. });
-    if place.starts_with("/proc") != is_proc || (is_proc && place != Path::new("/proc")) {
+    if place.is_in(PlainPath::PROC) != is_proc || (is_proc && place != PlainPath::PROC) {
         return wrong(DestinationProblem::Proc);
     }
     let belongs = match item {
         Item::Device { .. } => true,
-        Item::Tmpfs { .. } => place == Path::new("/dev") || place == Path::new("/dev/shm"),
-        Item::Mqueue => place == Path::new("/dev/mqueue"),
+        Item::Tmpfs { .. } => place == PlainPath::DEV || place == PlainPath::SHM,
+        Item::Mqueue => place == PlainPath::MQUEUE,
         _ => candidate.rank == Rank::Device,
     };
-    if place.starts_with("/dev") && !belongs {
+    if place.is_in(PlainPath::DEV) && !belongs {
         return wrong(DestinationProblem::Dev);
     }
-    let view = View { files, ground, items, masked: &[], except: Some(place) };
-    if !item.is_folder() && view.has_below(place) {
+    if !item.is_folder() && behind.items.has_below(place) {
         return mismatch();
     }
-    match view.look_behind(place).map_err(|stop| stopped(stop, &candidate.asked))? {
-        Found::Missing => makeable(&view, place, &candidate.asked),
+    match behind.look_behind(place).map_err(|stop| stopped(stop, asked))? {
+        Found::Missing => makeable(behind, place, asked),
         Found::Folder(_) if !item.is_folder() => mismatch(),
         Found::File(_) | Found::Made if item.is_folder() => mismatch(),
         Found::Folder(_) | Found::File(_) | Found::Made => Ok(()),
@@ -211,11 +219,11 @@ fn check(
 
 /// Whether something missing can be made: on the sandbox's own file systems and in its root folder, never in a folder of
 /// the host that is merely shown.
-fn makeable(view: &View<'_>, path: &Path, asked: &Path) -> Result<(), PlanError> {
+fn makeable(view: &View<'_>, path: PlainPath<'_>, asked: PlainPath<'_>) -> Result<(), PlanError> {
     match view.cover(path) {
         Some((at, Item::Bind(bind))) => {
-            let host = bind.path.join(path.strip_prefix(at).unwrap_or(path));
-            Err(PlanError::MountPoint { destination: asked.to_owned(), host })
+            let host = bind.path.join(path.rest(at).unwrap_or(path.path()));
+            Err(PlanError::MountPoint { destination: asked.path().to_owned(), host })
         }
         _ => Ok(()),
     }
@@ -223,23 +231,27 @@ fn makeable(view: &View<'_>, path: &Path, asked: &Path) -> Result<(), PlanError>
 
 /// Adds the folders that lead to the items, mode 0755, where nothing else provides them.
 fn with_parents(
-    mut items: BTreeMap<PathBuf, Item>,
+    mut items: Places<Item>,
     ground: &Ground,
     files: &dyn Files,
-) -> Result<BTreeMap<PathBuf, Item>, PlanError> {
-    let mut folders = Vec::new();
-    for path in items.keys() {
-        for parent in path.ancestors().skip(1).filter(|p| *p != Path::new("/") && !items.contains_key(*p)) {
-            let view = View { files, ground, items: &items, masked: &[], except: None };
+) -> Result<Places<Item>, PlanError> {
+    let view = View { files, ground, items: &items, masked: &[], except: None };
+    let mut folders: Vec<PlainPathBuf> = Vec::new();
+    let mut last = PlainPath::ROOT;
+    for (path, _) in items.iter() {
+        // Those that lead to the one before, too, were there or were made for it.
+        let new = path.ancestors().skip(1).take_while(move |at| !last.is_in(*at));
+        last = path;
+        for parent in new {
             match view.look_behind(parent).map_err(|stop| stopped(stop, path))? {
                 Found::Folder(_) => {}
                 Found::Missing => {
                     makeable(&view, parent, path)?;
-                    folders.push(parent.to_owned());
+                    folders.push(parent.to_buf());
                 }
                 _ => {
                     let problem = DestinationProblem::NotAFolder;
-                    return Err(PlanError::Destination { path: path.clone(), problem });
+                    return Err(PlanError::Destination { path: path.path().to_owned(), problem });
                 }
             }
         }

@@ -6,11 +6,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::elf::{self, Elf};
-use super::landlock::{Rules, access::EXECUTE};
+use super::landlock::{Rules, access::EXECUTE, granted};
 use super::program_problem::ProgramProblem;
 use super::text::shown;
 use super::view::{Found, HostFile, Stop, View};
 use super::{HostIdentity, Identity, PlanError};
+use crate::host::plain::PlainPathBuf;
 use crate::host::{Facts, FileKind};
 
 /// `PATH` where the sandbox has none: what `execvp(3)` uses.
@@ -150,7 +151,7 @@ impl Search<'_> {
             Found::Missing => {
                 let link = self.view.resolve_parent(&path).map(|r| r.found);
                 if matches!(link, Ok(Found::Symlink(_))) {
-                    return Err(ProgramProblem::Dangling { link: path, target: resolved.path });
+                    return Err(ProgramProblem::Dangling { link: path, target: resolved.path.into_path() });
                 }
                 return Err(ProgramProblem::NotFound { path: None });
             }
@@ -163,9 +164,8 @@ impl Search<'_> {
             return Err(ProgramProblem::Special { path });
         }
         if let Some(rules) = self.rules {
-            let granted =
-                file.path.ancestors().filter_map(|at| rules.get(at)).fold(0, |sum, access| sum | access);
-            if granted & EXECUTE == 0 {
+            let host = PlainPathBuf::from(file.path.clone());
+            if granted(rules, host.plain()) & EXECUTE == 0 {
                 let show = self.show(&file.path);
                 return Err(ProgramProblem::NotVisible { host: file.path, show, other: None, by: None });
             }

@@ -6,7 +6,9 @@ use std::path::Path;
 
 use super::check::role_name;
 use super::etc::Setting;
+use super::item::Item;
 use super::landlock::Rules;
+use super::places::Places;
 use super::program::Search;
 use super::text::c_path;
 use super::view::{Ground, View};
@@ -15,6 +17,7 @@ use super::{
     landlock, limits, lite, mounts, resources,
 };
 use crate::host::kernel::{self, Version};
+use crate::host::plain::PlainPathBuf;
 use crate::host::{Facts, Files};
 use crate::profile::{MountKind, Namespace, Profile};
 
@@ -149,8 +152,8 @@ struct Paths {
     /// In *lite*.
     lite_rules: Option<Rules>,
     ground: Ground,
-    items: std::collections::BTreeMap<std::path::PathBuf, super::item::Item>,
-    masked: Vec<std::path::PathBuf>,
+    items: Places<Item>,
+    masked: Vec<PlainPathBuf>,
 }
 
 impl Paths {
@@ -169,7 +172,7 @@ impl Scene<'_> {
     ) -> Result<Paths, PlanError> {
         let Self { profile, facts, files, .. } = *self;
         let built = mounts::build(profile, facts, files, setting, notes)?;
-        if terminal && !built.items.values().any(|item| *item == super::item::Item::Devpts) {
+        if terminal && !built.items.values().any(|item| *item == Item::Devpts) {
             return Err(PlanError::Unenforceable {
                 key: "a terminal of its own".to_owned(),
                 reason: "the profile mounts no devpts",
@@ -203,7 +206,7 @@ impl Scene<'_> {
         let lite_rules = landlock.is_some().then_some(rules);
         // The host itself is what a sandbox without a root of its own sees.
         let ground = Ground::Folder { path: "/".into(), owner: None };
-        let (items, masked) = (std::collections::BTreeMap::new(), Vec::new());
+        let (items, masked) = (Places::new(), Vec::new());
         Ok(Paths { root: None, landlock, cwd, lite_rules, ground, items, masked })
     }
 }

@@ -2,13 +2,12 @@
 //!
 //! This is for decisions and diagnosis. The kernel resolves every path once more, inside, and has the last word.
 
-use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use super::item::Item;
+use super::places::Places;
+use crate::host::plain::{PlainPath, PlainPathBuf, Steps};
 use crate::host::{FileKind, Files, Stat};
 
 /// Symlinks that one path may lead through (`path_resolution(7)`).
@@ -27,10 +26,10 @@ pub(super) enum Ground {
 pub(super) struct View<'a> {
     pub files: &'a dyn Files,
     pub ground: &'a Ground,
-    pub items: &'a BTreeMap<PathBuf, Item>,
-    pub masked: &'a [PathBuf],
+    pub items: &'a Places<Item>,
+    pub masked: &'a [PlainPathBuf],
     /// An item that is looked behind.
-    pub except: Option<&'a Path>,
+    pub except: Option<PlainPath<'a>>,
 }
 
 /// What is at a path inside that has no symlinks in it.
@@ -84,32 +83,20 @@ pub(super) enum Stop {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Resolved {
     /// Without symlinks.
-    pub path: PathBuf,
+    pub path: PlainPathBuf,
     pub found: Found,
 }
 
 impl View<'_> {
     /// The item at `path` or the nearest above it.
-    pub fn cover(&self, path: &Path) -> Option<(&PathBuf, &Item)> {
-        let bytes = path.as_os_str().as_bytes();
-        if !is_plain(bytes) {
-            return path
-                .ancestors()
-                .filter(|at| Some(*at) != self.except)
-                .find_map(|at| self.items.get_key_value(at));
-        }
-        // There are some dozens: to compare their bytes is far quicker than to look for each ancestor part by part.
-        self.items
-            .iter()
-            .filter(|(at, _)| is_at_or_above(at.as_os_str().as_bytes(), bytes))
-            .filter(|(at, _)| Some(at.as_path()) != self.except)
-            .max_by_key(|(at, _)| at.as_os_str().len())
+    pub fn cover(&self, path: PlainPath<'_>) -> Option<(PlainPath<'_>, &Item)> {
+        self.items.nearest(path, self.except)
     }
 
     /// What is at a path without symlinks.
-    pub fn look(&self, path: &Path) -> Result<Found, Stop> {
-        match self.masked.iter().find(|mask| path.starts_with(mask)) {
-            Some(mask) if path != mask => return Ok(Found::Missing),
+    pub fn look(&self, path: PlainPath<'_>) -> Result<Found, Stop> {
+        match self.masked.iter().find(|mask| path.is_in(mask.plain())) {
+            Some(mask) if path != mask.plain() => return Ok(Found::Missing),
             Some(_) => {
                 return Ok(match self.look_behind(path)? {
                     Found::Folder(_) => Found::Folder(None),
@@ -121,16 +108,20 @@ impl View<'_> {
         }
         let found = self.look_behind(path)?;
         // Above a deeper item there is a folder in any case: it is made as that item's parent.
-        if found == Found::Missing && self.has_below(path) { Ok(Found::Folder(None)) } else { Ok(found) }
+        if found == Found::Missing && self.items.has_below(path) {
+            Ok(Found::Folder(None))
+        } else {
+            Ok(found)
+        }
     }
 
     /// What is at a path before parents of deeper items are made, and before anything is masked.
-    pub fn look_behind(&self, path: &Path) -> Result<Found, Stop> {
+    pub fn look_behind(&self, path: PlainPath<'_>) -> Result<Found, Stop> {
         let (at, item) = match self.cover(path) {
-            Some((at, item)) => (at.as_path(), Some(item)),
-            None => (Path::new("/"), None),
+            Some((at, item)) => (at, Some(item)),
+            None => (PlainPath::ROOT, None),
         };
-        let rest = path.strip_prefix(at).unwrap_or(path);
+        let rest = path.rest(at).unwrap_or(path.path());
         let here = rest.as_os_str().is_empty();
         let found = match item {
             None => match self.ground {
@@ -155,7 +146,7 @@ impl View<'_> {
                     noexec: bind.noexec,
                     readonly: bind.readonly,
                     owner: bind.owner,
-                    mount: at.to_owned(),
+                    mount: at.path().to_owned(),
                 };
                 self.host(&bind.path, rest, &file)?
             }
@@ -167,12 +158,6 @@ impl View<'_> {
             Some(_) => return Err(Stop::NotAFolder),
         };
         Ok(found)
-    }
-
-    /// Whether there is an item strictly below a path.
-    pub fn has_below(&self, path: &Path) -> bool {
-        let after = (std::ops::Bound::Excluded(path), std::ops::Bound::Unbounded);
-        self.items.range::<Path, _>(after).next().is_some_and(|(next, _)| next.starts_with(path))
     }
 
     fn host(
@@ -207,17 +192,17 @@ impl View<'_> {
     }
 
     fn walk(&self, path: &Path, follow: bool) -> Result<Resolved, Stop> {
-        let mut todo = parts(path);
-        let mut done = PathBuf::from("/");
-        let mut found = self.look(&done)?;
+        let mut todo = Steps::new(path);
+        let mut done = PlainPathBuf::root();
+        let mut found = self.look(done.plain())?;
         let mut links = 0;
-        while let Some(part) = todo.pop() {
+        while let Some(part) = todo.next() {
             if part == ".." {
                 if found == Found::Missing {
                     return Err(Stop::Parent);
                 }
                 done.pop();
-                found = self.look(&done)?;
+                found = self.look(done.plain())?;
                 continue;
             }
             match found {
@@ -225,85 +210,25 @@ impl View<'_> {
                 Found::Unknown => return Err(Stop::Unknown),
                 _ => return Err(Stop::NotAFolder),
             }
-            let next = done.join(&part);
-            found = self.look(&next)?;
-            match &found {
-                Found::Symlink(target) if follow || !todo.is_empty() => {
-                    links += 1;
-                    if links > MAX_LINKS {
-                        return Err(Stop::Loop);
-                    }
-                    if target.is_absolute() {
-                        done = PathBuf::from("/");
-                    }
-                    todo.extend(parts(target));
-                    found = self.look(&done)?;
+            done.push(part);
+            found = self.look(done.plain())?;
+            if let Found::Symlink(target) = &found
+                && (follow || !todo.is_empty())
+            {
+                links += 1;
+                if links > MAX_LINKS {
+                    return Err(Stop::Loop);
                 }
-                _ => done = next,
+                done.lead(target);
+                todo.insert(target);
+                found = self.look(done.plain())?;
             }
         }
         Ok(Resolved { path: done, found })
     }
 }
 
-/// Whether an absolute path is written the one way that all items are: without `//`, `.` parts and a slash at its end. (`..` is a part
-/// like any other here, as it is to `Path`.)
-fn is_plain(path: &[u8]) -> bool {
-    let plain = |part: &[u8]| !part.is_empty() && part != b".";
-    match path {
-        b"/" => true,
-        [b'/', parts @ ..] => parts.split(|&byte| byte == b'/').all(plain),
-        _ => false,
-    }
-}
-
-/// Whether the first of two plain paths is the second or above it.
-fn is_at_or_above(above: &[u8], path: &[u8]) -> bool {
-    above == b"/" || path.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
-}
-
 /// `ENOENT` or `ENOTDIR`: there is no such file.
 pub(super) fn missing(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR))
-}
-
-/// The parts of a path, last first.
-fn parts(path: &Path) -> Vec<OsString> {
-    path.components()
-        .rev()
-        .filter_map(|c| match c {
-            Component::Normal(name) => Some(name.to_owned()),
-            Component::ParentDir => Some(OsString::from("..")),
-            _ => None,
-        })
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn the_nearest_item_is_the_same_by_bytes_and_by_parts(
-            items in proptest::collection::vec("(/[ab.]{1,2}){1,4}|/", 0..12),
-            path in "(/{1,2}[ab.]{1,2}){1,5}/?|/",
-            except in proptest::option::of("(/[ab]{1,2}){1,3}|/"),
-        ) {
-            let plain = items.iter().filter(|path| is_plain(path.as_bytes()));
-            let items: BTreeMap<PathBuf, Item> =
-                plain.map(|path| (PathBuf::from(path), Item::Folder { mode: 0o755 })).collect();
-            let except = except.as_deref().map(Path::new);
-            let files = crate::host::MemoryFiles::new();
-            let view = View { files: &files, ground: &Ground::Tmpfs, items: &items, masked: &[], except };
-            let path = Path::new(&path);
-            let expected = path
-                .ancestors()
-                .filter(|at| Some(*at) != except)
-                .find_map(|at| items.get_key_value(at));
-            prop_assert_eq!(view.cover(path).map(|(at, _)| at), expected.map(|(at, _)| at));
-        }
-    }
 }

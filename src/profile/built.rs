@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Profile;
 use super::builtin::{NAMES, text};
-use crate::seccomp::{Arch, Policy, Program};
+use crate::seccomp::{Action, Arch, Policy, Program, Rules};
 
 /// Of all texts, when the files were written.
 const TEXTS: [u8; 8] = *include_bytes!("../../profiles/built/texts.hash");
@@ -50,15 +50,40 @@ pub(super) fn profile(name: &str) -> Option<Profile> {
     if !FRESH {
         return None;
     }
-    postcard::from_bytes(bytes(name)).ok()
+    let Built { mut profile, filter } = postcard::from_bytes(bytes(name)).ok()?;
+    if let Some(at) = filter {
+        profile.seccomp = Some(filters()?.get(usize::from(at))?.policy());
+    }
+    Some(profile)
 }
 
-/// A policy, encoded, and what it is compiled to.
+/// A profile, encoded.
+#[derive(Debug, Serialize, Deserialize)]
+struct Built {
+    /// Without its filter,
+    profile: Profile,
+    /// which is one of all filters.
+    filter: Option<u8>,
+}
+
+/// A policy, its rules encoded, and what it is compiled to, encoded, too.
 #[derive(Debug, Serialize, Deserialize)]
 struct Filter<'a> {
-    policy: &'a [u8],
+    default: Action,
+    flags: u64,
+    rules: &'a [u8],
     x86_64: &'a [u8],
     aarch64: &'a [u8],
+}
+
+fn filters() -> Option<Vec<Filter<'static>>> {
+    postcard::from_bytes(FILTERS).ok()
+}
+
+impl Filter<'static> {
+    fn policy(&self) -> Policy {
+        Policy { default: self.default, rules: Rules::built_in(self.rules), flags: self.flags }
+    }
 }
 
 /// The compiled filter of a policy that is exactly that of a built-in profile.
@@ -66,9 +91,12 @@ pub(crate) fn filter(policy: &Policy, arch: Arch) -> Option<Program> {
     if !FRESH {
         return None;
     }
-    let encoded = postcard::to_stdvec(policy).ok()?;
-    let filters: Vec<Filter<'_>> = postcard::from_bytes(FILTERS).ok()?;
-    let filter = filters.into_iter().find(|filter| filter.policy == encoded)?;
+    let rules = policy.rules.encoded()?;
+    // Those that are built in are the same bytes.
+    let same = |filter: &Filter<'_>| std::ptr::eq(filter.rules, &*rules) || filter.rules == &*rules;
+    let filter = filters()?
+        .into_iter()
+        .find(|filter| (filter.default, filter.flags) == (policy.default, policy.flags) && same(filter))?;
     let program = match arch {
         Arch::X86_64 => filter.x86_64,
         Arch::Aarch64 => filter.aarch64,
@@ -83,7 +111,7 @@ mod tests {
     use super::super::find;
     use super::super::load::build;
     use super::*;
-    use crate::seccomp::{Action, Unknown, compile};
+    use crate::seccomp::{Unknown, compile};
 
     fn of_text(name: &str) -> Profile {
         build::<&str>(find::find(name, None, None).unwrap(), name, &[], None).unwrap().0
@@ -105,30 +133,43 @@ mod tests {
     #[test]
     fn what_is_built_in_is_what_the_texts_make() {
         check("texts.hash", &fingerprint().to_le_bytes());
-        let mut filters: Vec<(Vec<u8>, [Vec<u8>; 2])> = Vec::new();
+        let mut filters: Vec<(Policy, [Vec<u8>; 3])> = Vec::new();
         for name in NAMES {
-            let expected = of_text(name);
-            check(&format!("{name}.postcard"), &postcard::to_stdvec(&expected).unwrap());
-            let Some(policy) = expected.seccomp else { continue };
-            let encoded = postcard::to_stdvec(&policy).unwrap();
-            if filters.iter().any(|(known, _)| *known == encoded) {
-                continue;
-            }
-            let unknown = match policy.default {
-                Action::Allow | Action::Log => Unknown::Refuse,
-                _ => Unknown::Skip,
-            };
-            let programs = [Arch::X86_64, Arch::Aarch64].map(|arch| {
-                let compiled = compile(&policy, arch, unknown).unwrap();
-                // Else there would be a note about them.
-                assert!(compiled.skipped.is_empty(), "{name}: {:?}", compiled.skipped);
-                postcard::to_stdvec(&compiled.program).unwrap()
+            let mut profile = of_text(name);
+            let filter = profile.seccomp.take().map(|policy| {
+                let known = filters.iter().position(|(known, _)| *known == policy);
+                let at = known.unwrap_or_else(|| {
+                    let encoded = encoded(name, &policy);
+                    filters.push((policy, encoded));
+                    filters.len() - 1
+                });
+                u8::try_from(at).unwrap()
             });
-            filters.push((encoded, programs));
+            check(&format!("{name}.postcard"), &postcard::to_stdvec(&Built { profile, filter }).unwrap());
         }
-        let filters: Vec<_> =
-            filters.iter().map(|(policy, [x86_64, aarch64])| Filter { policy, x86_64, aarch64 }).collect();
+        let filters: Vec<_> = filters
+            .iter()
+            .map(|(policy, [rules, x86_64, aarch64])| {
+                let (default, flags) = (policy.default, policy.flags);
+                Filter { default, flags, rules, x86_64, aarch64 }
+            })
+            .collect();
         check("filters.postcard", &postcard::to_stdvec(&filters).unwrap());
+    }
+
+    /// A policy's rules and its programs.
+    fn encoded(name: &str, policy: &Policy) -> [Vec<u8>; 3] {
+        let unknown = match policy.default {
+            Action::Allow | Action::Log => Unknown::Refuse,
+            _ => Unknown::Skip,
+        };
+        let [x86_64, aarch64] = [Arch::X86_64, Arch::Aarch64].map(|arch| {
+            let compiled = compile(policy, arch, unknown).unwrap();
+            // Else there would be a note about them.
+            assert!(compiled.skipped.is_empty(), "{name}: {:?}", compiled.skipped);
+            postcard::to_stdvec(&compiled.program).unwrap()
+        });
+        [policy.rules.encoded().unwrap().into_owned(), x86_64, aarch64]
     }
 
     #[test]

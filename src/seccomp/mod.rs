@@ -14,6 +14,7 @@ pub mod names;
 pub mod oci;
 mod policy;
 mod program;
+mod rules;
 mod tables;
 mod validate;
 
@@ -23,4 +24,5 @@ pub use errno::errno;
 pub use interpret::{Data, EvaluateError};
 pub use policy::{Action, Condition, Op, Policy, Rule};
 pub use program::{Instruction, Program};
+pub use rules::Rules;
 pub use validate::ValidateError;

@@ -1,5 +1,7 @@
 //! What a filter should do, by names.
 
+use super::Rules;
+
 /// What a filter should do, by names. Compiled for one architecture.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
@@ -7,7 +9,7 @@ pub struct Policy {
     /// For every system call that no rule matches.
     pub default: Action,
     /// First match wins.
-    pub rules: Vec<Rule>,
+    pub rules: Rules,
     /// `SECCOMP_FILTER_FLAG_*` to load with (OCI `flags`).
     pub flags: u64,
 }
@@ -16,7 +18,7 @@ impl Policy {
     /// A policy with a default action and nothing else.
     #[must_use]
     pub const fn new(default: Action) -> Self {
-        Self { default, rules: Vec::new(), flags: 0 }
+        Self { default, rules: Rules::new(), flags: 0 }
     }
 
     /// Adds rules behind those there are.

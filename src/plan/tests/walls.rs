@@ -118,7 +118,7 @@ fn read_only_devices_are_landlocks() {
 
 fn policy(default: Action, names: &[&str], action: Action) -> Policy {
     let rule = Rule { names: names.iter().map(|name| (*name).to_owned()).collect(), action, args: vec![] };
-    Policy { default, rules: vec![rule], flags: 0 }
+    Policy { default, rules: vec![rule].into(), flags: 0 }
 }
 
 #[test]
