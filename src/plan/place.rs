@@ -206,8 +206,9 @@ fn check(
     if !item.is_folder() && behind.items.has_below(place) {
         return mismatch();
     }
-    match behind.look_behind(place).map_err(|stop| stopped(stop, asked))? {
-        Found::Missing => makeable(behind, place, asked),
+    let cover = behind.cover(place);
+    match behind.look_in(cover, place).map_err(|stop| stopped(stop, asked))? {
+        Found::Missing => makeable(cover, place, asked),
         Found::Folder(_) if !item.is_folder() => mismatch(),
         Found::File(_) | Found::Made if item.is_folder() => mismatch(),
         Found::Folder(_) | Found::File(_) | Found::Made => Ok(()),
@@ -219,8 +220,12 @@ fn check(
 
 /// Whether something missing can be made: on the sandbox's own file systems and in its root folder, never in a folder of
 /// the host that is merely shown.
-fn makeable(view: &View<'_>, path: PlainPath<'_>, asked: PlainPath<'_>) -> Result<(), PlanError> {
-    match view.cover(path) {
+fn makeable(
+    cover: Option<(PlainPath<'_>, &Item)>,
+    path: PlainPath<'_>,
+    asked: PlainPath<'_>,
+) -> Result<(), PlanError> {
+    match cover {
         Some((at, Item::Bind(bind))) => {
             let host = bind.path.join(path.rest(at).unwrap_or(path.path()));
             Err(PlanError::MountPoint { destination: asked.path().to_owned(), host })
@@ -243,10 +248,11 @@ fn with_parents(
         let new = path.ancestors().skip(1).take_while(move |at| !last.is_in(*at));
         last = path;
         for parent in new {
-            match view.look_behind(parent).map_err(|stop| stopped(stop, path))? {
+            let cover = view.cover(parent);
+            match view.look_in(cover, parent).map_err(|stop| stopped(stop, path))? {
                 Found::Folder(_) => {}
                 Found::Missing => {
-                    makeable(&view, parent, path)?;
+                    makeable(cover, parent, path)?;
                     folders.push(parent.to_buf());
                 }
                 _ => {
