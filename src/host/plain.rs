@@ -107,7 +107,10 @@ impl PartialOrd for PlainPath<'_> {
 
 impl PlainPathBuf {
     pub(crate) fn root() -> Self {
-        Self(b"/".to_vec())
+        // With room for most paths that it may lead to.
+        let mut path = Vec::with_capacity(64);
+        path.push(b'/');
+        Self(path)
     }
 
     pub(crate) fn plain(&self) -> PlainPath<'_> {
@@ -170,6 +173,11 @@ pub(crate) fn compare(a: &Path, b: &Path) -> Ordering {
         (Some(a), Some(b)) => a.cmp(&b),
         _ => a.cmp(b),
     }
+}
+
+/// `path.starts_with(above)`, likewise.
+pub(crate) fn is_in(path: &Path, above: PlainPath<'_>) -> bool {
+    PlainPath::new(path).map_or_else(|| path.starts_with(above.path()), |path| path.is_in(above))
 }
 
 /// How many bytes two texts begin with alike.
@@ -300,6 +308,9 @@ mod tests {
         #[test]
         fn any_two_paths_compare_as_std_has_it(a in "(/{0,2}[a.!]{1,3}){0,4}/?", b in "(/{0,2}[a.!]{1,3}){0,4}/?") {
             prop_assert_eq!(compare(Path::new(&a), Path::new(&b)), Path::new(&a).cmp(Path::new(&b)));
+            if let Some(above) = PlainPath::new(Path::new(&b)) {
+                prop_assert_eq!(is_in(Path::new(&a), above), Path::new(&a).starts_with(&b));
+            }
             let up = Path::new(&a).components().any(|part| part == Component::ParentDir);
             prop_assert!(!up || PlainPath::new(Path::new(&a)).is_none());
         }

@@ -63,8 +63,8 @@ pub(super) fn place(
         if !changed {
             let view = View { files, ground, items: &items, masked: &[], except: None };
             settled(candidates, &places, &as_link, &view)?;
-            for (&i, (place, item)) in winners.iter().zip(items.iter()) {
-                check(&candidates[i], place, item, &View { except: Some(place), ..view })?;
+            for (&i, (place, item, above)) in winners.iter().zip(items.with_above()) {
+                check(&candidates[i], place, item, above, &view)?;
             }
             return with_parents(items, ground, files);
         }
@@ -182,7 +182,8 @@ fn check(
     candidate: &Candidate,
     place: PlainPath<'_>,
     item: &Item,
-    behind: &View<'_>,
+    above: Option<(PlainPath<'_>, &Item)>,
+    view: &View<'_>,
 ) -> Result<(), PlanError> {
     let asked = candidate.asked.plain();
     let wrong = |problem| Err(PlanError::Destination { path: asked.path().to_owned(), problem });
@@ -203,12 +204,11 @@ fn check(
     if place.is_in(PlainPath::DEV) && !belongs {
         return wrong(DestinationProblem::Dev);
     }
-    if !item.is_folder() && behind.items.has_below(place) {
+    if !item.is_folder() && view.items.has_below(place) {
         return mismatch();
     }
-    let cover = behind.cover(place);
-    match behind.look_in(cover, place).map_err(|stop| stopped(stop, asked))? {
-        Found::Missing => makeable(cover, place, asked),
+    match view.look_in(above, place).map_err(|stop| stopped(stop, asked))? {
+        Found::Missing => makeable(above, place, asked),
         Found::Folder(_) if !item.is_folder() => mismatch(),
         Found::File(_) | Found::Made if item.is_folder() => mismatch(),
         Found::Folder(_) | Found::File(_) | Found::Made => Ok(()),

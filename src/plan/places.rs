@@ -16,6 +16,17 @@ impl<T> Places<T> {
         self.0.iter().map(|(path, value)| (path.plain(), value))
     }
 
+    /// In the order of the paths, each with what is the nearest above it.
+    pub fn with_above(&self) -> impl Iterator<Item = (PlainPath<'_>, &T, Option<(PlainPath<'_>, &T)>)> {
+        let mut open: Vec<(PlainPath<'_>, &T)> = Vec::new();
+        self.iter().map(move |(path, value)| {
+            while open.pop_if(|(at, _)| !path.is_in(*at)).is_some() {}
+            let above = open.last().copied();
+            open.push((path, value));
+            (path, value, above)
+        })
+    }
+
     pub fn values(&self) -> impl Iterator<Item = &T> {
         self.0.iter().map(|(_, value)| value)
     }
@@ -69,7 +80,10 @@ impl<T> Places<T> {
 
     /// Those that come no later than `path`.
     fn up_to(&self, path: PlainPath<'_>) -> &[(PlainPathBuf, T)] {
-        &self.0[..self.0.partition_point(|(at, _)| at.plain() <= path)]
+        // Every walk starts at the root.
+        let root = path.is_root().then(|| self.0.iter().take_while(|(at, _)| at.plain().is_root()).count());
+        let end = root.unwrap_or_else(|| self.0.partition_point(|(at, _)| at.plain() <= path));
+        &self.0[..end]
     }
 
     /// Where `path` is, or would be.
@@ -133,6 +147,11 @@ mod tests {
             );
             let below = model.keys().any(|at| at != path && at.starts_with(path));
             prop_assert_eq!(places.has_below(plain(path)), below);
+
+            for (at, n, above) in places.with_above() {
+                prop_assert_eq!(model.get(at.path()), Some(n));
+                prop_assert_eq!(above, places.nearest(at, Some(at)));
+            }
 
             let expected = model.get(path).copied().unwrap_or(-1);
             prop_assert_eq!(*places.get_or_insert(plain(path), -1), expected);

@@ -7,7 +7,7 @@ use super::item::{Bind, Item};
 use super::text::c_path;
 use super::view::missing;
 use super::{HostIdentity, PlanError, Source, Via};
-use crate::host::plain::PlainPath;
+use crate::host::plain::{self, PlainPath};
 use crate::host::{Facts, FileKind, Files, Stat};
 
 /// A bind mount that is asked for.
@@ -58,7 +58,7 @@ pub(super) fn locate(
     };
     // Whatever is below /proc is refused by its text, before the kernel is asked.
     let proc = || PlanError::SourceProc { path: asked.clone(), destination: destination.clone() };
-    if asked.starts_with("/proc") {
+    if plain::is_in(&asked, PlainPath::PROC) {
         return Err(proc());
     }
     let followed = match files.follow(&asked) {
