@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-/// An absolute path without `//`, `.` parts and a slash at its end. (`..` is a part like any other here, as it is to `Path`.)
+/// An absolute path without `//`, `.` and `..` parts and a slash at its end.
 ///
 /// The order is `Path`'s own: what is below a path comes right after it, before its neighbours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +26,6 @@ impl<'a> PlainPath<'a> {
     pub(crate) const TMP: PlainPath<'static> = PlainPath(b"/tmp");
 
     /// `path`, if it is written so.
-    #[cfg(test)]
     pub(crate) fn new(path: &'a Path) -> Option<Self> {
         let bytes = path.as_os_str().as_bytes();
         is_plain(bytes).then_some(Self(bytes))
@@ -79,7 +78,7 @@ impl<'a> PlainPath<'a> {
 
     /// The last path that both are or are below.
     pub(crate) fn shared(self, other: PlainPath<'_>) -> Self {
-        let same = self.0.iter().zip(other.0).take_while(|(a, b)| a == b).count();
+        let same = same_start(self.0, other.0);
         let ends = |path: &[u8]| path.len() == same || path[same] == b'/';
         if same > 1 && ends(self.0) && ends(other.0) {
             return Self(&self.0[..same]);
@@ -93,11 +92,10 @@ impl<'a> PlainPath<'a> {
 
 impl Ord for PlainPath<'_> {
     fn cmp(&self, other: &Self) -> Ordering {
-        match self.0.iter().zip(other.0).find(|(a, b)| a != b) {
-            // A part ends at a slash: it comes before every longer one.
-            Some((a, b)) => (*a != b'/', a).cmp(&(*b != b'/', b)),
-            None => self.0.len().cmp(&other.0.len()),
-        }
+        let same = same_start(self.0, other.0);
+        // A part ends at a slash: it comes before every longer one.
+        let next = |path: &[u8]| path.get(same).map(|&byte| (byte != b'/', byte));
+        next(self.0).cmp(&next(other.0))
     }
 }
 
@@ -109,7 +107,10 @@ impl PartialOrd for PlainPath<'_> {
 
 impl PlainPathBuf {
     pub(crate) fn root() -> Self {
-        Self(b"/".to_vec())
+        // With room for most paths that it may lead to.
+        let mut path = Vec::with_capacity(64);
+        path.push(b'/');
+        Self(path)
     }
 
     pub(crate) fn plain(&self) -> PlainPath<'_> {
@@ -146,14 +147,10 @@ impl PlainPathBuf {
 }
 
 impl From<PathBuf> for PlainPathBuf {
-    /// An absolute path, written plainly.
+    /// An absolute path without `..`, written plainly.
     fn from(path: PathBuf) -> Self {
-        debug_assert!(path.is_absolute(), "{path:?}");
-        let bytes = path.into_os_string().into_vec();
-        if is_plain(&bytes) {
-            return Self(bytes);
-        }
-        let path: PathBuf = Path::new(OsStr::from_bytes(&bytes)).components().collect();
+        let path = if PlainPath::new(&path).is_some() { path } else { path.components().collect() };
+        debug_assert!(PlainPath::new(&path).is_some(), "{path:?}");
         Self(path.into_os_string().into_vec())
     }
 }
@@ -170,13 +167,40 @@ impl PartialOrd for PlainPathBuf {
     }
 }
 
-fn is_plain(path: &[u8]) -> bool {
-    let plain = |part: &[u8]| !part.is_empty() && part != b".";
-    match path {
-        b"/" => true,
-        [b'/', parts @ ..] => parts.split(|&byte| byte == b'/').all(plain),
-        _ => false,
+/// `a.cmp(b)`, which is quick where both are plain.
+pub(crate) fn compare(a: &Path, b: &Path) -> Ordering {
+    match (PlainPath::new(a), PlainPath::new(b)) {
+        (Some(a), Some(b)) => a.cmp(&b),
+        _ => a.cmp(b),
     }
+}
+
+/// `path.starts_with(above)`, likewise.
+pub(crate) fn is_in(path: &Path, above: PlainPath<'_>) -> bool {
+    PlainPath::new(path).map_or_else(|| path.starts_with(above.path()), |path| path.is_in(above))
+}
+
+/// How many bytes two texts begin with alike.
+fn same_start(a: &[u8], b: &[u8]) -> usize {
+    let mut same = 0;
+    for (a, b) in a.as_chunks().0.iter().zip(b.as_chunks().0) {
+        let different = u64::from_le_bytes(*a) ^ u64::from_le_bytes(*b);
+        if different != 0 {
+            return same + different.trailing_zeros() as usize / 8;
+        }
+        same += size_of::<u64>();
+    }
+    same + a[same..].iter().zip(&b[same..]).take_while(|(a, b)| a == b).count()
+}
+
+fn is_plain(path: &[u8]) -> bool {
+    let name = |rest: &[u8]| match rest {
+        [] | [b'/', ..] => false,
+        [b'.', rest @ ..] => !matches!(rest, [] | [b'/', ..] | [b'.'] | [b'.', b'/', ..]),
+        _ => true,
+    };
+    let plain = |at: usize| path[at] != b'/' || name(&path[at + 1..]);
+    path == b"/" || (path.starts_with(b"/") && (0..path.len()).all(plain))
 }
 
 /// The parts of a path that are still to be walked; `..` is one of them, the root and `.` are not.
@@ -253,7 +277,7 @@ mod tests {
             .collect()
     }
 
-    const PLAIN: &str = "(/[ab!~0]{1,2}|/\\.[.a]a){1,4}|/";
+    const PLAIN: &str = "(/[ab!~0]{1,2}|/\\.[.a]a|/long-[ab]-long){1,4}|/";
 
     proptest! {
         #[test]
@@ -272,13 +296,23 @@ mod tests {
         }
 
         #[test]
-        fn any_path_is_made_plain(path in "(/{1,2}[ab.]{1,2}){1,5}/?|/{1,2}") {
+        fn any_path_is_made_plain(path in "(/{1,2}([ab]{1,2}|\\.|\\.a)){1,5}/?|/{1,2}") {
             let path = PathBuf::from(path);
             let same_text = path.components().collect::<PathBuf>().as_os_str() == path.as_os_str();
             prop_assert_eq!(PlainPath::new(&path).is_some(), same_text);
             let plain = PlainPathBuf::from(path.clone());
             prop_assert_eq!(PlainPath::new(plain.path()), Some(plain.plain()));
             prop_assert_eq!(plain.into_path(), path);
+        }
+
+        #[test]
+        fn any_two_paths_compare_as_std_has_it(a in "(/{0,2}[a.!]{1,3}){0,4}/?", b in "(/{0,2}[a.!]{1,3}){0,4}/?") {
+            prop_assert_eq!(compare(Path::new(&a), Path::new(&b)), Path::new(&a).cmp(Path::new(&b)));
+            if let Some(above) = PlainPath::new(Path::new(&b)) {
+                prop_assert_eq!(is_in(Path::new(&a), above), Path::new(&a).starts_with(&b));
+            }
+            let up = Path::new(&a).components().any(|part| part == Component::ParentDir);
+            prop_assert!(!up || PlainPath::new(Path::new(&a)).is_none());
         }
 
         #[test]

@@ -1,9 +1,8 @@
 //! One look at each file, however often it is asked about.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::{Files, Stat};
@@ -13,10 +12,36 @@ use super::{Files, Stat};
 #[derive(Debug)]
 pub(crate) struct Remembered<'a> {
     files: &'a dyn Files,
-    /// What lstat(2) said: a file's, or its errno.
-    seen: RefCell<BTreeMap<OsString, Result<Stat, i32>>>,
+    seen: RefCell<Seen>,
     /// The last file that was read, and how it begins.
     head: RefCell<Option<(PathBuf, Vec<u8>)>>,
+}
+
+/// What lstat(2) said: a file's, or its errno.
+type Answer = Result<Stat, i32>;
+
+#[derive(Debug, Default)]
+struct Seen {
+    files: Vec<(PathBuf, Answer)>,
+    /// Where each is, in the order of their paths' lengths and bytes: that is found out sooner than any other.
+    order: Vec<usize>,
+}
+
+impl Seen {
+    /// What was said of a path; otherwise where it comes in `order`.
+    fn get(&self, path: &Path) -> Result<Answer, usize> {
+        let path = path.as_os_str().as_bytes();
+        let by = |at: &usize| {
+            let known = self.files[*at].0.as_os_str().as_bytes();
+            known.len().cmp(&path.len()).then_with(|| known.cmp(path))
+        };
+        self.order.binary_search_by(by).map(|found| self.files[self.order[found]].1)
+    }
+
+    fn put(&mut self, at: usize, path: &Path, answer: Answer) {
+        self.order.insert(at, self.files.len());
+        self.files.push((path.to_owned(), answer));
+    }
 }
 
 /// What is read of a file at once: the headers of a program are asked for one after the other.
@@ -36,17 +61,17 @@ impl std::fmt::Debug for dyn Files + '_ {
 
 impl Files for Remembered<'_> {
     fn lstat(&self, path: &Path) -> io::Result<Stat> {
-        // By its bytes: a path is compared part by part, which takes longer than to ask again.
-        if let Some(seen) = self.seen.borrow().get(path.as_os_str()) {
-            return seen.map_err(io::Error::from_raw_os_error);
-        }
+        let at = match self.seen.borrow().get(path) {
+            Ok(seen) => return seen.map_err(io::Error::from_raw_os_error),
+            Err(at) => at,
+        };
         let found = self.files.lstat(path);
         let seen = match &found {
             Ok(stat) => Some(Ok(*stat)),
             Err(error) => error.raw_os_error().map(Err),
         };
         if let Some(seen) = seen {
-            self.seen.borrow_mut().insert(path.as_os_str().to_owned(), seen);
+            self.seen.borrow_mut().put(at, path, seen);
         }
         found
     }

@@ -75,18 +75,23 @@ impl Item {
 
     pub fn node(&self, path: &std::path::Path) -> Result<Node, PlanError> {
         let path = c_path(path)?;
-        let mount = match self.clone() {
-            Self::Folder { mode } => return Ok(Node::Folder { path, mode }),
-            Self::Symlink(target) => return Ok(Node::Symlink { path, target: c_path(&target)? }),
-            Self::File { mode, content } => return Ok(Node::File { path, mode, content }),
+        let mount = match self {
+            Self::Folder { mode } => return Ok(Node::Folder { path, mode: *mode }),
+            Self::Symlink(target) => return Ok(Node::Symlink { path, target: c_path(target)? }),
+            Self::File { mode, content } => {
+                return Ok(Node::File { path, mode: *mode, content: content.clone() });
+            }
             Self::Bind(bind) => {
-                Mount::Bind { source: bind.source, readonly: bind.readonly, noexec: bind.noexec }
+                let source = bind.source.clone();
+                Mount::Bind { source, readonly: bind.readonly, noexec: bind.noexec }
             }
             Self::Device { source, major, minor, .. } => {
-                Mount::Device { source: c_path(&source)?, major, minor }
+                Mount::Device { source: c_path(source)?, major: *major, minor: *minor }
             }
-            Self::Tmpfs { limits, noexec, readonly } => Mount::Tmpfs { limits, noexec, readonly },
-            Self::Proc { subset_pid } => Mount::Proc { subset_pid },
+            Self::Tmpfs { limits, noexec, readonly } => {
+                Mount::Tmpfs { limits: *limits, noexec: *noexec, readonly: *readonly }
+            }
+            Self::Proc { subset_pid } => Mount::Proc { subset_pid: *subset_pid },
             Self::Devpts => Mount::Devpts,
             Self::Mqueue => Mount::Mqueue,
         };

@@ -1,6 +1,6 @@
 //! Everything that is asked to be in the root, gathered from the profile, the call and the host.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use super::dev::dev;
@@ -50,8 +50,8 @@ pub(super) fn build(
             candidates.push(Candidate { asked: asked.into(), item, rank: Rank::Synthetic, link: None });
         }
     }
-    for (destination, mount) in wanted(profile, facts)? {
-        candidates.extend(candidate(profile, &destination, &mount, host, facts, files, notes)?);
+    for (destination, mount) in wanted(profile, facts)?.iter() {
+        candidates.extend(candidate(profile, destination.path(), mount, host, facts, files, notes)?);
     }
     let mut items = place(&candidates, &ground, files)?;
     if profile.root.synthetic_etc && profile.root.path.is_none() {
@@ -71,23 +71,26 @@ pub(super) fn build(
 }
 
 /// The mounts by destination: the last one for each. Sorted by path, so that the order of the list plays no part.
-fn wanted(profile: &Profile, facts: &Facts) -> Result<BTreeMap<PathBuf, Mount>, PlanError> {
-    let mut wanted: BTreeMap<PathBuf, Mount> = BTreeMap::new();
+fn wanted<'a>(profile: &'a Profile, facts: &Facts) -> Result<Places<Cow<'a, Mount>>, PlanError> {
+    let mut wanted = Places::new();
     for mount in &profile.mounts {
         let path = normal(&mount.destination)
-            .and_then(|path| if path == Path::new("/") { Err(DestinationProblem::Root) } else { Ok(path) })
+            .map(PlainPathBuf::from)
+            .and_then(|path| if path.plain().is_root() { Err(DestinationProblem::Root) } else { Ok(path) })
             .map_err(|problem| PlanError::Destination { path: mount.destination.clone(), problem })?;
-        wanted.insert(path, mount.clone());
+        wanted.insert(path, Cow::Borrowed(mount));
     }
     if let Some(mount) = workdir(profile, facts)? {
+        let path = PlainPathBuf::from(mount.destination.clone());
+        let there = wanted.get_or_insert(path.plain(), Cow::Owned(mount.clone()));
         // What the profile binds there on purpose stays; an empty file system gives way to the caller's files.
-        let kept = wanted.get(&mount.destination).is_some_and(|m| matches!(m.kind, MountKind::Bind { .. }));
-        if !kept {
-            wanted.insert(mount.destination.clone(), mount);
+        if !matches!(there.kind, MountKind::Bind { .. }) {
+            *there = Cow::Owned(mount);
         }
     }
-    if wanted.len() > MAX_MOUNTS {
-        return Err(PlanError::TooMany { what: "mounts", count: wanted.len(), limit: MAX_MOUNTS });
+    let count = wanted.values().count();
+    if count > MAX_MOUNTS {
+        return Err(PlanError::TooMany { what: "mounts", count, limit: MAX_MOUNTS });
     }
     Ok(wanted)
 }

@@ -63,8 +63,8 @@ pub(super) fn place(
         if !changed {
             let view = View { files, ground, items: &items, masked: &[], except: None };
             settled(candidates, &places, &as_link, &view)?;
-            for (&i, (place, item)) in winners.iter().zip(items.iter()) {
-                check(&candidates[i], place, item, &View { except: Some(place), ..view })?;
+            for (&i, (place, item, above)) in winners.iter().zip(items.with_above()) {
+                check(&candidates[i], place, item, above, &view)?;
             }
             return with_parents(items, ground, files);
         }
@@ -182,7 +182,8 @@ fn check(
     candidate: &Candidate,
     place: PlainPath<'_>,
     item: &Item,
-    behind: &View<'_>,
+    above: Option<(PlainPath<'_>, &Item)>,
+    view: &View<'_>,
 ) -> Result<(), PlanError> {
     let asked = candidate.asked.plain();
     let wrong = |problem| Err(PlanError::Destination { path: asked.path().to_owned(), problem });
@@ -203,11 +204,11 @@ fn check(
     if place.is_in(PlainPath::DEV) && !belongs {
         return wrong(DestinationProblem::Dev);
     }
-    if !item.is_folder() && behind.items.has_below(place) {
+    if !item.is_folder() && view.items.has_below(place) {
         return mismatch();
     }
-    match behind.look_behind(place).map_err(|stop| stopped(stop, asked))? {
-        Found::Missing => makeable(behind, place, asked),
+    match view.look_in(above, place).map_err(|stop| stopped(stop, asked))? {
+        Found::Missing => makeable(above, place, asked),
         Found::Folder(_) if !item.is_folder() => mismatch(),
         Found::File(_) | Found::Made if item.is_folder() => mismatch(),
         Found::Folder(_) | Found::File(_) | Found::Made => Ok(()),
@@ -219,8 +220,12 @@ fn check(
 
 /// Whether something missing can be made: on the sandbox's own file systems and in its root folder, never in a folder of
 /// the host that is merely shown.
-fn makeable(view: &View<'_>, path: PlainPath<'_>, asked: PlainPath<'_>) -> Result<(), PlanError> {
-    match view.cover(path) {
+fn makeable(
+    cover: Option<(PlainPath<'_>, &Item)>,
+    path: PlainPath<'_>,
+    asked: PlainPath<'_>,
+) -> Result<(), PlanError> {
+    match cover {
         Some((at, Item::Bind(bind))) => {
             let host = bind.path.join(path.rest(at).unwrap_or(path.path()));
             Err(PlanError::MountPoint { destination: asked.path().to_owned(), host })
@@ -243,10 +248,11 @@ fn with_parents(
         let new = path.ancestors().skip(1).take_while(move |at| !last.is_in(*at));
         last = path;
         for parent in new {
-            match view.look_behind(parent).map_err(|stop| stopped(stop, path))? {
+            let cover = view.cover(parent);
+            match view.look_in(cover, parent).map_err(|stop| stopped(stop, path))? {
                 Found::Folder(_) => {}
                 Found::Missing => {
-                    makeable(&view, parent, path)?;
+                    makeable(cover, parent, path)?;
                     folders.push(parent.to_buf());
                 }
                 _ => {

@@ -16,13 +16,24 @@ impl<T> Places<T> {
         self.0.iter().map(|(path, value)| (path.plain(), value))
     }
 
+    /// In the order of the paths, each with what is the nearest above it.
+    pub fn with_above(&self) -> impl Iterator<Item = (PlainPath<'_>, &T, Option<(PlainPath<'_>, &T)>)> {
+        let mut open: Vec<(PlainPath<'_>, &T)> = Vec::new();
+        self.iter().map(move |(path, value)| {
+            while open.pop_if(|(at, _)| !path.is_in(*at)).is_some() {}
+            let above = open.last().copied();
+            open.push((path, value));
+            (path, value, above)
+        })
+    }
+
     pub fn values(&self) -> impl Iterator<Item = &T> {
         self.0.iter().map(|(_, value)| value)
     }
 
     /// What is at `path`, or is from now on.
     pub fn get_or_insert(&mut self, path: PlainPath<'_>, new: T) -> &mut T {
-        let at = match self.position(path) {
+        let at = match self.search(path) {
             Ok(at) => at,
             Err(at) => {
                 self.0.insert(at, (path.to_buf(), new));
@@ -34,7 +45,7 @@ impl<T> Places<T> {
 
     /// Puts something at `path`, in place of what was there.
     pub fn insert(&mut self, path: PlainPathBuf, value: T) {
-        match self.position(path.plain()) {
+        match self.search(path.plain()) {
             Ok(at) => self.0[at].1 = value,
             Err(at) => self.0.insert(at, (path, value)),
         }
@@ -46,27 +57,43 @@ impl<T> Places<T> {
         mut path: PlainPath<'_>,
         except: Option<PlainPath<'_>>,
     ) -> Option<(PlainPath<'_>, &T)> {
+        let mut list = self.up_to(path);
         loop {
-            path = match self.position(path) {
-                Ok(_) if Some(path) == except => path.parent()?,
-                Ok(at) => return self.0.get(at).map(|(path, value)| (path.plain(), value)),
-                // Whatever lies between a path and one above it is below the latter, too.
-                Err(at) => path.shared(self.0.get(at.checked_sub(1)?)?.0.plain()),
+            let ((at, value), before) = list.split_last()?;
+            // Whatever lies between a path and one above it is below the latter, too.
+            path = path.shared(at.plain());
+            if path != at.plain() {
+                list = &before[..before.partition_point(|(at, _)| at.plain() <= path)];
+            } else if Some(path) == except {
+                (path, list) = (path.parent()?, before);
+            } else {
+                return Some((at.plain(), value));
             }
         }
     }
 
     /// Whether there is something below `path`.
     pub fn has_below(&self, path: PlainPath<'_>) -> bool {
-        let after = self.position(path).map_or_else(|at| at, |at| at + 1);
-        self.0.get(after).is_some_and(|(next, _)| next.plain().is_in(path))
+        let next = self.0.get(self.up_to(path).len());
+        next.is_some_and(|(next, _)| next.plain().is_in(path))
     }
 
-    fn position(&self, path: PlainPath<'_>) -> Result<usize, usize> {
-        // Much is put in, and asked for, in order.
-        match self.0.last().map(|(last, _)| last.plain().cmp(&path)) {
-            None | Some(std::cmp::Ordering::Less) => Err(self.0.len()),
-            _ => self.0.binary_search_by(|(at, _)| at.plain().cmp(&path)),
+    /// Those that come no later than `path`.
+    fn up_to(&self, path: PlainPath<'_>) -> &[(PlainPathBuf, T)] {
+        // Every walk starts at the root.
+        let root = path.is_root().then(|| self.0.iter().take_while(|(at, _)| at.plain().is_root()).count());
+        let end = root.unwrap_or_else(|| self.0.partition_point(|(at, _)| at.plain() <= path));
+        &self.0[..end]
+    }
+
+    /// Where `path` is, or would be.
+    fn search(&self, path: PlainPath<'_>) -> Result<usize, usize> {
+        match self.0.last() {
+            // Most are put in in order.
+            Some((last, _)) if last.plain() >= path => {
+                self.0.binary_search_by(|(at, _)| at.plain().cmp(&path))
+            }
+            _ => Err(self.0.len()),
         }
     }
 }
@@ -120,6 +147,11 @@ mod tests {
             );
             let below = model.keys().any(|at| at != path && at.starts_with(path));
             prop_assert_eq!(places.has_below(plain(path)), below);
+
+            for (at, n, above) in places.with_above() {
+                prop_assert_eq!(model.get(at.path()), Some(n));
+                prop_assert_eq!(above, places.nearest(at, Some(at)));
+            }
 
             let expected = model.get(path).copied().unwrap_or(-1);
             prop_assert_eq!(*places.get_or_insert(plain(path), -1), expected);

@@ -1,11 +1,13 @@
 //! What a bind mount shows: found, checked and written down once, by the caller.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use super::item::{Bind, Item};
 use super::text::c_path;
 use super::view::missing;
 use super::{HostIdentity, PlanError, Source, Via};
+use crate::host::plain::{self, PlainPath};
 use crate::host::{Facts, FileKind, Files, Stat};
 
 /// A bind mount that is asked for.
@@ -56,7 +58,7 @@ pub(super) fn locate(
     };
     // Whatever is below /proc is refused by its text, before the kernel is asked.
     let proc = || PlanError::SourceProc { path: asked.clone(), destination: destination.clone() };
-    if asked.starts_with("/proc") {
+    if plain::is_in(&asked, PlainPath::PROC) {
         return Err(proc());
     }
     let followed = match files.follow(&asked) {
@@ -93,7 +95,11 @@ pub(super) fn locate(
 
 /// What the symlink at `path` holds, if there is one.
 fn link_text(path: &Path, files: &dyn Files) -> Option<PathBuf> {
-    let at: PathBuf = path.components().collect();
+    // A slash at its end would have it followed.
+    let at = match PlainPath::new(path) {
+        Some(_) => Cow::Borrowed(path),
+        None => Cow::Owned(path.components().collect()),
+    };
     match files.lstat(&at) {
         Ok(Stat { kind: FileKind::Symlink, .. }) => files.readlink(&at).ok(),
         _ => None,

@@ -3,9 +3,10 @@
 use std::ffi::{CString, OsStr};
 use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use super::{DestinationProblem, PlanError};
+use crate::host::plain::PlainPathBuf;
 
 /// A path as the kernel takes it.
 pub(super) fn c_path(path: &Path) -> Result<CString, PlanError> {
@@ -21,10 +22,10 @@ pub(super) fn normal(path: &Path) -> Result<PathBuf, DestinationProblem> {
     if !path.is_absolute() {
         return Err(DestinationProblem::Relative);
     }
-    if path.components().any(|c| c == Component::ParentDir) {
+    if path.as_os_str().as_bytes().split(|&byte| byte == b'/').any(|part| part == b"..") {
         return Err(DestinationProblem::Parent);
     }
-    Ok(path.components().collect())
+    Ok(PlainPathBuf::from(path.to_owned()).into_path())
 }
 
 /// Bytes for a person, and back without loss: printable UTF-8 as it is, a backslash doubled, everything else (control

@@ -117,7 +117,12 @@ impl View<'_> {
 
     /// What is at a path before parents of deeper items are made, and before anything is masked.
     pub fn look_behind(&self, path: PlainPath<'_>) -> Result<Found, Stop> {
-        let (at, item) = match self.cover(path) {
+        self.look_in(self.cover(path), path)
+    }
+
+    /// What is at a path in what covers it.
+    pub fn look_in(&self, cover: Option<(PlainPath<'_>, &Item)>, path: PlainPath<'_>) -> Result<Found, Stop> {
+        let (at, item) = match cover {
             Some((at, item)) => (at, Some(item)),
             None => (PlainPath::ROOT, None),
         };

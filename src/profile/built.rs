@@ -71,6 +71,8 @@ struct Built {
 struct Filter<'a> {
     default: Action,
     flags: u64,
+    /// SHA-256 of its text in a profile.
+    text: [u8; 32],
     rules: &'a [u8],
     x86_64: &'a [u8],
     aarch64: &'a [u8],
@@ -86,17 +88,22 @@ impl Filter<'static> {
     }
 }
 
-/// The compiled filter of a policy that is exactly that of a built-in profile.
-pub(crate) fn filter(policy: &Policy, arch: Arch) -> Option<Program> {
+/// The filter that a policy is exactly, if it is that of a built-in profile.
+fn find(policy: &Policy) -> Option<Filter<'static>> {
     if !FRESH {
         return None;
     }
     let rules = policy.rules.encoded()?;
     // Those that are built in are the same bytes.
     let same = |filter: &Filter<'_>| std::ptr::eq(filter.rules, &*rules) || filter.rules == &*rules;
-    let filter = filters()?
+    filters()?
         .into_iter()
-        .find(|filter| (filter.default, filter.flags) == (policy.default, policy.flags) && same(filter))?;
+        .find(|filter| (filter.default, filter.flags) == (policy.default, policy.flags) && same(filter))
+}
+
+/// The compiled filter of a policy that is exactly that of a built-in profile.
+pub(crate) fn filter(policy: &Policy, arch: Arch) -> Option<Program> {
+    let filter = find(policy)?;
     let program = match arch {
         Arch::X86_64 => filter.x86_64,
         Arch::Aarch64 => filter.aarch64,
@@ -104,12 +111,19 @@ pub(crate) fn filter(policy: &Policy, arch: Arch) -> Option<Program> {
     postcard::from_bytes(program).ok()
 }
 
+/// SHA-256 of the text of a policy that is exactly that of a built-in profile.
+pub(super) fn text_hash(policy: &Policy) -> Option<[u8; 32]> {
+    find(policy).map(|filter| filter.text)
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
-    use super::super::find;
+    use sha2::{Digest as _, Sha256};
+
     use super::super::load::build;
+    use super::super::{find, print};
     use super::*;
     use crate::seccomp::{Unknown, compile};
 
@@ -151,10 +165,14 @@ mod tests {
             .iter()
             .map(|(policy, [rules, x86_64, aarch64])| {
                 let (default, flags) = (policy.default, policy.flags);
-                Filter { default, flags, rules, x86_64, aarch64 }
+                Filter { default, flags, text: hash(policy), rules, x86_64, aarch64 }
             })
             .collect();
         check("filters.postcard", &postcard::to_stdvec(&filters).unwrap());
+    }
+
+    fn hash(policy: &Policy) -> [u8; 32] {
+        Sha256::digest(print::filter(Some(policy))).into()
     }
 
     /// A policy's rules and its programs.
@@ -185,10 +203,14 @@ mod tests {
                 let compiled = compile(policy, arch, Unknown::Skip).unwrap();
                 assert_eq!(filter(policy, arch), Some(compiled.program), "{name}");
             }
+            for policy in [policy, profile(name).unwrap().seccomp.as_ref().unwrap()] {
+                assert_eq!(text_hash(policy), Some(hash(policy)), "{name}");
+            }
             // Any other policy is compiled.
             let mut other = policy.clone();
             other.flags ^= 1;
             assert_eq!(filter(&other, Arch::NATIVE), None);
+            assert_eq!(text_hash(&other), None);
             let mut other = policy.clone();
             other.rules.pop();
             assert_eq!(filter(&other, Arch::NATIVE), None);

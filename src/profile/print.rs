@@ -8,7 +8,7 @@ use super::decode::{ENFORCE, THROTTLES};
 use super::filter::FLAGS;
 use super::validate::namespace_name;
 use super::{MountKind, Profile, Rlimit, Scope, Throttle, Workdir, decode, resolve, units};
-use crate::seccomp::{Action, Condition, Op, Rule};
+use crate::seccomp::{Action, Condition, Op, Policy, Rule};
 
 impl Profile {
     /// The profile as a TOML text that is complete in itself: no `extends`, no groups, no defaults. Read again, it makes
@@ -20,8 +20,30 @@ impl Profile {
 }
 
 /// All but the description.
-pub(super) fn policy(profile: &Profile) -> String {
+fn policy(profile: &Profile) -> String {
     let mut text = Text(String::new());
+    walls(&mut text, profile);
+    seccomp(&mut text, profile.seccomp.as_ref());
+    mounts(&mut text, profile);
+    text.0
+}
+
+/// All but the description and the filter.
+pub(super) fn without_filter(profile: &Profile) -> String {
+    let mut text = Text(String::new());
+    walls(&mut text, profile);
+    mounts(&mut text, profile);
+    text.0
+}
+
+/// The filter.
+pub(super) fn filter(policy: Option<&Policy>) -> String {
+    let mut text = Text(String::new());
+    seccomp(&mut text, policy);
+    text.0
+}
+
+fn walls(text: &mut Text, profile: &Profile) {
     let lite = profile.namespaces.is_empty();
     text.list("namespaces", profile.namespaces.iter().map(|n| quote(namespace_name(*n))));
     text.key("hostname", &quote(profile.hostname.as_deref().unwrap_or("")));
@@ -29,16 +51,13 @@ pub(super) fn policy(profile: &Profile) -> String {
     text.list("maskedPaths", profile.masked_paths.iter().map(|p| path(p)));
     text.list("readonlyPaths", profile.readonly_paths.iter().map(|p| path(p)));
     if !lite {
-        root(&mut text, profile);
+        root(text, profile);
     }
-    process(&mut text, profile);
-    limits(&mut text, profile);
+    process(text, profile);
+    limits(text, profile);
     text.table("landlock");
     text.key("mode", if profile.landlock.require { "\"require\"" } else { "\"off\"" });
     text.list("scopes", profile.landlock.scopes.iter().map(|s| quote(scope(*s))));
-    seccomp(&mut text, profile);
-    mounts(&mut text, profile);
-    text.0
 }
 
 fn root(text: &mut Text, profile: &Profile) {
@@ -115,9 +134,9 @@ fn limits(text: &mut Text, profile: &Profile) {
     text.key("enforce", &quote(enforce.map_or("cgroup", |(word, _)| word)));
 }
 
-fn seccomp(text: &mut Text, profile: &Profile) {
+fn seccomp(text: &mut Text, policy: Option<&Policy>) {
     text.table("seccomp");
-    let Some(policy) = &profile.seccomp else { return text.key("mode", "\"off\"") };
+    let Some(policy) = policy else { return text.key("mode", "\"off\"") };
     text.key("mode", "\"filter\"");
     let (word, errno) = action(policy.default);
     text.key("defaultAction", &quote(word));

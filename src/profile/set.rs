@@ -9,6 +9,7 @@ use super::{
     Mount, MountKind, Namespace, Origin, Place, Profile, ProfileError, Rlimit, Throttle, Throttled, User,
     ValueError, Workdir, check, names, units,
 };
+use crate::host::plain;
 
 /// The network that a sandbox has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -355,7 +356,7 @@ impl Profile {
             optional: false,
             system: false,
         });
-        self.mounts.sort_by(|a, b| a.destination.cmp(&b.destination));
+        self.mounts.sort_by(|a, b| plain::compare(&a.destination, &b.destination));
     }
 
     fn change(
