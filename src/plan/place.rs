@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::item::Item;
-use super::places::Places;
+use super::places::{Entry, Places};
 use super::view::{Found, Ground, Stop, View};
 use super::{DestinationProblem, PlanError};
 use crate::host::Files;
@@ -63,8 +63,8 @@ pub(super) fn place(
         if !changed {
             let view = View { files, ground, items: &items, masked: &[], except: None };
             settled(candidates, &places, &as_link, &view)?;
-            for (&i, (place, item, above)) in winners.iter().zip(items.with_above()) {
-                check(&candidates[i], place, item, above, &view)?;
+            for (&i, entry) in winners.iter().zip(items.entries()) {
+                check(&candidates[i], &entry, &view)?;
             }
             return with_parents(items, ground, files);
         }
@@ -178,13 +178,8 @@ pub(super) fn stopped(stop: Stop, asked: PlainPath<'_>) -> PlanError {
 
 /// Whether a candidate may be where it is: `/proc` and `/dev` are for what belongs there, and a mount point must be there
 /// already wherever the host's own files show.
-fn check(
-    candidate: &Candidate,
-    place: PlainPath<'_>,
-    item: &Item,
-    above: Option<(PlainPath<'_>, &Item)>,
-    view: &View<'_>,
-) -> Result<(), PlanError> {
+fn check(candidate: &Candidate, entry: &Entry<'_, Item>, view: &View<'_>) -> Result<(), PlanError> {
+    let Entry { path: place, value: item, above, has_below } = *entry;
     let asked = candidate.asked.plain();
     let wrong = |problem| Err(PlanError::Destination { path: asked.path().to_owned(), problem });
     let mismatch = || {
@@ -204,7 +199,7 @@ fn check(
     if place.is_in(PlainPath::DEV) && !belongs {
         return wrong(DestinationProblem::Dev);
     }
-    if !item.is_folder() && view.items.has_below(place) {
+    if !item.is_folder() && has_below {
         return mismatch();
     }
     match view.look_in(above, place).map_err(|stop| stopped(stop, asked))? {

@@ -6,6 +6,17 @@ use crate::host::plain::{PlainPath, PlainPathBuf};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Places<T>(Vec<(PlainPathBuf, T)>);
 
+/// One of them.
+#[derive(Debug)]
+pub(super) struct Entry<'a, T> {
+    pub path: PlainPath<'a>,
+    pub value: &'a T,
+    /// The nearest above it.
+    pub above: Option<(PlainPath<'a>, &'a T)>,
+    /// Whether there is something below it.
+    pub has_below: bool,
+}
+
 impl<T> Places<T> {
     pub fn new() -> Self {
         Self(Vec::new())
@@ -16,14 +27,15 @@ impl<T> Places<T> {
         self.0.iter().map(|(path, value)| (path.plain(), value))
     }
 
-    /// In the order of the paths, each with what is the nearest above it.
-    pub fn with_above(&self) -> impl Iterator<Item = (PlainPath<'_>, &T, Option<(PlainPath<'_>, &T)>)> {
+    /// In the order of the paths, each with its neighbours.
+    pub fn entries(&self) -> impl Iterator<Item = Entry<'_, T>> {
         let mut open: Vec<(PlainPath<'_>, &T)> = Vec::new();
-        self.iter().map(move |(path, value)| {
-            while open.pop_if(|(at, _)| !path.is_in(*at)).is_some() {}
+        self.iter().enumerate().map(move |(at, (path, value))| {
+            while open.pop_if(|(above, _)| !path.is_in(*above)).is_some() {}
             let above = open.last().copied();
             open.push((path, value));
-            (path, value, above)
+            let has_below = self.0.get(at + 1).is_some_and(|(next, _)| next.plain().is_in(path));
+            Entry { path, value, above, has_below }
         })
     }
 
@@ -148,9 +160,10 @@ mod tests {
             let below = model.keys().any(|at| at != path && at.starts_with(path));
             prop_assert_eq!(places.has_below(plain(path)), below);
 
-            for (at, n, above) in places.with_above() {
-                prop_assert_eq!(model.get(at.path()), Some(n));
+            for Entry { path: at, value, above, has_below } in places.entries() {
+                prop_assert_eq!(model.get(at.path()), Some(value));
                 prop_assert_eq!(above, places.nearest(at, Some(at)));
+                prop_assert_eq!(has_below, places.has_below(at));
             }
 
             let expected = model.get(path).copied().unwrap_or(-1);

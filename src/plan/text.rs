@@ -3,10 +3,10 @@
 use std::ffi::{CString, OsStr};
 use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use super::{DestinationProblem, PlanError};
-use crate::host::plain::PlainPathBuf;
+use crate::host::plain::PlainPath;
 
 /// A path as the kernel takes it.
 pub(super) fn c_path(path: &Path) -> Result<CString, PlanError> {
@@ -19,13 +19,16 @@ pub(super) fn normal(path: &Path) -> Result<PathBuf, DestinationProblem> {
     if path.as_os_str().as_bytes().contains(&0) {
         return Err(DestinationProblem::Nul);
     }
+    if PlainPath::new(path).is_some() {
+        return Ok(path.to_owned());
+    }
     if !path.is_absolute() {
         return Err(DestinationProblem::Relative);
     }
-    if path.as_os_str().as_bytes().split(|&byte| byte == b'/').any(|part| part == b"..") {
+    if path.components().any(|c| c == Component::ParentDir) {
         return Err(DestinationProblem::Parent);
     }
-    Ok(PlainPathBuf::from(path.to_owned()).into_path())
+    Ok(path.components().collect())
 }
 
 /// Bytes for a person, and back without loss: printable UTF-8 as it is, a backslash doubled, everything else (control
