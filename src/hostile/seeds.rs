@@ -6,7 +6,7 @@ use super::decoders::{Tree, empty_plan};
 use crate::host::{Facts, MemoryFiles};
 use crate::plan::{Call, TaskRequest, resolve};
 use crate::profile::Profile;
-use crate::protocol::{End, Failure, Fault, Go, Message, ReadBack, Stage, Watch, Watched};
+use crate::protocol::{End, Failure, Fault, Go, Message, Outside, ReadBack, Stage, Watch, Watched};
 use crate::seccomp::Arch;
 
 fn write(entry: &str, name: &str, bytes: &[u8]) {
@@ -120,8 +120,9 @@ fn messages() {
         let stage = if n == 0 { Stage::Execute } else { Stage::Root };
         write("status", &format!("failed-{n}"), &bytes(&Message::Failed(Failure { stage, fault })));
     }
+    let outside = Outside { namespaces: vec![("user".into(), 4_026_531_837), ("mnt".into(), u64::MAX)] };
+    write("status", "outside", &postcard::to_stdvec(&outside).expect("a message"));
     let go = Go {
-        namespaces: vec![("user".into(), 4_026_531_837), ("mnt".into(), u64::MAX)],
         doors: 2,
         watches: vec![Watch { what: Watched::CpuTime, key: "usage_usec".into(), above: u64::MAX }],
     };

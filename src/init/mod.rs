@@ -7,6 +7,7 @@
 mod capabilities;
 mod cgroup;
 mod descriptors;
+mod goahead;
 mod handover;
 mod hostname;
 mod identity;
@@ -43,9 +44,11 @@ type Work = fn(&mut Context) -> Result<(), Fault>;
 /// The walls around init itself, in order.
 const WALLS: &[(Stage, Work)] = &[
     (Stage::Namespaces, namespaces::differ),
-    (Stage::Identity, identity::assume),
+    // Neither takes ids: meanwhile the caller writes their maps.
     (Stage::Hostname, hostname::set),
     (Stage::Loopback, loopback::up),
+    (Stage::GoAhead, goahead::wait),
+    (Stage::Identity, identity::assume),
     (Stage::Propagation, mounts::make_private),
     (Stage::Root, root::build),
     (Stage::Pivot, pivot::pivot),

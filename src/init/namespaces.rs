@@ -42,7 +42,7 @@ pub(super) fn differ(context: &mut Context) -> Result<(), Fault> {
     let own = own(context.plan.namespaces)
         .map_err(|(path, errno)| Fault::system("stat", path.as_bytes(), errno))?;
     for (name, inode) in own {
-        let callers = context.go.namespaces.iter().find(|(other, _)| *other == name);
+        let callers = context.outside.namespaces.iter().find(|(other, _)| *other == name);
         match callers {
             Some((_, other)) if *other != inode => context.readback.namespaces.push(name),
             Some(_) => return Err(Fault::mismatch(&format!("{name} namespace"), "new", "the caller's")),

@@ -1,4 +1,4 @@
-//! From the re-executed image to the walls: the Plan comes in, the caller's go-ahead, then the stages.
+//! From the re-executed image to the walls: the Plan comes in, then the stages.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
@@ -6,9 +6,9 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 
 use super::{WALLS, supervise, task, walk};
-use crate::plan::{Plan, Task, Via};
+use crate::plan::{Plan, Task};
 use crate::protocol::{
-    Channel, FIRST_DESCRIPTOR, Failure, Fault, Go, Mark, Message, ReadBack, Stage, Trees, Watch,
+    Channel, FIRST_DESCRIPTOR, Failure, Fault, Mark, Message, Outside, ReadBack, Stage, Watch,
 };
 use crate::{reexec, sys};
 
@@ -24,11 +24,11 @@ const FAILED: i32 = 125;
 #[derive(Debug)]
 pub(super) struct Context {
     pub(super) plan: Plan,
-    pub(super) go: Go,
+    pub(super) outside: Outside,
     pub(super) channel: Channel,
     /// Readable once the caller's process is gone.
     pub(super) caller: OwnedFd,
-    /// `cgroup.procs` of the task's group, in each tree that has one.
+    /// `cgroup.procs` of the task's group, in each tree that has one; with the two below from the go-ahead on.
     pub(super) doors: Vec<OwnedFd>,
     /// What ends the run besides the clock, and where it is read.
     pub(super) watches: Vec<(Watch, OwnedFd)>,
@@ -82,10 +82,8 @@ pub(super) fn exit(code: i32) -> ! {
 }
 
 fn run(payload: &[u8], launcher_checked: bool, channel: Channel) -> Result<i32, (Failure, Channel)> {
-    let mut context = match receive(payload, launcher_checked, &channel) {
-        Ok(parts) => parts.into_context(channel),
-        Err(fault) => return Err((Fault::at(Stage::Handshake)(fault), channel)),
-    };
+    let mut context = receive(payload, launcher_checked, channel)
+        .map_err(|(fault, channel)| (Fault::at(Stage::Handshake)(fault), channel))?;
     context.mark(Stage::Handshake);
     match walk(WALLS, &mut context)
         .and_then(|()| supervise::prepare(&context))
@@ -105,41 +103,39 @@ fn run(payload: &[u8], launcher_checked: bool, channel: Channel) -> Result<i32, 
     }
 }
 
-/// What comes in before there is a context.
-struct Parts {
-    plan: Plan,
-    go: Go,
-    began: std::time::Duration,
-    caller: OwnedFd,
-    doors: Vec<OwnedFd>,
-    watches: Vec<(Watch, OwnedFd)>,
-    trees: Vec<OwnedFd>,
-    descriptors: Vec<OwnedFd>,
-    call: Option<(OwnedFd, OwnedFd)>,
-}
-
-impl Parts {
-    fn into_context(self, channel: Channel) -> Context {
-        Context {
-            plan: self.plan,
-            go: self.go,
+fn receive(payload: &[u8], launcher_checked: bool, channel: Channel) -> Result<Context, (Fault, Channel)> {
+    match read(payload, launcher_checked, &channel) {
+        Ok(Parts { began, plan, outside, caller, descriptors, call }) => Ok(Context {
+            plan,
+            outside,
             channel,
-            caller: self.caller,
-            doors: self.doors,
-            watches: self.watches,
-            trees: self.trees.into_iter(),
-            descriptors: self.descriptors,
-            call: self.call,
+            caller,
+            doors: Vec::new(),
+            watches: Vec::new(),
+            trees: Vec::new().into_iter(),
+            descriptors,
+            call,
             own: super::descriptors::Own::default(),
             root: None,
             root_id: None,
             readback: ReadBack::default(),
-            began: self.began,
-        }
+            began,
+        }),
+        Err(fault) => Err((fault, channel)),
     }
 }
 
-fn receive(payload: &[u8], launcher_checked: bool, channel: &Channel) -> Result<Parts, Fault> {
+/// What comes in before there is a context.
+struct Parts {
+    began: std::time::Duration,
+    plan: Plan,
+    outside: Outside,
+    caller: OwnedFd,
+    descriptors: Vec<OwnedFd>,
+    call: Option<(OwnedFd, OwnedFd)>,
+}
+
+fn read(payload: &[u8], launcher_checked: bool, channel: &Channel) -> Result<Parts, Fault> {
     let began = supervise::boot_time()?;
     // Away from the caller's terminal and process group; what should reach the task comes from the caller.
     nix::unistd::setsid().map_err(Fault::on("setsid", b""))?;
@@ -161,14 +157,11 @@ fn receive(payload: &[u8], launcher_checked: bool, channel: &Channel) -> Result<
             return Err(Fault::mismatch("the child subreaper", "on", "off"));
         }
     }
-    let (go, sent): (Go, Vec<OwnedFd>) = match channel.receive_with() {
-        Ok(Some(received)) => received,
+    let outside = match channel.receive() {
+        Ok(Some(outside)) => outside,
         Ok(None) => return Err(Fault::Protocol { what: "the caller is gone".to_owned() }),
-        Err(_) => return Err(Fault::Protocol { what: "go-ahead".to_owned() }),
+        Err(_) => return Err(Fault::Protocol { what: "the caller's namespaces".to_owned() }),
     };
-    // From here on nobody of the same id can look into this process (CVE-2016-9962). Not before: /proc/PID of a process that is
-    // not dumpable belongs to root, and an unprivileged caller could not write the id maps.
-    sys::process::set_not_dumpable().map_err(Fault::on("prctl", b"PR_SET_DUMPABLE"))?;
     let mut next = FIRST_DESCRIPTOR;
     let mut take = || {
         let fd = take_descriptor(next);
@@ -176,38 +169,12 @@ fn receive(payload: &[u8], launcher_checked: bool, channel: &Channel) -> Result<
         fd
     };
     let caller = take()?;
-    let count = usize::try_from(go.doors).unwrap_or(usize::MAX);
-    if count.checked_add(go.watches.len()) != Some(sent.len()) {
-        return Err(Fault::Protocol { what: "the control group's descriptors".to_owned() });
-    }
-    let mut sent = sent.into_iter();
-    let doors = sent.by_ref().take(count).collect();
-    let watches = go.watches.iter().cloned().zip(sent).collect();
-    let trees = trees(&plan, channel)?;
     let descriptors = plan.descriptors.iter().map(|_| take()).collect::<Result<_, _>>()?;
     let call = match plan.task {
         Task::Call { .. } => Some((take()?, take()?)),
         _ => None,
     };
-    Ok(Parts { plan, go, began, caller, doors, watches, trees, descriptors, call })
-}
-
-/// The trees that the caller hands over.
-fn trees(plan: &Plan, channel: &Channel) -> Result<Vec<OwnedFd>, Fault> {
-    let count = plan.sources().filter(|source| matches!(source.via, Via::Tree { .. })).count();
-    let mut trees = Vec::new();
-    while trees.len() < count {
-        match channel.receive_with() {
-            Ok(Some((Trees { count }, more)))
-                if !more.is_empty() && usize::try_from(count) == Ok(more.len()) =>
-            {
-                trees.extend(more);
-            }
-            Ok(None) => return Err(Fault::Protocol { what: "the caller is gone".to_owned() }),
-            Ok(Some(_)) | Err(_) => return Err(Fault::Protocol { what: "trees".to_owned() }),
-        }
-    }
-    if trees.len() == count { Ok(trees) } else { Err(Fault::Protocol { what: "trees".to_owned() }) }
+    Ok(Parts { began, plan, outside, caller, descriptors, call })
 }
 
 /// Takes over a descriptor that the caller's side arranged at a known number.

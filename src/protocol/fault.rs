@@ -9,16 +9,18 @@ use serde::{Deserialize, Deserializer, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Stage {
-    /// Reading the Plan and the go-ahead.
+    /// Reading the Plan.
     Handshake,
     /// The namespaces differ from the caller's.
     Namespaces,
-    /// User and group ids, supplementary groups.
-    Identity,
     /// Host name.
     Hostname,
     /// The loopback interface.
     Loopback,
+    /// Waiting for the caller, who writes the id maps.
+    GoAhead,
+    /// User and group ids, supplementary groups.
+    Identity,
     /// Mount propagation.
     Propagation,
     /// The root and what is in it.
@@ -63,6 +65,7 @@ impl fmt::Display for Stage {
             Self::Identity => "identity",
             Self::Hostname => "host name",
             Self::Loopback => "loopback interface",
+            Self::GoAhead => "go-ahead",
             Self::Propagation => "mount propagation",
             Self::Root => "root file system",
             Self::Pivot => "pivot root",

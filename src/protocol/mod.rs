@@ -20,12 +20,17 @@ pub(crate) const LIMIT: usize = 16 * 1024;
 /// init starts.
 pub(crate) use crate::reexec::FIRST_EXTRA_FD as FIRST_DESCRIPTOR;
 
-/// From the caller, once: the id maps are written, go on. With it come the doors, then the watched files.
+/// From the caller, first of all: what is not the sandbox's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Go {
+pub(crate) struct Outside {
     /// Inode numbers of the caller's own namespaces, by the name under `/proc/self/ns`: those that the Plan makes new must
     /// differ.
     pub(crate) namespaces: Vec<(String, u64)>,
+}
+
+/// From the caller, once: the id maps are written, go on. With it come the doors, then the watched files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Go {
     /// How many `cgroup.procs` the task's process writes itself into.
     pub(crate) doors: u32,
     /// What is looked at while the task runs.

@@ -209,18 +209,22 @@ impl Launched {
             return Err(LaunchError::TimedOut { timeout });
         }
         let mut buffer = [0u8; hello::BUFFER];
-        // SAFETY: a buffer of the length that is given.
-        let length = unsafe {
-            libc::recv(self.channel.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), libc::MSG_DONTWAIT)
+        let mut receive = || {
+            let (to, room) = (buffer.as_mut_ptr().cast(), buffer.len());
+            // SAFETY: a buffer of the length that is given.
+            let length = unsafe { libc::recv(self.channel.as_raw_fd(), to, room, libc::MSG_DONTWAIT) };
+            usize::try_from(length).map_err(|_| io::Error::last_os_error())
         };
-        if length < 0 {
-            let error = io::Error::last_os_error();
-            // Closed with something unread.
-            if error.raw_os_error() != Some(libc::ECONNRESET) {
-                return Err(failed(error));
+        let reset = |error: &io::Error| error.raw_os_error() == Some(libc::ECONNRESET);
+        let length = match receive() {
+            // Closed with something of ours unread, which is told once: what it had sent is still there.
+            Err(error) if reset(&error) => {
+                receive().or_else(|error| if reset(&error) { Ok(0) } else { Err(error) })
             }
+            other => other,
         }
-        if length <= 0 {
+        .map_err(failed)?;
+        if length == 0 {
             // Its end is closed: it has ended, or is about to.
             if !wait::readable(self.pidfd.as_fd(), deadline).map_err(failed)? {
                 return Err(LaunchError::TimedOut { timeout });
@@ -228,7 +232,7 @@ impl Launched {
             let status = unless_taken(wait::peek(self.pidfd.as_fd())).map_err(failed)?;
             return Err(LaunchError::EndedEarly { status });
         }
-        match Greeting::decode(&buffer[..length as usize]) {
+        match Greeting::decode(&buffer[..length]) {
             Some(Greeting::Hello(nonce)) if nonce == self.nonce => Ok(()),
             Some(Greeting::NeverInitialised) => Err(LaunchError::NeverInitialised),
             Some(Greeting::Refused(source)) => Err(LaunchError::Refused { source }),

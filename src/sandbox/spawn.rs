@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::error::{Error, Step};
 use super::host_id::HostId;
@@ -14,7 +15,7 @@ use super::timing::Stopwatch;
 use super::trees;
 use crate::cgroup::{Group, Site};
 use crate::plan::{HostIdentity, Plan, Task};
-use crate::protocol::{Channel, ChannelError, Go, MAX_SENT, Message, ReadBack, Trees};
+use crate::protocol::{Channel, ChannelError, Go, MAX_SENT, Message, Outside, ReadBack, Trees};
 use crate::{init, reexec, sys};
 
 /// How long the re-executed image may take to reach its `init()` call.
@@ -103,19 +104,22 @@ pub(super) fn start(
     // On an error the sandbox ends before its group is removed.
     let mut group = None;
     let guard = EndOnError(Some(pidfd.as_fd()));
+    let channel = Channel::new(
+        channel.try_clone().map_err(|source| Error::Child { action: "keep the channel to", source })?,
+    );
+    let outside = Outside {
+        namespaces: init::own_namespaces(plan.namespaces)
+            .map_err(|(path, errno)| Error::prepare(Step::Namespaces, "stat", &path)(errno))?,
+    };
+    let told = sent(channel.send(&outside))?;
     if let Some(site) = site {
         group = Some(Group::make(site).map_err(by_cgroup)?);
     }
     let doors = group.as_ref().map_or(Ok(Vec::new()), Group::doors).map_err(by_cgroup)?;
     let watches = group.as_ref().map_or(Ok(Vec::new()), Group::watches).map_err(by_cgroup)?;
     let (watches, watched): (Vec<_>, Vec<_>) = watches.into_iter().unzip();
-    let go = Go {
-        namespaces: init::own_namespaces(plan.namespaces)
-            .map_err(|(path, errno)| Error::prepare(Step::Namespaces, "stat", &path)(errno))?,
-        doors: u32::try_from(doors.len()).unwrap_or(u32::MAX),
-        watches,
-    };
-    let sent: Vec<BorrowedFd<'_>> = doors.iter().chain(&watched).map(AsFd::as_fd).collect();
+    let go = Go { doors: u32::try_from(doors.len()).unwrap_or(u32::MAX), watches };
+    let descriptors: Vec<BorrowedFd<'_>> = doors.iter().chain(&watched).map(AsFd::as_fd).collect();
     meanwhile()?;
     stopwatch.mark("control group, meanwhile");
     let trees = trees::make(plan, host_id.as_ref().map(HostId::id))?;
@@ -125,13 +129,11 @@ pub(super) fn start(
     launched.wait_ready(PATIENCE).map_err(failed)?;
     stopwatch.mark("start of the image");
     if let Some(maps) = id_maps(plan, host_id.as_ref()) {
-        maps.write(*pid)?;
+        // An init that has ended already has said why.
+        maps.write(*pid).map_err(|error| failure(&channel, plan).unwrap_or(error))?;
     }
-    let channel = Channel::new(
-        channel.try_clone().map_err(|source| Error::Child { action: "keep the channel to", source })?,
-    );
-    let sent = send(&channel, &go, &sent, &trees);
-    let readback = match sent.and_then(|sent| hand_over(&channel, sent, plan, pidfd.as_fd())) {
+    let told = told.and(sent(go_ahead(&channel, &go, &descriptors, &trees))?);
+    let readback = match hand_over(&channel, told, plan, pidfd.as_fd()) {
         Ok(readback) => readback,
         Err(error) => {
             let account = group.as_ref().and_then(|group| group.account().ok());
@@ -197,26 +199,44 @@ fn id_maps(plan: &Plan, host_id: Option<&HostId>) -> Option<IdMaps> {
     })
 }
 
-/// Gives the go-ahead, and the trees behind it. Whether init was there to take them is known when it has answered.
-fn send(
+/// Gives the go-ahead, and the trees behind it.
+fn go_ahead(
     channel: &Channel,
     go: &Go,
     descriptors: &[BorrowedFd<'_>],
     trees: &[OwnedFd],
-) -> Result<Result<(), ChannelError>, Error> {
-    let sent = channel.send_with(go, descriptors).and_then(|()| {
-        trees.chunks(MAX_SENT).try_for_each(|trees| {
-            let trees: Vec<_> = trees.iter().map(AsFd::as_fd).collect();
-            let count = u32::try_from(trees.len()).unwrap_or(u32::MAX);
-            channel.send_with(&Trees { count }, &trees)
-        })
-    });
-    match sent {
+) -> Result<(), ChannelError> {
+    channel.send_with(go, descriptors)?;
+    trees.chunks(MAX_SENT).try_for_each(|trees| {
+        let trees: Vec<_> = trees.iter().map(AsFd::as_fd).collect();
+        let count = u32::try_from(trees.len()).unwrap_or(u32::MAX);
+        channel.send_with(&Trees { count }, &trees)
+    })
+}
+
+/// How sending went. If init was not there to take it, what it said before is still there to be read.
+fn sent(result: Result<(), ChannelError>) -> Result<Result<(), ChannelError>, Error> {
+    match result {
         Err(ChannelError::System { source }) if ![Errno::EPIPE, Errno::ECONNRESET].contains(&source) => {
             // init waits for what never came, and would for ever.
             Err(Error::Child { action: "send the go-ahead to the init of", source: source.into() })
         }
-        sent => Ok(sent),
+        result => Ok(result),
+    }
+}
+
+/// Why init has ended, if it has said so.
+fn failure(channel: &Channel, plan: &Plan) -> Option<Error> {
+    loop {
+        let mut watched = [PollFd::new(channel.as_fd(), PollFlags::POLLIN)];
+        if poll(&mut watched, PollTimeout::ZERO) != Ok(1) {
+            return None;
+        }
+        match channel.receive::<Message>() {
+            Ok(Some(Message::Failed(failure))) => return Some(Error::from_init(failure, &task_name(plan))),
+            Ok(Some(Message::Log { level, text })) => log(level, &text),
+            Ok(_) | Err(_) => return None,
+        }
     }
 }
 
@@ -227,7 +247,6 @@ fn hand_over(
     plan: &Plan,
     pidfd: BorrowedFd<'_>,
 ) -> Result<ReadBack, Error> {
-    // If init is gone already, what it said is still there to be read.
     let mut ready = None;
     let mut started = false;
     loop {
