@@ -4,7 +4,8 @@ use std::io;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::plain::{PlainPath, PlainPathBuf, Steps};
+use super::plain::{PlainPath, PlainPathBuf};
+use super::steps::Steps;
 
 /// Symlinks that one path may lead through (`MAXSYMLINKS` of `path_resolution(7)`).
 const MAX_LINKS: usize = 40;

@@ -16,6 +16,7 @@ pub(crate) mod plain;
 pub(crate) mod read;
 mod remembered;
 mod report;
+pub(crate) mod steps;
 mod symptoms;
 mod trial;
 

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use super::item::Item;
 use super::places::Places;
-use crate::host::plain::{PlainPath, PlainPathBuf, Steps};
+use crate::host::plain::{PlainPath, PlainPathBuf};
+use crate::host::steps::Steps;
 use crate::host::{FileKind, Files, Stat};
 
 /// Symlinks that one path may lead through (`path_resolution(7)`).
