@@ -13,7 +13,7 @@
 
 use std::io::{Read, Write};
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use std::{env, fs, io, thread};
 
 use belljar::plan::{Call, TaskRequest};
@@ -80,6 +80,8 @@ fn run() -> Result<()> {
         "linear" => return linear(&options.profile),
         "idle" => {
             let mut child = sandbox.command("/job/pause").spawn()?;
+            // After a tenth of a second its init lets go of what it started with.
+            thread::sleep(Duration::from_millis(500));
             println!("{}", memory(child.id())?);
             child.kill()?;
             child.wait()?;
