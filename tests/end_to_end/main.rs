@@ -12,6 +12,7 @@ mod library;
 mod need;
 mod outcome;
 mod races;
+mod scale;
 mod streams;
 mod workloads;
 
@@ -30,6 +31,7 @@ fn main() {
         leftovers::trials(),
         outcome::trials(),
         races::trials(),
+        scale::trials(),
         streams::trials(),
         workloads::trials(),
     ]
