@@ -86,15 +86,12 @@ impl Channel {
 
     /// Receives one message; `None` once the other side is gone. No descriptor is ever accepted with it.
     pub(crate) fn receive<T: DeserializeOwned>(&self) -> Result<Option<T>, ChannelError> {
-        let mut buffer = vec![0u8; LIMIT];
+        let mut buffer = self.room()?;
         let (count, flags) = loop {
             let mut parts = [IoSliceMut::new(&mut buffer)];
             match socket::recvmsg::<()>(self.0.as_raw_fd(), &mut parts, None, MsgFlags::MSG_CMSG_CLOEXEC) {
                 Ok(message) => break (message.bytes, message.flags),
-                // ECONNRESET is told once when the other side went away with messages of ours unread; what it had sent
-                // before, or the end, comes with the next call.
-                Err(Errno::EINTR | Errno::ECONNRESET) => {}
-                Err(errno) => return Err(errno.into()),
+                Err(errno) => again(errno)?,
             }
         };
         message(&buffer, count, flags)
@@ -104,7 +101,7 @@ impl Channel {
     pub(crate) fn receive_with<T: DeserializeOwned>(
         &self,
     ) -> Result<Option<(T, Vec<OwnedFd>)>, ChannelError> {
-        let mut buffer = vec![0u8; LIMIT];
+        let mut buffer = self.room()?;
         let mut space = nix::cmsg_space!([RawFd; MAX_SENT]);
         let (count, flags, descriptors) = loop {
             let mut parts = [IoSliceMut::new(&mut buffer)];
@@ -121,14 +118,34 @@ impl Channel {
                     }
                     break (message.bytes, message.flags, descriptors);
                 }
-                Err(Errno::EINTR | Errno::ECONNRESET) => {}
-                Err(errno) => return Err(errno.into()),
+                Err(errno) => again(errno)?,
             }
         };
         if flags.contains(MsgFlags::MSG_CTRUNC) {
             return Err(ChannelError::Malformed);
         }
         Ok(message(&buffer, count, flags)?.map(|message| (message, descriptors)))
+    }
+
+    /// Waits for a message, and makes room for it: most are far shorter than [`LIMIT`], and one that is longer is cut, which is seen.
+    fn room(&self) -> Result<Vec<u8>, ChannelError> {
+        loop {
+            match socket::recv(self.0.as_raw_fd(), &mut [], MsgFlags::MSG_PEEK | MsgFlags::MSG_TRUNC) {
+                // Nothing is the end, which is read as a message of no length.
+                Ok(length) => return Ok(vec![0; length.clamp(1, LIMIT)]),
+                Err(errno) => again(errno)?,
+            }
+        }
+    }
+}
+
+/// Whether to receive once more.
+fn again(errno: Errno) -> Result<(), ChannelError> {
+    match errno {
+        // ECONNRESET is told once when the other side went away with messages of ours unread; what it had sent
+        // before, or the end, comes with the next call.
+        Errno::EINTR | Errno::ECONNRESET => Ok(()),
+        errno => Err(errno.into()),
     }
 }
 
@@ -153,5 +170,62 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ChannelErro
     match postcard::take_from_bytes(bytes) {
         Ok((message, [])) => Ok(message),
         _ => Err(ChannelError::Malformed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, send, socketpair};
+
+    use super::*;
+
+    fn pair() -> (Channel, Channel) {
+        let flags = SockFlag::SOCK_CLOEXEC;
+        let (one, other) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags).expect("a pair");
+        (Channel::new(one), Channel::new(other))
+    }
+
+    #[test]
+    fn messages_come_as_they_were_sent_and_then_the_end() {
+        let (one, other) = pair();
+        let texts = ["", "short", &"x".repeat(LIMIT - 3)];
+        for text in texts {
+            one.send(&text).expect("sent");
+        }
+        one.send_with(&"with", &[one.as_fd(), other.as_fd()]).expect("sent");
+        for text in texts {
+            assert_eq!(other.receive::<String>().expect("received").as_deref(), Some(text));
+        }
+        let (text, descriptors) = other.receive_with::<String>().expect("received").expect("a message");
+        assert_eq!((text.as_str(), descriptors.len()), ("with", 2));
+        drop((one, descriptors));
+        assert!(other.receive::<String>().expect("the end").is_none());
+        assert!(other.receive_with::<String>().expect("the end").is_none());
+    }
+
+    #[test]
+    fn what_is_no_message_is_refused() {
+        let (one, other) = pair();
+        assert!(matches!(one.send(&"x".repeat(LIMIT)), Err(ChannelError::Malformed)));
+        let long = postcard::to_stdvec(&"x".repeat(LIMIT)).expect("encoded");
+        let short = postcard::to_stdvec("cut").expect("encoded");
+        for bytes in [long.as_slice(), &short[..2], &[short.as_slice(), b"more"].concat()] {
+            send(one.0.as_raw_fd(), bytes, MsgFlags::empty()).expect("sent");
+            assert!(
+                matches!(other.receive::<String>(), Err(ChannelError::Malformed)),
+                "{} bytes",
+                bytes.len()
+            );
+        }
+    }
+
+    #[test]
+    fn what_was_sent_before_the_end_is_received_after_a_reset() {
+        let (one, other) = pair();
+        other.send(&"unread").expect("sent");
+        one.send(&"last").expect("sent");
+        drop(one);
+        assert_eq!(other.receive::<String>().expect("received").as_deref(), Some("last"));
+        assert!(other.receive::<String>().expect("the end").is_none());
     }
 }
