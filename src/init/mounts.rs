@@ -177,10 +177,8 @@ pub(super) fn attach(
     path: &CStr,
 ) -> Result<(), Fault> {
     let name = path.to_bytes();
-    let moved = |target, at| {
-        sys::mount::attach(tree.as_fd(), target, at).map_err(Fault::on("move_mount", name))?;
-        Ok(())
-    };
+    let moved =
+        |target, at| sys::mount::attach(tree.as_fd(), target, at).map_err(Fault::on("move_mount", name));
     let id = |fd: BorrowedFd<'_>, at| sys::mount::mount_id(fd, at).map_err(Fault::on("statx", name));
     let found = match target {
         MountPoint::Opened(target) => {

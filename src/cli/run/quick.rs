@@ -1,12 +1,13 @@
 //! The usual command lines of `belljar run`, read without clap.
 //!
-//! clap first describes all options of all subcommands to itself, which takes a tenth of a whole start: code and memory that are
+//! clap first describes all options of all subcommands to itself, which takes a twentieth of a whole start: code and memory that are
 //! touched once. This reads `belljar run [OPTIONS] -- COMMAND [ARGS]...` with the options that stand alone, and gives everything
 //! else (another form, an option that goes with another, anything wrong) back to it: what is an error, and how it is told, is
 //! clap's alone. A test compares the two.
 
 use std::ffi::{OsStr, OsString};
 
+use clap::ValueEnum as _;
 use lexopt::{Arg, Parser};
 
 use super::options::{Net, RunArgs, Way};
@@ -101,14 +102,7 @@ fn set(run: &mut RunArgs, option: &str, words: &mut Parser) -> Option<()> {
         "tmpfs" => files.tmpfs.push(values::tmpfs(value).ok()?),
         "rootfs" => once(&mut files.rootfs, values::host_path(value).ok())?,
         "set" => profile.set.push(text(value)?),
-        "net" => {
-            let net = match text(value)?.as_str() {
-                "none" => Net::None,
-                "host" => Net::Host,
-                _ => return None,
-            };
-            once(&mut profile.net, Some(net))?;
-        }
+        "net" => once(&mut profile.net, Net::from_str(value.to_str()?, false).ok())?,
         "workdir" => once(&mut process.workdir, values::host_path(value).ok())?,
         "env" => process.env.push(values::variable(value).ok()?),
         "hostname" => once(&mut process.hostname, text(value))?,
@@ -118,14 +112,7 @@ fn set(run: &mut RunArgs, option: &str, words: &mut Parser) -> Option<()> {
         "pids" => once(&mut limits.pids, units::limit(units::count)(value.to_str()?).ok())?,
         "cpus" => once(&mut limits.cpus, units::limit(units::cpus)(value.to_str()?).ok())?,
         "cgroup-parent" => once(&mut limits.cgroup_parent, Some(value.into()))?,
-        "limits" => {
-            let way = match text(value)?.as_str() {
-                "cgroup" => Way::Cgroup,
-                "rlimit" => Way::Rlimit,
-                _ => return None,
-            };
-            once(&mut limits.limits, Some(way))?;
-        }
+        "limits" => once(&mut limits.limits, Way::from_str(value.to_str()?, false).ok())?,
         "timeout" => once(&mut limits.timeout, units::limit(units::duration)(value.to_str()?).ok())?,
         "cpu-time" => once(&mut limits.cpu_time, units::limit(units::duration)(value.to_str()?).ok())?,
         "file-size" => once(&mut limits.file_size, units::limit(units::size)(value.to_str()?).ok())?,
