@@ -1,15 +1,50 @@
-//! The caller's go-ahead, and what it sends with it.
+//! The caller's go-ahead, and what it sends with it: the Plan above all.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 
-use super::start::Context;
-use crate::plan::{Plan, Via};
-use crate::protocol::{Channel, Fault, Go, Trees};
+use nix::errno::Errno;
+use nix::sys::uio::pread;
+
+use super::opening::Opening;
+use super::start::{Context, take_descriptor};
+use crate::plan::{MAX_ENCODED, Plan, Task};
+use crate::protocol::{Channel, FIRST_DESCRIPTOR, Fault, Go, Prelude, Trees, Watch};
 use crate::sys;
 
 /// Waits for it. Before, this process has no ids: it can make nothing that somebody owns.
-pub(super) fn wait(context: &mut Context) -> Result<(), Fault> {
-    let (go, sent): (Go, Vec<OwnedFd>) = match context.channel.receive_with() {
+pub(super) fn wait(opening: Opening) -> Result<Context, (Fault, Channel)> {
+    let Opening { prelude, outside: _, channel, caller, readback, began } = opening;
+    match receive(&prelude, &channel) {
+        Ok(Received { plan, doors, watches, descriptors, call }) => Ok(Context {
+            plan,
+            channel,
+            caller,
+            doors,
+            watches,
+            trees: CallersTrees::default(),
+            descriptors,
+            call,
+            own: super::descriptors::Own::default(),
+            root: None,
+            root_id: None,
+            readback,
+            began,
+        }),
+        Err(fault) => Err((fault, channel)),
+    }
+}
+
+/// What came, and what only the Plan says the meaning of.
+struct Received {
+    plan: Plan,
+    doors: Vec<OwnedFd>,
+    watches: Vec<(Watch, OwnedFd)>,
+    descriptors: Vec<OwnedFd>,
+    call: Option<(OwnedFd, OwnedFd)>,
+}
+
+fn receive(prelude: &Prelude, channel: &Channel) -> Result<Received, Fault> {
+    let (go, sent): (Go, Vec<OwnedFd>) = match channel.receive_with() {
         Ok(Some(received)) => received,
         Ok(None) => return Err(Fault::Protocol { what: "the caller is gone".to_owned() }),
         Err(_) => return Err(Fault::Protocol { what: "go-ahead".to_owned() }),
@@ -18,30 +53,70 @@ pub(super) fn wait(context: &mut Context) -> Result<(), Fault> {
     // not dumpable belongs to root, and an unprivileged caller could not write the id maps.
     sys::process::set_not_dumpable().map_err(Fault::on("prctl", b"PR_SET_DUMPABLE"))?;
     let doors = usize::try_from(go.doors).unwrap_or(usize::MAX);
-    if doors.checked_add(go.watches.len()) != Some(sent.len()) {
-        return Err(Fault::Protocol { what: "the control group's descriptors".to_owned() });
-    }
+    let expected = doors.checked_add(go.watches.len()).and_then(|count| count.checked_add(1));
     let mut sent = sent.into_iter();
-    context.doors = sent.by_ref().take(doors).collect();
-    context.watches = go.watches.into_iter().zip(sent).collect();
-    context.trees = trees(&context.plan, &context.channel)?.into_iter();
-    Ok(())
+    let plan = match sent.next() {
+        Some(plan) if expected == sent.len().checked_add(1) => plan,
+        _ => return Err(Fault::Protocol { what: "the descriptors of the go-ahead".to_owned() }),
+    };
+    let plan = read(&plan)?;
+    if (plan.namespaces, &plan.hostname, plan.loopback)
+        != (prelude.namespaces, &prelude.hostname, prelude.loopback)
+    {
+        return Err(Fault::Protocol { what: "a plan that is not the prelude's".to_owned() });
+    }
+    let doors: Vec<OwnedFd> = sent.by_ref().take(doors).collect();
+    let mut next = FIRST_DESCRIPTOR;
+    let mut take = || {
+        next += 1;
+        take_descriptor(next)
+    };
+    let descriptors = plan.descriptors.iter().map(|_| take()).collect::<Result<_, _>>()?;
+    let call = match plan.task {
+        Task::Call { .. } => Some((take()?, take()?)),
+        _ => None,
+    };
+    Ok(Received { plan, doors, watches: go.watches.into_iter().zip(sent).collect(), descriptors, call })
 }
 
-/// The trees that the caller hands over.
-fn trees(plan: &Plan, channel: &Channel) -> Result<Vec<OwnedFd>, Fault> {
-    let count = plan.sources().filter(|source| matches!(source.via, Via::Tree { .. })).count();
-    let mut trees = Vec::new();
-    while trees.len() < count {
-        match channel.receive_with() {
-            Ok(Some((Trees { count }, more)))
-                if !more.is_empty() && usize::try_from(count) == Ok(more.len()) =>
-            {
-                trees.extend(more);
-            }
-            Ok(None) => return Err(Fault::Protocol { what: "the caller is gone".to_owned() }),
-            Ok(Some(_)) | Err(_) => return Err(Fault::Protocol { what: "trees".to_owned() }),
+/// The Plan in its file.
+fn read(file: &OwnedFd) -> Result<Plan, Fault> {
+    let size = sys::fstat(file.as_fd()).map_err(Fault::on("fstat", b"the plan"))?.st_size;
+    let wrong = || Fault::Protocol { what: "plan".to_owned() };
+    let size = usize::try_from(size).ok().filter(|size| *size <= MAX_ENCODED).ok_or_else(wrong)?;
+    let mut bytes = vec![0; size];
+    let mut have = 0;
+    while let Some(rest) = bytes.get_mut(have..).filter(|rest| !rest.is_empty()) {
+        match pread(file, rest, i64::try_from(have).unwrap_or(i64::MAX)) {
+            Ok(0) => return Err(wrong()),
+            Ok(count) => have += count,
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(Fault::system("pread", b"the plan", errno)),
         }
     }
-    if trees.len() == count { Ok(trees) } else { Err(Fault::Protocol { what: "trees".to_owned() }) }
+    Plan::decode(&bytes).map_err(|_| wrong())
+}
+
+/// The trees that the caller hands over, while the root is being built.
+#[derive(Debug, Default)]
+pub(super) struct CallersTrees(std::vec::IntoIter<OwnedFd>);
+
+impl CallersTrees {
+    /// The next one, in the Plan's order; waits for it.
+    pub(super) fn next(&mut self, channel: &Channel) -> Result<OwnedFd, Fault> {
+        loop {
+            if let Some(tree) = self.0.next() {
+                return Ok(tree);
+            }
+            match channel.receive_with() {
+                Ok(Some((Trees { count }, more)))
+                    if !more.is_empty() && usize::try_from(count) == Ok(more.len()) =>
+                {
+                    self.0 = more.into_iter();
+                }
+                Ok(None) => return Err(Fault::Protocol { what: "the caller is gone".to_owned() }),
+                Ok(Some(_)) | Err(_) => return Err(Fault::Protocol { what: "trees".to_owned() }),
+            }
+        }
+    }
 }

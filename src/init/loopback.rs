@@ -5,12 +5,12 @@ use std::os::fd::AsRawFd;
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
-use super::start::Context;
+use super::opening::Opening;
 use crate::protocol::Fault;
 
 /// Brings `lo` up (netdevice(7)).
-pub(super) fn up(context: &mut Context) -> Result<(), Fault> {
-    if !context.plan.loopback {
+pub(super) fn up(opening: &mut Opening) -> Result<(), Fault> {
+    if !opening.prelude.loopback {
         return Ok(());
     }
     let socket = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)

@@ -1,8 +1,8 @@
-//! The child's side: PID 1 of the sandbox. It executes the Plan in the order of the two lists below and decides nothing.
+//! The child's side: PID 1 of the sandbox. It executes the Plan in the order of the three lists below and decides nothing.
 //!
-//! The first list builds the walls around this process, which stays as PID 1; the second is walked by the task's process
-//! (PID 2) between its creation and the hand-over. Each stage is a file. Nothing is written to the standard streams, which
-//! belong to the task; faults travel on the channel.
+//! The first list is what it does before it has the Plan, the second builds the walls around this process, which stays as PID 1;
+//! the third is walked by the task's process (PID 2) between its creation and the hand-over. Each stage is a file. Nothing is
+//! written to the standard streams, which belong to the task; faults travel on the channel.
 
 mod capabilities;
 mod cgroup;
@@ -17,6 +17,7 @@ mod lite;
 mod loopback;
 mod mounts;
 mod namespaces;
+mod opening;
 mod pivot;
 mod place;
 mod readback;
@@ -35,19 +36,22 @@ pub(crate) use namespaces::own as own_namespaces;
 pub(crate) use start::ROLE;
 pub(crate) use tree::check as check_source;
 
-use crate::protocol::{Failure, Fault, Stage};
+use crate::protocol::{Failure, Fault, ReadBack, Stage};
+use opening::Opening;
 use start::Context;
 
-/// A stage's work.
-type Work = fn(&mut Context) -> Result<(), Fault>;
+/// A stage, and its work on what there is by then.
+type Work<C> = (Stage, fn(&mut C) -> Result<(), Fault>);
 
-/// The walls around init itself, in order.
-const WALLS: &[(Stage, Work)] = &[
+/// What takes neither ids nor the Plan: meanwhile the caller makes both. The go-ahead follows in `start`.
+const OPENING: &[Work<Opening>] = &[
     (Stage::Namespaces, namespaces::differ),
-    // Neither takes ids: meanwhile the caller writes their maps.
     (Stage::Hostname, hostname::set),
     (Stage::Loopback, loopback::up),
-    (Stage::GoAhead, goahead::wait),
+];
+
+/// The walls around init itself, in order.
+const WALLS: &[Work<Context>] = &[
     (Stage::Identity, identity::assume),
     (Stage::Propagation, mounts::make_private),
     (Stage::Root, root::build),
@@ -56,7 +60,7 @@ const WALLS: &[(Stage, Work)] = &[
 ];
 
 /// What only the task's process gets, in order; the filter and the hand-over follow in `task`.
-const TASK: &[(Stage, Work)] = &[
+const TASK: &[Work<Context>] = &[
     (Stage::Cgroup, cgroup::join),
     (Stage::Session, session::start),
     (Stage::Descriptors, descriptors::arrange),
@@ -69,10 +73,10 @@ const TASK: &[(Stage, Work)] = &[
 ];
 
 /// Walks a list of stages; the first fault ends it.
-fn walk(stages: &[(Stage, Work)], context: &mut Context) -> Result<(), Failure> {
+fn walk<C: AsMut<ReadBack>>(stages: &[Work<C>], context: &mut C) -> Result<(), Failure> {
     for (stage, work) in stages {
         work(context).map_err(Fault::at(*stage))?;
-        context.mark(*stage);
+        context.as_mut().mark(*stage);
     }
     Ok(())
 }

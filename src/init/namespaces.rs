@@ -1,10 +1,10 @@
-//! The namespaces that the Plan makes new are not the caller's.
+//! The namespaces that are made new are not the caller's.
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open};
 use nix::sys::stat::{Mode, fstatat};
 
-use super::start::Context;
+use super::opening::Opening;
 use crate::protocol::Fault;
 
 /// Names under `/proc/self/ns` and their `CLONE_NEW*` flags.
@@ -38,13 +38,13 @@ pub(crate) fn own(flags: u64) -> Result<Vec<(String, u64)>, (String, Errno)> {
 }
 
 /// Compares with the caller's.
-pub(super) fn differ(context: &mut Context) -> Result<(), Fault> {
-    let own = own(context.plan.namespaces)
+pub(super) fn differ(opening: &mut Opening) -> Result<(), Fault> {
+    let own = own(opening.prelude.namespaces)
         .map_err(|(path, errno)| Fault::system("stat", path.as_bytes(), errno))?;
     for (name, inode) in own {
-        let callers = context.outside.namespaces.iter().find(|(other, _)| *other == name);
+        let callers = opening.outside.namespaces.iter().find(|(other, _)| *other == name);
         match callers {
-            Some((_, other)) if *other != inode => context.readback.namespaces.push(name),
+            Some((_, other)) if *other != inode => opening.readback.namespaces.push(name),
             Some(_) => return Err(Fault::mismatch(&format!("{name} namespace"), "new", "the caller's")),
             None => return Err(Fault::Protocol { what: format!("no {name} namespace to compare with") }),
         }

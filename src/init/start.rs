@@ -1,16 +1,16 @@
-//! From the re-executed image to the walls: the Plan comes in, then the stages.
+//! From the re-executed image to the walls: what can be done without the Plan, the Plan, the stages.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 
-use super::{WALLS, supervise, task, walk};
-use crate::plan::{Plan, Task};
-use crate::protocol::{
-    Channel, FIRST_DESCRIPTOR, Failure, Fault, Mark, Message, Outside, ReadBack, Stage, Watch,
-};
-use crate::{reexec, sys};
+use super::goahead::CallersTrees;
+use super::opening::Opening;
+use super::{OPENING, WALLS, goahead, supervise, task, walk};
+use crate::plan::Plan;
+use crate::protocol::{Channel, Failure, Fault, Message, ReadBack, Stage, Watch};
+use crate::reexec;
 
 /// The reserved role under which the sandbox's init is re-executed.
 pub(crate) const ROLE: &str = "belljar:init";
@@ -24,16 +24,15 @@ const FAILED: i32 = 125;
 #[derive(Debug)]
 pub(super) struct Context {
     pub(super) plan: Plan,
-    pub(super) outside: Outside,
     pub(super) channel: Channel,
     /// Readable once the caller's process is gone.
     pub(super) caller: OwnedFd,
-    /// `cgroup.procs` of the task's group, in each tree that has one; with the two below from the go-ahead on.
+    /// `cgroup.procs` of the task's group, in each tree that has one.
     pub(super) doors: Vec<OwnedFd>,
     /// What ends the run besides the clock, and where it is read.
     pub(super) watches: Vec<(Watch, OwnedFd)>,
-    /// Trees that the caller cloned, in the Plan's order.
-    pub(super) trees: std::vec::IntoIter<OwnedFd>,
+    /// Trees that the caller clones, in the Plan's order.
+    pub(super) trees: CallersTrees,
     /// The task's descriptors beyond 2, in the Plan's order.
     pub(super) descriptors: Vec<OwnedFd>,
     /// A call's argument and the pipe for its result.
@@ -50,10 +49,9 @@ pub(super) struct Context {
     pub(super) began: std::time::Duration,
 }
 
-impl Context {
-    /// A stage is done.
-    pub(super) fn mark(&mut self, stage: Stage) {
-        self.readback.marks.push(Mark { stage, at: sys::process::monotonic() });
+impl AsMut<ReadBack> for Context {
+    fn as_mut(&mut self) -> &mut ReadBack {
+        &mut self.readback
     }
 }
 
@@ -82,9 +80,15 @@ pub(super) fn exit(code: i32) -> ! {
 }
 
 fn run(payload: &[u8], launcher_checked: bool, channel: Channel) -> Result<i32, (Failure, Channel)> {
-    let mut context = receive(payload, launcher_checked, channel)
+    let mut opening = Opening::new(payload, launcher_checked, channel)
         .map_err(|(fault, channel)| (Fault::at(Stage::Handshake)(fault), channel))?;
-    context.mark(Stage::Handshake);
+    opening.readback.mark(Stage::Handshake);
+    if let Err(failure) = walk(OPENING, &mut opening) {
+        return Err((failure, opening.channel));
+    }
+    let mut context =
+        goahead::wait(opening).map_err(|(fault, channel)| (Fault::at(Stage::GoAhead)(fault), channel))?;
+    context.readback.mark(Stage::GoAhead);
     match walk(WALLS, &mut context)
         .and_then(|()| supervise::prepare(&context))
         .and_then(|posts| task::start(&mut context).map(|task| (posts, task)))
@@ -103,82 +107,8 @@ fn run(payload: &[u8], launcher_checked: bool, channel: Channel) -> Result<i32, 
     }
 }
 
-fn receive(payload: &[u8], launcher_checked: bool, channel: Channel) -> Result<Context, (Fault, Channel)> {
-    match read(payload, launcher_checked, &channel) {
-        Ok(Parts { began, plan, outside, caller, descriptors, call }) => Ok(Context {
-            plan,
-            outside,
-            channel,
-            caller,
-            doors: Vec::new(),
-            watches: Vec::new(),
-            trees: Vec::new().into_iter(),
-            descriptors,
-            call,
-            own: super::descriptors::Own::default(),
-            root: None,
-            root_id: None,
-            readback: ReadBack::default(),
-            began,
-        }),
-        Err(fault) => Err((fault, channel)),
-    }
-}
-
-/// What comes in before there is a context.
-struct Parts {
-    began: std::time::Duration,
-    plan: Plan,
-    outside: Outside,
-    caller: OwnedFd,
-    descriptors: Vec<OwnedFd>,
-    call: Option<(OwnedFd, OwnedFd)>,
-}
-
-fn read(payload: &[u8], launcher_checked: bool, channel: &Channel) -> Result<Parts, Fault> {
-    let began = supervise::boot_time()?;
-    // Away from the caller's terminal and process group; what should reach the task comes from the caller.
-    nix::unistd::setsid().map_err(Fault::on("setsid", b""))?;
-    if sys::process::death_signal().map_err(Fault::on("prctl", b"PR_GET_PDEATHSIG"))? == 0 {
-        // Where the caller's end is only seen by looking, an init that somebody has stopped has to go on to see it. (It comes
-        // at the end of the thread that launched us; to one that runs it means nothing.)
-        sys::process::set_death_signal(libc::SIGCONT).map_err(Fault::on("prctl", b"PR_SET_PDEATHSIG"))?;
-    }
-    let plan = Plan::decode(payload).map_err(|_| Fault::Protocol { what: "plan".to_owned() })?;
-    // A plan that somebody else wrote must not turn into a role's body without walls around it.
-    let genuine = if plan.namespaces == 0 { launcher_checked } else { std::process::id() == 1 };
-    if !genuine {
-        return Err(Fault::Protocol { what: "not started by this program".to_owned() });
-    }
-    if plan.namespaces == 0 {
-        // Without a pid namespace the task's orphans come to us, to be ended with the run.
-        sys::process::become_subreaper().map_err(Fault::on("prctl", b"PR_SET_CHILD_SUBREAPER"))?;
-        if !sys::process::is_subreaper().map_err(Fault::on("prctl", b"PR_GET_CHILD_SUBREAPER"))? {
-            return Err(Fault::mismatch("the child subreaper", "on", "off"));
-        }
-    }
-    let outside = match channel.receive() {
-        Ok(Some(outside)) => outside,
-        Ok(None) => return Err(Fault::Protocol { what: "the caller is gone".to_owned() }),
-        Err(_) => return Err(Fault::Protocol { what: "the caller's namespaces".to_owned() }),
-    };
-    let mut next = FIRST_DESCRIPTOR;
-    let mut take = || {
-        let fd = take_descriptor(next);
-        next += 1;
-        fd
-    };
-    let caller = take()?;
-    let descriptors = plan.descriptors.iter().map(|_| take()).collect::<Result<_, _>>()?;
-    let call = match plan.task {
-        Task::Call { .. } => Some((take()?, take()?)),
-        _ => None,
-    };
-    Ok(Parts { began, plan, outside, caller, descriptors, call })
-}
-
 /// Takes over a descriptor that the caller's side arranged at a known number.
-fn take_descriptor(number: i32) -> Result<OwnedFd, Fault> {
+pub(super) fn take_descriptor(number: i32) -> Result<OwnedFd, Fault> {
     // SAFETY: only borrowed for the check; that it is open is what fcntl tells.
     let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
     fcntl(borrowed.as_fd(), FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))

@@ -21,10 +21,7 @@ pub(super) fn of(context: &mut Context, source: &Source) -> Result<OwnedFd, Faul
             sys::mount::clone_tree(fd.as_fd()).map_err(Fault::on("open_tree", path))
         }
         Via::Tree { .. } => {
-            let tree = context
-                .trees
-                .next()
-                .ok_or_else(|| Fault::Protocol { what: "a tree is missing".to_owned() })?;
+            let tree = context.trees.next(&context.channel)?;
             check(&tree, source)?;
             Ok(tree)
         }

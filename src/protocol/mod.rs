@@ -10,15 +10,29 @@ mod fault;
 pub(crate) use channel::{Channel, ChannelError, MAX_SENT, decode};
 pub(crate) use fault::shown;
 pub use fault::{Failure, Fault, Stage};
+
+use std::ffi::CString;
+
 use serde::{Deserialize, Serialize};
 
 /// The largest datagram either side takes.
 pub(crate) const LIMIT: usize = 16 * 1024;
 
 /// Where the descriptors beyond the channel start in init: the caller's pidfd, then the task's descriptors in the order of the Plan,
-/// then a call's argument and result. Those of the control group come with [`Go`], and the trees behind it: they are made while
-/// init starts.
+/// then a call's argument and result. The Plan and those of the control group come with [`Go`], and the trees behind it: they are
+/// made while init starts.
 pub(crate) use crate::reexec::FIRST_EXTRA_FD as FIRST_DESCRIPTOR;
+
+/// From the caller, with the re-execution: what init does before there is a Plan, which says the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Prelude {
+    /// `CLONE_NEW*`: those that init is in.
+    pub(crate) namespaces: u64,
+    /// The host name inside.
+    pub(crate) hostname: Option<CString>,
+    /// Whether there is a loopback interface to be brought up.
+    pub(crate) loopback: bool,
+}
 
 /// From the caller, first of all: what is not the sandbox's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,7 +42,8 @@ pub(crate) struct Outside {
     pub(crate) namespaces: Vec<(String, u64)>,
 }
 
-/// From the caller, once: the id maps are written, go on. With it come the doors, then the watched files.
+/// From the caller, once: the id maps are written, go on. With it come the Plan, in a file of its own, the doors, and the watched
+/// files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Go {
     /// How many `cgroup.procs` the task's process writes itself into.
@@ -119,6 +134,13 @@ pub struct ReadBack {
     pub landlock: bool,
     /// When each stage was done.
     pub(crate) marks: Vec<Mark>,
+}
+
+impl ReadBack {
+    /// A stage is done.
+    pub(crate) fn mark(&mut self, stage: Stage) {
+        self.marks.push(Mark { stage, at: crate::sys::process::monotonic() });
+    }
 }
 
 /// The end of a stage.

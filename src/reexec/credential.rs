@@ -5,7 +5,9 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+
+use crate::sys::memory;
 
 /// Where the child finds its credential, its end of the channel, and the first of the extra descriptors.
 pub(crate) const CREDENTIAL_FD: i32 = 3;
@@ -90,8 +92,7 @@ fn header(flags: u32, nonce: &Nonce, extra: u32, role: &str, payload: &[u8]) -> 
 
 /// Writes a credential into a new memfd and seals it. The lengths were checked by the caller.
 pub(super) fn seal(flags: u32, nonce: &Nonce, extra: u32, role: &str, payload: &[u8]) -> io::Result<OwnedFd> {
-    let memfd = memfd()?;
-    let mut file = File::from(memfd);
+    let mut file = File::from(memory::file(c"belljar-credential")?);
     file.write_all(&header(flags, nonce, extra, role, payload))?;
     file.write_all(role.as_bytes())?;
     file.write_all(payload)?;
@@ -104,26 +105,6 @@ pub(super) fn seal(flags: u32, nonce: &Nonce, extra: u32, role: &str, payload: &
         return Err(io::ErrorKind::InvalidData.into());
     }
     Ok(file.into())
-}
-
-fn memfd() -> io::Result<OwnedFd> {
-    let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
-    // Linux 6.3 on; with vm.memfd_noexec=2 nothing else is allowed.
-    let mut fd = create(flags | libc::MFD_NOEXEC_SEAL);
-    if fd.as_ref().is_err_and(|error| error.raw_os_error() == Some(libc::EINVAL)) {
-        fd = create(flags);
-    }
-    fd
-}
-
-fn create(flags: libc::c_uint) -> io::Result<OwnedFd> {
-    // SAFETY: a literal name.
-    let fd = unsafe { libc::memfd_create(c"belljar-credential".as_ptr(), flags) };
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: just made.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// Is there a sealed memfd with our magic on the descriptor. Three system calls at most, one for an ordinary program.
@@ -235,10 +216,10 @@ mod tests {
     #[test]
     #[cfg_attr(miri, ignore = "Miri has no memfd_create")]
     fn other_files_are_not_credentials() {
-        let unsealed = memfd().unwrap();
+        let unsealed = memory::file(c"unsealed").unwrap();
         File::from(unsealed.try_clone().unwrap()).write_all(&MAGIC).unwrap();
         assert!(!is_present(unsealed.as_raw_fd()));
-        let junk = memfd().unwrap();
+        let junk = memory::file(c"junk").unwrap();
         File::from(junk.try_clone().unwrap()).write_all(b"something else, sealed").unwrap();
         // SAFETY: our own memfd.
         assert_eq!(unsafe { libc::fcntl(junk.as_raw_fd(), libc::F_ADD_SEALS, SEALS) }, 0);

@@ -6,9 +6,9 @@ use super::error::Error;
 
 /// The two moments. An error in either ends the start: nothing has been handed over yet.
 pub(crate) trait Beside {
-    /// All is decided and the streams are open; nothing of the sandbox is there yet.
+    /// All is decided, and init is about to get the word to go on: the last moment in which nothing can run.
     fn before(&mut self) -> io::Result<()>;
-    /// Its init is on its way, and needs nothing of the caller: time for what takes some.
+    /// init builds the walls, and needs nothing of the caller: time for what takes some.
     fn meanwhile(&mut self) -> io::Result<()>;
 }
 

@@ -19,6 +19,7 @@ use super::spawn::errno_of;
 use super::{Command, Ended, Sandbox};
 use crate::plan::TaskRequest;
 use crate::reexec::Stdio;
+use crate::sys;
 
 /// The largest result that is taken, bytes.
 pub const RESULT_LIMIT: u64 = 64 * 1024 * 1024;
@@ -111,9 +112,7 @@ pub(crate) fn decode_reply<R: DeserializeOwned>(bytes: &[u8]) -> Result<R, Error
 
 /// The argument, in memory of its own: any size, nothing to block on.
 fn argument_file(bytes: &[u8]) -> std::io::Result<OwnedFd> {
-    let name = c"belljar-call";
-    let memory = nix::sys::memfd::memfd_create(name, nix::sys::memfd::MFdFlags::MFD_CLOEXEC)?;
-    let mut file = File::from(memory);
+    let mut file = File::from(sys::memory::file(c"belljar-call")?);
     file.write_all(bytes)?;
     std::io::Seek::rewind(&mut file)?;
     Ok(file.into())

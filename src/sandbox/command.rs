@@ -7,14 +7,15 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
 use super::Sandbox;
-use super::beside::{self, Beside};
+use super::beside::Beside;
 use super::child::{Child, Output};
 use super::ender::Ender;
 use super::error::{Error, Step};
 use super::relay::{Limit, Relay, Stream as Relayed};
 use super::spawn::{self, Handed, errno_of};
 use super::timing::Stopwatch;
-use crate::plan::{self, Call, Note, Plan, Task, TaskRequest};
+use crate::host::Facts;
+use crate::plan::{self, Call, Frame, Note, Plan, TaskRequest};
 use crate::reexec::{Prepared, Stdio, Stream};
 
 /// A program or a role to be run in a [`Sandbox`].
@@ -144,15 +145,19 @@ impl<'a> Command<'a> {
     /// # Errors
     /// As [`plan`](Self::plan).
     pub fn plan_with_notes(&self) -> Result<(Plan, Vec<Note>), Error> {
+        let (call, facts) = (self.call(), Facts::detect()?);
+        let files = crate::host::Remembered::new(&crate::host::RealFiles);
+        Ok(plan::resolve_with_notes(&self.sandbox.profile, &facts, &files, &call)?)
+    }
+
+    fn call(&self) -> Call {
         let mut call = Call::new(self.task.clone()).with_caller_env();
         call.env.clone_from(&self.env);
         call.cwd.clone_from(&self.cwd);
         call.descriptors = self.kept.iter().map(|(_, number)| *number).collect();
         call.descriptors.sort_unstable();
         call.terminal = self.terminal;
-        let facts = crate::host::Facts::detect()?;
-        let files = crate::host::Remembered::new(&crate::host::RealFiles);
-        Ok(plan::resolve_with_notes(&self.sandbox.profile, &facts, &files, &call)?)
+        call
     }
 
     /// [`plan_with_notes`](Self::plan_with_notes), and whether the control group that it asks for can be made: that is not part of
@@ -205,11 +210,9 @@ impl<'a> Command<'a> {
         beside: &mut dyn Beside,
     ) -> Result<Child, Error> {
         let mut stopwatch = self.stopwatch.take().unwrap_or_else(Stopwatch::start);
-        let (plan, notes) = self.plan_with_notes()?;
-        stopwatch.mark("plan");
-        for note in notes {
-            log::info!("{note}");
-        }
+        let (asked, facts) = (self.call(), Facts::detect()?);
+        let frame = Frame::new(&self.sandbox.profile, &facts, &asked)?;
+        stopwatch.mark("decisions");
         let prepare = |source: std::io::Error| {
             Error::prepare(Step::Descriptors, "open", "standard streams")(errno_of(&source))
         };
@@ -247,7 +250,7 @@ impl<'a> Command<'a> {
         let (stdin, stdout, stderr) = (ours.next(), ours.next(), ours.next());
         let [input, output, error] = <[OwnedFd; 3]>::try_from(child_ends)
             .map_err(|_| prepare(std::io::ErrorKind::InvalidInput.into()))?;
-        let (stdio, relayed) = match plan.limits.output {
+        let (stdio, relayed) = match frame.limits.output {
             Some(_) => {
                 let (from_output, to_task) = std::io::pipe().map_err(prepare)?;
                 let (from_error, to_task_error) = std::io::pipe().map_err(prepare)?;
@@ -266,22 +269,19 @@ impl<'a> Command<'a> {
             stdio,
             descriptors: kept.into_iter().map(|(fd, _)| fd).collect(),
             call,
-            argv: self.argv(&plan)?,
+            argv: self.argv()?,
         };
         stopwatch.mark("streams");
-        beside.before().map_err(beside::failed)?;
         let hashes = self.hashes;
         let (mut profile_hash, mut plan_hash) = (String::new(), String::new());
-        // While the image starts there is time for what nobody waits for.
-        let meanwhile = || {
-            beside.meanwhile().map_err(beside::failed)?;
+        let afterwards = |plan: &Plan| {
             if hashes {
                 self.sandbox.profile_hash().clone_into(&mut profile_hash);
                 plan_hash = plan.hash()?;
             }
             Ok(())
         };
-        let started = spawn::start(&plan, &handed, meanwhile, &mut stopwatch)?;
+        let (started, plan) = spawn::start(frame, &handed, beside, afterwards, &mut stopwatch)?;
         drop(handed);
         if self.terminal {
             // The task's end must be the task's alone, or the caller's never comes to its end.
@@ -318,14 +318,13 @@ impl<'a> Command<'a> {
     }
 
     /// A role finds its arguments in `std::env::args`, which is init's own argument list.
-    fn argv(&self, plan: &Plan) -> Result<Vec<CString>, Error> {
+    fn argv(&self) -> Result<Vec<CString>, Error> {
         let strings: Vec<OsString> = match &self.task {
             TaskRequest::Role { name, args } => {
                 std::iter::once(OsString::from(name)).chain(args.iter().cloned()).collect()
             }
-            _ => vec![OsString::from("belljar-init"), OsString::from(&plan.profile)],
+            _ => vec![OsString::from("belljar-init"), OsString::from(&self.sandbox.profile.name)],
         };
-        debug_assert!(!matches!(plan.task, Task::Role { .. }) || !strings.is_empty());
         strings
             .into_iter()
             .map(|string| {

@@ -1,20 +1,24 @@
-//! From a Plan to a running sandbox: the descriptors, the clone and re-execution, the id maps, the go-ahead, and init's
-//! word that all walls stand.
+//! From a profile's part of a Plan to a running sandbox: the descriptors, the clone and re-execution, the rest of the Plan, the id
+//! maps, the go-ahead, and init's word that all walls stand.
 
 use std::ffi::CString;
+use std::fs::File;
+use std::io::Write as _;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use super::beside::{self, Beside};
 use super::error::{Error, Step};
 use super::host_id::HostId;
 use super::id_maps::IdMaps;
 use super::timing::Stopwatch;
 use super::trees;
 use crate::cgroup::{Group, Site};
-use crate::plan::{HostIdentity, Plan, Task};
+use crate::host::{RealFiles, Remembered};
+use crate::plan::{Frame, HostIdentity, Plan, Task};
 use crate::protocol::{Channel, ChannelError, Go, MAX_SENT, Message, Outside, ReadBack, Trees};
 use crate::{init, reexec, sys};
 
@@ -48,19 +52,21 @@ pub(super) struct Started {
     _host_id: Option<HostId>,
 }
 
-/// Starts the task of a plan. On an error nothing of it is left.
+/// Starts the task of a plan, which is made while init is on its way. On an error nothing of it is left. `afterwards` is done while
+/// init builds the walls.
 pub(super) fn start(
-    plan: &Plan,
+    frame: Frame<'_>,
     handed: &Handed<'_>,
-    meanwhile: impl FnOnce() -> Result<(), Error>,
+    beside: &mut dyn Beside,
+    afterwards: impl FnOnce(&Plan) -> Result<(), Error>,
     stopwatch: &mut Stopwatch,
-) -> Result<Started, Error> {
+) -> Result<(Started, Plan), Error> {
     let began = Instant::now();
     // The id maps are written there, and *lite* finds the task's descendants there: it must not be missed only then.
     if !reexec::proc_in_reach() {
         return Err(Error::prepare(Step::Proc, "statfs", "/proc/self")(Errno::ENOENT));
     }
-    let host_id = match plan.identity.host {
+    let host_id = match frame.identity.host {
         HostIdentity::Unique => Some(HostId::claim().map_err(Error::prepare(Step::HostId, "bind", ""))?),
         HostIdentity::Own { .. } => None,
     };
@@ -73,32 +79,19 @@ pub(super) fn start(
         "own process",
     ))?;
     let by_cgroup = |source| Error::Cgroup { source };
-    // First of all what takes its time on another processor: the group's keeper, then init, and the group when both are on their way.
+    // First of all what takes its time on another processor: the group's keeper, then init; the plan and the group when both are
+    // on their way.
     let site =
-        plan.cgroup.as_ref().map(|cgroup| Site::find(cgroup, own.as_fd())).transpose().map_err(by_cgroup)?;
-    let payload = plan.encode()?;
+        frame.cgroup.as_ref().map(|cgroup| Site::find(cgroup, own.as_fd())).transpose().map_err(by_cgroup)?;
     stopwatch.mark("prepare");
-    let call = handed.call.iter().flat_map(|(argument, result)| [argument.as_fd(), result.as_fd()]);
-    let extra: Vec<BorrowedFd<'_>> =
-        std::iter::once(own.as_fd()).chain(handed.descriptors.iter().copied()).chain(call).collect();
-    let failed = |source| Error::Launch { namespaces: plan.namespaces, source };
-    let launched = reexec::launch(&reexec::Launch {
-        role: init::ROLE,
-        payload: &payload,
-        argv: &handed.argv,
-        env: &[],
-        stdio: [handed.stdio[0].as_fd(), handed.stdio[1].as_fd(), handed.stdio[2].as_fd()],
-        extra: &extra,
-        clone_flags: plan.namespaces,
-        raise_capabilities: if plan.namespaces == 0 { 0 } else { init::CAPABILITIES | plan.capabilities },
-        cwd: None,
-        // In *lite* init has to live long enough to end the task's descendants.
-        death_signal: plan.namespaces != 0,
-        death_watch: false,
-        new_session: false,
-        cgroup: None,
-    })
-    .map_err(failed)?;
+    let launched = match launch(&frame, handed, &own) {
+        Ok(launched) => launched,
+        Err(error) => {
+            // What is wrong with what was asked for is told first.
+            frame.complete(&Remembered::new(&RealFiles))?;
+            return Err(error);
+        }
+    };
     stopwatch.mark("clone and execution");
     let reexec::Launched { pid, pidfd, channel, .. } = &launched;
     // On an error the sandbox ends before its group is removed.
@@ -108,32 +101,40 @@ pub(super) fn start(
         channel.try_clone().map_err(|source| Error::Child { action: "keep the channel to", source })?,
     );
     let outside = Outside {
-        namespaces: init::own_namespaces(plan.namespaces)
+        namespaces: init::own_namespaces(frame.namespaces)
             .map_err(|(path, errno)| Error::prepare(Step::Namespaces, "stat", &path)(errno))?,
     };
     let told = sent(channel.send(&outside))?;
+    let (plan, notes) = frame.complete(&Remembered::new(&RealFiles))?;
+    notes.iter().for_each(|note| log::info!("{note}"));
+    stopwatch.mark("plan");
     if let Some(site) = site {
         group = Some(Group::make(site).map_err(by_cgroup)?);
+        stopwatch.mark("control group");
     }
+    let file = plan_file(&plan)?;
     let doors = group.as_ref().map_or(Ok(Vec::new()), Group::doors).map_err(by_cgroup)?;
     let watches = group.as_ref().map_or(Ok(Vec::new()), Group::watches).map_err(by_cgroup)?;
     let (watches, watched): (Vec<_>, Vec<_>) = watches.into_iter().unzip();
     let go = Go { doors: u32::try_from(doors.len()).unwrap_or(u32::MAX), watches };
-    let descriptors: Vec<BorrowedFd<'_>> = doors.iter().chain(&watched).map(AsFd::as_fd).collect();
-    meanwhile()?;
-    stopwatch.mark("control group, meanwhile");
-    let trees = trees::make(plan, host_id.as_ref().map(HostId::id))?;
-    stopwatch.mark("trees");
+    let descriptors: Vec<BorrowedFd<'_>> =
+        std::iter::once(&file).chain(&doors).chain(&watched).map(AsFd::as_fd).collect();
     // The maps come only after the new image is up: the kernel tells it its ids while it is executed (AT_UID, AT_EUID, AT_GID,
     // AT_EGID), one after the other, and to musl two that differ mean a set-user-ID program.
-    launched.wait_ready(PATIENCE).map_err(failed)?;
+    launched.wait_ready(PATIENCE).map_err(|source| Error::Launch { namespaces: plan.namespaces, source })?;
     stopwatch.mark("start of the image");
-    if let Some(maps) = id_maps(plan, host_id.as_ref()) {
+    if let Some(maps) = id_maps(&plan, host_id.as_ref()) {
         // An init that has ended already has said why.
-        maps.write(*pid).map_err(|error| failure(&channel, plan).unwrap_or(error))?;
+        maps.write(*pid).map_err(|error| failure(&channel, &plan).unwrap_or(error))?;
     }
-    let told = told.and(sent(go_ahead(&channel, &go, &descriptors, &trees))?);
-    let readback = match hand_over(&channel, told, plan, pidfd.as_fd()) {
+    beside.before().map_err(beside::failed)?;
+    let told = told.and(sent(channel.send_with(&go, &descriptors))?);
+    let trees = trees::make(&plan, host_id.as_ref().map(HostId::id))?;
+    let told = told.and(sent(hand_trees(&channel, &trees))?);
+    stopwatch.mark("trees");
+    beside.meanwhile().map_err(beside::failed)?;
+    afterwards(&plan)?;
+    let readback = match hand_over(&channel, told, &plan, pidfd.as_fd()) {
         Ok(readback) => readback,
         Err(error) => {
             let account = group.as_ref().and_then(|group| group.account().ok());
@@ -146,7 +147,48 @@ pub(super) fn start(
     guard.keep();
     stopwatch.mark("hand-over");
     let reexec::Launched { pid, pidfd, .. } = launched;
-    Ok(Started { pid, pidfd, channel, readback, began, group, _host_id: host_id })
+    Ok((Started { pid, pidfd, channel, readback, began, group, _host_id: host_id }, plan))
+}
+
+/// Starts init, which begins with what needs no plan.
+fn launch(frame: &Frame<'_>, handed: &Handed<'_>, own: &OwnedFd) -> Result<reexec::Launched, Error> {
+    let prelude = frame.prelude()?;
+    let payload = postcard::to_stdvec(&prelude)
+        .map_err(|source| Error::Codec { action: "encode the beginning of the plan", source })?;
+    let call = handed.call.iter().flat_map(|(argument, result)| [argument.as_fd(), result.as_fd()]);
+    let extra: Vec<BorrowedFd<'_>> =
+        std::iter::once(own.as_fd()).chain(handed.descriptors.iter().copied()).chain(call).collect();
+    reexec::launch(&reexec::Launch {
+        role: init::ROLE,
+        payload: &payload,
+        argv: &handed.argv,
+        env: &[],
+        stdio: [handed.stdio[0].as_fd(), handed.stdio[1].as_fd(), handed.stdio[2].as_fd()],
+        extra: &extra,
+        clone_flags: frame.namespaces,
+        raise_capabilities: match frame.namespaces {
+            0 => 0,
+            _ => init::CAPABILITIES | frame.capabilities,
+        },
+        cwd: None,
+        // In *lite* init has to live long enough to end the task's descendants.
+        death_signal: frame.namespaces != 0,
+        death_watch: false,
+        new_session: false,
+        cgroup: None,
+    })
+    .map_err(|source| Error::Launch { namespaces: frame.namespaces, source })
+}
+
+/// The plan in a file of its own, as long as it may be.
+fn plan_file(plan: &Plan) -> Result<OwnedFd, Error> {
+    let bytes = plan.encode()?;
+    let written = sys::memory::file(c"belljar-plan").and_then(|file| {
+        let mut file = File::from(file);
+        file.write_all(&bytes)?;
+        Ok(file.into())
+    });
+    written.map_err(|error| Error::prepare(Step::Descriptors, "write", "the plan")(errno_of(&error)))
 }
 
 /// `/dev/stdout` and the like open the stream again, and a pipe belongs to the user that made it: the sandbox's own id gets those
@@ -199,14 +241,8 @@ fn id_maps(plan: &Plan, host_id: Option<&HostId>) -> Option<IdMaps> {
     })
 }
 
-/// Gives the go-ahead, and the trees behind it.
-fn go_ahead(
-    channel: &Channel,
-    go: &Go,
-    descriptors: &[BorrowedFd<'_>],
-    trees: &[OwnedFd],
-) -> Result<(), ChannelError> {
-    channel.send_with(go, descriptors)?;
+/// Sends the trees behind the go-ahead.
+fn hand_trees(channel: &Channel, trees: &[OwnedFd]) -> Result<(), ChannelError> {
     trees.chunks(MAX_SENT).try_for_each(|trees| {
         let trees: Vec<_> = trees.iter().map(AsFd::as_fd).collect();
         let count = u32::try_from(trees.len()).unwrap_or(u32::MAX);

@@ -5,6 +5,7 @@
 pub(crate) mod capability;
 pub(crate) mod image;
 pub(crate) mod landlock;
+pub(crate) mod memory;
 pub(crate) mod mount;
 pub(crate) mod process;
 

@@ -1,0 +1,78 @@
+//! What init is before it has the Plan, which the caller makes meanwhile.
+
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use super::start::take_descriptor;
+use super::supervise;
+use crate::protocol::{Channel, FIRST_DESCRIPTOR, Fault, Outside, Prelude, ReadBack, decode};
+use crate::sys;
+
+/// What the first stages work on.
+#[derive(Debug)]
+pub(super) struct Opening {
+    pub(super) prelude: Prelude,
+    pub(super) outside: Outside,
+    pub(super) channel: Channel,
+    /// Readable once the caller's process is gone.
+    pub(super) caller: OwnedFd,
+    /// What was found out, for the read-back.
+    pub(super) readback: ReadBack,
+    /// When the run began, `CLOCK_BOOTTIME`.
+    pub(super) began: Duration,
+}
+
+impl AsMut<ReadBack> for Opening {
+    fn as_mut(&mut self) -> &mut ReadBack {
+        &mut self.readback
+    }
+}
+
+impl Opening {
+    pub(super) fn new(
+        payload: &[u8],
+        launcher_checked: bool,
+        channel: Channel,
+    ) -> Result<Self, (Fault, Channel)> {
+        match read(payload, launcher_checked, &channel) {
+            Ok((began, prelude, outside, caller)) => {
+                Ok(Self { prelude, outside, channel, caller, readback: ReadBack::default(), began })
+            }
+            Err(fault) => Err((fault, channel)),
+        }
+    }
+}
+
+fn read(
+    payload: &[u8],
+    launcher_checked: bool,
+    channel: &Channel,
+) -> Result<(Duration, Prelude, Outside, OwnedFd), Fault> {
+    let began = supervise::boot_time()?;
+    // Away from the caller's terminal and process group; what should reach the task comes from the caller.
+    nix::unistd::setsid().map_err(Fault::on("setsid", b""))?;
+    if sys::process::death_signal().map_err(Fault::on("prctl", b"PR_GET_PDEATHSIG"))? == 0 {
+        // Where the caller's end is only seen by looking, an init that somebody has stopped has to go on to see it. (It comes
+        // at the end of the thread that launched us; to one that runs it means nothing.)
+        sys::process::set_death_signal(libc::SIGCONT).map_err(Fault::on("prctl", b"PR_SET_PDEATHSIG"))?;
+    }
+    let prelude: Prelude = decode(payload).map_err(|_| Fault::Protocol { what: "prelude".to_owned() })?;
+    // One that somebody else wrote must not turn into a role's body without walls around it.
+    let genuine = if prelude.namespaces == 0 { launcher_checked } else { std::process::id() == 1 };
+    if !genuine {
+        return Err(Fault::Protocol { what: "not started by this program".to_owned() });
+    }
+    if prelude.namespaces == 0 {
+        // Without a pid namespace the task's orphans come to us, to be ended with the run.
+        sys::process::become_subreaper().map_err(Fault::on("prctl", b"PR_SET_CHILD_SUBREAPER"))?;
+        if !sys::process::is_subreaper().map_err(Fault::on("prctl", b"PR_GET_CHILD_SUBREAPER"))? {
+            return Err(Fault::mismatch("the child subreaper", "on", "off"));
+        }
+    }
+    let outside = match channel.receive() {
+        Ok(Some(outside)) => outside,
+        Ok(None) => return Err(Fault::Protocol { what: "the caller is gone".to_owned() }),
+        Err(_) => return Err(Fault::Protocol { what: "the caller's namespaces".to_owned() }),
+    };
+    Ok((began, prelude, outside, take_descriptor(FIRST_DESCRIPTOR)?))
+}

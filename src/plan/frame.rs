@@ -1,0 +1,184 @@
+//! What is decided about a sandbox without a look at any file. It is enough to start its init by, which takes its time: that of
+//! deciding the rest.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use super::text::c_path;
+use super::{
+    Call, Cgroup, Identity, Limits, Note, PlanError, Rlimit, Seccomp, env, filter, identity, limits, lite,
+    resources,
+};
+use crate::host::Facts;
+use crate::host::kernel::{self, Version};
+use crate::profile::{MountKind, Namespace, Profile};
+use crate::protocol::Prelude;
+
+/// `HOST_NAME_MAX`
+const MAX_HOSTNAME: usize = 64;
+const MAX_DESCRIPTORS: usize = 1024;
+
+/// A plan whose paths are not decided yet.
+#[derive(Debug)]
+pub(crate) struct Frame<'a> {
+    pub(super) profile: &'a Profile,
+    pub(super) facts: &'a Facts,
+    pub(super) call: &'a Call,
+    /// `CLONE_NEW*`
+    pub(crate) namespaces: u64,
+    pub(crate) identity: Identity,
+    pub(crate) hostname: Option<String>,
+    pub(crate) loopback: bool,
+    pub(super) rlimits: Vec<Rlimit>,
+    pub(super) umask: u32,
+    /// A mask.
+    pub(crate) capabilities: u64,
+    pub(super) seccomp: Option<Seccomp>,
+    pub(super) variables: Vec<(OsString, OsString)>,
+    pub(super) descriptors: Vec<i32>,
+    pub(crate) limits: Limits,
+    pub(crate) cgroup: Option<Cgroup>,
+    pub(super) notes: Vec<Note>,
+}
+
+impl<'a> Frame<'a> {
+    /// # Errors
+    /// What cannot be had as asked, whatever the files.
+    pub(crate) fn new(profile: &'a Profile, facts: &'a Facts, call: &'a Call) -> Result<Self, PlanError> {
+        let mut notes = Vec::new();
+        let namespaces = namespaces(profile)?;
+        kernel(profile, facts)?;
+        if namespaces == 0 {
+            lite::possible(profile, call.terminal)?;
+        }
+        Ok(Self {
+            profile,
+            facts,
+            call,
+            namespaces,
+            identity: identity::identity(profile, facts)?,
+            hostname: hostname(profile)?,
+            loopback: profile.namespaces.contains(&Namespace::Network),
+            rlimits: limits::rlimits(profile, facts, &mut notes)?,
+            limits: limits::limits(profile)?,
+            cgroup: resources::cgroup(profile)?,
+            capabilities: limits::capabilities(profile)?,
+            variables: env::variables(profile, call)?,
+            seccomp: filter::filter(profile, facts, &mut notes)?,
+            umask: umask(profile)?,
+            descriptors: descriptors(&call.descriptors)?,
+            notes,
+        })
+    }
+
+    /// What init gets of it ahead.
+    ///
+    /// # Errors
+    /// None that [`Frame::new`] has not found.
+    pub(crate) fn prelude(&self) -> Result<Prelude, PlanError> {
+        Ok(Prelude {
+            namespaces: self.namespaces,
+            hostname: self.hostname.as_deref().map(Path::new).map(c_path).transpose()?,
+            loopback: self.loopback,
+        })
+    }
+}
+
+/// Before anything that only follows from it is complained about: what this kernel is too old for.
+fn kernel(profile: &Profile, facts: &Facts) -> Result<(), PlanError> {
+    let has = Version { major: facts.kernel.0, minor: facts.kernel.1 };
+    let since = |what, call, needs| match needs {
+        Some(needs) if has < needs => Err(PlanError::Kernel { what, call, needs, has }),
+        _ => Ok(()),
+    };
+    if !profile.namespaces.is_empty() {
+        since("a profile with namespaces", "mount_setattr", Some(kernel::NAMESPACES_NEED))?;
+    }
+    // Some distributions have it in older kernels.
+    if profile.landlock.require && facts.landlock_abi.is_none() {
+        let call = "landlock_create_ruleset";
+        since("Landlock", call, kernel::since(call))?;
+    }
+    since("the re-execution", "CLOSE_RANGE_CLOEXEC", kernel::since("CLOSE_RANGE_CLOEXEC"))
+}
+
+/// `CLONE_NEW*`.
+fn namespaces(profile: &Profile) -> Result<u64, PlanError> {
+    let asked = &profile.namespaces;
+    if asked.is_empty() {
+        return Ok(0);
+    }
+    for always in [Namespace::User, Namespace::Mount, Namespace::Pid] {
+        if !asked.contains(&always) {
+            let value = format!("{asked:?}");
+            let problem = "user, mount and pid belong together: all of them, or no namespaces at all";
+            return Err(PlanError::Value { key: "namespaces", value, problem });
+        }
+    }
+    if profile.mounts.iter().any(|m| m.kind == MountKind::Mqueue) && !asked.contains(&Namespace::Ipc) {
+        return Err(PlanError::Unenforceable {
+            key: "a mount of message queues".to_owned(),
+            reason: "the profile has no ipc namespace",
+            hint: "add ipc to the namespaces, or leave the mount out",
+        });
+    }
+    // CLONE_NEWTIME's bit overlaps the exit signal's in clone(2); clone3(2) and this plan have it as the kernel has it.
+    Ok(asked.iter().fold(0, |flags, namespace| {
+        flags
+            | match namespace {
+                Namespace::User => libc::CLONE_NEWUSER as u64,
+                Namespace::Mount => libc::CLONE_NEWNS as u64,
+                Namespace::Pid => libc::CLONE_NEWPID as u64,
+                Namespace::Ipc => libc::CLONE_NEWIPC as u64,
+                Namespace::Uts => libc::CLONE_NEWUTS as u64,
+                Namespace::Network => libc::CLONE_NEWNET as u64,
+                Namespace::Cgroup => libc::CLONE_NEWCGROUP as u64,
+                Namespace::Time => libc::CLONE_NEWTIME as u64,
+            }
+    }))
+}
+
+fn hostname(profile: &Profile) -> Result<Option<String>, PlanError> {
+    let Some(name) = &profile.hostname else { return Ok(None) };
+    if !profile.namespaces.contains(&Namespace::Uts) {
+        return Err(PlanError::Unenforceable {
+            key: "hostname".to_owned(),
+            reason: "the profile has no uts namespace",
+            hint: "add uts to the namespaces, or leave the host name out",
+        });
+    }
+    // It is also a word of /etc/hosts.
+    let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));
+    if name.is_empty() || name.len() > MAX_HOSTNAME || !plain {
+        let problem = "a host name is 1 to 64 letters, digits, dots, hyphens and underscores";
+        return Err(PlanError::Value { key: "hostname", value: name.clone(), problem });
+    }
+    Ok(Some(name.clone()))
+}
+
+fn umask(profile: &Profile) -> Result<u32, PlanError> {
+    let umask = profile.process.umask;
+    if umask > 0o777 {
+        let (value, problem) = (format!("{umask:o}"), "it is beyond 777");
+        return Err(PlanError::Value { key: "process.umask", value, problem });
+    }
+    Ok(umask)
+}
+
+fn descriptors(asked: &[i32]) -> Result<Vec<i32>, PlanError> {
+    let mut numbers = asked.to_vec();
+    numbers.sort_unstable();
+    let wrong = |number: i32, problem| {
+        Err(PlanError::Value { key: "descriptor", value: number.to_string(), problem })
+    };
+    if let Some(&number) = numbers.first().filter(|n| **n <= 2) {
+        return wrong(number, "0 to 2 are the standard streams");
+    }
+    if let Some(pair) = numbers.windows(2).find(|pair| pair[0] == pair[1]) {
+        return wrong(pair[0], "it is given twice");
+    }
+    if numbers.len() > MAX_DESCRIPTORS {
+        return Err(PlanError::TooMany { what: "descriptors", count: numbers.len(), limit: MAX_DESCRIPTORS });
+    }
+    Ok(numbers)
+}
