@@ -7,8 +7,9 @@ use nix::sys::uio::pread;
 
 use super::opening::Opening;
 use super::start::{Context, take_descriptor};
+use super::table::Made;
 use crate::plan::{MAX_ENCODED, Plan, Task};
-use crate::protocol::{Channel, FIRST_DESCRIPTOR, Fault, Go, Prelude, Trees, Watch};
+use crate::protocol::{Channel, FIRST_DESCRIPTOR, Fault, Files, Go, Prelude, Watch};
 use crate::sys;
 
 /// Waits for it. Before, this process has no ids: it can make nothing that somebody owns.
@@ -26,6 +27,7 @@ pub(super) fn wait(opening: Opening) -> Result<Context, (Fault, Channel)> {
             call,
             own: super::descriptors::Own::default(),
             root: None,
+            made: Made::default(),
             root_id: None,
             readback,
             began,
@@ -44,27 +46,29 @@ struct Received {
 }
 
 fn receive(prelude: &Prelude, channel: &Channel) -> Result<Received, Fault> {
+    // It is read while the caller writes the id maps.
+    let plan = match files(channel)?.next() {
+        Some(file) => read(&file)?,
+        None => return Err(Fault::Protocol { what: "no plan".to_owned() }),
+    };
+    if (plan.namespaces, &plan.hostname, plan.loopback)
+        != (prelude.namespaces, &prelude.hostname, prelude.loopback)
+    {
+        return Err(Fault::Protocol { what: "a plan that is not the prelude's".to_owned() });
+    }
     let (go, sent): (Go, Vec<OwnedFd>) = match channel.receive_with() {
         Ok(Some(received)) => received,
-        Ok(None) => return Err(Fault::Protocol { what: "the caller is gone".to_owned() }),
+        Ok(None) => return Err(gone()),
         Err(_) => return Err(Fault::Protocol { what: "go-ahead".to_owned() }),
     };
     // From here on nobody of the same id can look into this process (CVE-2016-9962). Not before: /proc/PID of a process that is
     // not dumpable belongs to root, and an unprivileged caller could not write the id maps.
     sys::process::set_not_dumpable().map_err(Fault::on("prctl", b"PR_SET_DUMPABLE"))?;
     let doors = usize::try_from(go.doors).unwrap_or(usize::MAX);
-    let expected = doors.checked_add(go.watches.len()).and_then(|count| count.checked_add(1));
-    let mut sent = sent.into_iter();
-    let plan = match sent.next() {
-        Some(plan) if expected == sent.len().checked_add(1) => plan,
-        _ => return Err(Fault::Protocol { what: "the descriptors of the go-ahead".to_owned() }),
-    };
-    let plan = read(&plan)?;
-    if (plan.namespaces, &plan.hostname, plan.loopback)
-        != (prelude.namespaces, &prelude.hostname, prelude.loopback)
-    {
-        return Err(Fault::Protocol { what: "a plan that is not the prelude's".to_owned() });
+    if doors.checked_add(go.watches.len()) != Some(sent.len()) {
+        return Err(Fault::Protocol { what: "the control group's descriptors".to_owned() });
     }
+    let mut sent = sent.into_iter();
     let doors: Vec<OwnedFd> = sent.by_ref().take(doors).collect();
     let mut next = FIRST_DESCRIPTOR;
     let mut take = || {
@@ -77,6 +81,23 @@ fn receive(prelude: &Prelude, channel: &Channel) -> Result<Received, Fault> {
         _ => None,
     };
     Ok(Received { plan, doors, watches: go.watches.into_iter().zip(sent).collect(), descriptors, call })
+}
+
+/// Files by themselves, at least one.
+fn files(channel: &Channel) -> Result<std::vec::IntoIter<OwnedFd>, Fault> {
+    match channel.receive_with() {
+        Ok(Some((Files { count }, files)))
+            if !files.is_empty() && usize::try_from(count) == Ok(files.len()) =>
+        {
+            Ok(files.into_iter())
+        }
+        Ok(None) => Err(gone()),
+        Ok(Some(_)) | Err(_) => Err(Fault::Protocol { what: "files".to_owned() }),
+    }
+}
+
+fn gone() -> Fault {
+    Fault::Protocol { what: "the caller is gone".to_owned() }
 }
 
 /// The Plan in its file.
@@ -108,15 +129,7 @@ impl CallersTrees {
             if let Some(tree) = self.0.next() {
                 return Ok(tree);
             }
-            match channel.receive_with() {
-                Ok(Some((Trees { count }, more)))
-                    if !more.is_empty() && usize::try_from(count) == Ok(more.len()) =>
-                {
-                    self.0 = more.into_iter();
-                }
-                Ok(None) => return Err(Fault::Protocol { what: "the caller is gone".to_owned() }),
-                Ok(Some(_)) | Err(_) => return Err(Fault::Protocol { what: "trees".to_owned() }),
-            }
+            self.0 = files(channel)?;
         }
     }
 }

@@ -27,6 +27,7 @@ mod session;
 mod signals;
 mod start;
 mod supervise;
+mod table;
 mod task;
 mod tree;
 mod workdir;

@@ -1,9 +1,7 @@
 //! New mounts, detached: nothing is visible before it has all its attributes.
 
 use std::ffi::{CStr, CString};
-use std::fs::File;
-use std::io::Read as _;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::fcntl::AtFlags;
@@ -12,11 +10,15 @@ use nix::sys::statfs::fstatfs;
 
 use super::place::MountPoint;
 use super::start::Context;
-use super::{place, tree};
+use super::table::Made;
+use super::tree;
 use crate::plan::{Mount, Tmpfs};
 use crate::protocol::{Fault, shown};
 use crate::sys;
 use crate::sys::mount::{ATTR_NODEV, ATTR_NOEXEC, ATTR_NOSUID, ATTR_RDONLY, Parameter, new_filesystem};
+
+/// Of file systems that hold neither devices nor programs.
+const DATA: u64 = ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC;
 
 /// No mount propagates in or out any more.
 pub(super) fn make_private(context: &mut Context) -> Result<(), Fault> {
@@ -26,32 +28,19 @@ pub(super) fn make_private(context: &mut Context) -> Result<(), Fault> {
     sys::mount::make_all_private().map_err(Fault::on("mount_setattr", b"/"))
 }
 
-/// No mount propagates: neither the old ones, nor those of the new root. The old root's /proc is still there.
-pub(super) fn none_propagates() -> Result<(), Fault> {
-    const TABLE: &str = "/proc/self/mountinfo";
-    const ROOM: usize = 32 << 10;
-    // Room for most tables: std::fs::read would feel its way, in a dozen reads.
-    let mut table = Vec::with_capacity(ROOM);
-    File::open(TABLE).and_then(|mut file| file.read_to_end(&mut table)).map_err(|error| {
-        Fault::system("read", TABLE.as_bytes(), Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))
-    })?;
-    match table.split(|&byte| byte == b'\n').find(|line| propagates(line)) {
-        Some(line) => Err(Fault::mismatch("the mount table", "without propagation", shown(line))),
-        None => Ok(()),
-    }
+/// A mount that is not mounted yet.
+pub(super) struct New {
+    pub(super) tree: OwnedFd,
+    /// Whether its root is a folder.
+    pub(super) folder: bool,
+    /// What it was given.
+    pub(super) attributes: u64,
 }
 
-/// Whether a line of mountinfo has one of the optional fields of propagation (proc_pid_mountinfo(5)).
-fn propagates(line: &[u8]) -> bool {
-    line.split(|&byte| byte == b' ')
-        .skip(6)
-        .take_while(|field| field != b"-")
-        .any(|field| field.starts_with(b"shared:") || field.starts_with(b"master:"))
-}
-
-/// Makes the mount, and says whether its root is a folder.
-pub(super) fn make(context: &mut Context, mount: &Mount) -> Result<(OwnedFd, bool), Fault> {
-    match mount {
+/// Makes the mount.
+pub(super) fn make(context: &mut Context, mount: &Mount) -> Result<New, Fault> {
+    let own = |tree, attributes| New { tree, folder: true, attributes };
+    Ok(match mount {
         Mount::Bind { source, readonly, noexec } => {
             let attributes = ATTR_NOSUID
                 | ATTR_NODEV
@@ -59,21 +48,24 @@ pub(super) fn make(context: &mut Context, mount: &Mount) -> Result<(OwnedFd, boo
                 | if *noexec { ATTR_NOEXEC } else { 0 };
             let tree = tree::of(context, source)?;
             set_attributes(&tree, attributes, source.path.to_bytes())?;
-            Ok((tree, source.folder))
+            New { tree, folder: source.folder, attributes }
         }
-        Mount::Device { source, major, minor } => Ok((tree::of_device(source, *major, *minor)?, false)),
+        Mount::Device { source, major, minor } => tree::of_device(source, *major, *minor)?,
         Mount::Tmpfs { limits, noexec, readonly } => {
-            let attributes = if *noexec { ATTR_NOEXEC } else { 0 } | if *readonly { ATTR_RDONLY } else { 0 };
-            Ok((tmpfs(limits, attributes)?, true))
+            let attributes = ATTR_NOSUID
+                | ATTR_NODEV
+                | if *noexec { ATTR_NOEXEC } else { 0 }
+                | if *readonly { ATTR_RDONLY } else { 0 };
+            own(tmpfs(limits, attributes)?, attributes)
         }
         Mount::Proc { subset_pid } => {
             let parameters: &[Parameter<'_>] =
                 if *subset_pid { &[Parameter::Text(c"subset", c"pid")] } else { &[] };
-            let made = filesystem(c"proc", parameters, ATTR_NOEXEC)?;
+            let made = filesystem(c"proc", parameters, DATA)?;
             if *subset_pid {
                 has_processes_only(&made)?;
             }
-            Ok((made, true))
+            own(made, DATA)
         }
         Mount::Devpts => {
             let parameters = [
@@ -82,11 +74,11 @@ pub(super) fn make(context: &mut Context, mount: &Mount) -> Result<(OwnedFd, boo
                 Parameter::Text(c"mode", c"0620"),
             ];
             // Its nodes are terminals: `nodev` would make them useless.
-            let made = new_filesystem(c"devpts", &parameters, ATTR_NOSUID | ATTR_NOEXEC);
-            Ok((made.map_err(|(call, errno)| Fault::system(call, b"devpts", errno))?, true))
+            let attributes = ATTR_NOSUID | ATTR_NOEXEC;
+            own(filesystem(c"devpts", &parameters, attributes)?, attributes)
         }
-        Mount::Mqueue => Ok((filesystem(c"mqueue", &[], ATTR_NOEXEC)?, true)),
-    }
+        Mount::Mqueue => own(filesystem(c"mqueue", &[], DATA)?, DATA),
+    })
 }
 
 /// Asks whether the option was heard: /proc/sys is there without it.
@@ -138,29 +130,28 @@ fn number(value: u64) -> Result<CString, Fault> {
     CString::new(value.to_string()).map_err(|_| Fault::Protocol { what: "number".to_owned() })
 }
 
-/// A new file system, `nosuid` and `nodev` with the given attributes.
+/// A new file system with the given attributes.
 pub(super) fn filesystem(
     kind: &CStr,
     parameters: &[Parameter<'_>],
     attributes: u64,
 ) -> Result<OwnedFd, Fault> {
-    new_filesystem(kind, parameters, attributes | ATTR_NOSUID | ATTR_NODEV)
+    new_filesystem(kind, parameters, attributes)
         .map_err(|(call, errno)| Fault::system(call, kind.to_bytes(), errno))
 }
 
-/// Sets attributes on a mount and all below it, and asks whether the mount has them.
+/// Sets attributes on a mount and all below it. Whether it has them is read in the mount table, once it is mounted.
 pub(super) fn set_attributes(tree: &impl AsFd, attributes: u64, name: &[u8]) -> Result<(), Fault> {
-    sys::mount::set_attributes(tree.as_fd(), attributes, true).map_err(Fault::on("mount_setattr", name))?;
-    has_attributes(tree, attributes, name)
+    sys::mount::set_attributes(tree.as_fd(), attributes, true).map_err(Fault::on("mount_setattr", name))
 }
 
 /// As [`set_attributes`], but of the one mount.
 pub(super) fn set_own_attributes(tree: &impl AsFd, attributes: u64, name: &[u8]) -> Result<(), Fault> {
-    sys::mount::set_attributes(tree.as_fd(), attributes, false).map_err(Fault::on("mount_setattr", name))?;
-    has_attributes(tree, attributes, name)
+    sys::mount::set_attributes(tree.as_fd(), attributes, false).map_err(Fault::on("mount_setattr", name))
 }
 
-fn has_attributes(tree: &impl AsFd, expected: u64, name: &[u8]) -> Result<(), Fault> {
+/// Asks whether a mount has attributes: one that will not be in the mount table.
+pub(super) fn has_attributes(tree: &impl AsFd, expected: u64, name: &[u8]) -> Result<(), Fault> {
     let found = sys::mount::attributes(tree.as_fd()).map_err(Fault::on("fstatfs", name))?;
     if found & expected == expected {
         return Ok(());
@@ -169,49 +160,12 @@ fn has_attributes(tree: &impl AsFd, expected: u64, name: &[u8]) -> Result<(), Fa
     Err(Fault::mismatch(&what, format!("{expected:#x}"), format!("{found:#x}")))
 }
 
-/// Mounts a detached tree at a place below the root, and looks whether the path leads to it.
-pub(super) fn attach(
-    tree: &impl AsFd,
-    target: &MountPoint<'_>,
-    root: BorrowedFd<'_>,
-    path: &CStr,
-) -> Result<(), Fault> {
-    let name = path.to_bytes();
-    let moved =
-        |target, at| sys::mount::attach(tree.as_fd(), target, at).map_err(Fault::on("move_mount", name));
-    let id = |fd: BorrowedFd<'_>, at| sys::mount::mount_id(fd, at).map_err(Fault::on("statx", name));
-    let found = match target {
-        MountPoint::Opened(target) => {
-            moved(target.as_fd(), c"")?;
-            let top = place::open(root, path).map_err(Fault::on("openat2", name))?;
-            id(top.as_fd(), c"")?
-        }
-        MountPoint::Made { folder, name } => {
-            moved(*folder, name)?;
-            id(*folder, name)?
-        }
+/// Mounts a detached tree at a place below the root. Whether the path leads to it is read in the mount table.
+pub(super) fn attach(made: &mut Made, new: &New, target: &MountPoint<'_>, path: &CStr) -> Result<(), Fault> {
+    let (folder, name) = match target {
+        MountPoint::Opened(target) => (target.as_fd(), c""),
+        MountPoint::Made { folder, name } => (*folder, name.as_c_str()),
     };
-    let expected = id(tree.as_fd(), c"")?;
-    if expected == found {
-        return Ok(());
-    }
-    Err(Fault::mismatch(&format!("the mount at {}", shown(name)), expected, found))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::propagates;
-
-    #[test]
-    fn propagation_is_seen_in_the_optional_fields_only() {
-        for (line, expected) in [
-            ("36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw", true),
-            ("36 35 98:0 / /mnt2 rw shared:7 - ext3 /dev/root rw", true),
-            ("36 35 98:0 / /mnt2 rw - ext3 shared:1 rw", false),
-            ("36 35 98:0 / /shared:1 rw unbindable - ext3 /dev/root rw", false),
-            ("", false),
-        ] {
-            assert_eq!(propagates(line.as_bytes()), expected, "{line}");
-        }
-    }
+    sys::mount::attach(new.tree.as_fd(), folder, name).map_err(Fault::on("move_mount", path.to_bytes()))?;
+    made.add(&new.tree, path, new.attributes)
 }

@@ -8,11 +8,12 @@ use nix::sys::stat::{Mode, stat};
 use nix::unistd::{chdir, chroot, fchdir};
 
 use super::start::Context;
+use super::table::Procfs;
 use super::{mounts, root};
 use crate::plan::Tmpfs;
 use crate::protocol::Fault;
 use crate::sys;
-use crate::sys::mount::ATTR_RDONLY;
+use crate::sys::mount::{ATTR_NODEV, ATTR_NOSUID, ATTR_RDONLY};
 
 /// What an initramfs is covered with, for as long as it takes to pivot away from it.
 const COVER: Tmpfs = Tmpfs { size: 4096, inodes: 1, mode: 0o555 };
@@ -22,19 +23,31 @@ const SYS_ADMIN: u64 = 1 << 21;
 /// pivot_root(2) onto itself: the old root ends up over the new one and is detached with everything that was mounted in it.
 pub(super) fn pivot(context: &mut Context) -> Result<(), Fault> {
     let Some(root) = context.root.take() else { return Ok(()) };
+    let procfs = Procfs::open()?;
     let old_root = open("/", OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
         .map_err(Fault::on("open", b"old root"))?;
     fchdir(&root).map_err(Fault::on("fchdir", b"new root"))?;
-    match sys::mount::pivot_root_here() {
-        Ok(()) => close_for_writing(old_root)?,
+    let initramfs = match sys::mount::pivot_root_here() {
+        Ok(()) => {
+            close_for_writing(old_root)?;
+            false
+        }
         // Nothing propagates and the new root is a mount of our own: what is left of the reasons is a root that is mounted on
         // nothing, the kernel's initramfs.
-        Err(Errno::EINVAL) => from_initramfs(context, root, old_root)?,
+        Err(Errno::EINVAL) => {
+            // What is the root in the end is a copy, whose mounts have other numbers.
+            procfs.verify(&context.made)?;
+            from_initramfs(context, root, old_root)?;
+            true
+        }
         Err(errno) => return Err(Fault::system("pivot_root", b"new root", errno)),
-    }
+    };
     sys::mount::detach(c".").map_err(Fault::on("umount2", b"old root"))?;
     chdir("/").map_err(Fault::on("chdir", b"/"))?;
     verify(context)?;
+    if !initramfs {
+        procfs.verify(&context.made)?;
+    }
     context.readback.new_root = true;
     Ok(())
 }
@@ -43,8 +56,7 @@ pub(super) fn pivot(context: &mut Context) -> Result<(), Fault> {
 /// change mode, times and attributes of its file through `/proc/self/exe`, which Landlock does not govern. When nothing of the new
 /// root is below the old one, these are this namespace's copies of the mounts, no others.
 fn close_for_writing(old_root: OwnedFd) -> Result<(), Fault> {
-    sys::mount::set_attributes(old_root.as_fd(), ATTR_RDONLY, true)
-        .map_err(Fault::on("mount_setattr", b"old root"))
+    mounts::set_attributes(&old_root, ATTR_RDONLY, b"old root")
 }
 
 /// Pivots away from the root of all mounts, which cannot be moved or unmounted: it is covered by a mount, that mount becomes this
@@ -62,7 +74,7 @@ fn from_initramfs(context: &Context, new_root: OwnedFd, initramfs: OwnedFd) -> R
     drop(new_root);
     sys::mount::detach(c".").map_err(Fault::on("umount2", b"new root"))?;
     close_for_writing(initramfs)?;
-    let cover = root::over_old_root(mounts::tmpfs(&COVER, ATTR_RDONLY)?)?;
+    let cover = root::over_old_root(mounts::tmpfs(&COVER, ATTR_NOSUID | ATTR_NODEV | ATTR_RDONLY)?)?;
     fchdir(&cover).map_err(Fault::on("fchdir", b"cover of the initramfs"))?;
     chroot(".").map_err(Fault::on("chroot", b"cover of the initramfs"))?;
     let new_root = root::over_old_root(copy)?;

@@ -5,13 +5,18 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 
+use super::mounts::New;
 use super::place::MountPoint;
 use super::start::Context;
+use super::table::Made;
 use super::{mounts, place, tree};
 use crate::plan::{Base, Node, Root, Source, Tmpfs};
 use crate::protocol::Fault;
 use crate::sys;
 use crate::sys::mount::{ATTR_NODEV, ATTR_NOSUID, ATTR_RDONLY, Parameter};
+
+/// The attributes of all that init makes, and of folders of the host's as a root.
+const OWN: u64 = ATTR_NOSUID | ATTR_NODEV;
 
 /// What a masked folder becomes: empty, and nothing can be made in it.
 const EMPTY: Tmpfs = Tmpfs { size: 4096, inodes: 1, mode: 0o555 };
@@ -28,7 +33,7 @@ fn build_as(context: &mut Context, plan: &Root) -> Result<(), Fault> {
     // Files and folders that are made get exactly the Plan's modes.
     nix::sys::stat::umask(nix::sys::stat::Mode::empty());
     let root = match &plan.base {
-        Base::Tmpfs(limits) => over_old_root(mounts::tmpfs(limits, 0)?)?,
+        Base::Tmpfs(limits) => over_old_root(mounts::tmpfs(limits, OWN)?)?,
         Base::Folder(source) => folder(context, source, plan.readonly)?,
         Base::Overlay { lower, upper } => overlay(context, lower, upper)?,
     };
@@ -39,7 +44,7 @@ fn build_as(context: &mut Context, plan: &Root) -> Result<(), Fault> {
     if plan.readonly {
         mounts::set_own_attributes(&root, ATTR_RDONLY, b"/")?;
     }
-    mounts::none_propagates()?;
+    context.made.add(&root, c"/", OWN | if plan.readonly { ATTR_RDONLY } else { 0 })?;
     context.root_id = Some(place::identity(&root).map_err(Fault::on("fstat", b"/"))?);
     context.root = Some(root);
     Ok(())
@@ -58,7 +63,7 @@ pub(super) fn over_old_root(tree: OwnedFd) -> Result<OwnedFd, Fault> {
 fn folder(context: &mut Context, source: &Source, readonly: bool) -> Result<OwnedFd, Fault> {
     let name = source.path.to_bytes();
     let tree = tree::of(context, source)?;
-    mounts::set_attributes(&tree, ATTR_NOSUID | ATTR_NODEV | if readonly { ATTR_RDONLY } else { 0 }, name)?;
+    mounts::set_attributes(&tree, OWN | if readonly { ATTR_RDONLY } else { 0 }, name)?;
     if readonly {
         match sys::mount::clear_attributes(tree.as_fd(), ATTR_RDONLY) {
             // EPERM: the host itself has it read-only, and it stays so.
@@ -72,9 +77,10 @@ fn folder(context: &mut Context, source: &Source, readonly: bool) -> Result<Owne
 /// A folder of the host below a tmpfs that takes the writes.
 fn overlay(context: &mut Context, lower: &Source, upper: &Tmpfs) -> Result<OwnedFd, Fault> {
     let lower_tree = tree::of(context, lower)?;
-    mounts::set_attributes(&lower_tree, ATTR_NOSUID | ATTR_NODEV | ATTR_RDONLY, lower.path.to_bytes())?;
+    mounts::set_attributes(&lower_tree, OWN | ATTR_RDONLY, lower.path.to_bytes())?;
+    mounts::has_attributes(&lower_tree, OWN | ATTR_RDONLY, lower.path.to_bytes())?;
     // overlayfs takes mounted paths only, so both parts are mounted over the old root for as long as it takes.
-    let scratch = over_old_root(mounts::tmpfs(upper, 0)?)?;
+    let scratch = over_old_root(mounts::tmpfs(upper, OWN)?)?;
     for name in [c"lower", c"upper", c"work"] {
         place::make_folder(scratch.as_fd(), name, 0o755).map_err(Fault::on("mkdirat", name.to_bytes()))?;
     }
@@ -100,7 +106,7 @@ fn overlay(context: &mut Context, lower: &Source, upper: &Tmpfs) -> Result<Owned
         // An unprivileged overlay keeps its marks in user.* attributes; trusted.* of the lower one mean nothing.
         Parameter::Flag(c"userxattr"),
     ];
-    let overlay = mounts::filesystem(c"overlay", &parameters, 0)?;
+    let overlay = mounts::filesystem(c"overlay", &parameters, OWN)?;
     // It has private copies of both. Nothing but the new root may be stacked on the old one: what is would be all that goes when
     // the old root is detached, and the old root would stay in reach as `/..`.
     sys::mount::detach(c"/").map_err(Fault::on("umount2", b"/"))?;
@@ -136,14 +142,14 @@ fn make<'a>(
             place::fill(&file, content).map_err(Fault::on("write", path.to_bytes()))
         }
         Node::Mount { path, mount } => {
-            let (made, folder) = mounts::make(context, mount)?;
-            let target = folders.mount_point(root, path, folder)?;
-            mounts::attach(&made, &target, root, path)?;
+            let new = mounts::make(context, mount)?;
+            let target = folders.mount_point(root, path, new.folder)?;
+            mounts::attach(&mut context.made, &new, &target, path)?;
             folders.mounted(path);
             Ok(())
         }
-        Node::Mask { path } => mask(root, path),
-        Node::Readonly { path } => make_readonly(root, path),
+        Node::Mask { path } => mask(&mut context.made, root, path),
+        Node::Readonly { path } => make_readonly(&mut context.made, root, path),
     }
 }
 
@@ -157,21 +163,23 @@ fn existing(root: BorrowedFd<'_>, path: &CStr) -> Result<Option<OwnedFd>, Fault>
 }
 
 /// Hides a file behind the host's /dev/null (checked to be it, CVE-2025-31133) and a folder behind an empty one.
-fn mask(root: BorrowedFd<'_>, path: &CStr) -> Result<(), Fault> {
+fn mask(made: &mut Made, root: BorrowedFd<'_>, path: &CStr) -> Result<(), Fault> {
     let Some(target) = existing(root, path)? else { return Ok(()) };
     let stat = sys::fstat(target.as_fd()).map_err(Fault::on("fstat", path.to_bytes()))?;
     let cover = if stat.st_mode & libc::S_IFMT == libc::S_IFDIR {
-        mounts::tmpfs(&EMPTY, ATTR_RDONLY)?
+        let attributes = OWN | ATTR_RDONLY;
+        New { tree: mounts::tmpfs(&EMPTY, attributes)?, folder: true, attributes }
     } else {
         tree::of_device(c"/dev/null", 1, 3)?
     };
-    mounts::attach(&cover, &MountPoint::Opened(target), root, path)
+    mounts::attach(made, &cover, &MountPoint::Opened(target), path)
 }
 
-fn make_readonly(root: BorrowedFd<'_>, path: &CStr) -> Result<(), Fault> {
+fn make_readonly(made: &mut Made, root: BorrowedFd<'_>, path: &CStr) -> Result<(), Fault> {
     let Some(target) = existing(root, path)? else { return Ok(()) };
     let name = path.to_bytes();
-    let copy = sys::mount::clone_tree(target.as_fd()).map_err(Fault::on("open_tree", name))?;
-    mounts::set_attributes(&copy, ATTR_RDONLY, name)?;
-    mounts::attach(&copy, &MountPoint::Opened(target), root, path)
+    let tree = sys::mount::clone_tree(target.as_fd()).map_err(Fault::on("open_tree", name))?;
+    mounts::set_attributes(&tree, ATTR_RDONLY, name)?;
+    let copy = New { tree, folder: false, attributes: ATTR_RDONLY };
+    mounts::attach(made, &copy, &MountPoint::Opened(target), path)
 }

@@ -7,6 +7,7 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 
 use super::goahead::CallersTrees;
 use super::opening::Opening;
+use super::table::Made;
 use super::{OPENING, WALLS, goahead, supervise, task, walk};
 use crate::plan::Plan;
 use crate::protocol::{Channel, Failure, Fault, Message, ReadBack, Stage, Watch};
@@ -41,6 +42,8 @@ pub(super) struct Context {
     pub(super) own: super::descriptors::Own,
     /// The root that was built, until the old one is gone.
     pub(super) root: Option<OwnedFd>,
+    /// What was mounted there.
+    pub(super) made: Made,
     /// Device and inode of that root.
     pub(super) root_id: Option<(u64, u64)>,
     /// What was found out, for the read-back.

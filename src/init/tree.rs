@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
 
-use super::mounts;
+use super::mounts::{self, New};
 use super::start::Context;
 use crate::plan::{Source, Via};
 use crate::protocol::{Fault, shown};
@@ -39,7 +39,7 @@ pub(crate) fn check(fd: &impl AsFd, source: &Source) -> Result<(), Fault> {
 
 /// A device node of the host, checked to be that device (CVE-2025-31133: a symlink or another file in its place). What is looked at is
 /// the copy: whatever led to it, it is what will be mounted.
-pub(super) fn of_device(path: &CStr, major: u32, minor: u32) -> Result<OwnedFd, Fault> {
+pub(super) fn of_device(path: &CStr, major: u32, minor: u32) -> Result<New, Fault> {
     let name = path.to_bytes();
     let tree = sys::mount::clone_mount(path).map_err(Fault::on("open_tree", name))?;
     let stat = sys::fstat(tree.as_fd()).map_err(Fault::on("fstat", name))?;
@@ -51,6 +51,7 @@ pub(super) fn of_device(path: &CStr, major: u32, minor: u32) -> Result<OwnedFd, 
             format!("mode {:o}, device {}:{}", stat.st_mode, device.0, device.1),
         ));
     }
-    mounts::set_own_attributes(&tree, ATTR_NOSUID | ATTR_NOEXEC, name)?;
-    Ok(tree)
+    let attributes = ATTR_NOSUID | ATTR_NOEXEC;
+    mounts::set_own_attributes(&tree, attributes, name)?;
+    Ok(New { tree, folder: false, attributes })
 }

@@ -19,8 +19,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) const LIMIT: usize = 16 * 1024;
 
 /// Where the descriptors beyond the channel start in init: the caller's pidfd, then the task's descriptors in the order of the Plan,
-/// then a call's argument and result. The Plan and those of the control group come with [`Go`], and the trees behind it: they are
-/// made while init starts.
+/// then a call's argument and result. The Plan's file comes before [`Go`], those of the control group with it, the trees behind it:
+/// they are made while init starts.
 pub(crate) use crate::reexec::FIRST_EXTRA_FD as FIRST_DESCRIPTOR;
 
 /// From the caller, with the re-execution: what init does before there is a Plan, which says the same.
@@ -42,8 +42,7 @@ pub(crate) struct Outside {
     pub(crate) namespaces: Vec<(String, u64)>,
 }
 
-/// From the caller, once: the id maps are written, go on. With it come the Plan, in a file of its own, the doors, and the watched
-/// files.
+/// From the caller, once: the id maps are written, go on. With it come the doors, then the watched files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Go {
     /// How many `cgroup.procs` the task's process writes itself into.
@@ -52,9 +51,10 @@ pub(crate) struct Go {
     pub(crate) watches: Vec<Watch>,
 }
 
-/// From the caller, after [`Go`]: at most [`MAX_SENT`] trees, in the order in which the Plan names them, until init has them all.
+/// From the caller, before [`Go`]: the Plan, in a file of its own. After it: at most [`MAX_SENT`] trees, in the order in which the Plan
+/// names them, until init has them all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Trees {
+pub(crate) struct Files {
     /// How many come with it.
     pub(crate) count: u32,
 }

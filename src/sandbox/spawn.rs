@@ -19,7 +19,7 @@ use super::trees;
 use crate::cgroup::{Group, Site};
 use crate::host::{RealFiles, Remembered};
 use crate::plan::{Frame, HostIdentity, Plan, Task};
-use crate::protocol::{Channel, ChannelError, Go, MAX_SENT, Message, Outside, ReadBack, Trees};
+use crate::protocol::{Channel, ChannelError, Files, Go, MAX_SENT, Message, Outside, ReadBack};
 use crate::{init, reexec, sys};
 
 /// How long the re-executed image may take to reach its `init()` call.
@@ -108,17 +108,16 @@ pub(super) fn start(
     let (plan, notes) = frame.complete(&Remembered::new(&RealFiles))?;
     notes.iter().for_each(|note| log::info!("{note}"));
     stopwatch.mark("plan");
+    let told = told.and(sent(hand_files(&channel, &[plan_file(&plan)?]))?);
     if let Some(site) = site {
         group = Some(Group::make(site).map_err(by_cgroup)?);
         stopwatch.mark("control group");
     }
-    let file = plan_file(&plan)?;
     let doors = group.as_ref().map_or(Ok(Vec::new()), Group::doors).map_err(by_cgroup)?;
     let watches = group.as_ref().map_or(Ok(Vec::new()), Group::watches).map_err(by_cgroup)?;
     let (watches, watched): (Vec<_>, Vec<_>) = watches.into_iter().unzip();
     let go = Go { doors: u32::try_from(doors.len()).unwrap_or(u32::MAX), watches };
-    let descriptors: Vec<BorrowedFd<'_>> =
-        std::iter::once(&file).chain(&doors).chain(&watched).map(AsFd::as_fd).collect();
+    let descriptors: Vec<BorrowedFd<'_>> = doors.iter().chain(&watched).map(AsFd::as_fd).collect();
     // The maps come only after the new image is up: the kernel tells it its ids while it is executed (AT_UID, AT_EUID, AT_GID,
     // AT_EGID), one after the other, and to musl two that differ mean a set-user-ID program.
     launched.wait_ready(PATIENCE).map_err(|source| Error::Launch { namespaces: plan.namespaces, source })?;
@@ -130,7 +129,7 @@ pub(super) fn start(
     beside.before().map_err(beside::failed)?;
     let told = told.and(sent(channel.send_with(&go, &descriptors))?);
     let trees = trees::make(&plan, host_id.as_ref().map(HostId::id))?;
-    let told = told.and(sent(hand_trees(&channel, &trees))?);
+    let told = told.and(sent(hand_files(&channel, &trees))?);
     stopwatch.mark("trees");
     beside.meanwhile().map_err(beside::failed)?;
     afterwards(&plan)?;
@@ -241,12 +240,12 @@ fn id_maps(plan: &Plan, host_id: Option<&HostId>) -> Option<IdMaps> {
     })
 }
 
-/// Sends the trees behind the go-ahead.
-fn hand_trees(channel: &Channel, trees: &[OwnedFd]) -> Result<(), ChannelError> {
-    trees.chunks(MAX_SENT).try_for_each(|trees| {
-        let trees: Vec<_> = trees.iter().map(AsFd::as_fd).collect();
-        let count = u32::try_from(trees.len()).unwrap_or(u32::MAX);
-        channel.send_with(&Trees { count }, &trees)
+/// Sends files by themselves.
+fn hand_files(channel: &Channel, files: &[OwnedFd]) -> Result<(), ChannelError> {
+    files.chunks(MAX_SENT).try_for_each(|files| {
+        let files: Vec<_> = files.iter().map(AsFd::as_fd).collect();
+        let count = u32::try_from(files.len()).unwrap_or(u32::MAX);
+        channel.send_with(&Files { count }, &files)
     })
 }
 

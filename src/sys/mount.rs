@@ -65,8 +65,8 @@ pub(crate) fn attributes(fd: BorrowedFd<'_>) -> Result<u64, Errno> {
     Ok(flags & (ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC))
 }
 
-/// `statx(2)`, `STATX_MNT_ID` (Linux 5.8): the number of the mount that `fd` is in or, with a `name`, of the one on the top there.
-pub(crate) fn mount_id(fd: BorrowedFd<'_>, name: &CStr) -> Result<u64, Errno> {
+/// `statx(2)`, `STATX_MNT_ID` (Linux 5.8): the number of the mount that `fd` is in.
+pub(crate) fn mount_id(fd: BorrowedFd<'_>) -> Result<u64, Errno> {
     const MNT_ID: libc::c_uint = 0x1000;
     // SAFETY: statx is plain data for which all zeroes is a value.
     let mut found: libc::statx = unsafe { std::mem::zeroed() };
@@ -75,8 +75,8 @@ pub(crate) fn mount_id(fd: BorrowedFd<'_>, name: &CStr) -> Result<u64, Errno> {
         libc::syscall(
             libc::SYS_statx,
             fd.as_raw_fd(),
-            name.as_ptr(),
-            libc::AT_EMPTY_PATH | libc::AT_SYMLINK_NOFOLLOW | libc::AT_NO_AUTOMOUNT,
+            c"".as_ptr(),
+            libc::AT_EMPTY_PATH | libc::AT_NO_AUTOMOUNT,
             MNT_ID,
             &raw mut found,
         )

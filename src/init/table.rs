@@ -1,0 +1,250 @@
+//! The mount table as the kernel shows it, against what was made: each mount is in its place with all its attributes, what is mounted
+//! below a bind mount has the same ones, and nothing propagates.
+
+use std::collections::BTreeMap;
+use std::ffi::CStr;
+use std::fs::File;
+use std::io::Read as _;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open, openat};
+use nix::sys::stat::Mode;
+
+use crate::protocol::{Fault, shown};
+use crate::sys;
+use crate::sys::mount::{ATTR_NODEV, ATTR_NOEXEC, ATTR_NOSUID, ATTR_RDONLY};
+
+/// The attributes and their words in the table.
+const WORDS: [(&[u8], u64); 4] =
+    [(b"ro", ATTR_RDONLY), (b"nosuid", ATTR_NOSUID), (b"nodev", ATTR_NODEV), (b"noexec", ATTR_NOEXEC)];
+
+const IN_PLACE: &str = "in its place";
+
+/// The mounts that were made.
+#[derive(Debug, Default)]
+pub(super) struct Made(BTreeMap<u64, Mount>);
+
+#[derive(Debug)]
+struct Mount {
+    path: Vec<u8>,
+    attributes: u64,
+}
+
+impl Made {
+    /// `tree` is mounted at `path`, with at least these attributes: those that came with it from the host have them too.
+    pub(super) fn add(&mut self, tree: &impl AsFd, path: &CStr, attributes: u64) -> Result<(), Fault> {
+        let path = path.to_bytes();
+        let id = sys::mount::mount_id(tree.as_fd()).map_err(Fault::on("statx", path))?;
+        self.insert(id, Mount { path: path.to_vec(), attributes })
+    }
+
+    /// The kernel gives the number of a mount that is gone to another.
+    fn insert(&mut self, id: u64, mount: Mount) -> Result<(), Fault> {
+        match self.0.insert(id, mount) {
+            None => Ok(()),
+            Some(gone) => Err(Fault::mismatch(&named(&gone.path), IN_PLACE, "gone")),
+        }
+    }
+
+    /// Compares them with a table.
+    fn compare(&self, table: &[u8]) -> Result<(), Fault> {
+        let lines = table.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
+        let lines: BTreeMap<u64, Line<'_>> = lines
+            .map(|line| Line::read(line).ok_or_else(|| Fault::Protocol { what: shown(line) }))
+            .collect::<Result<_, _>>()?;
+        if let Some(line) = lines.values().find(|line| line.propagates) {
+            return Err(Fault::mismatch(&named(&line.path()), "without propagation", "with propagation"));
+        }
+        for (id, mount) in &self.0 {
+            let found = lines.get(id).map(Line::path).unwrap_or_default();
+            if found != mount.path {
+                return Err(Fault::mismatch(&named(&mount.path), IN_PLACE, shown(&found)));
+            }
+        }
+        // What was not made came with the host's trees; of the old root's mounts, where they are still there, nothing is expected.
+        for line in lines.values() {
+            if let Some(expected) = self.attributes_above(line, &lines)
+                && line.attributes & expected != expected
+            {
+                let (expected, found) = (format!("{expected:#x}"), format!("{:#x}", line.attributes));
+                return Err(Fault::mismatch(&named(&line.path()), expected, found));
+            }
+        }
+        Ok(())
+    }
+
+    /// Those of the mount itself if it was made, else of the nearest one that was made and that it is mounted in.
+    fn attributes_above(&self, line: &Line<'_>, lines: &BTreeMap<u64, Line<'_>>) -> Option<u64> {
+        let up = std::iter::successors(Some(line), |line| lines.get(&line.parent)).take(lines.len());
+        up.filter_map(|line| self.0.get(&line.id)).map(|mount| mount.attributes).next()
+    }
+}
+
+/// For messages.
+fn named(path: &[u8]) -> String {
+    format!("the mount at {}", shown(path))
+}
+
+/// A line of mountinfo (proc_pid_mountinfo(5)).
+struct Line<'a> {
+    id: u64,
+    parent: u64,
+    path: &'a [u8],
+    attributes: u64,
+    propagates: bool,
+}
+
+impl<'a> Line<'a> {
+    fn read(line: &'a [u8]) -> Option<(u64, Self)> {
+        let mut fields = line.split(|&byte| byte == b' ');
+        let mut number = || std::str::from_utf8(fields.next()?).ok()?.parse().ok();
+        let (id, parent) = (number()?, number()?);
+        let (path, options) = (fields.nth(2)?, fields.next()?);
+        let attributes = options
+            .split(|&byte| byte == b',')
+            .filter_map(|option| WORDS.iter().find(|(word, _)| *word == option))
+            .fold(0, |attributes, (_, attribute)| attributes | attribute);
+        let propagates = fields
+            .take_while(|field| *field != b"-")
+            .any(|field| field.starts_with(b"shared:") || field.starts_with(b"master:"));
+        Some((id, Self { id, parent, path, attributes, propagates }))
+    }
+
+    /// The path without the kernel's escapes: a backslash and three octal digits.
+    fn path(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.path.len());
+        let mut rest = self.path;
+        while let [first, more @ ..] = rest {
+            rest = more;
+            let octal = more.get(..3).filter(|_| *first == b'\\').and_then(|digits| {
+                digits.iter().try_fold(0u8, |value, digit| {
+                    let digit = digit.checked_sub(b'0').filter(|digit| *digit < 8)?;
+                    value.checked_mul(8)?.checked_add(digit)
+                })
+            });
+            out.push(octal.unwrap_or(*first));
+            if octal.is_some() {
+                rest = more.get(3..).unwrap_or_default();
+            }
+        }
+        out
+    }
+}
+
+/// The procfs of the host, by which the table is read: the sandbox need not have one.
+#[derive(Debug)]
+pub(super) struct Procfs(OwnedFd);
+
+impl Procfs {
+    /// While it is in reach.
+    pub(super) fn open() -> Result<Self, Fault> {
+        open("/proc", OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
+            .map(Self)
+            .map_err(Fault::on("open", b"/proc"))
+    }
+
+    /// Compares the table with what was made. What is not below this process's root is not in it.
+    pub(super) fn verify(&self, made: &Made) -> Result<(), Fault> {
+        made.compare(&read(self.0.as_fd())?)
+    }
+}
+
+fn read(procfs: BorrowedFd<'_>) -> Result<Vec<u8>, Fault> {
+    const TABLE: &str = "self/mountinfo";
+    const ROOM: usize = 32 << 10;
+    let file = openat(procfs, TABLE, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())
+        .map_err(Fault::on("openat", TABLE.as_bytes()))?;
+    // Room for most tables: std::fs::read would feel its way, in a dozen reads.
+    let mut table = Vec::with_capacity(ROOM);
+    File::from(file).read_to_end(&mut table).map_err(|error| {
+        let errno = Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO));
+        Fault::system("read", TABLE.as_bytes(), errno)
+    })?;
+    Ok(table)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: &str = "\
+        20 1 0:20 / / ro,nosuid,nodev,relatime - tmpfs tmpfs rw,size=1024k\n\
+        21 20 8:1 /usr /usr ro,nosuid,nodev,relatime - ext4 /dev/root rw\n\
+        22 21 8:2 / /usr/local ro,nosuid,nodev,noexec - ext4 /dev/other rw\n\
+        23 20 0:21 / /a\\040b rw,nosuid,nodev,noexec - tmpfs tmpfs rw\n\
+        9 1 8:1 / /old rw - ext4 /dev/root rw\n";
+
+    fn made() -> Made {
+        let base = ATTR_NOSUID | ATTR_NODEV;
+        let mounts = [
+            (20, "/", base | ATTR_RDONLY),
+            (21, "/usr", base | ATTR_RDONLY),
+            (23, "/a b", base | ATTR_NOEXEC),
+        ];
+        let mounts =
+            mounts.map(|(id, path, attributes)| (id, Mount { path: path.as_bytes().to_vec(), attributes }));
+        Made(mounts.into())
+    }
+
+    fn found(from: &str, to: &str) -> String {
+        assert!(TABLE.contains(from), "{from}");
+        made().compare(TABLE.replacen(from, to, 1).as_bytes()).expect_err(from).to_string()
+    }
+
+    #[test]
+    fn what_was_made_is_found_and_the_old_root_is_not_asked_for() {
+        made().compare(TABLE.as_bytes()).unwrap();
+    }
+
+    #[test]
+    fn what_is_not_as_it_was_made_is_a_fault() {
+        for (from, to, place) in [
+            ("/usr ro,nosuid", "/usr rw,nosuid", "/usr"),
+            ("/ / ro,nosuid,nodev", "/ / ro,nosuid", "/"),
+            (",noexec - tmpfs", " - tmpfs", "/a b"),
+            // Mounted in what was made read-only, by the host.
+            ("/usr/local ro", "/usr/local rw", "/usr/local"),
+            ("nodev,relatime - ext4", "nodev,relatime shared:7 - ext4", "/usr"),
+            ("nodev,noexec - ext4", "nodev,noexec master:7 - ext4", "/usr/local"),
+            ("/a\\040b", "/a", "/a b"),
+            ("23 20", "24 20", "/a b"),
+        ] {
+            let fault = found(from, to);
+            assert!(fault.contains(&format!("the mount at {place}")), "{from}: {fault}");
+        }
+        assert!(made().compare(b"20\n").is_err() && made().compare(b"").is_err());
+    }
+
+    #[test]
+    fn a_number_that_comes_again_was_another_mount_s() {
+        let fault = made().insert(21, Mount { path: b"/new".to_vec(), attributes: 0 }).unwrap_err();
+        assert!(fault.to_string().contains("the mount at /usr"), "{fault}");
+    }
+
+    #[test]
+    fn propagation_is_seen_in_the_optional_fields_only() {
+        for (line, expected) in [
+            ("36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw", true),
+            ("36 35 98:0 / /mnt2 rw shared:7 - ext3 /dev/root rw", true),
+            ("36 35 98:0 / /mnt2 rw - ext3 shared:1 rw", false),
+            ("36 35 98:0 / /shared:1 rw unbindable - ext3 /dev/root rw", false),
+        ] {
+            assert_eq!(Line::read(line.as_bytes()).unwrap().1.propagates, expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn escapes_are_undone_and_nothing_else() {
+        for (written, path) in [
+            ("/a\\040b\\011\\134", "/a b\t\\"),
+            ("/\\04", "/\\04"),
+            ("/\\999", "/\\999"),
+            ("/\\777", "/\\777"),
+            ("/\\", "/\\"),
+        ] {
+            let line = format!("1 2 0:1 / {written} rw - tmpfs tmpfs rw");
+            assert_eq!(Line::read(line.as_bytes()).unwrap().1.path(), path.as_bytes(), "{written}");
+        }
+    }
+}
