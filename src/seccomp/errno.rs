@@ -1,14 +1,17 @@
 //! Errors by their names.
 
+use super::packed::{Listed, Packed, bytes};
+
 /// The number of an errno by its name (`ENOSYS`): asm-generic, which all of belljar's architectures use.
 #[must_use]
 pub fn errno(name: &str) -> Option<u16> {
-    let at = TABLE.binary_search_by_key(&name, |entry| entry.0).ok()?;
-    u16::try_from(TABLE[at].1).ok()
+    PACKED.table().search(name)
 }
 
+static PACKED: Packed<{ LIST.len() }, { bytes(LIST) }> = Packed::new(LIST);
+
 /// Sorted bytewise.
-const TABLE: &[(&str, i32)] = &[
+const LIST: &[Listed] = &[
     ("E2BIG", libc::E2BIG),
     ("EACCES", libc::EACCES),
     ("EADDRINUSE", libc::EADDRINUSE),
@@ -151,7 +154,7 @@ mod tests {
 
     #[test]
     fn table_is_sorted() {
-        assert!(TABLE.is_sorted_by(|a, b| a.0 < b.0));
+        assert!(LIST.is_sorted_by(|a, b| a.0 < b.0));
         assert_eq!(errno("ENOSYS"), Some(38));
         assert_eq!(errno("EPERM"), Some(1));
         assert_eq!(errno("EWOULDBLOCK"), Some(11));

@@ -12,6 +12,7 @@ pub mod groups;
 mod interpret;
 pub mod names;
 pub mod oci;
+mod packed;
 mod policy;
 mod program;
 mod rules;

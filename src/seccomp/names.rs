@@ -21,18 +21,22 @@ pub fn lookup(name: &str, arch: Arch) -> Known {
         return Known::Here(number);
     }
     let other = Arch::ALL.iter().any(|&other| tables::number(name, other).is_some());
-    if other || tables::elsewhere().binary_search(&name).is_ok() { Known::Elsewhere } else { Known::Nowhere }
+    if other || tables::elsewhere().iter().any(|word| word == name) {
+        Known::Elsewhere
+    } else {
+        Known::Nowhere
+    }
 }
 
 /// The name of a system call's number.
 #[must_use]
 pub fn name(number: u32, arch: Arch) -> Option<&'static str> {
-    tables::table(arch).iter().find(|entry| entry.1 == number).map(|entry| entry.0)
+    tables::table(arch).iter().find(|entry| u32::from(entry.1) == number).map(|entry| entry.0)
 }
 
 /// All system calls of an architecture, by name, with their numbers.
 pub fn all(arch: Arch) -> impl Iterator<Item = (&'static str, u32)> {
-    tables::table(arch).iter().copied()
+    tables::table(arch).iter().map(|(name, number)| (name, number.into()))
 }
 
 /// The known system call whose name is nearest to `name`, for "did you mean"; `None` where nothing is near.

@@ -111,6 +111,7 @@ mod sets;
 
 use std::fmt;
 
+use super::packed::{Words, words};
 use super::{Action, Condition};
 pub use resolve::{GroupError, resolve};
 
@@ -143,8 +144,8 @@ impl Group {
     /// The system calls and nested groups (`@…`) that it names, in order, without the conditions.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
         self.entries.iter().flat_map(|entry| match entry.what {
-            What::Names(names) | What::Rule { names, .. } => names.iter().copied(),
-            What::Known => [].iter().copied(),
+            What::Names(names) | What::Rule { names, .. } => names.iter(),
+            What::Known => words!(&[]).iter(),
         })
     }
 }
@@ -160,9 +161,9 @@ struct Entry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum What {
     /// System calls and groups, whatever their arguments.
-    Names(&'static [&'static str]),
+    Names(Words),
     /// System calls under conditions, or with an action of the group's own.
-    Rule { names: &'static [&'static str], args: &'static [Condition], verdict: Verdict },
+    Rule { names: Words, args: &'static [Condition], verdict: Verdict },
     /// Every known system call.
     Known,
 }
@@ -202,20 +203,40 @@ const fn group_of(name: &'static str, description: &'static str, entries: &'stat
     Group { name, version, description, entries }
 }
 
-const fn names(names: &'static [&'static str]) -> Entry {
-    since(1, names)
+/// Names of calls and groups.
+macro_rules! names {
+    ($names:expr $(,)?) => {
+        $crate::seccomp::groups::since!(1, $names)
+    };
 }
 
-const fn since(since: u32, names: &'static [&'static str]) -> Entry {
-    Entry { since, what: What::Names(names) }
+/// As `names`, that an edition brought.
+macro_rules! since {
+    ($since:expr, $names:expr $(,)?) => {{
+        use $crate::seccomp::groups::{Entry, What};
+        Entry { since: $since, what: What::Names($crate::seccomp::packed::words!($names)) }
+    }};
 }
 
 /// The profile's action under conditions.
-const fn when(names: &'static [&'static str], args: &'static [Condition]) -> Entry {
-    Entry { since: 1, what: What::Rule { names, args, verdict: Verdict::Asked } }
+macro_rules! when {
+    ($names:expr, $args:expr $(,)?) => {{
+        use $crate::seccomp::groups::{Verdict, rule};
+        rule($crate::seccomp::packed::words!($names), $args, Verdict::Asked)
+    }};
 }
 
 /// Refused under conditions.
-const fn refuse(names: &'static [&'static str], args: &'static [Condition], errno: i32) -> Entry {
-    Entry { since: 1, what: What::Rule { names, args, verdict: Verdict::Fixed(Action::Errno(errno as u16)) } }
+macro_rules! refuse {
+    ($names:expr, $args:expr, $errno:expr $(,)?) => {{
+        use $crate::seccomp::groups::{Verdict, rule};
+        let refused = $crate::seccomp::Action::Errno($errno as u16);
+        rule($crate::seccomp::packed::words!($names), $args, Verdict::Fixed(refused))
+    }};
+}
+
+use {names, refuse, since, when};
+
+const fn rule(names: Words, args: &'static [Condition], verdict: Verdict) -> Entry {
+    Entry { since: 1, what: What::Rule { names, args, verdict } }
 }

@@ -29,14 +29,14 @@ const PLAIN: &[&str] = &[
 ];
 
 const STRICT: &[Entry] = &[
-    names(SETS),
-    names(&["@socket-local", "@send-no-oob", "@personality-query", "@mknod-no-devices"]),
-    names(PLAIN),
-    names(STRICT_SYNC),
-    names(STRICT_NETWORK),
-    names(STRICT_PROCESS),
-    names(STRICT_MEMORY),
-    names(STRICT_RESOURCES),
+    names!(SETS),
+    names!(&["@socket-local", "@send-no-oob", "@personality-query", "@mknod-no-devices"]),
+    names!(PLAIN),
+    names!(STRICT_SYNC),
+    names!(STRICT_NETWORK),
+    names!(STRICT_PROCESS),
+    names!(STRICT_MEMORY),
+    names!(STRICT_RESOURCES),
 ];
 
 /// `@sync` without `sync` and `syncfs`, which write back the whole host's files and make everybody wait.
@@ -139,18 +139,18 @@ const BROAD: &[&str] = &[
 ];
 
 const STANDARD: &[Entry] = &[
-    names(SETS),
-    names(&["@socket-inet", "@personality-linux", "@mknod-no-devices", "@unshare-no-namespaces"]),
-    names(PLAIN),
-    names(BROAD),
+    names!(SETS),
+    names!(&["@socket-inet", "@personality-linux", "@mknod-no-devices", "@unshare-no-namespaces"]),
+    names!(PLAIN),
+    names!(BROAD),
 ];
 
 const CONTAINER: &[Entry] = &[
-    names(SETS),
-    names(&["@socket-inet", "@personality-linux", "@unshare-no-namespaces"]),
-    names(PLAIN),
-    names(BROAD),
-    names(&[
+    names!(SETS),
+    names!(&["@socket-inet", "@personality-linux", "@unshare-no-namespaces"]),
+    names!(PLAIN),
+    names!(BROAD),
+    names!(&[
         "@ptrace",
         "chroot",
         "name_to_handle_at",

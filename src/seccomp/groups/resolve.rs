@@ -113,13 +113,13 @@ impl Spelling<'_> {
                     return Err(GroupError::Args { name: group.to_owned() });
                 }
                 match verdict {
-                    Verdict::Asked => self.push(names, self.action, args),
+                    Verdict::Asked => self.push(&names.iter().collect::<Vec<_>>(), self.action, args),
                     Verdict::Fixed(fixed) => {
                         // Refusals of its own would make a refused set allow what the set allows, or hide it.
                         if !matches!(self.action, Action::Allow | Action::Log) {
                             return Err(GroupError::Action { name: group.to_owned(), action: self.action });
                         }
-                        self.push(names, fixed, args)
+                        self.push(&names.iter().collect::<Vec<_>>(), fixed, args)
                     }
                 }
             }

@@ -2,7 +2,7 @@
 //! `include/uapi/asm-generic/unistd.h`) with arm64's choices (`renameat`, `rlimit`, `memfd_secret`).
 
 /// Name and number, sorted by name, bytewise.
-pub(super) const TABLE: &[super::Entry] = &[
+pub(super) const LIST: &[super::Listed] = &[
     ("accept", 202),
     ("accept4", 242),
     ("acct", 89),

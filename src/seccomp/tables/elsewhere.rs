@@ -1,8 +1,8 @@
 //! Names of system calls that neither x86_64 nor aarch64 has: 32-bit interfaces and other machines. A profile
 //! that lists one of them for portability is right, and is told apart from a typing error.
 
-/// Sorted bytewise, for a binary search.
-pub(super) const TABLE: &[&str] = &[
+/// Sorted bytewise.
+pub(super) const LIST: &[&str] = &[
     "_llseek",
     "_newselect",
     "adjtimex_time32",

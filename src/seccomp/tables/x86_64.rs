@@ -2,7 +2,7 @@
 //! The numbers from 512 on belong to x32 alone and are not here.
 
 /// Name and number, sorted by name, bytewise.
-pub(super) const TABLE: &[super::Entry] = &[
+pub(super) const LIST: &[super::Listed] = &[
     ("_sysctl", 156),
     ("accept", 43),
     ("accept4", 288),
