@@ -1,15 +1,17 @@
 //! Signals that belljar gets while something runs are the sandbox's: it is in a session of its own, and the terminal
 //! or a supervisor knows belljar only.
 //!
-//! They are blocked right before there is a sandbox, so that none is lost, and taken by one thread that waits for them
-//! (sigwait(3)). What was ignored when belljar started (nohup(1), a shell's background job) stays ignored.
+//! They are blocked right before something can run, so that none is lost, and seen to wherever belljar waits for the sandbox
+//! (signalfd(2)). When it has ended, and all that it wrote was passed on, belljar tells how, and ends, whatever still comes. What was
+//! ignored when belljar started (nohup(1), a shell's background job) stays ignored.
 
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use super::terminal;
 use crate::sandbox::Beside;
@@ -43,8 +45,6 @@ enum State<T> {
     Running { sandbox: T },
     /// It has ended, and its output is still being passed on.
     Finishing,
-    /// It has ended, and belljar is about to.
-    Ended,
 }
 
 /// What is done about a signal.
@@ -74,7 +74,6 @@ impl<T> State<T> {
             // Somebody waits for a reader that does not read.
             State::Finishing if ends_a_program(signal) => Action::Die,
             State::Finishing => Action::None,
-            State::Ended => Action::None,
         }
     }
 }
@@ -87,81 +86,78 @@ fn ends_a_program(signal: Signal) -> bool {
 /// they do to any program.
 #[derive(Debug)]
 pub struct Forwarder {
-    signals: SigSet,
-    state: Arc<Mutex<State<Receiver>>>,
+    /// Once they are blocked.
+    signals: Option<SignalFd>,
+    state: State<Receiver>,
 }
 
 impl Beside for Forwarder {
-    /// Blocks the signals, in this thread and those that it starts: one that comes now waits. A process that is started from here
-    /// inherits the mask: init resets it.
+    /// Blocks the signals, in this thread and those that it starts: one that comes now waits.
     fn before(&mut self) -> io::Result<()> {
+        let mut signals = SigSet::empty();
         for signal in FORWARDED {
             if !is_ignored(signal)? {
-                self.signals.add(signal);
+                signals.add(signal);
             }
         }
-        Ok(self.signals.thread_block()?)
+        signals.thread_block()?;
+        self.signals = Some(SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?);
+        Ok(())
     }
 
-    /// Begins to wait for them. (A thread takes its time: while init starts, nobody waits for it.)
-    fn meanwhile(&mut self) -> io::Result<()> {
-        let (signals, shared) = (self.signals, Arc::clone(&self.state));
-        let named = std::thread::Builder::new().name("signals".to_owned());
-        named.spawn(move || wait_for(signals, &shared)).map(drop)
+    /// Sees to those that come.
+    fn wait(&mut self, until: BorrowedFd<'_>) -> io::Result<()> {
+        let Some(signals) = &self.signals else { return Ok(()) };
+        loop {
+            let read = PollFlags::POLLIN;
+            let mut watched = [PollFd::new(until, read), PollFd::new(signals.as_fd(), read)];
+            match poll(&mut watched, PollTimeout::NONE) {
+                Ok(_) => {}
+                Err(Errno::EINTR) => continue,
+                Err(errno) => return Err(errno.into()),
+            }
+            let [until, signalled] = watched.map(|fd| fd.revents().unwrap_or(PollFlags::empty()));
+            if !signalled.is_empty()
+                && let Some(signal) = signals.read_signal()?
+                && let Some(signal) =
+                    i32::try_from(signal.ssi_signo).ok().and_then(|n| Signal::try_from(n).ok())
+            {
+                self.state.see_to(signal);
+            } else if !until.is_empty() {
+                return Ok(());
+            }
+        }
     }
 }
 
 impl Forwarder {
     pub fn new() -> Forwarder {
-        let state = State::Starting { kept: Vec::new() };
-        Forwarder { signals: SigSet::empty(), state: Arc::new(Mutex::new(state)) }
+        Forwarder { signals: None, state: State::Starting { kept: Vec::new() } }
     }
 
     /// From now on they go to the sandbox, those first that came meanwhile.
-    pub fn attach(&self, sandbox: Receiver) {
-        let mut state = lock(&self.state);
-        if let State::Starting { kept } = &*state {
+    pub fn attach(&mut self, sandbox: Receiver) {
+        if let State::Starting { kept } = &self.state {
             for signal in kept {
                 forward(&sandbox, *signal);
             }
         }
-        *state = State::Running { sandbox };
-    }
-
-    /// The sandbox has ended: belljar tells how, and ends, whatever still comes.
-    pub fn ended(&self) {
-        *lock(&self.state) = State::Ended;
+        self.state = State::Running { sandbox };
     }
 }
 
-fn wait_for(signals: SigSet, state: &Mutex<State<Receiver>>) {
-    loop {
-        let signal = match next(&signals) {
-            Ok(signal) => signal,
-            Err(Errno::EINTR) => continue,
-            Err(errno) => {
-                log::error!("signals are no longer forwarded: sigwaitinfo: {errno}");
-                return;
-            }
-        };
-        let mut state = lock(state);
-        match (state.take(signal), &*state) {
+impl State<Receiver> {
+    fn see_to(&mut self, signal: Signal) {
+        match (self.take(signal), &*self) {
             (Action::Die, _) => die(signal),
             (Action::Forward, State::Running { sandbox }) => {
                 if !forward(sandbox, signal) && ends_a_program(signal) {
-                    *state = State::Finishing;
+                    *self = State::Finishing;
                 }
             }
             (_, _) => {}
         }
     }
-}
-
-/// `sigwaitinfo(2)`. (sigwait(3) returns its error instead of setting errno, which nix takes for a success.)
-fn next(signals: &SigSet) -> Result<Signal, Errno> {
-    // SAFETY: a set of signals; nothing is written without a place for it.
-    let number = unsafe { libc::sigwaitinfo(signals.as_ref(), std::ptr::null_mut()) };
-    Errno::result(number).and_then(Signal::try_from)
 }
 
 /// Passes a signal on; false if the sandbox has ended.
@@ -205,11 +201,6 @@ fn is_ignored(signal: Signal) -> io::Result<bool> {
     Ok(unsafe { action.assume_init() }.sa_sigaction == libc::SIG_IGN)
 }
 
-/// A thread that panicked leaves a state that is whole.
-fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -238,10 +229,6 @@ mod tests {
         let mut state = State::Running { sandbox: () };
         for signal in FORWARDED.iter().chain(&FORWARDED) {
             assert_eq!(state.take(*signal), Action::Forward);
-        }
-        let mut state = State::<()>::Ended;
-        for signal in FORWARDED {
-            assert_eq!(state.take(signal), Action::None);
         }
         let mut state = State::<()>::Finishing;
         assert_eq!(state.take(Signal::SIGWINCH), Action::None);

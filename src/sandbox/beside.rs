@@ -1,15 +1,17 @@
-//! What a caller does for itself around the moment in which a sandbox comes to be.
+//! What a caller has to see to while it starts a sandbox and waits for it.
 
 use std::io;
+use std::os::fd::BorrowedFd;
 
 use super::error::Error;
 
-/// The two moments. An error in either ends the start: nothing has been handed over yet.
+/// An error in either ends the run.
 pub(crate) trait Beside {
     /// All is decided, and init is about to get the word to go on: the last moment in which nothing can run.
     fn before(&mut self) -> io::Result<()>;
-    /// init builds the walls, and needs nothing of the caller: time for what takes some.
-    fn meanwhile(&mut self) -> io::Result<()>;
+    /// Waits until there is something to be read, or an end to be seen. Whoever has nothing else to see to need not wait: what
+    /// follows does.
+    fn wait(&mut self, until: BorrowedFd<'_>) -> io::Result<()>;
 }
 
 /// Nothing.
@@ -18,7 +20,7 @@ impl Beside for () {
         Ok(())
     }
 
-    fn meanwhile(&mut self) -> io::Result<()> {
+    fn wait(&mut self, _: BorrowedFd<'_>) -> io::Result<()> {
         Ok(())
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use super::beside::{self, Beside};
 use super::error::Error;
 use super::outcome::{Ended, How, Outcome, Protections};
 use super::relay::Relay;
@@ -147,14 +148,20 @@ impl Child {
     /// # Errors
     /// If init failed after the start, or ended without a word.
     pub fn wait_outcome(&mut self) -> Result<Outcome, Error> {
+        self.wait_beside(&mut ())
+    }
+
+    /// [`wait_outcome`](Self::wait_outcome), for a caller that has something to see to meanwhile.
+    pub(crate) fn wait_beside(&mut self, beside: &mut dyn Beside) -> Result<Outcome, Error> {
         drop(self.stdin.take());
         if let Some(outcome) = &self.outcome {
             return Ok(outcome.clone());
         }
         let failed = |source| Error::Child { action: "wait for", source };
-        let failure = self.listen();
+        let failure = self.listen(beside);
         self.stopwatch.mark("task");
         let started = self.started().map_err(failed)?;
+        beside.wait(started.pidfd.as_fd()).map_err(beside::failed)?;
         let waited = sys::process::wait_pidfd(started.pidfd.as_fd(), 0)
             .map_err(|errno| failed(errno.into()))?
             .ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
@@ -168,7 +175,14 @@ impl Child {
             None => (None, None),
         };
         let cut = failure.is_err() || self.killed || !matches!(self.end, None | Some(End::Status(_)));
-        let relayed = self.relay.take().map(|relay| relay.finish(cut)).transpose();
+        let relayed = match self.relay.take() {
+            Some(relay) => {
+                let relay = relay.over(cut);
+                beside.wait(relay.done()).map_err(beside::failed)?;
+                relay.finish().map(Some)
+            }
+            None => Ok(None),
+        };
         let relayed =
             relayed.map_err(|errno| Error::Child { action: "relay the output of", source: errno.into() })?;
         let flooded = relayed.is_some_and(|relayed| relayed.flooded);
@@ -213,10 +227,11 @@ impl Child {
     }
 
     /// Reads init's messages until it has said how the task ended, or is gone.
-    fn listen(&mut self) -> Result<(), Error> {
+    fn listen(&mut self, beside: &mut dyn Beside) -> Result<(), Error> {
         let program = super::spawn::task_name(&self.plan);
         while self.end.is_none() {
             let started = self.started().map_err(|source| Error::Child { action: "wait for", source })?;
+            beside.wait(started.channel.as_fd()).map_err(beside::failed)?;
             match started.channel.receive::<Message>() {
                 Ok(Some(Message::Ended(end))) => self.end = Some(end),
                 Ok(Some(Message::Log { level, text })) => log(level, &text),

@@ -1,8 +1,8 @@
 //! Passes the task's output on and counts it: a run that writes more than it may is ended, or what it writes beyond is thrown
 //! away. Bounded memory, whatever the task writes, and no waiting for a reader who does not read once the run was ended.
 
-use std::io::PipeWriter;
-use std::os::fd::{AsFd, OwnedFd};
+use std::io::{PipeReader, PipeWriter};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -47,7 +47,18 @@ pub(super) struct Relay {
     discarded: Arc<AtomicU64>,
     /// Closed when the run is over.
     running: PipeWriter,
+    /// Its other end is closed once the thread is done.
+    done: PipeReader,
     cut: Arc<AtomicBool>,
+}
+
+/// The thread that relays, once the run is over.
+#[derive(Debug)]
+pub(super) struct Finishing {
+    thread: JoinHandle<Result<(), Errno>>,
+    flooded: Arc<AtomicBool>,
+    discarded: Arc<AtomicU64>,
+    done: PipeReader,
 }
 
 /// What the thread hears of the run.
@@ -86,8 +97,10 @@ impl Relay {
         let (flag, count) = (Arc::clone(&flooded), Arc::clone(&discarded));
         let cut = Arc::new(AtomicBool::new(false));
         let (over, running) = std::io::pipe()?;
+        let (done, working) = std::io::pipe()?;
         let run = Run { over: over.into(), cut: Arc::clone(&cut) };
         let thread = std::thread::Builder::new().name("belljar-relay".to_owned()).spawn(move || {
+            let _working = working;
             let ended = relay(streams, limit, &run);
             match ended {
                 Ok(Ended::Limit) => flag.store(true, Ordering::Release),
@@ -102,15 +115,27 @@ impl Relay {
             }
             ended.map(drop)
         })?;
-        Ok(Self { thread, flooded, discarded, running, cut })
+        Ok(Self { thread, flooded, discarded, running, done, cut })
     }
 
-    /// For when the sandbox is gone: waits until everything was passed on, and says what became of it. With `cut` it does not wait for a
-    /// reader who does not read: the run was ended before its time, and so is its output. An error: output was lost, and the run
-    /// was ended for it.
-    pub(super) fn finish(self, cut: bool) -> Result<Relayed, Errno> {
+    /// For when the sandbox is gone. With `cut` what is left does not wait for a reader who does not read: the run was ended before its
+    /// time, and so is its output.
+    pub(super) fn over(self, cut: bool) -> Finishing {
+        let Self { thread, flooded, discarded, done, .. } = self;
         self.cut.store(cut, Ordering::Release);
         drop(self.running);
+        Finishing { thread, flooded, discarded, done }
+    }
+}
+
+impl Finishing {
+    /// Shows its end (`POLLHUP`) once all was passed on.
+    pub(super) fn done(&self) -> BorrowedFd<'_> {
+        self.done.as_fd()
+    }
+
+    /// Waits until everything was passed on, and says what became of it. An error: output was lost, and the run was ended for it.
+    pub(super) fn finish(self) -> Result<Relayed, Errno> {
         // A panic of the thread has printed itself; what it relayed is not known.
         self.thread.join().unwrap_or(Err(Errno::ENOTRECOVERABLE))?;
         let (flooded, discarded) =

@@ -131,9 +131,8 @@ pub(super) fn start(
     let trees = trees::make(&plan, host_id.as_ref().map(HostId::id))?;
     let told = told.and(sent(hand_files(&channel, &trees))?);
     stopwatch.mark("trees");
-    beside.meanwhile().map_err(beside::failed)?;
     afterwards(&plan)?;
-    let readback = match hand_over(&channel, told, &plan, pidfd.as_fd()) {
+    let readback = match hand_over(&channel, told, &plan, pidfd.as_fd(), beside) {
         Ok(readback) => readback,
         Err(error) => {
             let account = group.as_ref().and_then(|group| group.account().ok());
@@ -281,10 +280,12 @@ fn hand_over(
     sent: Result<(), ChannelError>,
     plan: &Plan,
     pidfd: BorrowedFd<'_>,
+    beside: &mut dyn Beside,
 ) -> Result<ReadBack, Error> {
     let mut ready = None;
     let mut started = false;
     loop {
+        beside.wait(channel.as_fd()).map_err(beside::failed)?;
         match channel.receive::<Message>() {
             Ok(Some(Message::Ready(readback))) if ready.is_none() => ready = Some(readback),
             Ok(Some(Message::Started)) if !started => started = true,

@@ -165,7 +165,7 @@ fn timing_lines(timing: &Timing) -> String {
 fn supervise(command: &mut Command<'_>, stats: Option<Duration>) -> Result<Outcome, Error> {
     let mut signals = Forwarder::new();
     let mut child = command.spawn_beside(&mut signals)?;
-    let connected = connect(&mut child, &signals).and_then(|terminal| {
+    let connected = connect(&mut child, &mut signals).and_then(|terminal| {
         let stats = stats.map(|interval| Stats::start(&child, interval)).transpose()?;
         Ok((terminal, stats))
     });
@@ -178,8 +178,7 @@ fn supervise(command: &mut Command<'_>, stats: Option<Duration>) -> Result<Outco
             return Err(error);
         }
     };
-    let outcome = child.wait_outcome();
-    signals.ended();
+    let outcome = child.wait_beside(&mut signals);
     if let Some(stats) = stats {
         stats.stop();
     }
@@ -189,7 +188,7 @@ fn supervise(command: &mut Command<'_>, stats: Option<Duration>) -> Result<Outco
     Ok(outcome)
 }
 
-fn connect(child: &mut Child, signals: &Forwarder) -> Result<Option<Terminal>, Error> {
+fn connect(child: &mut Child, signals: &mut Forwarder) -> Result<Option<Terminal>, Error> {
     let failed = |source| Error::Signals { action: "dup", source };
     let pidfd = child.pidfd().and_then(|pidfd| pidfd.try_clone_to_owned()).map_err(failed)?;
     let inner = child.terminal.take();
