@@ -6,6 +6,7 @@ use std::io;
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr;
+use std::sync::Mutex;
 
 use super::syscall::{clone_call, syscall};
 
@@ -26,12 +27,22 @@ pub(super) struct Cloned {
     pub(super) pidfd: OwnedFd,
 }
 
-/// A stack for the child, unmapped when it is dropped.
+/// A stack for the child.
 #[derive(Debug)]
 struct Stack(*mut c_void);
 
+// SAFETY: a mapping that is used by whoever has the value.
+unsafe impl Send for Stack {}
+
+/// One that is not used at the moment. Most callers start one child after the other, and to unmap memory that has been on two
+/// processors takes as long as a small wall.
+static SPARE: Mutex<Option<Stack>> = Mutex::new(None);
+
 impl Stack {
     fn new() -> io::Result<Stack> {
+        if let Some(spare) = SPARE.try_lock().ok().and_then(|mut spare| spare.take()) {
+            return Ok(spare);
+        }
         // SAFETY: a fresh anonymous mapping, placed by the kernel.
         let base = unsafe {
             libc::mmap(
@@ -62,9 +73,13 @@ impl Stack {
 }
 
 impl Drop for Stack {
+    /// The child that ran on it has another memory by now, or has ended.
     fn drop(&mut self) {
-        // SAFETY: our own mapping; the child that ran on it has another memory by now, or has ended.
-        unsafe { libc::munmap(self.0, GUARD_SIZE + STACK_SIZE) };
+        match SPARE.try_lock() {
+            Ok(mut spare) if spare.is_none() => *spare = Some(Stack(self.0)),
+            // SAFETY: our own mapping, and nobody runs on it.
+            _ => drop(unsafe { libc::munmap(self.0, GUARD_SIZE + STACK_SIZE) }),
+        }
     }
 }
 
