@@ -6,7 +6,7 @@ use super::decoders::{Tree, empty_plan};
 use crate::host::{Facts, MemoryFiles};
 use crate::plan::{Call, TaskRequest, resolve};
 use crate::profile::Profile;
-use crate::protocol::{End, Failure, Fault, Go, Message, Outside, ReadBack, Stage, Watch, Watched};
+use crate::protocol::{End, Failure, Fault, Go, Message, Outside, Prelude, ReadBack, Stage, Watch, Watched};
 use crate::seccomp::Arch;
 
 fn write(entry: &str, name: &str, bytes: &[u8]) {
@@ -122,6 +122,8 @@ fn messages() {
     }
     let outside = Outside { namespaces: vec![("user".into(), 4_026_531_837), ("mnt".into(), u64::MAX)] };
     write("status", "outside", &postcard::to_stdvec(&outside).expect("a message"));
+    let prelude = Prelude { namespaces: 0x7e02_0000, hostname: Some(c"belljar".into()), loopback: true };
+    write("status", "prelude", &postcard::to_stdvec(&prelude).expect("a message"));
     let go = Go {
         doors: 2,
         watches: vec![Watch { what: Watched::CpuTime, key: "usage_usec".into(), above: u64::MAX }],

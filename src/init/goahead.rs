@@ -1,15 +1,12 @@
 //! The caller's go-ahead, and what it sends with it: the Plan above all.
 
-use std::os::fd::{AsFd as _, OwnedFd};
-
-use nix::errno::Errno;
-use nix::sys::uio::pread;
+use std::os::fd::OwnedFd;
 
 use super::opening::Opening;
 use super::start::{Context, take_descriptor};
 use super::table::Made;
 use crate::plan::{MAX_ENCODED, Plan, Task};
-use crate::protocol::{Channel, FIRST_DESCRIPTOR, Fault, Files, Go, Prelude, Watch};
+use crate::protocol::{Channel, FIRST_DESCRIPTOR, Fault, Go, Planned, Prelude, Trees, Watch};
 use crate::sys;
 
 /// Waits for it. Before, this process has no ids: it can make nothing that somebody owns.
@@ -47,10 +44,7 @@ struct Received {
 
 fn receive(prelude: &Prelude, channel: &Channel) -> Result<Received, Fault> {
     // It is read while the caller writes the id maps.
-    let plan = match files(channel)?.next() {
-        Some(file) => read(&file)?,
-        None => return Err(Fault::Protocol { what: "no plan".to_owned() }),
-    };
+    let plan = read(channel)?;
     if (plan.namespaces, &plan.hostname, plan.loopback)
         != (prelude.namespaces, &prelude.hostname, prelude.loopback)
     {
@@ -83,39 +77,28 @@ fn receive(prelude: &Prelude, channel: &Channel) -> Result<Received, Fault> {
     Ok(Received { plan, doors, watches: go.watches.into_iter().zip(sent).collect(), descriptors, call })
 }
 
-/// Files by themselves, at least one.
-fn files(channel: &Channel) -> Result<std::vec::IntoIter<OwnedFd>, Fault> {
-    match channel.receive_with() {
-        Ok(Some((Files { count }, files)))
-            if !files.is_empty() && usize::try_from(count) == Ok(files.len()) =>
-        {
-            Ok(files.into_iter())
+/// The Plan, in its parts.
+fn read(channel: &Channel) -> Result<Plan, Fault> {
+    let wrong = || Fault::Protocol { what: "plan".to_owned() };
+    let size = match channel.receive() {
+        Ok(Some(Planned { bytes })) => usize::try_from(bytes).ok().filter(|size| *size <= MAX_ENCODED),
+        Ok(None) => return Err(gone()),
+        Err(_) => None,
+    };
+    let size = size.ok_or_else(wrong)?;
+    let mut plan = Vec::with_capacity(size);
+    while plan.len() < size {
+        match channel.receive_bytes() {
+            Ok(Some(part)) if part.len() <= size - plan.len() => plan.extend_from_slice(&part),
+            Ok(None) => return Err(gone()),
+            Ok(Some(_)) | Err(_) => return Err(wrong()),
         }
-        Ok(None) => Err(gone()),
-        Ok(Some(_)) | Err(_) => Err(Fault::Protocol { what: "files".to_owned() }),
     }
+    Plan::decode(&plan).map_err(|_| wrong())
 }
 
 fn gone() -> Fault {
     Fault::Protocol { what: "the caller is gone".to_owned() }
-}
-
-/// The Plan in its file.
-fn read(file: &OwnedFd) -> Result<Plan, Fault> {
-    let size = sys::fstat(file.as_fd()).map_err(Fault::on("fstat", b"the plan"))?.st_size;
-    let wrong = || Fault::Protocol { what: "plan".to_owned() };
-    let size = usize::try_from(size).ok().filter(|size| *size <= MAX_ENCODED).ok_or_else(wrong)?;
-    let mut bytes = vec![0; size];
-    let mut have = 0;
-    while let Some(rest) = bytes.get_mut(have..).filter(|rest| !rest.is_empty()) {
-        match pread(file, rest, i64::try_from(have).unwrap_or(i64::MAX)) {
-            Ok(0) => return Err(wrong()),
-            Ok(count) => have += count,
-            Err(Errno::EINTR) => {}
-            Err(errno) => return Err(Fault::system("pread", b"the plan", errno)),
-        }
-    }
-    Plan::decode(&bytes).map_err(|_| wrong())
 }
 
 /// The trees that the caller hands over, while the root is being built.
@@ -129,7 +112,15 @@ impl CallersTrees {
             if let Some(tree) = self.0.next() {
                 return Ok(tree);
             }
-            self.0 = files(channel)?;
+            match channel.receive_with() {
+                Ok(Some((Trees { count }, more)))
+                    if !more.is_empty() && usize::try_from(count) == Ok(more.len()) =>
+                {
+                    self.0 = more.into_iter();
+                }
+                Ok(None) => return Err(gone()),
+                Ok(Some(_)) | Err(_) => return Err(Fault::Protocol { what: "trees".to_owned() }),
+            }
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The namespaces that are made new are not the caller's.
 
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, open};
-use nix::sys::stat::{Mode, fstatat};
+use nix::fcntl::{OFlag, open, readlinkat};
+use nix::sys::stat::Mode;
 
 use super::opening::Opening;
 use crate::protocol::Fault;
@@ -30,9 +30,12 @@ pub(crate) fn own(flags: u64) -> Result<Vec<(String, u64)>, (String, Errno)> {
         .map_err(|errno| (FOLDER.to_owned(), errno))?;
     let mut found = Vec::new();
     for (name, _) in ALL.iter().filter(|(_, flag)| flags & u64::from(flag.cast_unsigned()) != 0) {
-        let stat =
-            fstatat(&folder, *name, AtFlags::empty()).map_err(|errno| (format!("{FOLDER}/{name}"), errno))?;
-        found.push(((*name).to_owned(), stat.st_ino));
+        // Its text is its number (namespaces(7)): to follow it would make an inode of it first.
+        let link = readlinkat(&folder, *name).map_err(|errno| (format!("{FOLDER}/{name}"), errno))?;
+        let number = link
+            .to_str()
+            .and_then(|link| link.strip_prefix(*name)?.strip_prefix(":[")?.strip_suffix(']')?.parse().ok());
+        found.push(((*name).to_owned(), number.ok_or_else(|| (format!("{FOLDER}/{name}"), Errno::EPROTO))?));
     }
     Ok(found)
 }

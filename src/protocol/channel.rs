@@ -61,16 +61,25 @@ impl Channel {
         descriptors: &[BorrowedFd<'_>],
     ) -> Result<(), ChannelError> {
         let numbers: Vec<RawFd> = descriptors.iter().map(AsRawFd::as_raw_fd).collect();
-        let rights = [ControlMessage::ScmRights(&numbers)];
-        let control = if numbers.is_empty() { &[][..] } else { &rights };
         let bytes = postcard::to_stdvec(message).map_err(|_| ChannelError::Malformed)?;
+        self.send_all(&bytes, &numbers)
+    }
+
+    /// Sends bytes that are part of something longer: at least one, at most [`LIMIT`].
+    pub(crate) fn send_bytes(&self, bytes: &[u8]) -> Result<(), ChannelError> {
+        self.send_all(bytes, &[])
+    }
+
+    fn send_all(&self, bytes: &[u8], numbers: &[RawFd]) -> Result<(), ChannelError> {
+        let rights = [ControlMessage::ScmRights(numbers)];
+        let control = if numbers.is_empty() { &[][..] } else { &rights };
         if bytes.len() > LIMIT {
             return Err(ChannelError::Malformed);
         }
         loop {
             let sent = socket::sendmsg::<()>(
                 self.0.as_raw_fd(),
-                &[IoSlice::new(&bytes)],
+                &[IoSlice::new(bytes)],
                 control,
                 MsgFlags::MSG_NOSIGNAL,
                 None,
@@ -86,6 +95,11 @@ impl Channel {
 
     /// Receives one message; `None` once the other side is gone. No descriptor is ever accepted with it.
     pub(crate) fn receive<T: DeserializeOwned>(&self) -> Result<Option<T>, ChannelError> {
+        self.receive_bytes()?.map(|bytes| decode(&bytes)).transpose()
+    }
+
+    /// As [`receive`](Self::receive), but what was sent with [`send_bytes`](Self::send_bytes).
+    pub(crate) fn receive_bytes(&self) -> Result<Option<Vec<u8>>, ChannelError> {
         let mut buffer = self.room()?;
         let (count, flags) = loop {
             let mut parts = [IoSliceMut::new(&mut buffer)];
@@ -94,7 +108,9 @@ impl Channel {
                 Err(errno) => again(errno)?,
             }
         };
-        message(&buffer, count, flags)
+        let whole = datagram(&buffer, count, flags)?.is_some();
+        buffer.truncate(count);
+        Ok(whole.then_some(buffer))
     }
 
     /// In init, whose caller is trusted: one message with the descriptors that came with it; `None` once the other side is gone.
@@ -124,7 +140,8 @@ impl Channel {
         if flags.contains(MsgFlags::MSG_CTRUNC) {
             return Err(ChannelError::Malformed);
         }
-        Ok(message(&buffer, count, flags)?.map(|message| (message, descriptors)))
+        let message = datagram(&buffer, count, flags)?.map(decode).transpose()?;
+        Ok(message.map(|message| (message, descriptors)))
     }
 
     /// Waits for a message, and makes room for it: most are far shorter than [`LIMIT`], and one that is longer is cut, which is seen.
@@ -150,19 +167,14 @@ fn again(errno: Errno) -> Result<(), ChannelError> {
 }
 
 /// What was received; nothing is the end of the other side.
-fn message<T: DeserializeOwned>(
-    buffer: &[u8],
-    count: usize,
-    flags: MsgFlags,
-) -> Result<Option<T>, ChannelError> {
+fn datagram(buffer: &[u8], count: usize, flags: MsgFlags) -> Result<Option<&[u8]>, ChannelError> {
     if count == 0 {
         return Ok(None);
     }
     if flags.contains(MsgFlags::MSG_TRUNC) {
         return Err(ChannelError::Malformed);
     }
-    let bytes = buffer.get(..count).ok_or(ChannelError::Malformed)?;
-    decode(bytes).map(Some)
+    buffer.get(..count).ok_or(ChannelError::Malformed).map(Some)
 }
 
 /// A message from the bytes of one datagram.
@@ -192,10 +204,12 @@ mod tests {
         for text in texts {
             one.send(&text).expect("sent");
         }
+        one.send_bytes(&[7; LIMIT]).expect("sent");
         one.send_with(&"with", &[one.as_fd(), other.as_fd()]).expect("sent");
         for text in texts {
             assert_eq!(other.receive::<String>().expect("received").as_deref(), Some(text));
         }
+        assert_eq!(other.receive_bytes().expect("received"), Some(vec![7; LIMIT]));
         let (text, descriptors) = other.receive_with::<String>().expect("received").expect("a message");
         assert_eq!((text.as_str(), descriptors.len()), ("with", 2));
         drop((one, descriptors));

@@ -19,8 +19,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) const LIMIT: usize = 16 * 1024;
 
 /// Where the descriptors beyond the channel start in init: the caller's pidfd, then the task's descriptors in the order of the Plan,
-/// then a call's argument and result. The Plan's file comes before [`Go`], those of the control group with it, the trees behind it:
-/// they are made while init starts.
+/// then a call's argument and result. Those of the control group come with [`Go`], and the trees behind it: they are made while init
+/// starts.
 pub(crate) use crate::reexec::FIRST_EXTRA_FD as FIRST_DESCRIPTOR;
 
 /// From the caller, with the re-execution: what init does before there is a Plan, which says the same.
@@ -51,10 +51,16 @@ pub(crate) struct Go {
     pub(crate) watches: Vec<Watch>,
 }
 
-/// From the caller, before [`Go`]: the Plan, in a file of its own. After it: at most [`MAX_SENT`] trees, in the order in which the Plan
-/// names them, until init has them all.
+/// From the caller, before [`Go`]: the Plan follows, in parts of [`LIMIT`] bytes, the last of which may be shorter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Files {
+pub(crate) struct Planned {
+    /// How long it is.
+    pub(crate) bytes: u32,
+}
+
+/// From the caller, after [`Go`]: at most [`MAX_SENT`] trees, in the order in which the Plan names them, until init has them all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Trees {
     /// How many come with it.
     pub(crate) count: u32,
 }

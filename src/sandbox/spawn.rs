@@ -2,8 +2,6 @@
 //! maps, the go-ahead, and init's word that all walls stand.
 
 use std::ffi::CString;
-use std::fs::File;
-use std::io::Write as _;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -19,7 +17,9 @@ use super::trees;
 use crate::cgroup::{Group, Site};
 use crate::host::{RealFiles, Remembered};
 use crate::plan::{Frame, HostIdentity, Plan, Task};
-use crate::protocol::{Channel, ChannelError, Files, Go, MAX_SENT, Message, Outside, ReadBack};
+use crate::protocol::{
+    Channel, ChannelError, Go, LIMIT, MAX_SENT, Message, Outside, Planned, ReadBack, Trees,
+};
 use crate::{init, reexec, sys};
 
 /// How long the re-executed image may take to reach its `init()` call.
@@ -102,13 +102,13 @@ pub(super) fn start(
     );
     let outside = Outside {
         namespaces: init::own_namespaces(frame.namespaces)
-            .map_err(|(path, errno)| Error::prepare(Step::Namespaces, "stat", &path)(errno))?,
+            .map_err(|(path, errno)| Error::prepare(Step::Namespaces, "readlink", &path)(errno))?,
     };
     let told = sent(channel.send(&outside))?;
     let (plan, notes) = frame.complete(&Remembered::new(&RealFiles))?;
     notes.iter().for_each(|note| log::info!("{note}"));
     stopwatch.mark("plan");
-    let told = told.and(sent(hand_files(&channel, &[plan_file(&plan)?]))?);
+    let told = told.and(sent(hand_plan(&channel, &plan.encode()?))?);
     if let Some(site) = site {
         group = Some(Group::make(site).map_err(by_cgroup)?);
         stopwatch.mark("control group");
@@ -129,7 +129,7 @@ pub(super) fn start(
     beside.before().map_err(beside::failed)?;
     let told = told.and(sent(channel.send_with(&go, &descriptors))?);
     let trees = trees::make(&plan, host_id.as_ref().map(HostId::id))?;
-    let told = told.and(sent(hand_files(&channel, &trees))?);
+    let told = told.and(sent(hand_trees(&channel, &trees))?);
     stopwatch.mark("trees");
     afterwards(&plan)?;
     let readback = match hand_over(&channel, told, &plan, pidfd.as_fd(), beside) {
@@ -178,15 +178,10 @@ fn launch(frame: &Frame<'_>, handed: &Handed<'_>, own: &OwnedFd) -> Result<reexe
     .map_err(|source| Error::Launch { namespaces: frame.namespaces, source })
 }
 
-/// The plan in a file of its own, as long as it may be.
-fn plan_file(plan: &Plan) -> Result<OwnedFd, Error> {
-    let bytes = plan.encode()?;
-    let written = sys::memory::file(c"belljar-plan").and_then(|file| {
-        let mut file = File::from(file);
-        file.write_all(&bytes)?;
-        Ok(file.into())
-    });
-    written.map_err(|error| Error::prepare(Step::Descriptors, "write", "the plan")(errno_of(&error)))
+/// Sends the plan, as long as it may be.
+fn hand_plan(channel: &Channel, plan: &[u8]) -> Result<(), ChannelError> {
+    channel.send(&Planned { bytes: u32::try_from(plan.len()).unwrap_or(u32::MAX) })?;
+    plan.chunks(LIMIT).try_for_each(|part| channel.send_bytes(part))
 }
 
 /// `/dev/stdout` and the like open the stream again, and a pipe belongs to the user that made it: the sandbox's own id gets those
@@ -239,12 +234,12 @@ fn id_maps(plan: &Plan, host_id: Option<&HostId>) -> Option<IdMaps> {
     })
 }
 
-/// Sends files by themselves.
-fn hand_files(channel: &Channel, files: &[OwnedFd]) -> Result<(), ChannelError> {
-    files.chunks(MAX_SENT).try_for_each(|files| {
-        let files: Vec<_> = files.iter().map(AsFd::as_fd).collect();
-        let count = u32::try_from(files.len()).unwrap_or(u32::MAX);
-        channel.send_with(&Files { count }, &files)
+/// Sends the trees behind the go-ahead.
+fn hand_trees(channel: &Channel, trees: &[OwnedFd]) -> Result<(), ChannelError> {
+    trees.chunks(MAX_SENT).try_for_each(|trees| {
+        let trees: Vec<_> = trees.iter().map(AsFd::as_fd).collect();
+        let count = u32::try_from(trees.len()).unwrap_or(u32::MAX);
+        channel.send_with(&Trees { count }, &trees)
     })
 }
 

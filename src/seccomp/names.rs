@@ -21,11 +21,7 @@ pub fn lookup(name: &str, arch: Arch) -> Known {
         return Known::Here(number);
     }
     let other = Arch::ALL.iter().any(|&other| tables::number(name, other).is_some());
-    if other || tables::elsewhere().iter().any(|word| word == name) {
-        Known::Elsewhere
-    } else {
-        Known::Nowhere
-    }
+    if other || tables::elsewhere().search(name) { Known::Elsewhere } else { Known::Nowhere }
 }
 
 /// The name of a system call's number.

@@ -1,6 +1,8 @@
 //! Many names without an address for each: a position-independent program writes all its addresses when it starts, each time, whether
 //! it needs them or not. The compiler packs the lists, which are written as lists.
 
+use std::cmp::Ordering;
+
 /// A name and its number, as it is listed.
 pub(super) type Listed = (&'static str, i32);
 
@@ -76,9 +78,9 @@ impl Table {
             let middle = low.midpoint(high);
             let (found, number) = self.get(middle)?;
             match found.cmp(name) {
-                std::cmp::Ordering::Equal => return Some(number),
-                std::cmp::Ordering::Less => low = middle + 1,
-                std::cmp::Ordering::Greater => high = middle,
+                Ordering::Equal => return Some(number),
+                Ordering::Less => low = middle + 1,
+                Ordering::Greater => high = middle,
             }
         }
         None
@@ -99,6 +101,24 @@ impl Words {
 
     pub fn iter(self) -> impl Iterator<Item = &'static str> + Clone {
         self.0.split_ascii_whitespace()
+    }
+
+    /// Whether a name is one of them, in a list that is sorted bytewise.
+    pub fn search(self, name: &str) -> bool {
+        let mut rest = self.0.as_bytes();
+        while !rest.is_empty() {
+            // The word around the middle. Each has a space behind it.
+            let (before, after) = rest.split_at(rest.len() / 2);
+            let start = before.iter().rposition(|&byte| byte == b' ').map_or(0, |space| space + 1);
+            let end =
+                after.iter().position(|&byte| byte == b' ').map_or(rest.len(), |space| before.len() + space);
+            rest = match rest.get(start..end).unwrap_or_default().cmp(name.as_bytes()) {
+                Ordering::Equal => return true,
+                Ordering::Less => rest.get(end + 1..).unwrap_or_default(),
+                Ordering::Greater => rest.get(..start).unwrap_or_default(),
+            };
+        }
+        false
     }
 }
 
@@ -159,6 +179,16 @@ mod tests {
             assert_eq!(PACKED.table().search(other), None);
         }
         assert_eq!(PACKED.table().get(4), None);
+    }
+
+    #[test]
+    fn sorted_words_are_found() {
+        let words = words!(&["a", "ab", "b", "long_name", "z"]);
+        assert!(words.iter().all(|word| words.search(word)));
+        for other in ["", " ", "A", "aa", "abc", "b ", "c", "long", "z z", "zz"] {
+            assert!(!words.search(other), "{other}");
+        }
+        assert!(!words!(&[]).search("a"));
     }
 
     #[test]
