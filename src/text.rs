@@ -27,6 +27,24 @@ pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|half| DIGITS[usize::from(half)]).collect()
 }
 
+/// A field of `mountinfo` (proc_pid_mountinfo(5)): the kernel writes blanks, backslashes and the like as a backslash and three octal
+/// digits.
+pub(crate) fn unescape_octal(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let [first, more @ ..] = rest {
+        let octal = more.get(..3).filter(|_| *first == b'\\').and_then(|digits| {
+            digits.iter().try_fold(0u8, |value, digit| {
+                let digit = digit.checked_sub(b'0').filter(|digit| *digit < 8)?;
+                value.checked_mul(8)?.checked_add(digit)
+            })
+        });
+        out.push(octal.unwrap_or(*first));
+        rest = if octal.is_some() { more.get(3..).unwrap_or_default() } else { more };
+    }
+    out
+}
+
 /// [`Escaped`], however long.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct EscapedWhole<'a>(pub(crate) &'a str);
@@ -92,6 +110,20 @@ mod tests {
         assert_eq!(Escaped("a\x1b[31m\nb\u{202e}").to_string(), "a\\u{1b}[31m\\u{a}b\\u{202e}");
         assert_eq!(Escaped("grüße").to_string(), "grüße");
         assert_eq!(Escaped(&"ü".repeat(100_000)).to_string().chars().count(), SHOWN + 1);
+    }
+
+    #[test]
+    fn octal_escapes_are_undone_and_nothing_else() {
+        for (written, text) in [
+            ("/a\\040b\\011\\134", "/a b\t\\"),
+            ("/\\04", "/\\04"),
+            ("/\\999", "/\\999"),
+            ("/\\777", "/\\777"),
+            ("/\\+40", "/\\+40"),
+            ("/\\", "/\\"),
+        ] {
+            assert_eq!(unescape_octal(written.as_bytes()), text.as_bytes(), "{written}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 use super::Version;
+use crate::text::unescape_octal;
 
 /// A line of `/proc/PID/cgroup`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +47,7 @@ pub(super) fn mounts(text: &[u8]) -> Vec<Mounted> {
     for line in lines(text) {
         let mut fields = line.split(|&b| b == b' ');
         let (Some(root), Some(point)) = (fields.nth(3), fields.next()) else { continue };
-        let point = of_bytes(unescape(point));
+        let point = of_bytes(unescape_octal(point));
         all.retain(|mounted| !mounted.point.starts_with(&point));
         let mut kind = fields.skip_while(|field| *field != b"-").skip(1);
         let version = match kind.next() {
@@ -55,7 +56,7 @@ pub(super) fn mounts(text: &[u8]) -> Vec<Mounted> {
             _ => continue,
         };
         let options = words(kind.nth(1).unwrap_or_default());
-        all.push(Mounted { version, root: of_bytes(unescape(root)), point, options });
+        all.push(Mounted { version, root: of_bytes(unescape_octal(root)), point, options });
     }
     all
 }
@@ -96,26 +97,6 @@ fn words(text: &[u8]) -> Vec<String> {
 
 fn of_bytes(bytes: Vec<u8>) -> PathBuf {
     OsString::from_vec(bytes).into()
-}
-
-/// Blanks and the like as three octal digits.
-fn unescape(text: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((&first, after)) = rest.split_first() {
-        let digits = after.get(..3).and_then(|three| std::str::from_utf8(three).ok());
-        match digits.and_then(|three| u8::from_str_radix(three, 8).ok()) {
-            Some(byte) if first == b'\\' => {
-                bytes.push(byte);
-                rest = after.get(3..).unwrap_or_default();
-            }
-            _ => {
-                bytes.push(first);
-                rest = after;
-            }
-        }
-    }
-    bytes
 }
 
 #[cfg(test)]

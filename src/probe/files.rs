@@ -9,6 +9,7 @@ use nix::errno::Errno;
 use serde::Serialize;
 
 use crate::host::{errno_name, read};
+use crate::text::unescape_octal;
 
 /// More entries of a folder are counted, but not named.
 const NAMED: usize = 64;
@@ -138,15 +139,10 @@ fn mounted(line: &str) -> Option<Mounted> {
     let (left, right) = line.split_once(" - ")?;
     let mut left = left.split(' ').skip(4);
     Some(Mounted {
-        path: unescaped(left.next()?),
+        path: String::from_utf8_lossy(&unescape_octal(left.next()?.as_bytes())).into_owned(),
         options: left.next()?.to_owned(),
         kind: right.split(' ').next()?.to_owned(),
     })
-}
-
-/// `mountinfo` writes space, tab, newline and backslash in octal (proc_pid_mountinfo(5)).
-fn unescaped(path: &str) -> String {
-    path.replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n").replace("\\134", "\\")
 }
 
 #[cfg(test)]
