@@ -51,10 +51,17 @@ pub(super) fn start(context: &mut Context) -> Result<Running, Failure> {
     };
     descriptors::release(context).map_err(Fault::at(Stage::Descriptors))?;
     capabilities::drop_own().map_err(Fault::at(Stage::Capabilities))?;
-    context.channel.send(&Message::Started).map_err(|_| Failure {
-        stage: Stage::Process,
-        fault: Fault::Protocol { what: "started".to_owned() },
-    })?;
+    let send = |message: &Message| {
+        context.channel.send(message).map_err(|_| Failure {
+            stage: Stage::Process,
+            fault: Fault::Protocol { what: "started".to_owned() },
+        })
+    };
+    if running.handover.is_none() {
+        // The process of a program wrote what it read back into this memory; a role's has sent it.
+        send(&Message::Ready(context.readback.clone()))?;
+    }
+    send(&Message::Started)?;
     Ok(running)
 }
 
@@ -104,7 +111,7 @@ fn killed() -> Failure {
 extern "C" fn execute(argument: *mut c_void) -> ! {
     // SAFETY: `program` passes its Execution, and is held until this process has executed or ended.
     let execution = unsafe { &mut *argument.cast::<Execution<'_>>() };
-    let failure = prepare(execution.context).err().or_else(|| {
+    let failure = walk(TASK, execution.context).err().or_else(|| {
         if let Some(filter) = &execution.context.plan.seccomp
             && let Err(fault) = seccomp::load(filter)
         {
@@ -121,12 +128,6 @@ extern "C" fn execute(argument: *mut c_void) -> ! {
     });
     execution.failure = failure;
     exit(NOT_HANDED_OVER)
-}
-
-/// The stages of the task's process, and the word to the caller that all walls stand.
-fn prepare(context: &mut Context) -> Result<(), Failure> {
-    walk(TASK, context)?;
-    context.own.send(&Message::Ready(context.readback.clone())).map_err(Fault::at(Stage::ReadBack))
 }
 
 /// What runs in a role's process.
@@ -154,7 +155,9 @@ fn role(context: &mut Context, body: Body) -> Result<Running, Failure> {
 
 /// The child of `role`: its stages, the filter, the function.
 fn become_role(context: &mut Context, body: Body, handover: Handover) -> ! {
-    let prepared = prepare(context).and_then(|()| {
+    let prepared = walk(TASK, context).and_then(|()| {
+        let ready = Message::Ready(context.readback.clone());
+        context.own.send(&ready).map_err(Fault::at(Stage::ReadBack))?;
         replace_environment(&context.plan.env);
         let highest = context.own.highest();
         let call = context.own.take_call();

@@ -88,7 +88,7 @@ pub(crate) enum Watched {
 /// From init to the caller.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Message {
-    /// All walls stand and were read back; the filter and the hand-over follow.
+    /// All walls stand and were read back. From a role's process: the filter and the hand-over follow.
     Ready(ReadBack),
     /// The program was executed, or the role's process made.
     Started,
