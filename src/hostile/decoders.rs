@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::assert_tame;
 use crate::plan::Plan;
-use crate::protocol::{End, Go, Message, Outside, Prelude, decode};
+use crate::protocol::{End, Go, Message, Prelude, decode};
 use crate::sandbox::{Ended, Error, How, decode_reply};
 use crate::seccomp::{Action, Arch, Data};
 
@@ -51,8 +51,7 @@ pub(super) fn plan(bytes: &[u8]) -> bool {
 /// The caller's side: what init sends, and what it is made into. The first message of a datagram counts; init's side of the
 /// same channel takes the caller's.
 pub(super) fn status(bytes: &[u8]) -> bool {
-    let go =
-        decode::<Go>(bytes).is_ok() || decode::<Outside>(bytes).is_ok() || decode::<Prelude>(bytes).is_ok();
+    let go = decode::<Go>(bytes).is_ok() || decode::<Prelude>(bytes).is_ok();
     let greeting = crate::reexec::greeting_again(bytes);
     assert!(greeting.as_deref().is_none_or(|again| again == bytes), "two greetings that read alike");
     let Ok(message) = decode::<Message>(bytes) else { return go || greeting.is_some() };
@@ -70,7 +69,7 @@ pub(super) fn status(bytes: &[u8]) -> bool {
             readback.namespaces.iter().for_each(|name| assert_tame(name));
             assert_eq!(decoded, message);
         }
-        Message::Ended(end) => {
+        Message::Ended { end, .. } => {
             assert_eq!(decoded, message);
             assert_eq!(status_of(*end), status_of(*end));
         }

@@ -6,7 +6,7 @@ use super::decoders::{Tree, empty_plan};
 use crate::host::{Facts, MemoryFiles};
 use crate::plan::{Call, TaskRequest, resolve};
 use crate::profile::Profile;
-use crate::protocol::{End, Failure, Fault, Go, Message, Outside, Prelude, ReadBack, Stage, Watch, Watched};
+use crate::protocol::{End, Failure, Fault, Go, Message, Prelude, ReadBack, Stage, Watch, Watched};
 use crate::seccomp::Arch;
 
 fn write(entry: &str, name: &str, bytes: &[u8]) {
@@ -101,11 +101,11 @@ fn messages() {
     };
     write("status", "ready", &bytes(&Message::Ready(readback)));
     write("status", "started", &bytes(&Message::Started));
-    write("status", "timeout", &bytes(&Message::Ended(End::Timeout)));
+    write("status", "timeout", &bytes(&Message::Ended { end: End::Timeout, at: 1 }));
     for (name, status) in
         [("exit", 0x0100), ("signal", 9), ("seccomp", 31 | 0x80), ("stopped", 0x137f), ("lowest", i32::MIN)]
     {
-        write("status", name, &bytes(&Message::Ended(End::Status(status))));
+        write("status", name, &bytes(&Message::Ended { end: End::Status(status), at: 1 }));
     }
     let text = "a\u{1b}[31m\nb".to_owned();
     write("status", "log", &bytes(&Message::Log { level: 3, text: text.clone() }));
@@ -120,9 +120,9 @@ fn messages() {
         let stage = if n == 0 { Stage::Execute } else { Stage::Root };
         write("status", &format!("failed-{n}"), &bytes(&Message::Failed(Failure { stage, fault })));
     }
-    let outside = Outside { namespaces: vec![("user".into(), 4_026_531_837), ("mnt".into(), u64::MAX)] };
-    write("status", "outside", &postcard::to_stdvec(&outside).expect("a message"));
-    let prelude = Prelude { namespaces: 0x7e02_0000, hostname: Some(c"belljar".into()), loopback: true };
+    let callers = vec![("user".into(), 4_026_531_837), ("mnt".into(), u64::MAX)];
+    let hostname = Some(c"belljar".into());
+    let prelude = Prelude { namespaces: 0x7e02_0000, callers, hostname, loopback: true };
     write("status", "prelude", &postcard::to_stdvec(&prelude).expect("a message"));
     let go = Go {
         doors: 2,

@@ -6,12 +6,12 @@ use super::opening::Opening;
 use super::start::{Context, take_descriptor};
 use super::table::Made;
 use crate::plan::{MAX_ENCODED, Plan, Task};
-use crate::protocol::{Channel, FIRST_DESCRIPTOR, Fault, Go, Planned, Prelude, Trees, Watch};
+use crate::protocol::{Channel, FIRST_DESCRIPTOR, Fault, Go, Prelude, Trees, Watch};
 use crate::sys;
 
 /// Waits for it. Before, this process has no ids: it can make nothing that somebody owns.
 pub(super) fn wait(opening: Opening) -> Result<Context, (Fault, Channel)> {
-    let Opening { prelude, outside: _, channel, caller, readback, began } = opening;
+    let Opening { prelude, channel, caller, readback, began } = opening;
     match receive(&prelude, &channel) {
         Ok(Received { plan, doors, watches, descriptors, call }) => Ok(Context {
             plan,
@@ -79,22 +79,9 @@ fn receive(prelude: &Prelude, channel: &Channel) -> Result<Received, Fault> {
 
 /// The Plan, in its parts.
 fn read(channel: &Channel) -> Result<Plan, Fault> {
-    let wrong = || Fault::Protocol { what: "plan".to_owned() };
-    let size = match channel.receive() {
-        Ok(Some(Planned { bytes })) => usize::try_from(bytes).ok().filter(|size| *size <= MAX_ENCODED),
-        Ok(None) => return Err(gone()),
-        Err(_) => None,
-    };
-    let size = size.ok_or_else(wrong)?;
-    let mut plan = Vec::with_capacity(size);
-    while plan.len() < size {
-        match channel.receive_bytes() {
-            Ok(Some(part)) if part.len() <= size - plan.len() => plan.extend_from_slice(&part),
-            Ok(None) => return Err(gone()),
-            Ok(Some(_)) | Err(_) => return Err(wrong()),
-        }
-    }
-    Plan::decode(&plan).map_err(|_| wrong())
+    let wrong = |_| Fault::Protocol { what: "plan".to_owned() };
+    let bytes = channel.receive_long(MAX_ENCODED).map_err(wrong)?.ok_or_else(gone)?;
+    Plan::decode(&bytes).map_err(|_| Fault::Protocol { what: "plan".to_owned() })
 }
 
 fn gone() -> Fault {

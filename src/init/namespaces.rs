@@ -45,7 +45,7 @@ pub(super) fn differ(opening: &mut Opening) -> Result<(), Fault> {
     let own = own(opening.prelude.namespaces)
         .map_err(|(path, errno)| Fault::system("stat", path.as_bytes(), errno))?;
     for (name, inode) in own {
-        let callers = opening.outside.namespaces.iter().find(|(other, _)| *other == name);
+        let callers = opening.prelude.callers.iter().find(|(other, _)| *other == name);
         match callers {
             Some((_, other)) if *other != inode => opening.readback.namespaces.push(name),
             Some(_) => return Err(Fault::mismatch(&format!("{name} namespace"), "new", "the caller's")),

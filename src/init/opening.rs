@@ -5,14 +5,13 @@ use std::time::Duration;
 
 use super::start::take_descriptor;
 use super::supervise;
-use crate::protocol::{Channel, FIRST_DESCRIPTOR, Fault, Outside, Prelude, ReadBack, decode};
+use crate::protocol::{Channel, FIRST_DESCRIPTOR, Fault, Prelude, ReadBack, decode};
 use crate::sys;
 
 /// What the first stages work on.
 #[derive(Debug)]
 pub(super) struct Opening {
     pub(super) prelude: Prelude,
-    pub(super) outside: Outside,
     pub(super) channel: Channel,
     /// Readable once the caller's process is gone.
     pub(super) caller: OwnedFd,
@@ -34,20 +33,16 @@ impl Opening {
         launcher_checked: bool,
         channel: Channel,
     ) -> Result<Self, (Fault, Channel)> {
-        match read(payload, launcher_checked, &channel) {
-            Ok((began, prelude, outside, caller)) => {
-                Ok(Self { prelude, outside, channel, caller, readback: ReadBack::default(), began })
+        match read(payload, launcher_checked) {
+            Ok((began, prelude, caller)) => {
+                Ok(Self { prelude, channel, caller, readback: ReadBack::default(), began })
             }
             Err(fault) => Err((fault, channel)),
         }
     }
 }
 
-fn read(
-    payload: &[u8],
-    launcher_checked: bool,
-    channel: &Channel,
-) -> Result<(Duration, Prelude, Outside, OwnedFd), Fault> {
+fn read(payload: &[u8], launcher_checked: bool) -> Result<(Duration, Prelude, OwnedFd), Fault> {
     let began = supervise::boot_time()?;
     // Away from the caller's terminal and process group; what should reach the task comes from the caller.
     nix::unistd::setsid().map_err(Fault::on("setsid", b""))?;
@@ -69,10 +64,5 @@ fn read(
             return Err(Fault::mismatch("the child subreaper", "on", "off"));
         }
     }
-    let outside = match channel.receive() {
-        Ok(Some(outside)) => outside,
-        Ok(None) => return Err(Fault::Protocol { what: "the caller is gone".to_owned() }),
-        Err(_) => return Err(Fault::Protocol { what: "the caller's namespaces".to_owned() }),
-    };
-    Ok((began, prelude, outside, take_descriptor(FIRST_DESCRIPTOR)?))
+    Ok((began, prelude, take_descriptor(FIRST_DESCRIPTOR)?))
 }

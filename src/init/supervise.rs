@@ -47,7 +47,7 @@ pub(super) fn run(context: &Context, task: &Running, watch_posts: &WatchPosts) -
     }
     if let Some(end) = end {
         // A caller that is gone needs no message.
-        drop(context.channel.send(&Message::Ended(end)));
+        drop(context.channel.send(&Message::Ended { end, at: sys::process::monotonic() }));
     }
     Ok(0)
 }

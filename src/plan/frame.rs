@@ -71,13 +71,14 @@ impl<'a> Frame<'a> {
         })
     }
 
-    /// What init gets of it ahead.
+    /// What init gets of it ahead, with the caller's namespaces.
     ///
     /// # Errors
     /// None that [`Frame::new`] has not found.
-    pub(crate) fn prelude(&self) -> Result<Prelude, PlanError> {
+    pub(crate) fn prelude(&self, callers: Vec<(String, u64)>) -> Result<Prelude, PlanError> {
         Ok(Prelude {
             namespaces: self.namespaces,
+            callers,
             hostname: self.hostname.as_deref().map(Path::new).map(c_path).transpose()?,
             loopback: self.loopback,
         })

@@ -13,6 +13,9 @@ use super::LIMIT;
 /// The most descriptors that come with a message.
 pub(crate) const MAX_SENT: usize = 16;
 
+/// How long the length of something long is.
+const LENGTH: usize = size_of::<u32>();
+
 /// One side of the channel.
 #[derive(Debug)]
 pub(crate) struct Channel(OwnedFd);
@@ -65,9 +68,12 @@ impl Channel {
         self.send_all(&bytes, &numbers)
     }
 
-    /// Sends bytes that are part of something longer: at least one, at most [`LIMIT`].
-    pub(crate) fn send_bytes(&self, bytes: &[u8]) -> Result<(), ChannelError> {
-        self.send_all(bytes, &[])
+    /// Sends what may be longer than a message, in parts: its length comes before the first.
+    pub(crate) fn send_long(&self, bytes: &[u8]) -> Result<(), ChannelError> {
+        let length = u32::try_from(bytes.len()).map_err(|_| ChannelError::Malformed)?;
+        let (first, rest) = bytes.split_at(bytes.len().min(LIMIT - LENGTH));
+        self.send_all(&[&length.to_le_bytes(), first].concat(), &[])?;
+        rest.chunks(LIMIT).try_for_each(|part| self.send_all(part, &[]))
     }
 
     fn send_all(&self, bytes: &[u8], numbers: &[RawFd]) -> Result<(), ChannelError> {
@@ -98,8 +104,24 @@ impl Channel {
         self.receive_bytes()?.map(|bytes| decode(&bytes)).transpose()
     }
 
-    /// As [`receive`](Self::receive), but what was sent with [`send_bytes`](Self::send_bytes).
-    pub(crate) fn receive_bytes(&self) -> Result<Option<Vec<u8>>, ChannelError> {
+    /// Receives what was sent with [`send_long`](Self::send_long), at most `limit` bytes.
+    pub(crate) fn receive_long(&self, limit: usize) -> Result<Option<Vec<u8>>, ChannelError> {
+        let Some(first) = self.receive_bytes()? else { return Ok(None) };
+        let (length, first) = first.split_first_chunk::<LENGTH>().ok_or(ChannelError::Malformed)?;
+        let length = usize::try_from(u32::from_le_bytes(*length)).map_err(|_| ChannelError::Malformed)?;
+        if length > limit {
+            return Err(ChannelError::Malformed);
+        }
+        let mut bytes = Vec::with_capacity(length);
+        bytes.extend_from_slice(first);
+        while bytes.len() < length {
+            let Some(part) = self.receive_bytes()? else { return Ok(None) };
+            bytes.extend_from_slice(&part);
+        }
+        if bytes.len() == length { Ok(Some(bytes)) } else { Err(ChannelError::Malformed) }
+    }
+
+    fn receive_bytes(&self) -> Result<Option<Vec<u8>>, ChannelError> {
         let mut buffer = self.room()?;
         let (count, flags) = loop {
             let mut parts = [IoSliceMut::new(&mut buffer)];
@@ -204,17 +226,35 @@ mod tests {
         for text in texts {
             one.send(&text).expect("sent");
         }
-        one.send_bytes(&[7; LIMIT]).expect("sent");
         one.send_with(&"with", &[one.as_fd(), other.as_fd()]).expect("sent");
         for text in texts {
             assert_eq!(other.receive::<String>().expect("received").as_deref(), Some(text));
         }
-        assert_eq!(other.receive_bytes().expect("received"), Some(vec![7; LIMIT]));
         let (text, descriptors) = other.receive_with::<String>().expect("received").expect("a message");
         assert_eq!((text.as_str(), descriptors.len()), ("with", 2));
         drop((one, descriptors));
         assert!(other.receive::<String>().expect("the end").is_none());
         assert!(other.receive_with::<String>().expect("the end").is_none());
+    }
+
+    #[test]
+    fn what_is_long_comes_as_it_was_sent() {
+        let (one, other) = pair();
+        for length in [0, 1, LIMIT - LENGTH, LIMIT - LENGTH + 1, 3 * LIMIT] {
+            let bytes: Vec<u8> = (0..length).map(|at| at.to_le_bytes()[0]).collect();
+            one.send_long(&bytes).expect("sent");
+            assert_eq!(other.receive_long(length).expect("received"), Some(bytes), "{length}");
+        }
+        one.send_long(&[7; 100]).expect("sent");
+        assert!(matches!(other.receive_long(99), Err(ChannelError::Malformed)));
+        // Shorter than a length, and longer than it says.
+        for bytes in [&[1][..], &[1, 0, 0, 0, 7, 7]] {
+            one.send_all(bytes, &[]).expect("sent");
+            assert!(matches!(other.receive_long(LIMIT), Err(ChannelError::Malformed)), "{bytes:?}");
+        }
+        one.send_all(&[9, 0, 0, 0, 7], &[]).expect("sent");
+        drop(one);
+        assert_eq!(other.receive_long(LIMIT).expect("the end"), None);
     }
 
     #[test]

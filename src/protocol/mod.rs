@@ -28,18 +28,12 @@ pub(crate) use crate::reexec::FIRST_EXTRA_FD as FIRST_DESCRIPTOR;
 pub(crate) struct Prelude {
     /// `CLONE_NEW*`: those that init is in.
     pub(crate) namespaces: u64,
+    /// The numbers of the caller's own, by the name under `/proc/self/ns`: init's must differ.
+    pub(crate) callers: Vec<(String, u64)>,
     /// The host name inside.
     pub(crate) hostname: Option<CString>,
     /// Whether there is a loopback interface to be brought up.
     pub(crate) loopback: bool,
-}
-
-/// From the caller, first of all: what is not the sandbox's.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Outside {
-    /// Inode numbers of the caller's own namespaces, by the name under `/proc/self/ns`: those that the Plan makes new must
-    /// differ.
-    pub(crate) namespaces: Vec<(String, u64)>,
 }
 
 /// From the caller, once: the id maps are written, go on. With it come the doors, then the watched files.
@@ -49,13 +43,6 @@ pub(crate) struct Go {
     pub(crate) doors: u32,
     /// What is looked at while the task runs.
     pub(crate) watches: Vec<Watch>,
-}
-
-/// From the caller, before [`Go`]: the Plan follows, in parts of [`LIMIT`] bytes, the last of which may be shorter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Planned {
-    /// How long it is.
-    pub(crate) bytes: u32,
 }
 
 /// From the caller, after [`Go`]: at most [`MAX_SENT`] trees, in the order in which the Plan names them, until init has them all.
@@ -94,8 +81,13 @@ pub(crate) enum Message {
     Started,
     /// The run is over before or without an end of the task: nothing untrusted ran past this point.
     Failed(Failure),
-    /// The task ended.
-    Ended(End),
+    /// The task ended; it is the last that init says.
+    Ended {
+        /// How.
+        end: End,
+        /// When, nanoseconds of `CLOCK_MONOTONIC`.
+        at: u64,
+    },
     /// A log record of init's.
     Log {
         /// `log::Level` as a number.

@@ -158,13 +158,17 @@ impl Child {
             return Ok(outcome.clone());
         }
         let failed = |source| Error::Child { action: "wait for", source };
-        let failure = self.listen(beside);
-        self.stopwatch.mark("task");
+        // What init says it says before it ends: to be woken for that, and again for its end, would only take time.
         let started = self.started().map_err(failed)?;
         beside.wait(started.pidfd.as_fd()).map_err(beside::failed)?;
         let waited = sys::process::wait_pidfd(started.pidfd.as_fd(), 0)
             .map_err(|errno| failed(errno.into()))?
             .ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
+        let failure = self.listen();
+        if self.end.is_none() {
+            self.stopwatch.mark("task");
+        }
+        let started = self.started().map_err(failed)?;
         let wall = started.began.elapsed();
         let protections = Protections::new(&self.plan, &started.readback);
         let marks = started.readback.marks.clone();
@@ -226,23 +230,21 @@ impl Child {
         Ok(outcome)
     }
 
-    /// Reads init's messages until it has said how the task ended, or is gone.
-    fn listen(&mut self, beside: &mut dyn Beside) -> Result<(), Error> {
+    /// Reads what init has said, until how the task ended.
+    fn listen(&mut self) -> Result<(), Error> {
         let program = super::spawn::task_name(&self.plan);
         while self.end.is_none() {
             let started = self.started().map_err(|source| Error::Child { action: "wait for", source })?;
-            beside.wait(started.channel.as_fd()).map_err(beside::failed)?;
             match started.channel.receive::<Message>() {
-                Ok(Some(Message::Ended(end))) => self.end = Some(end),
+                Ok(Some(Message::Ended { end, at })) => {
+                    self.end = Some(end);
+                    self.stopwatch.mark_at("task", at);
+                }
                 Ok(Some(Message::Log { level, text })) => log(level, &text),
                 Ok(Some(Message::Failed(failure))) => return Err(Error::from_init(failure, &program)),
                 Ok(None) => return Ok(()),
-                Ok(Some(_)) | Err(_) => {
-                    // Whatever it is, it is not our init any more.
-                    self.kill().map_err(|source| Error::Child { action: "end", source })?;
-                    self.killed = false;
-                    return Err(Error::Protocol);
-                }
+                // Whatever it was, it was not our init.
+                Ok(Some(_)) | Err(_) => return Err(Error::Protocol),
             }
         }
         Ok(())

@@ -17,9 +17,7 @@ use super::trees;
 use crate::cgroup::{Group, Site};
 use crate::host::{RealFiles, Remembered};
 use crate::plan::{Frame, HostIdentity, Plan, Task};
-use crate::protocol::{
-    Channel, ChannelError, Go, LIMIT, MAX_SENT, Message, Outside, Planned, ReadBack, Trees,
-};
+use crate::protocol::{Channel, ChannelError, Go, MAX_SENT, Message, ReadBack, Trees};
 use crate::{init, reexec, sys};
 
 /// How long the re-executed image may take to reach its `init()` call.
@@ -100,15 +98,10 @@ pub(super) fn start(
     let channel = Channel::new(
         channel.try_clone().map_err(|source| Error::Child { action: "keep the channel to", source })?,
     );
-    let outside = Outside {
-        namespaces: init::own_namespaces(frame.namespaces)
-            .map_err(|(path, errno)| Error::prepare(Step::Namespaces, "readlink", &path)(errno))?,
-    };
-    let told = sent(channel.send(&outside))?;
     let (plan, notes) = frame.complete(&Remembered::new(&RealFiles))?;
     notes.iter().for_each(|note| log::info!("{note}"));
     stopwatch.mark("plan");
-    let told = told.and(sent(hand_plan(&channel, &plan.encode()?))?);
+    let told = sent(channel.send_long(&plan.encode()?))?;
     if let Some(site) = site {
         group = Some(Group::make(site).map_err(by_cgroup)?);
         stopwatch.mark("control group");
@@ -150,7 +143,9 @@ pub(super) fn start(
 
 /// Starts init, which begins with what needs no plan.
 fn launch(frame: &Frame<'_>, handed: &Handed<'_>, own: &OwnedFd) -> Result<reexec::Launched, Error> {
-    let prelude = frame.prelude()?;
+    let callers = init::own_namespaces(frame.namespaces)
+        .map_err(|(path, errno)| Error::prepare(Step::Namespaces, "readlink", &path)(errno))?;
+    let prelude = frame.prelude(callers)?;
     let payload = postcard::to_stdvec(&prelude)
         .map_err(|source| Error::Codec { action: "encode the beginning of the plan", source })?;
     let call = handed.call.iter().flat_map(|(argument, result)| [argument.as_fd(), result.as_fd()]);
@@ -176,12 +171,6 @@ fn launch(frame: &Frame<'_>, handed: &Handed<'_>, own: &OwnedFd) -> Result<reexe
         cgroup: None,
     })
     .map_err(|source| Error::Launch { namespaces: frame.namespaces, source })
-}
-
-/// Sends the plan, as long as it may be.
-fn hand_plan(channel: &Channel, plan: &[u8]) -> Result<(), ChannelError> {
-    channel.send(&Planned { bytes: u32::try_from(plan.len()).unwrap_or(u32::MAX) })?;
-    plan.chunks(LIMIT).try_for_each(|part| channel.send_bytes(part))
 }
 
 /// `/dev/stdout` and the like open the stream again, and a pipe belongs to the user that made it: the sandbox's own id gets those

@@ -66,6 +66,12 @@ impl Stopwatch {
         self.marks.push((step, monotonic()));
     }
 
+    /// The step of this name has ended at a time that somebody else tells: between the last one and now.
+    pub(crate) fn mark_at(&mut self, step: &'static str, at: u64) {
+        let last = self.marks.last().map_or(self.began, |(_, at)| *at);
+        self.marks.push((step, at.clamp(last, monotonic().max(last))));
+    }
+
     /// All steps, with those of init.
     pub(crate) fn timing(&self, init: &[Mark]) -> Timing {
         let caller = self.marks.iter().map(|(step, at)| (TimedProcess::Caller, (*step).to_owned(), *at));
