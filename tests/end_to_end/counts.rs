@@ -11,7 +11,7 @@ use crate::need::{Need, trial};
 
 /// The most that each process of `belljar run -- true` may make, the loader and the C library of a debug build included, and the task's
 /// up to the execution. Some more than there are: what a host has in /etc, and its descriptors, make a difference.
-const BOUNDS: [(&str, usize); 3] = [("caller", 330), ("init", 560), ("task", 360)];
+const BOUNDS: [(&str, usize); 3] = [("caller", 310), ("init", 520), ("task", 355)];
 
 pub fn trials() -> Vec<Trial> {
     let strace = Need::Program("strace");
