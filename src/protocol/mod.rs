@@ -1,8 +1,9 @@
-//! What crosses between the caller and init, once the Plan is in: one datagram a message, bounded, on a sequenced-packet
-//! socket that only the two of them hold.
+//! What crosses between the caller and init once the image is executed: one datagram a message, bounded, on a sequenced-packet
+//! socket that only the two of them hold. The Plan alone may be longer, and goes in parts.
 //!
 //! The caller treats everything that it receives as hostile: a message is at most 16 KiB, strings are cut and freed
-//! of control characters as they are decoded, and a message out of order ends the run.
+//! of control characters as they are decoded, and a message out of order is an error: the sandbox ends if its task has not started,
+//! and has no outcome if it has.
 
 mod channel;
 mod fault;

@@ -153,9 +153,11 @@ impl Drop for Beside {
             // It goes on, on its stack, until the thread that made it ends.
             return;
         }
-        crate::sys::process::wait_pidfd(self.pidfd.as_fd(), libc::__WALL).ok();
-        // SAFETY: dropped once. Nobody is left to run on it: who was killed runs no more, waited for or not.
-        unsafe { ManuallyDrop::drop(&mut self.stack) };
+        // In doubt the stack stays as it is: another child may get it.
+        if crate::sys::process::wait_pidfd(self.pidfd.as_fd(), libc::__WALL).is_ok() {
+            // SAFETY: dropped once, and nobody is left to run on it.
+            unsafe { ManuallyDrop::drop(&mut self.stack) };
+        }
     }
 }
 

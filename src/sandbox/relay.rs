@@ -42,13 +42,9 @@ pub(super) struct Relayed {
 /// The thread that relays.
 #[derive(Debug)]
 pub(super) struct Relay {
-    thread: JoinHandle<Result<(), Errno>>,
-    flooded: Arc<AtomicBool>,
-    discarded: Arc<AtomicU64>,
+    work: Finishing,
     /// Closed when the run is over.
     running: PipeWriter,
-    /// Its other end is closed once the thread is done.
-    done: PipeReader,
     cut: Arc<AtomicBool>,
 }
 
@@ -58,6 +54,7 @@ pub(super) struct Finishing {
     thread: JoinHandle<Result<(), Errno>>,
     flooded: Arc<AtomicBool>,
     discarded: Arc<AtomicU64>,
+    /// Its other end is closed once the thread is done.
     done: PipeReader,
 }
 
@@ -115,16 +112,15 @@ impl Relay {
             }
             ended.map(drop)
         })?;
-        Ok(Self { thread, flooded, discarded, running, done, cut })
+        Ok(Self { work: Finishing { thread, flooded, discarded, done }, running, cut })
     }
 
     /// For when the sandbox is gone. With `cut` what is left does not wait for a reader who does not read: the run was ended before its
     /// time, and so is its output.
     pub(super) fn over(self, cut: bool) -> Finishing {
-        let Self { thread, flooded, discarded, done, .. } = self;
         self.cut.store(cut, Ordering::Release);
         drop(self.running);
-        Finishing { thread, flooded, discarded, done }
+        self.work
     }
 }
 
