@@ -1,4 +1,4 @@
-//! What would be a fork bomb is not one. Every program here runs under a limit of 20 processes, in case.
+//! What would be a fork bomb is not one. Every program here runs under a limit of 20 processes of its own, in case.
 
 mod reexec_common;
 

@@ -111,11 +111,9 @@ fn without_proc_a_role_may_launch_roles() {
 /// The kernel's `AT_EXECFN` is the script then, not its interpreter.
 #[test]
 fn without_proc_another_file_is_not_taken_for_the_image() {
-    use std::os::unix::fs::PermissionsExt;
     let (folder, path) = copied("test-roles");
     let script = folder.path().join("script");
-    std::fs::write(&script, format!("#!{} script\n", path.display())).unwrap();
-    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    reexec_common::script(&script, &format!("#!{} script\n", path.display()));
     let output = without_proc(&mut Command::new(&script)).output().unwrap();
     assert_eq!(output.status.code(), Some(98));
     assert_eq!(text(&output.stdout), "");

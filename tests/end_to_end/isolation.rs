@@ -121,10 +121,22 @@ fn status_is_locked_down(caller: Caller, profile: &str) -> Result<(), Failed> {
          awk '{print $3}' /proc/self/uid_map",
     );
     let zero = "0000000000000000";
-    let groups = format!("Groups:\nSigBlk:{zero}\nSigIgn:{zero}\n");
+    let groups = format!("Groups:{}\nSigBlk:{zero}\nSigIgn:{zero}\n", groups_inside(caller)?);
     let sets =
         ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"].map(|set| format!("{set}:{zero}\n")).concat();
     prints(&run, &format!("{groups}{sets}NoNewPrivs:1\nSeccomp:2\n0022\n1\n"))
+}
+
+/// The supplementary groups that the task has, as `/proc/self/status` shows them without white space. An ordinary user cannot
+/// drop his own (`user_namespaces(7)`): they have no number inside, but for the one that is mapped.
+fn groups_inside(caller: Caller) -> Result<String, Failed> {
+    // The tests' other users are made without any.
+    if caller == Caller::Root || nix::unistd::geteuid().is_root() {
+        return Ok(String::new());
+    }
+    let own = nix::unistd::getegid();
+    let inside = |group: &nix::unistd::Gid| if *group == own { own.as_raw() } else { 65534 };
+    Ok(nix::unistd::getgroups().map_err(|e| e.to_string())?.iter().map(|g| inside(g).to_string()).collect())
 }
 
 fn host_files_are_not_there(caller: Caller, profile: &str) -> Result<(), Failed> {

@@ -29,20 +29,53 @@ pub fn copied(name: &str) -> (tempfile::TempDir, PathBuf) {
     (folder, path)
 }
 
+/// A script that everybody may execute. By another process, as [`copied`].
+pub fn script(path: &std::path::Path, text: &str) {
+    let write = "printf '%s' \"$2\" >\"$1\" && chmod 755 \"$1\"";
+    let written = Command::new("sh").args(["-c", write, "sh"]).arg(path).arg(text).status();
+    assert!(written.expect("sh").success());
+}
+
+/// Sets `RLIMIT_NPROC` in a child that is about to execute a program.
+fn set_nproc(limit: libc::rlim_t) -> std::io::Result<()> {
+    let limit = libc::rlimit { rlim_cur: limit, rlim_max: limit };
+    // SAFETY: a system call with a valid pointer.
+    if unsafe { libc::setrlimit(libc::RLIMIT_NPROC, &raw const limit) } == 0 {
+        return Ok(());
+    }
+    Err(std::io::Error::last_os_error())
+}
+
+/// A limit under which an ordinary user's own processes, threads and session leave just room for another: the limit counts all of his,
+/// also those that /proc does not show here.
+fn in_use() -> libc::rlim_t {
+    use std::os::unix::process::CommandExt;
+    let fits = |limit: &libc::rlim_t| {
+        let limit = *limit;
+        let mut command = Command::new("sh");
+        command.args(["-c", ": | :"]).stderr(std::process::Stdio::null());
+        // SAFETY: a system call only.
+        unsafe { command.pre_exec(move || set_nproc(limit)) };
+        command.status().expect("sh").success()
+    };
+    (0..16).map(|power| 1 << power).find(fits).expect("room for a process")
+}
+
 /// Limits a command to a few processes, as somebody for whom that limit holds (it does not for root).
 pub fn limited(program: &std::path::Path, user: u32) -> Command {
     use std::os::unix::process::CommandExt;
+    // SAFETY: no preconditions.
+    let others = if unsafe { libc::geteuid() } == 0 { 0 } else { in_use() };
     let mut command = Command::new(program);
     // SAFETY: system calls only.
     unsafe {
         command.pre_exec(move || {
-            let limit = libc::rlimit { rlim_cur: 20, rlim_max: 20 };
+            set_nproc(others + 20)?;
             let root = libc::geteuid() == 0;
-            let done = libc::setrlimit(libc::RLIMIT_NPROC, &limit) == 0
-                && (!root
-                    || (libc::setgroups(0, std::ptr::null()) == 0
-                        && libc::setresgid(user, user, user) == 0
-                        && libc::setresuid(user, user, user) == 0));
+            let done = !root
+                || (libc::setgroups(0, std::ptr::null()) == 0
+                    && libc::setresgid(user, user, user) == 0
+                    && libc::setresuid(user, user, user) == 0);
             if done { Ok(()) } else { Err(std::io::Error::last_os_error()) }
         });
     }
