@@ -1,5 +1,6 @@
 //! The caller's go-ahead, and what it sends with it: the Plan above all.
 
+use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 
 use super::opening::Opening;
@@ -20,6 +21,7 @@ pub(super) fn wait(opening: Opening) -> Result<Context, (Fault, Channel)> {
             doors,
             watches,
             trees: CallersTrees::default(),
+            roots: VecDeque::new(),
             descriptors,
             call,
             own: super::descriptors::Own::default(),

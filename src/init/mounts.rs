@@ -35,11 +35,13 @@ pub(super) struct New {
     pub(super) folder: bool,
     /// What it was given.
     pub(super) attributes: u64,
+    /// Device and inode of its root, where it is the host's.
+    pub(super) shows: Option<(u64, u64)>,
 }
 
 /// Makes the mount.
 pub(super) fn make(context: &mut Context, mount: &Mount) -> Result<New, Fault> {
-    let own = |tree, attributes| New { tree, folder: true, attributes };
+    let own = |tree, attributes| New { tree, folder: true, attributes, shows: None };
     Ok(match mount {
         Mount::Bind { source, readonly, noexec } => {
             let attributes = ATTR_NOSUID
@@ -48,7 +50,7 @@ pub(super) fn make(context: &mut Context, mount: &Mount) -> Result<New, Fault> {
                 | if *noexec { ATTR_NOEXEC } else { 0 };
             let tree = tree::of(context, source)?;
             set_attributes(&tree, attributes, source.path.to_bytes())?;
-            New { tree, folder: source.folder, attributes }
+            New { tree, folder: source.folder, attributes, shows: Some((source.device, source.inode)) }
         }
         Mount::Device { source, major, minor } => tree::of_device(source, *major, *minor)?,
         Mount::Tmpfs { limits, noexec, readonly } => {
@@ -167,5 +169,5 @@ pub(super) fn attach(made: &mut Made, new: &New, target: &MountPoint<'_>, path: 
         MountPoint::Made { folder, name } => (*folder, name.as_c_str()),
     };
     sys::mount::attach(new.tree.as_fd(), folder, name).map_err(Fault::on("move_mount", path.to_bytes()))?;
-    made.add(&new.tree, path, new.attributes)
+    made.add(&new.tree, path, new.attributes, new.shows)
 }

@@ -48,6 +48,7 @@ pub(super) fn pivot(context: &mut Context) -> Result<(), Fault> {
     if !initramfs {
         procfs.verify(&context.made)?;
     }
+    context.made.verify_shown()?;
     context.readback.new_root = true;
     Ok(())
 }

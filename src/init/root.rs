@@ -32,6 +32,7 @@ pub(super) fn build(context: &mut Context) -> Result<(), Fault> {
 fn build_as(context: &mut Context, plan: &Root) -> Result<(), Fault> {
     // Files and folders that are made get exactly the Plan's modes.
     nix::sys::stat::umask(nix::sys::stat::Mode::empty());
+    tree::take_roots(context, plan)?;
     let root = match &plan.base {
         Base::Tmpfs(limits) => over_old_root(mounts::tmpfs(limits, OWN)?)?,
         Base::Folder(source) => folder(context, source, plan.readonly)?,
@@ -44,8 +45,9 @@ fn build_as(context: &mut Context, plan: &Root) -> Result<(), Fault> {
     if plan.readonly {
         mounts::set_own_attributes(&root, ATTR_RDONLY, b"/")?;
     }
-    context.made.add(&root, c"/", OWN | if plan.readonly { ATTR_RDONLY } else { 0 })?;
-    context.root_id = Some(place::identity(&root).map_err(Fault::on("fstat", b"/"))?);
+    let shows = place::identity(&root).map_err(Fault::on("fstat", b"/"))?;
+    context.made.add(&root, c"/", OWN | if plan.readonly { ATTR_RDONLY } else { 0 }, None)?;
+    context.root_id = Some(shows);
     context.root = Some(root);
     Ok(())
 }
@@ -168,10 +170,11 @@ fn mask(made: &mut Made, root: BorrowedFd<'_>, path: &CStr) -> Result<(), Fault>
     let stat = sys::fstat(target.as_fd()).map_err(Fault::on("fstat", path.to_bytes()))?;
     let cover = if stat.st_mode & libc::S_IFMT == libc::S_IFDIR {
         let attributes = OWN | ATTR_RDONLY;
-        New { tree: mounts::tmpfs(&EMPTY, attributes)?, folder: true, attributes }
+        New { tree: mounts::tmpfs(&EMPTY, attributes)?, folder: true, attributes, shows: None }
     } else {
         tree::of_device(c"/dev/null", 1, 3)?
     };
+    made.cover(path);
     mounts::attach(made, &cover, &MountPoint::Opened(target), path)
 }
 
@@ -180,6 +183,6 @@ fn make_readonly(made: &mut Made, root: BorrowedFd<'_>, path: &CStr) -> Result<(
     let name = path.to_bytes();
     let tree = sys::mount::clone_tree(target.as_fd()).map_err(Fault::on("open_tree", name))?;
     mounts::set_attributes(&tree, ATTR_RDONLY, name)?;
-    let copy = New { tree, folder: false, attributes: ATTR_RDONLY };
+    let copy = New { tree, folder: false, attributes: ATTR_RDONLY, shows: None };
     mounts::attach(made, &copy, &MountPoint::Opened(target), path)
 }

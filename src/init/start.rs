@@ -1,5 +1,6 @@
 //! From the re-executed image to the walls: what can be done without the Plan, the Plan, the stages.
 
+use std::collections::VecDeque;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use nix::errno::Errno;
@@ -34,6 +35,8 @@ pub(super) struct Context {
     pub(super) watches: Vec<(Watch, OwnedFd)>,
     /// Trees that the caller clones, in the Plan's order.
     pub(super) trees: CallersTrees,
+    /// Copies of the old root that the Plan shows, in its order.
+    pub(super) roots: VecDeque<OwnedFd>,
     /// The task's descriptors beyond 2, in the Plan's order.
     pub(super) descriptors: Vec<OwnedFd>,
     /// A call's argument and the pipe for its result.

@@ -2,14 +2,16 @@
 //! below a bind mount has the same ones, and nothing propagates.
 
 use std::collections::BTreeMap;
-use std::ffi::CStr;
+use std::ffi::{CStr, OsStr};
 use std::fs::File;
 use std::io::Read as _;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open, openat};
-use nix::sys::stat::Mode;
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, open, openat};
+use nix::sys::stat::{Mode, fstatat};
 
 use crate::protocol::{Fault, shown};
 use crate::sys;
@@ -30,14 +32,46 @@ pub(super) struct Made(BTreeMap<u64, Mount>);
 struct Mount {
     path: Vec<u8>,
     attributes: u64,
+    /// Device and inode that the path must show.
+    shows: Option<(u64, u64)>,
 }
 
 impl Made {
-    /// `tree` is mounted at `path`, with at least these attributes: those that came with it from the host have them too.
-    pub(super) fn add(&mut self, tree: &impl AsFd, path: &CStr, attributes: u64) -> Result<(), Fault> {
+    /// `tree` is mounted at `path`, with at least these attributes: those that came with it from the host have them too. `shows` is
+    /// the device and inode of its root, where the Plan or the host says which.
+    pub(super) fn add(
+        &mut self,
+        tree: &impl AsFd,
+        path: &CStr,
+        attributes: u64,
+        shows: Option<(u64, u64)>,
+    ) -> Result<(), Fault> {
         let path = path.to_bytes();
         let id = sys::mount::mount_id(tree.as_fd()).map_err(Fault::on("statx", path))?;
-        self.insert(id, Mount { path: path.to_vec(), attributes })
+        self.insert(id, Mount { path: path.to_vec(), attributes, shows })
+    }
+
+    /// What is mounted at and below `path` is hidden on purpose from now on.
+    pub(super) fn cover(&mut self, path: &CStr) {
+        let path = Path::new(OsStr::from_bytes(path.to_bytes()));
+        for mount in self.0.values_mut().filter(|mount| mount.path().starts_with(path)) {
+            mount.shows = None;
+        }
+    }
+
+    /// Looks at each path as the task will: what is on top there is what was mounted, whatever came with a tree.
+    pub(super) fn verify_shown(&self) -> Result<(), Fault> {
+        for mount in self.0.values() {
+            let Some(expected) = mount.shows else { continue };
+            let flags = AtFlags::AT_SYMLINK_NOFOLLOW | AtFlags::AT_NO_AUTOMOUNT;
+            let found = fstatat(AT_FDCWD, mount.path(), flags).map_err(Fault::on("fstatat", &mount.path))?;
+            let found = (found.st_dev, found.st_ino);
+            if found != expected {
+                let what = format!("what {} shows", shown(&mount.path));
+                return Err(Fault::mismatch(&what, format!("{expected:?}"), format!("{found:?}")));
+            }
+        }
+        Ok(())
     }
 
     /// The kernel gives the number of a mount that is gone to another.
@@ -63,6 +97,14 @@ impl Made {
                 return Err(Fault::mismatch(&named(&mount.path), IN_PLACE, shown(&found)));
             }
         }
+        // A tree may bring a mount along that covers its own root.
+        let covered = lines
+            .iter()
+            .filter(|(id, _)| !self.0.contains_key(id))
+            .find(|(_, line)| self.0.get(&line.parent).is_some_and(|below| below.path == line.path()));
+        if let Some((_, line)) = covered {
+            return Err(Fault::mismatch(&named(&line.path()), "on top", "covered"));
+        }
         // What was not made came with the host's trees; of the old root's mounts, where they are still there, nothing is expected.
         for line in lines.values() {
             if let Some(expected) = self.attributes_above(line, &lines)
@@ -79,6 +121,12 @@ impl Made {
     fn attributes_above(&self, line: &Line<'_>, lines: &BTreeMap<u64, Line<'_>>) -> Option<u64> {
         let up = std::iter::successors(Some(line), |line| lines.get(&line.parent)).take(lines.len());
         up.filter_map(|line| self.0.get(&line.id)).map(|mount| mount.attributes).next()
+    }
+}
+
+impl Mount {
+    fn path(&self) -> &Path {
+        Path::new(OsStr::from_bytes(&self.path))
     }
 }
 
@@ -167,8 +215,9 @@ mod tests {
             (21, "/usr", base | ATTR_RDONLY),
             (23, "/a b", base | ATTR_NOEXEC),
         ];
-        let mounts =
-            mounts.map(|(id, path, attributes)| (id, Mount { path: path.as_bytes().to_vec(), attributes }));
+        let mounts = mounts.map(|(id, path, attributes)| {
+            (id, Mount { path: path.as_bytes().to_vec(), attributes, shows: None })
+        });
         Made(mounts.into())
     }
 
@@ -194,6 +243,9 @@ mod tests {
             ("nodev,noexec - ext4", "nodev,noexec master:7 - ext4", "/usr/local"),
             ("/a\\040b", "/a", "/a b"),
             ("23 20", "24 20", "/a b"),
+            // Covered by what came with it.
+            ("22 21 8:2 / /usr/local ro", "22 21 8:2 / /usr ro", "/usr"),
+            ("22 21 8:2 / /usr/local", "22 23 8:2 / /a\\040b", "/a b"),
         ] {
             let fault = found(from, to);
             assert!(fault.contains(&format!("the mount at {place}")), "{from}: {fault}");
@@ -203,7 +255,8 @@ mod tests {
 
     #[test]
     fn a_number_that_comes_again_was_another_mount_s() {
-        let fault = made().insert(21, Mount { path: b"/new".to_vec(), attributes: 0 }).unwrap_err();
+        let fault =
+            made().insert(21, Mount { path: b"/new".to_vec(), attributes: 0, shows: None }).unwrap_err();
         assert!(fault.to_string().contains("the mount at /usr"), "{fault}");
     }
 

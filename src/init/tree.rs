@@ -5,27 +5,49 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use super::mounts::{self, New};
 use super::start::Context;
-use crate::plan::{Source, Via};
+use crate::plan::{Mount, Node, Root, Source, Via};
 use crate::protocol::{Fault, shown};
 use crate::sys;
 use crate::sys::mount::{ATTR_NOEXEC, ATTR_NOSUID};
 
 /// The tree at a source: opened here without following a symlink, or cloned and handed over by the caller.
 pub(super) fn of(context: &mut Context, source: &Source) -> Result<OwnedFd, Fault> {
-    let path = source.path.to_bytes();
     match source.via {
-        Via::Path => {
-            let fd =
-                sys::open_without_symlinks(&source.path, libc::O_PATH).map_err(Fault::on("openat2", path))?;
-            check(&fd, source)?;
-            sys::mount::clone_tree(fd.as_fd()).map_err(Fault::on("open_tree", path))
-        }
+        Via::Path if is_root(source) => context
+            .roots
+            .pop_front()
+            .ok_or_else(|| Fault::Protocol { what: "a copy of the old root".to_owned() }),
+        Via::Path => clone(source),
         Via::Tree { .. } => {
             let tree = context.trees.next(&context.channel)?;
             check(&tree, source)?;
             Ok(tree)
         }
     }
+}
+
+/// Takes the sources that are the old root itself, before the new one is mounted on it: a copy that is made later would have the new
+/// root on top. Every other path is followed from below what is mounted there, and its tree does not reach up to it.
+pub(super) fn take_roots(context: &mut Context, plan: &Root) -> Result<(), Fault> {
+    let mounts = plan.nodes.iter().filter_map(|node| match node {
+        Node::Mount { mount: Mount::Bind { source, .. }, .. } => Some(source),
+        _ => None,
+    });
+    for source in mounts.filter(|source| source.via == Via::Path && is_root(source)) {
+        context.roots.push_back(clone(source)?);
+    }
+    Ok(())
+}
+
+fn is_root(source: &Source) -> bool {
+    source.path.as_bytes() == b"/"
+}
+
+fn clone(source: &Source) -> Result<OwnedFd, Fault> {
+    let path = source.path.to_bytes();
+    let fd = sys::open_without_symlinks(&source.path, libc::O_PATH).map_err(Fault::on("openat2", path))?;
+    check(&fd, source)?;
+    sys::mount::clone_tree(fd.as_fd()).map_err(Fault::on("open_tree", path))
 }
 
 /// The file behind a descriptor is the one that the Plan was made for.
@@ -53,5 +75,5 @@ pub(super) fn of_device(path: &CStr, major: u32, minor: u32) -> Result<New, Faul
     }
     let attributes = ATTR_NOSUID | ATTR_NOEXEC;
     mounts::set_own_attributes(&tree, attributes, name)?;
-    Ok(New { tree, folder: false, attributes })
+    Ok(New { tree, folder: false, attributes, shows: Some((stat.st_dev, stat.st_ino)) })
 }

@@ -22,6 +22,7 @@ pub const CHECKS: &[Entry] = &[
         &[],
         a_read_only_folder_is_read_only_all_the_way_down,
     ),
+    ("the_hosts_root_is_shown_as_it_is", &[], the_hosts_root_is_shown_as_it_is),
     ("a_report_follows_nothing_that_was_left", &[], a_report_follows_nothing_that_was_left),
 ];
 
@@ -69,6 +70,45 @@ impl Bundle {
             Some(entry) => Err(format!("made outside of the root: {:?}", entry?.path()).into()),
         }
     }
+}
+
+/// The new root is mounted on the old one while it is built: a copy of `/` must not show it, and least of all let it be written to.
+fn the_hosts_root_is_shown_as_it_is(caller: Caller) -> Result<(), Failed> {
+    use std::os::unix::fs::MetadataExt as _;
+    let root = fs::metadata("/")?;
+    let same = format!("{}:{}\n", root.dev(), root.ino());
+    let look = |options: &[&str], folders: &[&str]| {
+        let mut args = [&["run"], options, &["--", "stat", "-c", "%d:%i"]].concat();
+        args.extend(folders);
+        let run = caller::run(caller, &args);
+        if run.succeeded()? == same.repeat(folders.len()) {
+            Ok(())
+        } else {
+            Err(Failed::from(format!("{run:#?}")))
+        }
+    };
+    // What is shown twice, below itself, and together with a part of it.
+    look(&["--ro-bind", "/:/host"], &["/host"])?;
+    look(&["-p", "standard", "--ro-bind", "/:/host", "--bind", "/:/other"], &["/host", "/other"])?;
+    look(
+        &["--ro-bind", "/:/a/host", "--ro-bind", "/usr:/a/host/srv", "--ro-bind", "/:/z"],
+        &["/a/host", "/z"],
+    )?;
+    let bundle = Bundle::new(caller)?;
+    let rootfs = bundle.root.to_str().ok_or("not UTF-8")?;
+    for overlay in [&[][..], &["--overlay-tmp"]] {
+        let options = ["-p", "container", "--rootfs", rootfs, "--ro-bind", "/usr", "--ro-bind", "/:/host"];
+        look(&[&options[..], overlay].concat(), &["/host"])?;
+    }
+    // As an ordinary user the file would be made in the sandbox's own root, which is read-only.
+    if caller == Caller::Root {
+        return Ok(()); // it would be made on the host
+    }
+    let name = format!("belljar-test-{}", std::process::id());
+    let script = format!("touch /host/{name}; ls / | grep -c {name}");
+    let run = caller::run(caller, ["run", "--bind", "/:/host", "--", "sh", "-c", &script]);
+    let made = fs::remove_file(Path::new("/").join(&name)).is_ok();
+    if run.stdout == "0\n" && !made { Ok(()) } else { Err(format!("{run:#?}").into()) }
 }
 
 /// CVE-2021-30465: the place of a mount is a folder at one instant and a symlink at the next.
