@@ -74,6 +74,9 @@ pub(super) fn make(context: &mut Context, mount: &Mount) -> Result<New, Fault> {
                 Parameter::Flag(c"newinstance"),
                 Parameter::Text(c"ptmxmode", c"0666"),
                 Parameter::Text(c"mode", c"0620"),
+                // Of its own: otherwise one sandbox can take every terminal of the host but those that are kept back for the
+                // host's own instance (kernel.pty.max). A kernel that does not know the option refuses to mount.
+                Parameter::Text(c"max", TERMINALS),
             ];
             // Its nodes are terminals: `nodev` would make them useless.
             let attributes = ATTR_NOSUID | ATTR_NOEXEC;
@@ -82,6 +85,9 @@ pub(super) fn make(context: &mut Context, mount: &Mount) -> Result<New, Fault> {
         Mount::Mqueue => own(filesystem(c"mqueue", &[], DATA)?, DATA),
     })
 }
+
+/// How many pseudo-terminals a sandbox can have at once.
+const TERMINALS: &CStr = c"64";
 
 /// Asks whether the option was heard: /proc/sys is there without it.
 fn has_processes_only(made: &OwnedFd) -> Result<(), Fault> {

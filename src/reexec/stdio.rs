@@ -58,6 +58,16 @@ pub enum Stream {
     Stderr,
 }
 
+impl std::fmt::Display for Stream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Stdin => "input",
+            Self::Stdout => "output",
+            Self::Stderr => "error",
+        })
+    }
+}
+
 impl Stream {
     fn number(self) -> i32 {
         self as i32

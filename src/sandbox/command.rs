@@ -6,7 +6,9 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
-use super::Sandbox;
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, fcntl};
+
 use super::beside::Beside;
 use super::child::{Child, Output};
 use super::ender::Ender;
@@ -14,6 +16,7 @@ use super::error::{Error, Step};
 use super::relay::{Limit, Relay, Stream as Relayed};
 use super::spawn::{self, Handed, errno_of};
 use super::timing::Stopwatch;
+use super::{Sandbox, accepted};
 use crate::host::Facts;
 use crate::plan::{self, Call, Frame, Note, Plan, TaskRequest};
 use crate::reexec::{Prepared, Stdio, Stream};
@@ -120,6 +123,9 @@ impl<'a> Command<'a> {
     }
 
     /// Gives the task a descriptor beyond 2, under the given number. Everything that is not named is closed.
+    ///
+    /// Regular files, pipes, terminals, ordinary unix(7) and ip(7) sockets and `/dev/null` and the like are accepted; of other kinds
+    /// the start is refused ([`RefusedKind`](super::RefusedKind)).
     pub fn keep_fd(&mut self, fd: impl Into<OwnedFd>, number: i32) -> &mut Self {
         self.kept.push((fd.into(), number));
         self
@@ -166,6 +172,18 @@ impl<'a> Command<'a> {
     /// # Errors
     /// As [`plan`](Self::plan); and if the group cannot be made.
     pub fn dry_run(&self) -> Result<(Plan, Vec<Note>), Error> {
+        self.accept_kept()?;
+        for (stdio, stream) in self.stdio.iter().zip(STREAMS) {
+            // A terminal of its own takes the place of all three.
+            if self.terminal {
+                break;
+            }
+            let inherited = Stdio::inherit();
+            let end = stdio.as_ref().unwrap_or(&inherited).prepare(stream).map_err(|source| {
+                Error::prepare(Step::Descriptors, "open", "standard streams")(errno_of(&source))
+            })?;
+            accept(end.as_fd(), || format!("standard {stream}"))?;
+        }
         let (plan, mut notes) = self.plan_with_notes()?;
         if let Some(cgroup) = &plan.cgroup {
             let parents = crate::cgroup::look(cgroup).map_err(|source| Error::Cgroup { source })?;
@@ -235,29 +253,32 @@ impl<'a> Command<'a> {
             }
         }
         let mut child_ends = Vec::new();
-        for (end, stream) in prepared.iter().zip(["input", "output", "error"]) {
-            let stat = crate::sys::fstat(end.as_fd()).map_err(Error::prepare(
-                Step::Descriptors,
-                "fstat",
-                "standard streams",
-            ))?;
-            if stat.st_mode & libc::S_IFMT == libc::S_IFDIR {
-                return Err(Error::StreamIsFolder { stream });
-            }
+        for (end, stream) in prepared.iter().zip(STREAMS) {
+            accept(end.as_fd(), || format!("standard {stream}"))?;
             child_ends.push(end.as_fd().try_clone_to_owned().map_err(prepare)?);
         }
+        self.accept_kept()?;
         let mut ours = prepared.into_iter().map(Prepared::into_ours);
         let (stdin, stdout, stderr) = (ours.next(), ours.next(), ours.next());
         let [input, output, error] = <[OwnedFd; 3]>::try_from(child_ends)
             .map_err(|_| prepare(std::io::ErrorKind::InvalidInput.into()))?;
         let (stdio, relayed) = match frame.limits.output {
             Some(_) => {
+                let same = is_same_file(output.as_fd(), error.as_fd()).map_err(Error::prepare(
+                    Step::Descriptors,
+                    "fstat",
+                    "standard streams",
+                ))?;
                 let (from_output, to_task) = std::io::pipe().map_err(prepare)?;
-                let (from_error, to_task_error) = std::io::pipe().map_err(prepare)?;
-                let relayed = vec![
-                    Relayed { from: from_output.into(), to: output },
-                    Relayed { from: from_error.into(), to: error },
-                ];
+                let mut relayed = vec![Relayed { from: from_output.into(), to: output }];
+                let to_task_error = if same {
+                    // One pipe for both keeps the order of what is written (2>&1).
+                    to_task.try_clone().map_err(prepare)?
+                } else {
+                    let (from_error, to_task_error) = std::io::pipe().map_err(prepare)?;
+                    relayed.push(Relayed { from: from_error.into(), to: error });
+                    to_task_error
+                };
                 ([input, to_task.into(), to_task_error.into()], relayed)
             }
             None => ([input, output, error], Vec::new()),
@@ -317,6 +338,11 @@ impl<'a> Command<'a> {
         Ok(child)
     }
 
+    /// Refuses descriptors of kinds that a task is not given.
+    fn accept_kept(&self) -> Result<(), Error> {
+        self.kept.iter().try_for_each(|(fd, number)| accept(fd.as_fd(), || format!("descriptor {number}")))
+    }
+
     /// A role finds its arguments in `std::env::args`, which is init's own argument list.
     fn argv(&self) -> Result<Vec<CString>, Error> {
         let strings: Vec<OsString> = match &self.task {
@@ -336,6 +362,20 @@ impl<'a> Command<'a> {
             })
             .collect()
     }
+}
+
+fn accept(fd: BorrowedFd<'_>, name: impl Fn() -> String) -> Result<(), Error> {
+    match accepted::refusal(fd).map_err(Error::prepare(Step::Descriptors, "fstat", &name()))? {
+        Some(kind) => Err(Error::DescriptorKind { descriptor: name(), kind }),
+        None => Ok(()),
+    }
+}
+
+/// Whether both were opened in one way, and lead to one file.
+fn is_same_file(one: BorrowedFd<'_>, other: BorrowedFd<'_>) -> Result<bool, Errno> {
+    let (first, second) = (crate::sys::fstat(one)?, crate::sys::fstat(other)?);
+    let flags = |fd| fcntl(fd, FcntlArg::F_GETFL);
+    Ok((first.st_dev, first.st_ino) == (second.st_dev, second.st_ino) && flags(one)? == flags(other)?)
 }
 
 impl Child {

@@ -10,6 +10,8 @@ use crate::profile::ProfileError;
 use crate::protocol::{Failure, Stage};
 use crate::reexec::LaunchError;
 
+use super::accepted::RefusedKind;
+
 /// Why a sandbox could not be made, or a run of it has no outcome of its own.
 ///
 /// Whenever one of these comes out of a start, no untrusted code has run.
@@ -60,11 +62,13 @@ pub enum Error {
         /// The limit.
         limit: u64,
     },
-    /// A folder as a standard stream is a way around the root: everything below it, and above it, starts there.
-    #[error("standard {stream} is a folder, and would be a way out of the sandbox")]
-    StreamIsFolder {
-        /// Which.
-        stream: &'static str,
+    /// A descriptor that would give more than its content: nothing but its open mode holds what it leads to.
+    #[error("{descriptor} is {kind}, which is not given to a task")]
+    DescriptorKind {
+        /// `standard input`, `descriptor 9`.
+        descriptor: String,
+        /// What it is.
+        kind: RefusedKind,
     },
     /// A wall could not be built, or did not read back as planned.
     #[error("cannot build the sandbox")]

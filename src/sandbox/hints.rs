@@ -22,6 +22,7 @@ impl Error {
             Self::Plan(error) => error.hint().into_iter().collect(),
             Self::Cgroup { source } => source.hints(),
             Self::MemoryTooLow { .. } => vec!["raise it with --memory".to_owned()],
+            Self::DescriptorKind { kind, .. } => vec![kind.hint().to_owned()],
             Self::Execute { .. } => vec![
                 "the program, its interpreter (#!) or its loader is not visible or not executable inside; \
                  --dry-run shows what is"

@@ -1,5 +1,6 @@
 //! The caller's side: a [`Sandbox`] is resolved once and used many times; each use starts a [`Command`] in walls of its own.
 
+mod accepted;
 mod beside;
 mod bounded;
 mod call;
@@ -22,6 +23,7 @@ mod trees;
 use std::ffi::OsStr;
 use std::sync::OnceLock;
 
+pub use accepted::RefusedKind;
 #[cfg(feature = "cli")]
 pub(crate) use beside::Beside;
 pub use call::RESULT_LIMIT;

@@ -6,6 +6,7 @@
 
 mod caller;
 mod counts;
+mod descriptors;
 mod isolation;
 mod leftovers;
 mod library;
@@ -26,6 +27,7 @@ fn main() {
     let arguments = Arguments::from_args();
     let trials: Vec<Trial> = [
         counts::trials(),
+        descriptors::trials(),
         isolation::trials(),
         library::trials(),
         leftovers::trials(),

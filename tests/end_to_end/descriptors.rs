@@ -1,0 +1,122 @@
+//! What is given by descriptor gives no more than its open mode.
+
+use std::fs::File;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use libtest_mimic::{Failed, Trial};
+
+use crate::caller::{self, Caller};
+use crate::need::{Need, trial};
+
+/// A name, a check, and what it needs.
+type Case = (&'static str, fn(Caller) -> Result<(), Failed>, &'static [Need]);
+
+/// Each case, as each caller.
+pub fn trials() -> Vec<Trial> {
+    let cases: [Case; 3] = [
+        ("kinds_that_lead_elsewhere_are_refused", kinds_that_lead_elsewhere_are_refused, &[]),
+        ("a_limit_of_output_keeps_the_order", a_limit_of_output_keeps_the_order, &[]),
+        ("terminals_are_bounded", terminals_are_bounded, &[Need::Program("python3")]),
+    ];
+    let mut trials = Vec::new();
+    for (name, case, needs) in cases {
+        for caller in [Caller::Root, Caller::User] {
+            let root: &[Need] = if caller == Caller::Root { &[Need::Root] } else { &[] };
+            let needs: &'static [Need] = Vec::leak([root, needs].concat());
+            trials.push(trial(format!("descriptors::{name} as {caller:?}"), needs, move || case(caller)));
+        }
+    }
+    trials
+}
+
+/// Gives the command a descriptor under a number, over the execution.
+fn with_descriptor(command: &mut Command, fd: OwnedFd, number: i32) {
+    // SAFETY: one system call between fork and exec.
+    unsafe {
+        command.pre_exec(move || {
+            nix::errno::Errno::result(libc::dup2(fd.as_raw_fd(), number))?;
+            Ok(())
+        });
+    }
+}
+
+fn kinds_that_lead_elsewhere_are_refused(caller: Caller) -> Result<(), Failed> {
+    let folder = caller::folder(caller);
+    let path = folder.path().join("file");
+    caller::file(caller, &path, "content");
+    let open = |path: &std::path::Path, flags: i32| -> Result<OwnedFd, Failed> {
+        Ok(File::options().read(true).custom_flags(flags).open(path)?.into())
+    };
+    // SAFETY: numbers only, and the kernel has just made each of them.
+    let made = |number: i32| unsafe { <OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(number) };
+    let pidfd = || {
+        // SAFETY: numbers only.
+        let number = unsafe { libc::syscall(libc::SYS_pidfd_open, std::process::id(), 0) };
+        made(i32::try_from(number).expect("a pidfd"))
+    };
+    // SAFETY: as before.
+    let epoll = || made(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) });
+    // SAFETY: as before.
+    let netlink = || made(unsafe { libc::socket(libc::AF_NETLINK, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) });
+    let kinds: Vec<(&str, OwnedFd)> = vec![
+        ("a directory", open(folder.path(), 0)?),
+        ("a directory", open(folder.path(), libc::O_PATH)?),
+        ("a path (O_PATH)", open(&path, libc::O_PATH)?),
+        ("a file of the kernel's", open("/proc/self/ns/net".as_ref(), 0)?),
+        ("a descriptor without a file", pidfd()),
+        ("a descriptor without a file", epoll()),
+        ("a socket that is neither", netlink()),
+    ];
+    for (what, fd) in kinds {
+        for number in [0, 1, 2, 9] {
+            if number == 2 && what == "a descriptor without a file" {
+                // The message could not be written to it.
+                continue;
+            }
+            for dry in [&[][..], &["--dry-run"]] {
+                let kept: &[&str] = if number == 9 { &["--keep-fd", "9"] } else { &[] };
+                let mut command =
+                    caller::belljar(caller, [&["run"], kept, dry, &["--", "sh", "-c", "echo ran"]].concat());
+                with_descriptor(&mut command, fd.try_clone()?, number);
+                let run = caller::finish(command);
+                let told = number == 2 || run.stderr.contains(what);
+                if run.code != Some(125) || !run.stdout.is_empty() || !told {
+                    return Err(format!("{what} as {number} {dry:?}: {run:#?}").into());
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// `2>&1` under a relay.
+fn a_limit_of_output_keeps_the_order(caller: Caller) -> Result<(), Failed> {
+    let script = "i=0; while [ $i -lt 200 ]; do echo $i; echo $i >&2; i=$((i+1)); done";
+    let expected: String = (0..200).map(|i| format!("{i}\n{i}\n")).collect();
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "exec \"$0\" run --output-limit 1M -- sh -c \"$1\" 2>&1"])
+        .arg(caller::shelf().join("belljar"))
+        .arg(script)
+        .current_dir(caller::shelf());
+    caller::as_caller(caller, &mut command);
+    let run = caller::finish(command);
+    if run.code == Some(0) && run.stdout == expected { Ok(()) } else { Err(format!("{run:#?}").into()) }
+}
+
+/// The host's pseudo-terminals (kernel.pty.max) are not one sandbox's.
+fn terminals_are_bounded(caller: Caller) -> Result<(), Failed> {
+    let script = "import os\nn = 0\ntry:\n  while n < 200: os.open('/dev/ptmx', os.O_RDWR | os.O_NOCTTY); n += 1\n\
+                  except OSError as e: print(n, e.errno)";
+    for profile in ["strict", "standard", "build"] {
+        let run = caller::run(caller, ["run", "-p", profile, "--", "python3", "-c", script]);
+        // ENOSPC.
+        if run.succeeded()? != "64 28\n" {
+            return Err(format!("{profile}: {run:#?}").into());
+        }
+    }
+    Ok(())
+}
