@@ -38,7 +38,7 @@ fn constant_verdicts_load_no_arguments() {
                     None => conditional += 1,
                 }
             }
-            assert!((5..=12).contains(&conditional), "{name} on {arch}: {conditional} calls with conditions");
+            assert!((5..=32).contains(&conditional), "{name} on {arch}: {conditional} calls with conditions");
         }
     }
 }
@@ -49,7 +49,8 @@ fn composed_policies_are_short() {
         for &arch in Arch::ALL {
             let length = compile(&policy, arch, Unknown::Refuse).unwrap().program.instructions.len();
             println!("{name} on {arch}: {length} instructions");
-            assert!(length <= 200, "{name} on {arch}: {length} instructions");
+            // Half of it are modes, sockets and ioctl; the way to most verdicts is 8 to 12 steps.
+            assert!(length <= 320, "{name} on {arch}: {length} instructions");
         }
     }
 }
@@ -156,7 +157,7 @@ fn never_allowed() {
     }
 }
 
-/// What ordinary programs cannot do without.
+/// What ordinary programs cannot do without, whatever the arguments.
 #[test]
 fn always_allowed() {
     let always = [
@@ -179,16 +180,11 @@ fn always_allowed() {
         "kill",
         "lseek",
         "madvise",
-        "memfd_create",
-        "mkdir",
-        "mmap",
         "mprotect",
         "newfstatat",
-        "openat",
         "pidfd_open",
         "pipe2",
         "poll",
-        "prlimit64",
         "pselect6",
         "read",
         "readlink",
@@ -269,7 +265,12 @@ fn upper_halves_change_nothing() {
             }
             errno("fcntl", [3, 1024 | up, 1, 0, 0, 0], 1);
             errno("prctl", [35 | up, 0, 0, 0, 0, 0], 1);
-            errno("personality", [0x0004_0000 | up, 0, 0, 0, 0, 0], 1);
+            if name == "@belljar-build" {
+                allow("personality", [0x0004_0008 | up, 0, 0, 0, 0, 0]);
+            } else {
+                errno("personality", [0x0004_0000 | up, 0, 0, 0, 0, 0], 1);
+            }
+            errno("personality", [0x0040_0000 | up, 0, 0, 0, 0, 0], 1);
             allow("personality", [0xffff_ffff | up, 0, 0, 0, 0, 0]);
             if name != "@belljar-container" {
                 errno("mknodat", [0, 0, 0x2000 | up, 0, 0, 0], 1);
@@ -362,12 +363,21 @@ fn foreign_calls_kill() {
                 let data = Data { nr, arch, ip: 0, args: [0; 6] };
                 assert_eq!(program.evaluate(&data), Ok(kill), "{name}");
             }
-            if nr >= 0x4000_0000 {
+            if nr >= 0x4000_0000 && nr != u32::MAX {
                 assert_eq!(
                     program.evaluate(&Data::new(nr, Arch::X86_64, [0; 6])),
                     Ok(kill),
                     "{name}: {nr:#x}"
                 );
+            }
+        }
+        // By which a tracer, outside, skips a call: no x32 call, as libseccomp has it.
+        for &arch in Arch::ALL {
+            let program = compile(&policy, arch, Unknown::Refuse).unwrap().program;
+            let skipped = program.evaluate(&Data::new(u32::MAX, arch, [0; 6]));
+            assert_eq!(skipped, Ok(policy.default.to_return()), "{name} on {arch}");
+            if arch == Arch::X86_64 {
+                assert_eq!(program.evaluate(&Data::new(u32::MAX - 1, arch, [0; 6])), Ok(kill), "{name}");
             }
         }
     }
@@ -381,7 +391,7 @@ fn enosys_for_the_unknown() {
         .with(groups::resolve(&["@known"], Action::Errno(1), &[]).unwrap());
     for &arch in Arch::ALL {
         let program = compile(&policy, arch, Unknown::Refuse).unwrap().program;
-        assert!(program.instructions.len() <= 220, "{}", program.instructions.len());
+        assert!(program.instructions.len() <= 300, "{}", program.instructions.len());
         let names::Known::Here(mount) = names::lookup("mount", arch) else { panic!() };
         assert_eq!(program.constant(mount, arch), Some(Action::Errno(1).to_return()));
         assert_eq!(program.constant(499, arch), Some(Action::Errno(38).to_return()));

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use belljar::seccomp::{Action, Arch, Condition, Data, Op, Policy, Program, Rule, groups, names};
 
 pub fn composed() -> Vec<(&'static str, Policy)> {
-    ["@belljar-strict", "@belljar-standard", "@belljar-container"]
+    ["@belljar-strict", "@belljar-standard", "@belljar-build", "@belljar-container"]
         .into_iter()
         .map(|name| {
             let rules = groups::resolve(&[name], Action::Allow, &[]).unwrap();
@@ -17,7 +17,8 @@ pub fn composed() -> Vec<(&'static str, Policy)> {
 
 /// What the policy says, rule by rule; `rules` are those that name the call.
 fn decide(policy: &Policy, rules: &[&Rule], arch: Arch, data: &Data) -> Action {
-    let foreign = data.arch != arch.audit() || (arch == Arch::X86_64 && data.nr & 0xc000_0000 != 0);
+    let x32 = arch == Arch::X86_64 && data.nr & 0xc000_0000 != 0 && data.nr != u32::MAX;
+    let foreign = data.arch != arch.audit() || x32;
     if foreign {
         return Action::KillProcess;
     }

@@ -59,6 +59,8 @@ pub(super) fn ranges(
     if let Some(foreign) = arch.foreign_from() {
         let kill = assembler.ret(Action::KillProcess);
         start(&mut ranges, foreign, kill);
+        // No x32 call: by this number a tracer, outside, skips a call (ptrace(2)).
+        start(&mut ranges, u32::MAX, rest);
     }
     Ok(ranges)
 }

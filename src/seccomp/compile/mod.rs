@@ -37,7 +37,8 @@ pub struct Compiled {
 
 /// Compiles a policy for one architecture.
 ///
-/// A call of any other architecture kills the process, and so does x32 on x86-64: their numbers mean other calls.
+/// A call of any other architecture kills the process, and so does x32 on x86-64: their numbers mean other calls. The number
+/// -1, by which a tracer skips a call, gets the default action.
 /// Among the rules that name a call the first whose conditions all hold decides; if none does, the default.
 ///
 /// # Errors

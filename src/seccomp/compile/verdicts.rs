@@ -158,12 +158,13 @@ fn number(name: &str, arch: Arch, unknown: Unknown) -> Result<Named, CompileErro
     }
 }
 
-/// Adds a rule, unless it can never be reached (`None`: its conditions cannot hold).
+/// Adds a rule, unless it can never be reached: its conditions cannot hold (`None`), or an earlier rule has the same.
 fn add(open: &mut Open, args: Option<&[Condition]>, rule: &Rule) {
     match args {
         _ if open.last.is_some() => {}
         None => {}
         Some([]) => open.last = Some(rule.action),
+        Some(args) if open.branches.iter().any(|branch| branch.args == args) => {}
         Some(args) => open.branches.push(Branch { args: args.to_vec(), action: rule.action }),
     }
 }

@@ -8,7 +8,7 @@
 //!
 //! Groups grow as the kernel does. `@file-system` is the newest edition, `@file-system.1` is what the group held in
 //! edition 1, nested groups included, and never changes again. Edition 1 is Linux 6.12, edition 2 is Linux 7.0
-//! ([`EDITION`]). A group never loses a call.
+//! ([`EDITION`]). A group never loses a call, unless that closes a hole: then it does in every edition, and the change log says so.
 //!
 //! # Plain groups (any action)
 //!
@@ -59,18 +59,30 @@
 //! | --- | --- | --- |
 //! | `@clone-no-namespaces` | `clone` without any `CLONE_NEW*`; `clone3` is always ENOSYS (its flags are out of a filter's sight, CVE-2021-41133; libc falls back to `clone`) | EPERM |
 //! | `@unshare-no-namespaces` | `unshare` without any `CLONE_NEW*` | EPERM |
-//! | `@socket-pair` | `socketpair` of `AF_UNIX`, no `socket` at all | EAFNOSUPPORT |
+//! | `@socket-pair` | `socketpair` of `AF_UNIX` with `SOCK_STREAM` or `SOCK_SEQPACKET` (a datagram socket sends to any address: ESOCKTNOSUPPORT), no `socket` at all | EAFNOSUPPORT |
 //! | `@socket-local` | `socket` and `socketpair` of `AF_UNIX` | EAFNOSUPPORT |
-//! | `@socket-inet` | also `AF_INET` and `AF_INET6` with the protocols 0, ICMP, TCP, UDP, ICMPv6 (no MPTCP, SCTP, DCCP, L2TP: EPROTONOSUPPORT), and `AF_NETLINK` with `NETLINK_ROUTE` | EAFNOSUPPORT |
+//! | `@socket-inet` | also `AF_INET` and `AF_INET6` with the protocols 0, ICMP, TCP, UDP, ICMPv6 (no MPTCP, SCTP, DCCP, L2TP: EPROTONOSUPPORT), no `SOCK_PACKET`: ESOCKTNOSUPPORT, and `AF_NETLINK` with `NETLINK_ROUTE` | EAFNOSUPPORT |
 //! | `@ioctl-no-terminal-injection` | `ioctl` but `TIOCSTI`, `TIOCLINUX`, `TIOCSETD` (low 32 bits compared, CVE-2019-10063) | EPERM |
-//! | `@fcntl-no-leases` | `fcntl` but `F_SETLEASE` and `F_NOTIFY` (they block and watch whoever shares the file) | EPERM |
+//! | `@fcntl-no-leases` | `fcntl` but `F_SETLEASE`, `F_SETDELEG` and `F_NOTIFY` (they block and watch whoever shares the file) | EPERM |
 //! | `@prctl-safe` | `prctl` but `PR_SET_MM` and `PR_SET_IO_FLUSHER` | EPERM |
 //! | `@attributes-keep` | `utimensat` of an open descriptor; no other call that changes modes, owners, times or extended attributes, for which Landlock has no right | EPERM |
 //! | `@own-resources` | `prlimit64`, `sched_setaffinity`, `setpriority` of oneself (pid 0); asking `prlimit64` about anybody | EPERM |
 //! | `@send-no-oob` | `send*` without `MSG_OOB` (CVE-2025-38236) | EOPNOTSUPP |
 //! | `@personality-query` | `personality(0xffffffff)`, which asks, and `personality(0)`, `PER_LINUX` | EPERM |
+//! | `@personality-debug` | as `@personality-linux`, and `ADDR_NO_RANDOMIZE` | EPERM |
 //! | `@personality-linux` | also `PER_LINUX32`, each with and without `UNAME26` | EPERM |
 //! | `@mknod-no-devices` | `mknod` and `mknodat` of files, FIFOs and sockets | EPERM |
+//!
+//! These sets only refuse, and leave the rest to the entries after them; they are for `allow` and `log` as well.
+//!
+//! | name | refuses | with |
+//! | --- | --- | --- |
+//! | `@no-set-id` | modes with `S_ISUID` or `S_ISGID` in `chmod`, `fchmod`, `fchmodat`, `fchmodat2`, `creat`, `mkdir`, `mkdirat`, `mknod`, `mknodat`, and in `open` and `openat` that create | EPERM |
+//! | | `openat2`, `io_uring_setup`: a filter cannot see their modes | ENOSYS |
+//! | `@core-limit-keep` | a change of `RLIMIT_CORE`, which is 1 (0 starts the host's crash handler): answered as done | success |
+//! | `@init-resources-keep` | `prlimit64`, `sched_set*`, `setpriority`, `ioprio_set` of PID 1, and of a user as a whole | EPERM |
+//! | `@ioctl-no-file-flags` | `FS_IOC_SETFLAGS`, `FS_IOC_FSSETXATTR`, `FS_IOC_SETVERSION`, `file_setattr` and all other `ioctl` of ext4, XFS, Btrfs and F2FS but flags asked for, extents asked for, `FICLONE`, `FICLONERANGE`, `FIDEDUPERANGE` | EOPNOTSUPP |
+//! | `@no-huge-pages` | `MAP_HUGETLB`, `MFD_HUGETLB`, `SHM_HUGETLB` | ENOMEM, `shmget` EPERM |
 //!
 //! For deny-lists (any action): `@terminal-injection` is `ioctl` with one of the three requests above,
 //! `@clone-namespaces` is `clone` with any `CLONE_NEW*` flag.
@@ -80,8 +92,10 @@
 //! Made of all the above, for `allow` (or `log`, to learn):
 //!
 //! * `@belljar-strict`: untrusted computation. Files, memory, threads, children, timers, pipes, unix sockets.
-//! * `@belljar-standard`: ordinary programs. Also Internet sockets, System V IPC, inotify, scheduling, kernel AIO.
-//! * `@belljar-container`: root in a container of its own. Also `chroot`, `mknod`, `setgroups`, ptrace of one's own.
+//! * `@belljar-standard`: ordinary programs. Also Internet sockets, System V IPC, inotify, scheduling.
+//! * `@belljar-build`: also ptrace of one's own, `ADDR_NO_RANDOMIZE`: sanitizers, debuggers, `strace`.
+//! * `@belljar-container`: root in a container of its own. Also `chroot`, `mknod`, `setgroups`, kernel AIO, ptrace of one's own. Without
+//!   `@no-set-id`, which the plan puts before it wherever what is made reaches the host.
 //!
 //! None of them has namespaces, mounts, modules, keys, io_uring, BPF, performance counters, userfaultfd, kexec, clocks,
 //! swap, reboot, handles to reopen files (the container's may only make them), or the kernel log.

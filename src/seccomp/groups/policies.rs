@@ -2,17 +2,28 @@
 //!
 //! The sets come first: they decide over every call that they name, whatever the plain groups below say.
 
-use super::{Entry, Group, group_of, names};
+use libc::ENOSYS;
+
+use super::{Entry, Group, group_of, names, refuse};
 
 pub(super) const GROUPS: &[Group] = &[
     group_of("@belljar-strict", "untrusted computation", STRICT),
+    group_of("@belljar-build", "compilers, debuggers and tests of one's own", BUILD),
     group_of("@belljar-standard", "ordinary programs, as container engines let them", STANDARD),
     group_of("@belljar-container", "root in a container of its own", CONTAINER),
 ];
 
 /// Sets that all of them have.
-const SETS: &[&str] =
-    &["@clone-no-namespaces", "@fcntl-no-leases", "@ioctl-no-terminal-injection", "@prctl-safe"];
+const SETS: &[&str] = &[
+    "@clone-no-namespaces",
+    "@core-limit-keep",
+    "@fcntl-no-leases",
+    "@init-resources-keep",
+    "@ioctl-no-file-flags",
+    "@ioctl-no-terminal-injection",
+    "@no-huge-pages",
+    "@prctl-safe",
+];
 
 /// Plain groups that all of them have.
 const PLAIN: &[&str] = &[
@@ -30,7 +41,7 @@ const PLAIN: &[&str] = &[
 
 const STRICT: &[Entry] = &[
     names!(SETS),
-    names!(&["@socket-local", "@send-no-oob", "@personality-query", "@mknod-no-devices"]),
+    names!(&["@no-set-id", "@socket-local", "@send-no-oob", "@personality-query", "@mknod-no-devices"]),
     names!(PLAIN),
     names!(STRICT_SYNC),
     names!(STRICT_NETWORK),
@@ -105,7 +116,6 @@ const STRICT_RESOURCES: &[&str] = &[
 
 /// What container engines give over `@belljar-strict`.
 const BROAD: &[&str] = &[
-    "@aio",
     "@inotify",
     "@ipc",
     "@memory",
@@ -140,10 +150,21 @@ const BROAD: &[&str] = &[
 
 const STANDARD: &[Entry] = &[
     names!(SETS),
-    names!(&["@socket-inet", "@personality-linux", "@mknod-no-devices", "@unshare-no-namespaces"]),
+    names!(&[
+        "@no-set-id",
+        "@socket-inet",
+        "@personality-linux",
+        "@mknod-no-devices",
+        "@unshare-no-namespaces",
+    ]),
+    // All contexts of the host come out of one number, fs.aio-max-nr.
+    refuse!(&["io_setup"], &[], ENOSYS),
     names!(PLAIN),
     names!(BROAD),
 ];
+
+/// The first match decides: its own sets overrule those of `@belljar-standard`.
+const BUILD: &[Entry] = &[names!(&["@personality-debug", "@ptrace", "@belljar-standard"])];
 
 const CONTAINER: &[Entry] = &[
     names!(SETS),
@@ -151,6 +172,7 @@ const CONTAINER: &[Entry] = &[
     names!(PLAIN),
     names!(BROAD),
     names!(&[
+        "@aio",
         "@ptrace",
         "chroot",
         "name_to_handle_at",

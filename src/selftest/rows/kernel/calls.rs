@@ -98,7 +98,11 @@ pub(super) const ROWS: &[Row] = &[
             })
         },
         nothing,
-        &[super::FILTER],
+        &[Claim {
+            profiles: &["strict", "standard", "network", "container", "lite"],
+            walls: &["seccomp"],
+            removal: super::NO_FILTER,
+        }],
     ),
     probe(
         "K19f",

@@ -72,7 +72,7 @@ pub(super) const ROWS: &[Row] = &[
         },
         nothing,
         &[Claim {
-            profiles: &["strict", "standard", "build", "network", "lite"],
+            profiles: &["strict", "standard", "network", "lite"],
             walls: &["seccomp"],
             removal: super::NO_FILTER,
         }],
@@ -124,8 +124,9 @@ pub(super) const ROWS: &[Row] = &[
         |scene| {
             let mut old = [0_u64; 2];
             let pid = scene.number("pid");
-            let own =
-                |new: *const u64, old: *mut u64| call!(libc::SYS_prlimit64, pid, libc::RLIMIT_CORE, new, old);
+            let own = |new: *const u64, old: *mut u64| {
+                call!(libc::SYS_prlimit64, pid, libc::RLIMIT_NOFILE, new, old)
+            };
             let change =
                 own(std::ptr::null(), old.as_mut_ptr()).and_then(|_| own(old.as_ptr(), std::ptr::null_mut()));
             Answer::of("prlimit(victim): a limit set to what it is", change.map(drop))
