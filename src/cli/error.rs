@@ -37,10 +37,8 @@ pub enum Error {
     )]
     Privileged,
     /// A standard stream was closed, and `/dev/null` cannot take its place.
-    #[error("standard stream {descriptor} is closed and /dev/null cannot be opened for it")]
+    #[error("a standard stream is closed and /dev/null cannot be opened in its place")]
     StandardStream {
-        /// 0, 1 or 2.
-        descriptor: i32,
         /// Why.
         source: io::Error,
     },

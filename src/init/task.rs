@@ -198,8 +198,13 @@ fn become_role(context: &mut Context, body: Body, handover: Handover) -> ! {
         }
         (Body::Call { .. }, None) => NOT_HANDED_OVER,
     }));
-    // As std: a panic ends the process with 101.
-    std::process::exit(code.unwrap_or(101))
+    let code = code.unwrap_or_else(|payload| {
+        // Its destructor is the role's own code, and could panic in turn.
+        std::mem::forget(payload);
+        // As std.
+        101
+    });
+    std::process::exit(code)
 }
 
 /// A Rust function expects an error from a pipe that nobody reads, as std arranges before `main`. (std's `Command` gives programs

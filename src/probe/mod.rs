@@ -115,4 +115,7 @@ pub fn run() -> Result<(), ProbeError> {
     }
 }
 
-crate::role!("probe", run);
+/// Its name in the table of roles; on the command line it is `probe`. A program's own role of that name is another.
+pub(crate) const ROLE: &str = "belljar:probe";
+
+crate::reexec::reserved_role!(ROLE, run);

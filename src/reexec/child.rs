@@ -236,7 +236,8 @@ unsafe fn attempt(plan: &ChildPlan) -> (Step, i32) {
         check!(Step::WorkingDirectory, libc::SYS_chdir, plan.cwd);
     }
 
-    // As std's Command does: SIGPIPE back to its default, no signal blocked. Handlers were cleared by the clone.
+    // SIGPIPE back to its default and no signal blocked, as std's Command does; SIGCHLD too, as a child that inherits it ignored
+    // can wait for nothing that it starts. Handlers were cleared by the clone.
     let default = KernelSigaction { handler: libc::SIG_DFL, flags: 0, restorer: 0, mask: 0 };
     if plan.clear_handlers {
         let mut signal = 1i32;
@@ -257,6 +258,7 @@ unsafe fn attempt(plan: &ChildPlan) -> (Step, i32) {
         }
     }
     check!(Step::Signals, libc::SYS_rt_sigaction, libc::SIGPIPE, &raw const default, 0, size_of::<u64>());
+    check!(Step::Signals, libc::SYS_rt_sigaction, libc::SIGCHLD, &raw const default, 0, size_of::<u64>());
     let none = 0u64;
     // SAFETY: a mask of the kernel's size.
     unsafe { sigprocmask(libc::SIG_SETMASK, &none, std::ptr::null_mut()) };

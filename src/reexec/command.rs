@@ -83,6 +83,8 @@ pub enum CommandError {
 #[derive(Debug)]
 pub struct Command {
     role: String,
+    /// It may be one of belljar's own.
+    own: bool,
     args: Vec<OsString>,
     clear_env: bool,
     env: BTreeMap<OsString, Option<OsString>>,
@@ -114,6 +116,7 @@ pub struct Command {
 pub fn command(role: impl Into<String>) -> Command {
     Command {
         role: role.into(),
+        own: false,
         args: Vec::new(),
         clear_env: false,
         env: BTreeMap::new(),
@@ -123,6 +126,11 @@ pub fn command(role: impl Into<String>) -> Command {
         stderr: None,
         death_with_parent: true,
     }
+}
+
+/// [`command()`] for one of belljar's own roles.
+pub(crate) fn own_command(role: &str) -> Command {
+    Command { own: true, ..command(role) }
 }
 
 impl Command {
@@ -239,7 +247,7 @@ impl Command {
 
     fn start(&self, input: fn() -> Stdio, output: fn() -> Stdio) -> Result<Child, CommandError> {
         let role = || self.role.clone();
-        if registry::is_reserved(&self.role) {
+        if registry::is_reserved(&self.role) && !self.own {
             return Err(CommandError::Reserved { role: role() });
         }
         // The child would refuse too, but here the error costs no process and lists the names.
@@ -259,6 +267,12 @@ impl Command {
             None => None,
         };
 
+        // So that no descriptor that is made here is one of them.
+        crate::sys::streams::fill().map_err(|source| CommandError::Stdio {
+            role: role(),
+            stream: Stream::Stdin,
+            source,
+        })?;
         let (default_input, default_output) = (input(), output());
         let stdin = self.prepare(self.stdin.as_ref().unwrap_or(&default_input), Stream::Stdin)?;
         let stdout = self.prepare(self.stdout.as_ref().unwrap_or(&default_output), Stream::Stdout)?;

@@ -4,7 +4,7 @@
 //! what was checked is what is used.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use crate::sys::memory;
@@ -92,10 +92,8 @@ fn header(flags: u32, nonce: &Nonce, extra: u32, role: &str, payload: &[u8]) -> 
 
 /// Writes a credential into a new memfd and seals it. The lengths were checked by the caller.
 pub(super) fn seal(flags: u32, nonce: &Nonce, extra: u32, role: &str, payload: &[u8]) -> io::Result<OwnedFd> {
-    let mut file = File::from(memory::file(c"belljar-credential")?);
-    file.write_all(&header(flags, nonce, extra, role, payload))?;
-    file.write_all(role.as_bytes())?;
-    file.write_all(payload)?;
+    let head = header(flags, nonce, extra, role, payload);
+    let file = memory::filled(c"belljar-credential", &[&head, role.as_bytes(), payload])?;
     // SAFETY: our own memfd.
     if unsafe { libc::fcntl(file.as_raw_fd(), libc::F_ADD_SEALS, SEALS) } != 0 {
         return Err(io::Error::last_os_error());
@@ -190,6 +188,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Credential, Defect> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::io::Write;
     use std::os::fd::AsFd;
 
     #[test]

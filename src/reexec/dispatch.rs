@@ -62,8 +62,11 @@ pub fn init() {
             let _ = writeln!(io::stderr(), "{error}");
             1
         }
-        // The panic hook has printed it; std's own exit code.
-        Err(_) => 101,
+        // The panic hook has printed it; std's own exit code. What was thrown is not dropped: that could panic in turn.
+        Err(payload) => {
+            std::mem::forget(payload);
+            101
+        }
     };
     std::process::exit(code);
 }

@@ -184,16 +184,16 @@ fn open(path: &CStr, flags: libc::c_int) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// The same file under a number that is not in anyone's way.
+/// The same file under a number that is not in anyone's way; with a very low `RLIMIT_NOFILE`, one that is no standard stream's.
 fn move_up(fd: OwnedFd) -> io::Result<OwnedFd> {
-    // SAFETY: an open descriptor.
-    let high = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, LOWEST) };
-    if high < 0 {
-        // A very low RLIMIT_NOFILE: where it is will do.
-        return Ok(fd);
-    }
-    // SAFETY: just made.
-    Ok(unsafe { OwnedFd::from_raw_fd(high) })
+    let number = fd.as_raw_fd();
+    let at_least = |lowest: libc::c_int| {
+        // SAFETY: an open descriptor.
+        let high = unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, lowest) };
+        // SAFETY: just made, if it is none of the error's.
+        (high >= 0).then(|| unsafe { OwnedFd::from_raw_fd(high) }).ok_or_else(io::Error::last_os_error)
+    };
+    at_least(LOWEST).or_else(|_| if number > 2 { Ok(fd) } else { at_least(3) })
 }
 
 /// Device and inode: what makes two files the same.

@@ -66,6 +66,7 @@ mod test_support;
 mod wait;
 
 pub use child::Step;
+pub(crate) use command::own_command;
 pub use command::{Command, CommandError, command};
 pub use credential::{MAX_PAYLOAD, MAX_ROLE_NAME};
 pub use dispatch::{DispatchError, dispatch, init};

@@ -74,6 +74,7 @@ impl Sandbox {
         let failed = |source: std::io::Error| {
             Error::prepare(Step::Descriptors, "write", "a call's argument")(errno_of(&source))
         };
+        super::spawn::fill_streams()?;
         let argument = argument_file(&bytes).map_err(failed)?;
         let (reader, writer) = std::io::pipe().map_err(failed)?;
         let mut child = Command::new(self, task).spawn_with(
@@ -112,8 +113,7 @@ pub(crate) fn decode_reply<R: DeserializeOwned>(bytes: &[u8]) -> Result<R, Error
 
 /// The argument, in memory of its own: any size, nothing to block on.
 fn argument_file(bytes: &[u8]) -> std::io::Result<OwnedFd> {
-    let mut file = File::from(sys::memory::file(c"belljar-call")?);
-    file.write_all(bytes)?;
+    let mut file = sys::memory::filled(c"belljar-call", &[bytes])?;
     std::io::Seek::rewind(&mut file)?;
     Ok(file.into())
 }

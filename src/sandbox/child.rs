@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::{ChildStderr, ChildStdin, ChildStdout, ExitStatus};
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::beside::{self, Beside};
@@ -161,9 +162,12 @@ impl Child {
         // What init says it says before it ends: to be woken for that, and again for its end, would only take time.
         let started = self.started().map_err(failed)?;
         beside.wait(started.pidfd.as_fd()).map_err(beside::failed)?;
-        let waited = sys::process::wait_pidfd(started.pidfd.as_fd(), 0)
-            .map_err(|errno| failed(errno.into()))?
-            .ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
+        let waited = match sys::process::wait_pidfd(started.pidfd.as_fd(), 0) {
+            // It has ended, and its status went elsewhere: `SIGCHLD` is ignored, or another thread waits for any child. How the
+            // task ended is told by init.
+            Err(Errno::ECHILD) => None,
+            waited => waited.map_err(|errno| failed(errno.into()))?,
+        };
         let failure = self.listen();
         if self.end.is_none() {
             self.stopwatch.mark("task");
@@ -196,26 +200,32 @@ impl Child {
             return Err(error);
         }
         // init is killed by the caller's side, or by the host; by itself it always says how the task ended.
-        if self.end.is_none() && waited.status & 0x7f == 0 && !(flooded || self.killed) {
-            return Err(Error::Silent { status: waited.status });
+        let status = waited.map_or(0, |waited| waited.status);
+        if self.end.is_none() && status & 0x7f == 0 && !(flooded || self.killed) {
+            return Err(Error::Silent { status });
         }
+        // One that was ended from here and whose status went elsewhere.
+        let status = if waited.is_none() && self.end.is_none() { libc::SIGKILL } else { status };
         let by_cgroup = |source| Error::Cgroup { source };
         if let Some(source) = left {
             return Err(by_cgroup(source));
         }
         let account = account.transpose().map_err(by_cgroup)?;
-        let how = How { end: self.end, flooded, killed: self.killed, init: waited.status };
+        let how = How { end: self.end, flooded, killed: self.killed, init: status };
         let ended = Ended::new(&self.plan, &how, account.as_ref());
+        let usage = waited.map(|waited| waited.usage);
         let outcome = Outcome {
             ended,
-            status: ended.status(self.end, waited.status),
+            status: ended.status(self.end, status),
             wall,
-            user: duration(waited.usage.ru_utime),
-            system: duration(waited.usage.ru_stime),
+            user: usage.map_or(Duration::ZERO, |usage| duration(usage.ru_utime)),
+            system: usage.map_or(Duration::ZERO, |usage| duration(usage.ru_stime)),
             // The kernel counts in KiB.
-            max_rss: u64::try_from(waited.usage.ru_maxrss).unwrap_or_default().saturating_mul(1024),
-            context_switches: u64::try_from(waited.usage.ru_nvcsw.saturating_add(waited.usage.ru_nivcsw))
-                .unwrap_or_default(),
+            max_rss: usage
+                .map_or(0, |usage| u64::try_from(usage.ru_maxrss).unwrap_or_default().saturating_mul(1024)),
+            context_switches: usage.map_or(0, |usage| {
+                u64::try_from(usage.ru_nvcsw.saturating_add(usage.ru_nivcsw)).unwrap_or_default()
+            }),
             account,
             output_discarded: relayed
                 .filter(|_| self.plan.limits.output_truncated)

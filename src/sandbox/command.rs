@@ -19,7 +19,7 @@ use super::timing::Stopwatch;
 use super::{Sandbox, accepted};
 use crate::host::Facts;
 use crate::plan::{self, Call, Frame, Note, Plan, TaskRequest};
-use crate::reexec::{Prepared, Stdio, Stream};
+use crate::reexec::{self, Prepared, Stdio, Stream};
 
 /// A program or a role to be run in a [`Sandbox`].
 #[derive(Debug)]
@@ -227,6 +227,11 @@ impl<'a> Command<'a> {
         call: Option<(OwnedFd, OwnedFd)>,
         beside: &mut dyn Beside,
     ) -> Result<Child, Error> {
+        if let TaskRequest::Role { name, .. } = &self.task {
+            // Looked up here too, where the error can say what there is.
+            reexec::find(name)?;
+        }
+        super::spawn::fill_streams()?;
         let mut stopwatch = self.stopwatch.take().unwrap_or_else(Stopwatch::start);
         let (asked, facts) = (self.call(), Facts::detect()?);
         let frame = Frame::new(&self.sandbox.profile, &facts, &asked)?;

@@ -8,7 +8,7 @@ use crate::cgroup::CgroupError;
 use crate::plan::PlanError;
 use crate::profile::ProfileError;
 use crate::protocol::{Failure, Stage};
-use crate::reexec::LaunchError;
+use crate::reexec::{LaunchError, LookupError};
 
 use super::accepted::RefusedKind;
 
@@ -27,6 +27,9 @@ pub enum Error {
     /// The host cannot be asked what it can do.
     #[error(transparent)]
     Host(#[from] crate::host::FactsError),
+    /// The role cannot be run: none, or more than one, has the name.
+    #[error(transparent)]
+    Role(#[from] LookupError),
     /// The re-executed image did not come up.
     #[error("cannot start the sandbox's init")]
     Launch {

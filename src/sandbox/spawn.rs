@@ -309,6 +309,12 @@ pub(super) fn log(level: u8, text: &str) {
     log::log!(target: "belljar::init", level, "{text}");
 }
 
+/// None of the descriptors that are made from here on is one of the standard streams.
+pub(super) fn fill_streams() -> Result<(), Error> {
+    let failed = |error| Error::prepare(Step::Descriptors, "open", "/dev/null")(errno_of(&error));
+    sys::streams::fill().map_err(failed)
+}
+
 /// The errno of an I/O error.
 pub(super) fn errno_of(error: &std::io::Error) -> Errno {
     Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))

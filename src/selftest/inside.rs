@@ -1,4 +1,4 @@
-//! The role `selftest-probe`: runs one row's probe in its own process and writes its answer as one JSON line.
+//! The role `belljar:selftest-probe`: runs one row's probe in its own process and writes its answer as one JSON line.
 
 use std::ffi::OsStr;
 use std::io::Write as _;
@@ -6,14 +6,14 @@ use std::io::Write as _;
 use super::{Check, Scene, SelfTestError, fresh, rows};
 
 /// The role's name.
-pub(super) const ROLE: &str = "selftest-probe";
+pub(super) const ROLE: &str = "belljar:selftest-probe";
 
 /// A probe that hangs is ended by `SIGALRM` after so many seconds.
 const SECONDS: u32 = 10;
 
-crate::role!("selftest-probe", run);
+crate::reexec::reserved_role!(ROLE, run);
 
-/// `selftest-probe ROW [NAME=VALUE]...`
+/// `belljar:selftest-probe ROW [NAME=VALUE]...`
 fn run() -> Result<(), SelfTestError> {
     let mut arguments = std::env::args_os().skip(1);
     let id = arguments.next().unwrap_or_default();

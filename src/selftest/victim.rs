@@ -1,13 +1,13 @@
-//! The role `selftest-victim`: a process of the caller's, outside, that probes try to reach. It waits and can be traced.
+//! The role `belljar:selftest-victim`: a process of the caller's, outside, that probes try to reach. It waits and can be traced.
 
 use std::io::{Read as _, Write as _};
 
 use super::{SelfTestError, Setup};
 use crate::reexec::{self, Child, Stdio};
 
-const ROLE: &str = "selftest-victim";
+const ROLE: &str = "belljar:selftest-victim";
 
-crate::role!("selftest-victim", wait);
+crate::reexec::reserved_role!(ROLE, wait);
 
 /// Says that it is ready, and waits for its standard input's end.
 fn wait() -> Result<(), SelfTestError> {
@@ -33,7 +33,7 @@ impl Drop for Guard {
 
 /// Starts a victim and tells the probe its `pid`, as the host counts.
 pub(super) fn victim(setup: &mut Setup) -> Result<(), SelfTestError> {
-    let mut child = reexec::command(ROLE)
+    let mut child = reexec::own_command(ROLE)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

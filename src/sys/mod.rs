@@ -8,6 +8,7 @@ pub(crate) mod landlock;
 pub(crate) mod memory;
 pub(crate) mod mount;
 pub(crate) mod process;
+pub(crate) mod streams;
 
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};

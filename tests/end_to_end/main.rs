@@ -7,6 +7,7 @@
 mod caller;
 mod counts;
 mod descriptors;
+mod inherited;
 mod isolation;
 mod leftovers;
 mod library;
@@ -28,6 +29,7 @@ fn main() {
     let trials: Vec<Trial> = [
         counts::trials(),
         descriptors::trials(),
+        inherited::trials(),
         isolation::trials(),
         library::trials(),
         leftovers::trials(),

@@ -85,7 +85,7 @@ pub fn main(args: &RunArgs, stopwatch: Stopwatch) -> Result<u8, Error> {
 fn execute(args: &RunArgs, kept: Vec<(OwnedFd, i32)>, mut stopwatch: Stopwatch) -> Result<Done, Error> {
     let task = args.task()?;
     if let Task::Role { name, args } = task {
-        known_role(name, args, &crate::reexec::roles())?;
+        known_role(name, args, &roles())?;
     }
     if args.process.tty {
         terminal::check()?;
@@ -103,6 +103,7 @@ fn execute(args: &RunArgs, kept: Vec<(OwnedFd, i32)>, mut stopwatch: Stopwatch) 
     stopwatch.mark("profile");
 
     let (mut command, task_args) = match task {
+        Task::Role { name: PROBE, args } => (sandbox.role(crate::probe::ROLE), args),
         Task::Role { name, args } => (sandbox.role(name), args),
         Task::Program { path, args } => (sandbox.command(path), args),
     };
@@ -224,6 +225,14 @@ impl RunArgs {
             },
         }
     }
+}
+
+/// What the role that is built in is called on the command line.
+const PROBE: &str = "probe";
+
+/// The names that can be run here.
+fn roles() -> Vec<String> {
+    std::iter::once(PROBE.to_owned()).chain(crate::reexec::roles()).collect()
 }
 
 /// A name that no role has is mostly a program without its `--`.
