@@ -47,6 +47,19 @@ pub fn check(name: &str, bytes: &[u8]) -> bool {
     (entry.unwrap_or_else(|| panic!("no entry {name:?}")).check)(bytes)
 }
 
+/// Whether these bytes of a sandbox's stand for a value of this type.
+pub fn is_value<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> bool {
+    crate::sandbox::decode_reply::<T>(bytes).is_ok()
+}
+
+/// What a call that returned this value sends.
+///
+/// # Panics
+/// Where the type cannot be encoded.
+pub fn value_bytes<T: serde::Serialize>(value: &T) -> Vec<u8> {
+    crate::sandbox::encode_reply(value).expect("a type that can be encoded")
+}
+
 /// A message for people: one line, nothing that a terminal obeys, of a bounded length.
 fn assert_tame(text: &str) {
     assert!(text.len() < 1 << 16, "a message of {} bytes", text.len());

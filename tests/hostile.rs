@@ -116,6 +116,138 @@ fn inputs(entry: &Entry) -> Vec<(PathBuf, Vec<u8>)> {
     files
 }
 
+/// A type whose values can be far larger than their bytes.
+struct Kind {
+    name: &'static str,
+    is_value: fn(&[u8]) -> bool,
+    /// The bytes around the list or table, what stands for an element, and what for another.
+    around: (Vec<u8>, Vec<u8>),
+    elements: Vec<Vec<u8>>,
+}
+
+/// From the bytes of a list with one element and of one with two different ones.
+fn kind<T: serde::Serialize + serde::de::DeserializeOwned>(
+    name: &'static str,
+    collection: impl Fn(Vec<T>) -> Vec<u8>,
+    is_value: fn(&[u8]) -> bool,
+    make: [fn() -> T; 2],
+) -> Kind {
+    let none = collection(Vec::new());
+    // All end with the list's end, and begin with what leads to it.
+    let (lead, end) = none.split_at(none.len() - 1);
+    let first = collection(vec![make[0](), make[1]()]);
+    let element = |at: usize| {
+        let long = collection(vec![make[0](), make[1](), make[at]()]);
+        long[first.len() - 1..long.len() - 1].to_vec()
+    };
+    let head = first[..first.len() - 1].to_vec();
+    assert!(head.starts_with(lead));
+    Kind { name, is_value, around: (head, end.to_vec()), elements: vec![element(0), element(1)] }
+}
+
+#[derive(Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[allow(clippy::large_enum_variant)] // What is tried.
+enum Large {
+    Nothing,
+    Values([[u64; 16]; 16]),
+}
+
+fn kinds() -> Vec<Kind> {
+    use belljar::hostile::{is_value, value_bytes};
+    use std::collections::{BTreeSet, LinkedList, VecDeque};
+    type Numbers = [u64; 32];
+    fn large() -> Large {
+        Large::Values([[0; 16]; 16])
+    }
+    vec![
+        kind(
+            "boxes",
+            |v: Vec<Box<Large>>| value_bytes(&v),
+            is_value::<Vec<Box<Large>>>,
+            [|| Large::Nothing.into(), || large().into()],
+        ),
+        kind(
+            "options",
+            |v: Vec<Option<Box<Numbers>>>| value_bytes(&v),
+            is_value::<Vec<Option<Box<Numbers>>>>,
+            [|| None, || Some([1; 32].into())],
+        ),
+        kind(
+            "small boxes",
+            |v: Vec<Box<u8>>| value_bytes(&v),
+            is_value::<Vec<Box<u8>>>,
+            [|| 0.into(), || 255.into()],
+        ),
+        kind(
+            "texts",
+            |v: Vec<String>| value_bytes(&v),
+            is_value::<Vec<String>>,
+            [String::new, || "x".to_owned()],
+        ),
+        kind(
+            "lists",
+            |v: Vec<Vec<Large>>| value_bytes(&v),
+            is_value::<Vec<Vec<Large>>>,
+            [Vec::new, || vec![Large::Nothing]],
+        ),
+        kind(
+            "a queue",
+            |v: Vec<Large>| value_bytes(&v),
+            is_value::<VecDeque<Large>>,
+            [|| Large::Nothing, large],
+        ),
+        kind(
+            "a chain",
+            |v: Vec<Large>| value_bytes(&v),
+            is_value::<LinkedList<Large>>,
+            [|| Large::Nothing, large],
+        ),
+        kind(
+            "a tree",
+            |v: Vec<Large>| value_bytes(&v),
+            is_value::<BTreeSet<Large>>,
+            [|| Large::Nothing, large],
+        ),
+        kind(
+            "many trees",
+            |v: Vec<Vec<Numbers>>| value_bytes(&v),
+            is_value::<Vec<BTreeSet<Numbers>>>,
+            [Vec::new, || vec![[0; 32]]],
+        ),
+        kind(
+            "slices",
+            |v: Vec<Box<[Numbers]>>| value_bytes(&v),
+            is_value::<Vec<Box<[Numbers]>>>,
+            [|| [].into(), || [[0; 32]].into()],
+        ),
+        kind(
+            "pairs",
+            |v: Vec<(Option<Large>, u8)>| value_bytes(&v),
+            is_value::<Vec<(Option<Large>, u8)>>,
+            [|| (None, 1), || (Some(Large::Nothing), 2)],
+        ),
+    ]
+}
+
+/// What is documented of `Sandbox::call`: 8 MiB, and 128 bytes for every byte.
+#[test]
+fn a_value_takes_no_more_memory_than_its_bytes_may() {
+    for kind in kinds() {
+        let (head, end) = &kind.around;
+        let mut both = 0;
+        for element in &kind.elements {
+            for length in [1_000, 30_000, 100_000, 300_000] {
+                let bytes = [head.as_slice(), &element.repeat(length / element.len()), end].concat();
+                let (accepted, peak) = peak(|| (kind.is_value)(&bytes));
+                let bound = (8 << 20) + 128 * bytes.len();
+                assert!(peak <= bound, "{}: {} bytes took {peak}, not {bound}", kind.name, bytes.len());
+                both |= if accepted { 1 } else { 2 };
+            }
+        }
+        assert_ne!(both & 1, 0, "{}: none was accepted, so nothing was tried", kind.name);
+    }
+}
+
 #[test]
 fn every_kept_input_holds() {
     for entry in ENTRIES {

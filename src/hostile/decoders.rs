@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::assert_tame;
 use crate::plan::Plan;
 use crate::protocol::{End, Go, Message, Prelude, decode};
-use crate::sandbox::{Ended, Error, How, decode_reply};
+use crate::sandbox::{Ended, Error, How, decode_reply, encode_reply};
 use crate::seccomp::{Action, Arch, Data};
 
 /// init's side: the plan.
@@ -141,8 +141,8 @@ pub(super) fn call_reply(bytes: &[u8]) -> bool {
 fn reply<R: Serialize + serde::de::DeserializeOwned>(bytes: &[u8]) -> bool {
     match decode_reply::<R>(bytes) {
         Ok(value) => {
-            // 0 is `Reply::Returned`. A NaN is not equal to itself, but its bytes are.
-            let encode = |value: &R| postcard::to_stdvec(&(0_u8, value)).expect("to encode a reply");
+            // A NaN is not equal to itself, but its bytes are.
+            let encode = |value: &R| encode_reply(value).expect("to encode a reply");
             let again = encode(&value);
             let decoded = decode_reply::<R>(&again).expect("what was encoded is decoded again");
             assert_eq!(encode(&decoded), again);

@@ -134,7 +134,7 @@ fn messages() {
 }
 
 fn replies() {
-    let bytes = |value: &Tree| postcard::to_stdvec(&(0_u8, value)).expect("a reply");
+    let bytes = |value: &Tree| super::value_bytes(value);
     let leaf = || Box::new(Tree::Leaf);
     let trees = [
         Tree::Leaf,
@@ -147,13 +147,9 @@ fn replies() {
     for (n, tree) in trees.iter().enumerate() {
         write("call_reply", &format!("tree-{n}"), &bytes(tree));
     }
-    write(
-        "call_reply",
-        "panicked",
-        &postcard::to_stdvec(&(1_u8, "no\u{1b}[0m", "src/x.rs:1:2")).expect("a reply"),
-    );
+    write("call_reply", "panicked", &crate::sandbox::encode_panic("no\u{1b}[0m", "src/x.rs:1:2"));
     let list: Result<Vec<(u32, String)>, String> = Ok(vec![(1, "one".into()), (2, "two".into())]);
-    write("call_reply", "list", &postcard::to_stdvec(&(0_u8, list)).expect("a reply"));
+    write("call_reply", "list", &super::value_bytes(&list));
 }
 
 fn credentials() {

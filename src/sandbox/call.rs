@@ -4,8 +4,10 @@
 //! image (the descriptor or the literal `/proc/self/exe` is executed, never a path that could have been replaced), and the
 //! offset comes from the caller, in the sealed Plan. What comes back is hostile: it is bounded, and decoded as data.
 
+use std::any::Any;
 use std::fs::File;
 use std::io::{Read, Write};
+use std::mem::ManuallyDrop;
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
@@ -13,7 +15,7 @@ use std::sync::Mutex;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::bounded::{self, BoundedError};
+use super::codec::{self, CodecError};
 use super::error::{Error, Step};
 use super::spawn::errno_of;
 use super::{Command, Ended, Sandbox};
@@ -28,7 +30,14 @@ pub const RESULT_LIMIT: u64 = 64 * 1024 * 1024;
 #[derive(Serialize, Deserialize)]
 enum Reply<R> {
     Returned(R),
-    Panicked { message: String, location: String },
+    Panicked {
+        message: String,
+        location: String,
+    },
+    /// The argument could not be decoded; the function did not run.
+    ArgumentRefused(String),
+    /// What the function returned could not be encoded.
+    ResultRefused(String),
 }
 
 type Entry = fn(function: usize, argument: OwnedFd, result: OwnedFd) -> i32;
@@ -59,8 +68,9 @@ impl Sandbox {
     /// # Errors
     /// As [`Command::spawn`]; the function's panic; an end without a result (a signal, a limit, an exit); a result that is
     /// longer than [`RESULT_LIMIT`] bytes, is nested more than 256 levels deep (fewer where a level takes more than 4 KiB of
-    /// stack), or has lists and maps that would take more memory than 8 MiB and 128 bytes for every byte that was sent (512 MiB
-    /// at most).
+    /// stack), or would take more memory than 8 MiB and 128 bytes for every byte that was sent (512 MiB at most; lists and
+    /// tables are counted with the room in which they grow, four times their elements); a type that does not read what it writes
+    /// ([`Error::Value`]; an argument is refused before the function runs).
     pub fn call<A, R>(&self, function: fn(A) -> R, argument: &A) -> Result<R, Error>
     where
         A: Serialize + DeserializeOwned,
@@ -69,8 +79,8 @@ impl Sandbox {
         let entry: Entry = perform::<A, R>;
         let task =
             TaskRequest::Function { entry: offset(entry as usize)?, function: offset(function as usize)? };
-        let bytes = postcard::to_stdvec(argument)
-            .map_err(|source| Error::Codec { action: "encode the argument", source })?;
+        let bytes = codec::encode(argument)
+            .map_err(|source| Error::Value { action: "encode the argument", source })?;
         let failed = |source: std::io::Error| {
             Error::prepare(Step::Descriptors, "write", "a call's argument")(errno_of(&source))
         };
@@ -102,13 +112,31 @@ impl Sandbox {
 
 /// What a call returned, from bytes that the sandbox wrote.
 pub(crate) fn decode_reply<R: DeserializeOwned>(bytes: &[u8]) -> Result<R, Error> {
-    match bounded::decode(bytes) {
+    match codec::decode(bytes) {
         Ok(Reply::Returned(value)) => Ok(value),
         Ok(Reply::Panicked { message, location }) => Err(Error::Panicked { message, location }),
-        Err(BoundedError::Depth) => Err(Error::ResultTooDeep { limit: bounded::MAX_DEPTH }),
-        Err(BoundedError::Memory { limit }) => Err(Error::ResultTooLarge { limit }),
-        Err(BoundedError::Malformed(source)) => Err(Error::Codec { action: "decode the result", source }),
+        Ok(Reply::ArgumentRefused(text)) => {
+            Err(Error::Value { action: "decode the argument", source: CodecError::Type(text) })
+        }
+        Ok(Reply::ResultRefused(text)) => {
+            Err(Error::Value { action: "encode the result", source: CodecError::Type(text) })
+        }
+        Err(CodecError::Depth { limit }) => Err(Error::ResultTooDeep { limit }),
+        Err(CodecError::Memory { limit }) => Err(Error::ResultTooLarge { limit }),
+        Err(source) => Err(Error::Value { action: "decode the result", source }),
     }
+}
+
+/// What a call that returned this value sends.
+pub(crate) fn encode_reply<R: Serialize>(value: &R) -> Result<Vec<u8>, CodecError> {
+    codec::encode(&Reply::Returned(value))
+}
+
+/// What a call that panicked sends.
+#[cfg(test)]
+pub(crate) fn encode_panic(message: &str, location: &str) -> Vec<u8> {
+    let (message, location) = (message.to_owned(), location.to_owned());
+    codec::encode(&Reply::<()>::Panicked { message, location }).expect("two texts")
 }
 
 /// The argument, in memory of its own: any size, nothing to block on.
@@ -176,13 +204,12 @@ pub(crate) fn enter_call(entry: i64, function: i64, argument: OwnedFd, result: O
 /// Where the last panic happened, for the reply.
 static PANIC: Mutex<Option<String>> = Mutex::new(None);
 
-/// In the sandbox: decodes, calls, encodes.
+/// In the sandbox: decodes, calls, encodes, all of which are the program's code and may panic.
 fn perform<A: DeserializeOwned, R: Serialize>(function: usize, argument: OwnedFd, result: OwnedFd) -> i32 {
     let mut bytes = Vec::new();
     if File::from(argument).read_to_end(&mut bytes).is_err() {
         return NO_REPLY;
     }
-    let Ok(argument) = postcard::from_bytes::<A>(&bytes) else { return NO_REPLY };
     // SAFETY: the offset was made from a `fn(A) -> R` of this very image together with this entry, by `Sandbox::call`.
     let function = unsafe { std::mem::transmute::<usize, fn(A) -> R>(function) };
     // The panic is the caller's to report: nothing is printed here.
@@ -191,24 +218,41 @@ fn perform<A: DeserializeOwned, R: Serialize>(function: usize, argument: OwnedFd
             *place = info.location().map(ToString::to_string);
         }
     }));
-    let reply = match catch_unwind(AssertUnwindSafe(|| function(argument))) {
-        Ok(value) => Reply::Returned(value),
-        Err(payload) => {
-            let text = payload.downcast_ref::<&str>().map(ToString::to_string);
-            let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
-            Reply::Panicked {
-                message: text.unwrap_or_else(|| "a value that is not text".to_owned()),
-                location: PANIC
-                    .lock()
-                    .ok()
-                    .and_then(|mut place| place.take())
-                    .unwrap_or_else(|| "an unknown place".to_owned()),
-            }
-        }
+    let reply = catch_unwind(AssertUnwindSafe(|| reply(&bytes, function)));
+    let Ok(bytes) = reply.unwrap_or_else(|payload| codec::encode(&panicked(payload))) else {
+        return NO_REPLY;
     };
-    let Ok(bytes) = postcard::to_stdvec(&reply) else { return NO_REPLY };
     match File::from(result).write_all(&bytes) {
         Ok(()) => 0,
         Err(_) => NO_REPLY,
+    }
+}
+
+/// The encoded reply of a function that does not panic.
+fn reply<A: DeserializeOwned, R: Serialize>(
+    argument: &[u8],
+    function: fn(A) -> R,
+) -> Result<Vec<u8>, CodecError> {
+    let argument = match codec::decode_trusted::<A>(argument) {
+        Ok(argument) => argument,
+        Err(error) => return codec::encode(&Reply::<()>::ArgumentRefused(error.to_string())),
+    };
+    // The process ends with the reply. What dropping the value does, a panic for instance, is not the caller's concern.
+    let value = ManuallyDrop::new(function(argument));
+    encode_reply(&*value).or_else(|error| codec::encode(&Reply::<()>::ResultRefused(error.to_string())))
+}
+
+fn panicked(payload: Box<dyn Any + Send>) -> Reply<()> {
+    let text = payload.downcast_ref::<&str>().map(ToString::to_string);
+    let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
+    // Its destructor is the function's code, and could panic again.
+    std::mem::forget(payload);
+    Reply::Panicked {
+        message: text.unwrap_or_else(|| "a value that is not text".to_owned()),
+        location: PANIC
+            .lock()
+            .ok()
+            .and_then(|mut place| place.take())
+            .unwrap_or_else(|| "an unknown place".to_owned()),
     }
 }

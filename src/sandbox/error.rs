@@ -107,14 +107,24 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
-    /// A call's argument could not be encoded, or its result not be decoded.
-    #[error("cannot {action} of the sandboxed call")]
+    /// A plan could not be encoded.
+    #[error("cannot {action}")]
     Codec {
         /// What was being done.
         action: &'static str,
         /// Why.
         #[source]
         source: postcard::Error,
+    },
+    /// A call's argument or result cannot be encoded or decoded: its type does not read what it writes, or the sandbox sent
+    /// something else.
+    #[error("cannot {action} of the sandboxed call")]
+    Value {
+        /// What was being done.
+        action: &'static str,
+        /// Why.
+        #[source]
+        source: super::CodecError,
     },
     /// A call's result is longer than allowed.
     #[error("the result of the sandboxed call is longer than {limit} bytes")]
@@ -226,7 +236,7 @@ impl Error {
 }
 
 /// A text of the sandbox's, for a message: nothing in it that a terminal obeys or that begins a new line in a log.
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for c in text.chars() {
         if c.is_control() { line.extend(c.escape_default()) } else { line.push(c) }

@@ -2,9 +2,9 @@
 
 mod accepted;
 mod beside;
-mod bounded;
 mod call;
 mod child;
+mod codec;
 mod command;
 mod ender;
 mod error;
@@ -27,8 +27,11 @@ pub use accepted::RefusedKind;
 #[cfg(feature = "cli")]
 pub(crate) use beside::Beside;
 pub use call::RESULT_LIMIT;
-pub(crate) use call::{decode_reply, enter_call};
+#[cfg(test)]
+pub(crate) use call::encode_panic;
+pub(crate) use call::{decode_reply, encode_reply, enter_call};
 pub use child::{Child, Output};
+pub use codec::CodecError;
 pub use command::Command;
 pub use error::{Error, Step};
 pub use limits::Limits;

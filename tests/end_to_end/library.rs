@@ -23,6 +23,12 @@ const CASES: &[(&str, Case)] = &[
     ("call_returns_the_value", call_returns_the_value),
     ("call_returns_an_error_as_a_value", call_returns_an_error_as_a_value),
     ("call_brings_a_panic_back", call_brings_a_panic_back),
+    ("call_brings_a_panic_back_whatever_it_carries", call_brings_a_panic_back_whatever_it_carries),
+    ("call_carries_every_type", call_carries_every_type),
+    (
+        "call_refuses_a_type_that_does_not_read_what_it_writes",
+        call_refuses_a_type_that_does_not_read_what_it_writes,
+    ),
     ("call_that_exits_or_dies_is_an_error", call_that_exits_or_dies_is_an_error),
     ("call_sees_nothing_of_the_callers_memory_or_environment", call_sees_nothing_of_the_caller),
     ("role_runs_with_its_arguments", role_runs_with_its_arguments),
@@ -116,6 +122,63 @@ fn divide(by: i32) -> i32 {
     100 / by
 }
 
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Sparse {
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    a: Option<u8>,
+    b: Option<Vec<u8>>,
+    #[serde(flatten)]
+    rest: std::collections::BTreeMap<String, Option<Option<i64>>>,
+}
+
+/// Types that a format without descriptions takes for others.
+fn call_carries_every_type() -> Outcome {
+    let sandbox = strict()?;
+    let value = || Sparse { a: None, b: Some(vec![0]), rest: [("k".to_owned(), Some(None))].into() };
+    let back = sandbox
+        .call(|(value, nested): (Sparse, Option<Option<()>>)| (nested, value), &(value(), Some(None)))?;
+    ensure(back == (Some(None), value()), back)
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Asymmetric {
+    #[serde(rename(serialize = "one", deserialize = "two"))]
+    field: u8,
+}
+
+/// Before it runs where it can be known, by the name of what is wrong.
+fn call_refuses_a_type_that_does_not_read_what_it_writes() -> Outcome {
+    let sandbox = strict()?;
+    let told = |error: &Error, action| {
+        let text = belljar::error_chain(error);
+        ensure(text.contains(action) && text.contains("missing field `two`"), text)
+    };
+    match sandbox.call(|_: Asymmetric| -> () { std::process::exit(9) }, &Asymmetric { field: 1 }) {
+        Err(error @ Error::Value { .. }) => told(&error, "decode the argument")?,
+        other => return Err(format!("{other:?}").into()),
+    }
+    match sandbox.call(|field: u8| Asymmetric { field }, &1) {
+        Err(error @ Error::Value { .. }) => told(&error, "decode the result"),
+        other => Err(format!("{other:?}").into()),
+    }
+}
+
+/// What panics once more when it is dropped.
+struct Twice;
+
+impl Drop for Twice {
+    fn drop(&mut self) {
+        panic!("once more");
+    }
+}
+
+fn call_brings_a_panic_back_whatever_it_carries() -> Outcome {
+    match strict()?.call(|(): ()| -> () { std::panic::panic_any(Twice) }, &()) {
+        Err(Error::Panicked { message, .. }) => ensure(message == "a value that is not text", message),
+        other => Err(format!("{other:?}").into()),
+    }
+}
+
 fn call_brings_a_panic_back() -> Outcome {
     match strict()?.call(divide, &0) {
         Err(Error::Panicked { message, location }) => {
@@ -138,7 +201,7 @@ fn call_that_exits_or_dies_is_an_error() -> Outcome {
     }
     // It claims to be done without a result.
     match sandbox.call(|(): ()| -> u64 { std::process::exit(0) }, &()) {
-        Err(Error::Codec { .. }) => Ok(()),
+        Err(Error::Value { .. }) => Ok(()),
         other => Err(format!("{other:?}").into()),
     }
 }
