@@ -152,8 +152,7 @@ pub enum Cause {
 impl Cause {
     /// Commands that mend it, in order; empty where no command does.
     pub(super) fn mend(&self, symptoms: &Symptoms) -> Vec<String> {
-        // Root would stay root there, so it refuses root.
-        let lite = || if symptoms.uid == 0 { format!("sudo -u USER {LITE}") } else { LITE.to_owned() };
+        let lite = || LITE.to_owned();
         match self {
             Cause::OuterSeccomp { .. } => vec![container_option(symptoms, "seccomp=unconfined"), lite()],
             Cause::AppArmorProfile { label } => match symptoms.own_profile() {

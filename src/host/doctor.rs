@@ -12,6 +12,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 
+use super::facts::Facts;
 use super::failure::{Failure, Step};
 use super::layer::{Layer, needed};
 use super::symptoms::Symptoms;
@@ -63,7 +64,9 @@ impl Doctor {
         let mut symptoms = Symptoms::read();
         // Of the trials' processes, which is what failed; not of the caller.
         symptoms.threads = Some(1);
-        let root = symptoms.uid == 0;
+        // Who is called root in a user namespace of one id gives the sandbox that id.
+        let as_user = Facts::detect().is_ok_and(|facts| facts.is_as_a_user());
+        let root = symptoms.uid == 0 && !as_user;
         let needs: Vec<_> =
             self.profiles.iter().map(|profile| (&profile.name, needed(profile, root))).collect();
         let (lines, error) = match trials() {

@@ -12,10 +12,17 @@ use crate::sys;
 const RESOURCES: u32 = 16;
 /// Capabilities that the caller's side uses as root: it maps ids, clones and id-maps trees, and gives files away.
 const NEEDED: u64 = 1 << CAP_CHOWN | 1 << CAP_SETGID | 1 << CAP_SETUID | 1 << CAP_SYS_ADMIN;
+/// Those that it uses to run the sandbox as somebody else: the ids, pipes that become theirs, and to end it.
+const NEEDED_TO_STEP_DOWN: u64 = 1 << CAP_CHOWN | 1 << CAP_KILL | 1 << CAP_SETGID | 1 << CAP_SETUID;
 const CAP_CHOWN: u32 = 0;
+const CAP_KILL: u32 = 5;
 const CAP_SETGID: u32 = 6;
 const CAP_SETUID: u32 = 7;
 const CAP_SYS_ADMIN: u32 = 21;
+const CAP_SETFCAP: u32 = 31;
+/// Ids that nobody hands out, the first choice first (systemd's UIDS-GIDS table): 1879048192 to 2147352575 is unused; 61184 to 65519 are
+/// its dynamic users, of which there are none in a container that maps 65536 ids.
+const SPARE: [(u32, u32); 2] = [(0x7000_0000, 0x7ffe_0000), (61_184, 65_520)];
 
 /// What this kernel and this user can do. Data only, so that a plan can be made for another host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +38,10 @@ pub struct Facts {
     pub capabilities: u64,
     /// Ids that the caller's user namespace maps, the lesser of users and groups; `None` where `/proc` does not tell.
     pub mapped_ids: Option<u64>,
+    /// Ids that nothing else has and that the caller's user namespace maps, first and last + 1; `None` where it maps none.
+    pub spare_ids: Option<(u32, u32)>,
+    /// Whether the caller's id could be the root of the host: it is 0 outside of its user namespace, too, or `/proc` does not tell.
+    pub root_outside: bool,
     /// Kernel version, major and minor.
     pub kernel: (u32, u32),
     /// Landlock's ABI; `None` where the kernel has none or has it switched off.
@@ -84,12 +95,19 @@ impl Facts {
         let syscall = |syscall| move |source: io::Error| FactsError::Syscall { syscall, source };
         let utsname = nix::sys::utsname::uname().map_err(|e| syscall("uname")(e.into()))?;
         let groups = nix::unistd::getgroups().map_err(|e| syscall("getgroups")(e.into()))?;
+        let maps = [IdMap::read("/proc/self/uid_map"), IdMap::read("/proc/self/gid_map")];
+        let uid = nix::unistd::geteuid().as_raw();
         Ok(Self {
-            uid: nix::unistd::geteuid().as_raw(),
+            uid,
             gid: nix::unistd::getegid().as_raw(),
             groups: groups.into_iter().map(nix::unistd::Gid::as_raw).collect(),
             capabilities: sys::capability::effective().map_err(|e| syscall("capget")(e.into()))?,
-            mapped_ids: mapped("/proc/self/uid_map").and_then(|u| Some(u.min(mapped("/proc/self/gid_map")?))),
+            mapped_ids: maps.iter().map(|map| map.as_ref().map(IdMap::count)).min().flatten(),
+            spare_ids: spare(&maps),
+            root_outside: maps[0]
+                .as_ref()
+                .and_then(|map| map.outside(uid))
+                .is_none_or(|outside| outside == 0),
             kernel: version(&utsname.release().to_string_lossy())?,
             landlock_abi: landlock_abi().map_err(|e| syscall("landlock_create_ruleset")(e.into()))?,
             arch: Arch::NATIVE,
@@ -102,6 +120,32 @@ impl Facts {
     #[must_use]
     pub fn privileged(&self) -> bool {
         self.uid == 0 && self.capabilities & NEEDED == NEEDED
+    }
+
+    /// Whether the caller is root and can run a sandbox without namespaces under an id that is not root's.
+    #[must_use]
+    pub fn can_step_down(&self) -> bool {
+        self.uid == 0 && self.capabilities & NEEDED_TO_STEP_DOWN == NEEDED_TO_STEP_DOWN
+    }
+
+    /// Whether the caller's uid 0 is an ordinary user's id outside of its user namespace (`unshare -Ur`, the root of a rootless
+    /// container).
+    #[must_use]
+    pub fn ordinary_outside(&self) -> bool {
+        self.uid == 0 && !self.root_outside
+    }
+
+    /// Whether a sandbox with namespaces gets the caller's own id: of an ordinary user, or of one who is called root in a user namespace
+    /// and has no other id to give.
+    #[must_use]
+    pub fn is_as_a_user(&self) -> bool {
+        let gives_another = self.privileged() && self.spare_ids.is_some();
+        self.uid != 0 || (!gives_another && self.ordinary_outside() && self.can_map_root())
+    }
+
+    /// Whether a caller who is uid 0 may map this id into a further user namespace (user_namespaces(7), since Linux 5.12).
+    fn can_map_root(&self) -> bool {
+        self.capabilities & (1 << CAP_SETFCAP) != 0
     }
 
     /// The caller's limit for a resource.
@@ -133,14 +177,43 @@ fn limits() -> io::Result<Vec<HostLimit>> {
         .collect()
 }
 
-/// How many ids a `/proc/PID/{u,g}id_map` maps, see `user_namespaces(7)`.
-fn mapped(path: &str) -> Option<u64> {
-    let map = std::fs::read_to_string(path).ok()?;
-    let mut total = 0_u64;
-    for line in map.lines() {
-        total = total.saturating_add(line.split_whitespace().nth(2)?.parse().ok()?);
+/// A `/proc/PID/{u,g}id_map`, see `user_namespaces(7)`: first inside, first outside, count.
+struct IdMap(Vec<[u32; 3]>);
+
+impl IdMap {
+    fn read(path: &str) -> Option<Self> {
+        Self::parse(&std::fs::read_to_string(path).ok()?)
     }
-    Some(total)
+
+    fn parse(text: &str) -> Option<Self> {
+        let line = |line: &str| {
+            let numbers: Vec<u32> = line.split_whitespace().map_while(|word| word.parse().ok()).collect();
+            numbers.try_into().ok()
+        };
+        text.lines().map(line).collect::<Option<_>>().map(Self)
+    }
+
+    fn count(&self) -> u64 {
+        self.0.iter().map(|[_, _, count]| u64::from(*count)).sum()
+    }
+
+    fn outside(&self, id: u32) -> Option<u32> {
+        self.0.iter().find_map(|[first, outside, count]| {
+            let at = id.checked_sub(*first).filter(|at| at < count)?;
+            outside.checked_add(at)
+        })
+    }
+
+    fn holds(&self, (first, end): (u32, u32)) -> bool {
+        self.0.iter().any(|[start, _, count]| {
+            *start <= first && u64::from(end) <= u64::from(*start) + u64::from(*count)
+        })
+    }
+}
+
+/// The first choice that both maps hold. Without a `/proc` that tells, the kernel will.
+fn spare(maps: &[Option<IdMap>; 2]) -> Option<(u32, u32)> {
+    SPARE.into_iter().find(|range| maps.iter().flatten().all(|map| map.holds(*range)))
 }
 
 fn version(release: &str) -> Result<(u32, u32), FactsError> {
@@ -179,6 +252,34 @@ mod tests {
         assert_eq!(facts.uid.to_string(), uid);
         assert!(facts.kernel >= (4, 0));
         assert_eq!(facts.cwd, std::env::current_dir().ok());
+    }
+
+    #[test]
+    fn an_id_of_ones_own_is_one_that_the_maps_hold() {
+        let host = "         0          0 4294967295\n";
+        let rootless = "0 1000 1\n1 100000 65536\n";
+        for (uids, gids, expected) in [
+            (Some(host), Some(host), Some(SPARE[0])),
+            (Some(rootless), Some(rootless), Some(SPARE[1])),
+            (Some(host), Some(rootless), Some(SPARE[1])),
+            (Some("0 1000 1\n"), Some(host), None),
+            (Some(host), Some("0 1000 1\n"), None),
+            // Too short by one, and in two parts.
+            (Some("0 100000 65519\n"), Some(host), None),
+            (Some("0 100000 62000\n62000 300000 4000\n"), Some(host), None),
+            (None, Some(rootless), Some(SPARE[1])),
+            (None, None, Some(SPARE[0])),
+        ] {
+            let maps = [uids, gids].map(|map| map.map(|map| IdMap::parse(map).expect("a map")));
+            assert_eq!(spare(&maps), expected, "{uids:?} {gids:?}");
+        }
+        let map = IdMap::parse(rootless).unwrap();
+        assert_eq!(
+            [0, 1, 65_536, 65_537].map(|id| map.outside(id)),
+            [Some(1000), Some(100_000), Some(165_535), None]
+        );
+        assert_eq!(map.count(), 65_537);
+        assert!(IdMap::parse("0 1000\n").is_none() && IdMap::parse("a b c\n").is_none());
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub enum Layer {
     Kernel,
     /// A child of belljar itself, in which all other layers are tried.
     Reexec,
-    /// A caller that is not root: without namespaces nothing takes root's rights away.
+    /// A caller that is not root, or can become another: without namespaces nothing takes root's rights away.
     OrdinaryUser,
     /// A procfs at `/proc`.
     Proc,

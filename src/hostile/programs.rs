@@ -29,6 +29,8 @@ fn facts() -> Facts {
         groups: Vec::new(),
         capabilities: 0,
         mapped_ids: Some(1 << 32),
+        spare_ids: Some((0x7000_0000, 0x7ffe_0000)),
+        root_outside: true,
         kernel: (6, 12),
         landlock_abi: Some(6),
         arch: Arch::X86_64,

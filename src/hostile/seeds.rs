@@ -47,6 +47,8 @@ fn plans() {
         groups: vec![4],
         capabilities: 0,
         mapped_ids: Some(1 << 32),
+        spare_ids: Some((0x7000_0000, 0x7ffe_0000)),
+        root_outside: true,
         kernel: (6, 12),
         landlock_abi: Some(7),
         arch: Arch::X86_64,

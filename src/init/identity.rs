@@ -4,14 +4,16 @@ use nix::errno::Errno;
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 
 use super::start::Context;
-use crate::plan::HostIdentity;
+use crate::plan::{HostIdentity, Identity};
 use crate::protocol::Fault;
 use crate::sys;
 
-/// In a user namespace of its own an unprivileged caller's process is refused, and without one it is no business of an ordinary
-/// user; root without namespaces is to have no groups.
+/// In a user namespace of its own an unprivileged caller's process is refused; without one it is no business of who stays who they
+/// are, but who steps down is to have no groups.
 fn may_be_refused(context: &Context) -> bool {
-    context.plan.namespaces != 0 || !nix::unistd::geteuid().is_root()
+    let Identity { uid, host, .. } = context.plan.identity;
+    let stays = context.plan.namespaces != 0 || nix::unistd::geteuid().as_raw() == uid;
+    matches!(host, HostIdentity::Own { .. }) && stays
 }
 
 /// Becomes the user and group that the Plan names.
@@ -23,8 +25,7 @@ pub(super) fn assume(context: &mut Context) -> Result<(), Fault> {
     let (uid, gid) = (Uid::from_raw(identity.uid), Gid::from_raw(identity.gid));
     match setgroups(&[]) {
         Ok(()) => {}
-        Err(Errno::EPERM) if matches!(identity.host, HostIdentity::Own { .. }) && may_be_refused(context) => {
-        }
+        Err(Errno::EPERM) if may_be_refused(context) => {}
         Err(errno) => return Err(Fault::system("setgroups", b"", errno)),
     }
     // The kernel forgets it when the ids change (PR_SET_PDEATHSIG(2const)): an init that is stopped would outlive its caller.

@@ -127,7 +127,9 @@ pub enum PlanError {
     #[error("plan: running as root without the capabilities to give the sandbox an id of its own")]
     RootWithoutCapabilities,
     /// The caller's user namespace maps too few ids to give one to the sandbox.
-    #[error("plan: this user namespace maps {mapped} ids, too few to give the sandbox one of its own")]
+    #[error(
+        "plan: root's user namespace maps no id that is free ({mapped} in all), and its own may be the host's root"
+    )]
     TooFewIds {
         /// How many it maps.
         mapped: u64,
@@ -140,9 +142,17 @@ pub enum PlanError {
         /// Group id asked for.
         gid: u32,
     },
-    /// Root without namespaces would stay root.
+    /// Root without namespaces would stay root: it is asked for, or there are neither the capabilities nor an id to become another.
     #[error("plan: without namespaces root would stay root")]
     RootWithoutNamespaces,
+    /// In *lite*, as root: the sandbox has an id of its own, which does not get to what it is to be shown.
+    #[error("plan: the sandbox's own id cannot reach {path:?}: {closed:?} is closed to other users")]
+    OutOfReach {
+        /// What is to be shown.
+        path: PathBuf,
+        /// The directory above it.
+        closed: PathBuf,
+    },
     /// The kernel is too old for what every profile of this kind stands on.
     #[error("plan: {what} needs Linux {needs} ({call}), this is Linux {has}")]
     Kernel {
@@ -338,15 +348,18 @@ impl PlanError {
             Self::NoCwd => "change to a folder that exists",
             Self::Unenforceable { hint, .. } => hint,
             Self::RootWithoutCapabilities => {
-                "run as an ordinary user, or with CAP_SYS_ADMIN, CAP_SETUID, CAP_SETGID and CAP_CHOWN"
+                "use -p lite, or run as an ordinary user, or with CAP_SYS_ADMIN, CAP_SETUID, CAP_SETGID and CAP_CHOWN"
             }
             Self::TooFewIds { .. } => {
-                "run as an ordinary user inside, or map a range of ids into this user namespace"
+                "run belljar as an ordinary user, or map 65536 ids into this user namespace"
             }
             Self::User { .. } => "leave the user out, or use a profile with namespaces",
             Self::RootWithoutNamespaces => {
-                "run belljar as an ordinary user (setpriv --reuid UID --regid GID --clear-groups belljar run …), or use a \
-                 profile with namespaces"
+                "run belljar as an ordinary user (setpriv --reuid UID --regid GID --clear-groups belljar run …); to become another user \
+                 root needs CAP_SETUID, CAP_SETGID, CAP_CHOWN and CAP_KILL, and a free id"
+            }
+            Self::OutOfReach { .. } => {
+                "open the directory to others (chmod o+x), show a copy that is not below it, or run belljar as the user who may enter it"
             }
             Self::Kernel { .. } => "boot a newer kernel: no profile that ships can do without",
             Self::Landlock { has: None, .. } => {

@@ -71,6 +71,18 @@ impl<'a> Frame<'a> {
         })
     }
 
+    /// Where the id is chosen from that nothing else has.
+    pub(crate) fn spare_ids(&self) -> Option<(u32, u32)> {
+        self.facts.spare_ids
+    }
+
+    /// The id has been chosen: without a user namespace it is the one inside, too.
+    pub(crate) fn becomes(&mut self, id: u32) {
+        if self.namespaces == 0 {
+            (self.identity.uid, self.identity.gid) = (id, id);
+        }
+    }
+
     /// What init gets of it ahead, with the caller's namespaces.
     ///
     /// # Errors

@@ -9,9 +9,13 @@ const USER: u32 = 1000;
 /// `(uid_t) -1` means "unchanged" to the kernel, and is no id.
 const NO_ID: u32 = u32::MAX;
 
+/// What the ids of a plan are in place of those that are chosen at the start, where there is no user namespace to give them another
+/// name: the kernel's overflow id.
+const CHOSEN_LATER: Identity = Identity { uid: 65_534, gid: 65_534, host: HostIdentity::Unique };
+
 /// An ordinary user is itself, whatever it is called inside. Root gives the sandbox an id that nothing else has, and is
-/// refused where it cannot: a sandbox never has the host's uid 0. Without namespaces the ids are what they are; root must
-/// name those that it steps down to.
+/// refused where it cannot: a sandbox never has the host's uid 0. A root who is somebody else outside of its user namespace,
+/// and has no other id to give, is as an ordinary user.
 pub(super) fn identity(profile: &Profile, facts: &Facts) -> Result<Identity, PlanError> {
     let asked = profile.process.user;
     if let Some(user) = asked
@@ -20,45 +24,42 @@ pub(super) fn identity(profile: &Profile, facts: &Facts) -> Result<Identity, Pla
         let value = format!("{}:{}", user.uid, user.gid);
         return Err(PlanError::Value { key: "process.user", value, problem: "4294967295 is not an id" });
     }
-    let own = HostIdentity::Own { uid: facts.uid, gid: facts.gid };
-    if profile.namespaces.is_empty() {
-        return match asked {
-            None if facts.uid == 0 => Err(PlanError::RootWithoutNamespaces),
-            None => Ok(Identity { uid: facts.uid, gid: facts.gid, host: own }),
-            Some(user) if user.uid == 0 || (facts.uid == 0 && user.gid == 0) => {
-                Err(PlanError::RootWithoutNamespaces)
-            }
-            Some(user) if facts.uid == 0 => {
-                if !facts.privileged() {
-                    return Err(PlanError::RootWithoutCapabilities);
-                }
-                Ok(Identity {
-                    uid: user.uid,
-                    gid: user.gid,
-                    host: HostIdentity::Own { uid: user.uid, gid: user.gid },
-                })
-            }
-            Some(user) if (user.uid, user.gid) == (facts.uid, facts.gid) => {
-                Ok(Identity { uid: facts.uid, gid: facts.gid, host: own })
-            }
-            Some(user) => Err(PlanError::User { uid: user.uid, gid: user.gid }),
-        };
+    let asked = asked.map(|user| (user.uid, user.gid));
+    if profile.namespaces.is_empty() { without_namespaces(asked, facts) } else { inside(asked, facts) }
+}
+
+/// The ids are what they are; root steps down from its own.
+fn without_namespaces(asked: Option<(u32, u32)>, facts: &Facts) -> Result<Identity, PlanError> {
+    let own = Identity { uid: facts.uid, gid: facts.gid, host: own(facts) };
+    let stays = facts.uid != 0 || facts.ordinary_outside();
+    match asked {
+        None if facts.can_step_down() && facts.spare_ids.is_some() => Ok(CHOSEN_LATER),
+        None if stays => Ok(own),
+        Some(asked) if stays && asked == (facts.uid, facts.gid) => Ok(own),
+        Some((uid, gid)) if uid != 0 && gid != 0 && facts.can_step_down() => {
+            Ok(Identity { uid, gid, host: HostIdentity::Own { uid, gid } })
+        }
+        Some((uid, gid)) if uid != 0 && facts.uid != 0 => Err(PlanError::User { uid, gid }),
+        _ => Err(PlanError::RootWithoutNamespaces),
     }
-    if facts.uid != 0 {
-        let (uid, gid) = asked.map_or((facts.uid, facts.gid), |user| (user.uid, user.gid));
-        return Ok(Identity { uid, gid, host: own });
+}
+
+/// In a user namespace of the sandbox's own.
+fn inside(asked: Option<(u32, u32)>, facts: &Facts) -> Result<Identity, PlanError> {
+    let default = if facts.uid == 0 { (USER, USER) } else { (facts.uid, facts.gid) };
+    let (uid, gid) = asked.unwrap_or(default);
+    if facts.is_as_a_user() {
+        return Ok(Identity { uid, gid, host: own(facts) });
     }
-    if !facts.privileged() {
-        return Err(PlanError::RootWithoutCapabilities);
+    match (facts.privileged(), facts.spare_ids) {
+        (true, Some(_)) => Ok(Identity { uid, gid, host: HostIdentity::Unique }),
+        (true, None) => Err(PlanError::TooFewIds { mapped: facts.mapped_ids.unwrap_or(0) }),
+        (false, _) => Err(PlanError::RootWithoutCapabilities),
     }
-    // A rootless container's "root" may be the only id there is.
-    if let Some(mapped) = facts.mapped_ids
-        && mapped < 2
-    {
-        return Err(PlanError::TooFewIds { mapped });
-    }
-    let (uid, gid) = asked.map_or((USER, USER), |user| (user.uid, user.gid));
-    Ok(Identity { uid, gid, host: HostIdentity::Unique })
+}
+
+fn own(facts: &Facts) -> HostIdentity {
+    HostIdentity::Own { uid: facts.uid, gid: facts.gid }
 }
 
 #[cfg(test)]
@@ -78,31 +79,35 @@ mod tests {
 
         #[test]
         fn nobody_gets_an_id_that_is_not_theirs(
-            (uid, gid) in (id(), id()), asked in proptest::option::of((id(), id())), lite: bool, capable: bool,
-            mapped in prop_oneof![Just(None), Just(Some(1)), Just(Some(1 << 32))],
+            (uid, gid) in (id(), id()), asked in proptest::option::of((id(), id())), lite: bool,
+            capabilities in prop_oneof![Just(0), Just((1 << 41) - 1), any::<u64>()],
+            spare_ids in prop_oneof![Just(None), Just(Some((5, 9)))], root_outside: bool,
         ) {
             let profile = if lite { fixtures::lite() } else { fixtures::profile() };
             let user = asked.map(|(uid, gid)| User { uid, gid });
             let profile = Profile { process: crate::profile::Process { user, ..profile.process.clone() }, ..profile };
-            let capabilities = if capable { (1 << 41) - 1 } else { 0 };
-            let facts = Facts { uid, gid, capabilities, mapped_ids: mapped, ..fixtures::facts() };
+            let facts = Facts { uid, gid, capabilities, spare_ids, root_outside, ..fixtures::facts() };
             let Ok(found) = identity(&profile, &facts) else {
                 // An ordinary user with namespaces is refused nothing but what is no id.
                 let no_id = asked.is_some_and(|(uid, gid)| uid == NO_ID || gid == NO_ID);
                 prop_assert!(no_id || lite || uid == 0, "{asked:?}");
                 return Ok(());
             };
-            let asked = asked.unwrap_or(if uid == 0 { (USER, USER) } else { (uid, gid) });
-            prop_assert_eq!((found.uid, found.gid), asked, "inside it is what was asked for");
+            if lite && found.host == HostIdentity::Unique {
+                prop_assert!(uid == 0 && asked.is_none() && facts.can_step_down() && spare_ids.is_some());
+                return Ok(());
+            }
+            let default = if uid == 0 && !lite { (USER, USER) } else { (uid, gid) };
+            prop_assert_eq!((found.uid, found.gid), asked.unwrap_or(default), "inside it is what was asked for");
             match found.host {
-                HostIdentity::Unique => prop_assert!(uid == 0 && capable && !lite && mapped != Some(1)),
+                HostIdentity::Unique => prop_assert!(uid == 0 && facts.privileged() && spare_ids.is_some()),
+                HostIdentity::Own { uid: 0, .. } => prop_assert!(uid == 0 && !root_outside, "never the host's root"),
                 HostIdentity::Own { uid: own, gid: group } => {
-                    prop_assert_ne!(own, 0, "never the host's root");
                     if uid != 0 {
                         prop_assert_eq!((own, group), (uid, gid), "an ordinary user stays itself outside");
                     } else {
                         // Root steps down, in lite only, to exactly what was asked for.
-                        prop_assert!(lite && capable && (own, group) == asked && group != 0);
+                        prop_assert!(lite && facts.can_step_down() && Some((own, group)) == asked && group != 0);
                     }
                 }
             }

@@ -3,12 +3,13 @@
 
 use std::path::{Path, PathBuf};
 
+use super::item::{Bind, Item};
 use super::landlock::{self, Rules};
 use super::source::{Located, Wanted, absolute, locate};
 use super::text::normal;
 use super::view::missing;
 use super::{DestinationProblem, HostIdentity, Note, PlanError};
-use super::{dev, item::Item, mounts::workdir};
+use super::{dev, mounts::workdir};
 use crate::host::plain::PlainPathBuf;
 use crate::host::{Facts, Files};
 use crate::profile::{Mount, MountKind, Profile, Workdir};
@@ -97,6 +98,9 @@ fn granted(
             Ok(match locate(wanted, host, facts, files)? {
                 // The rule is for what the path leads to: Landlock holds files, not names.
                 Some(Located { item: Item::Bind(b), .. }) => {
+                    if host == HostIdentity::Unique {
+                        open_to_all(&b, files, notes)?;
+                    }
                     let access = landlock::bind(b.source.folder, b.readonly, b.noexec);
                     vec![(b.path, access)]
                 }
@@ -132,6 +136,24 @@ fn granted(
         )),
         MountKind::Mqueue => Err(refused(key(), NO_MOUNT, "leave it out, or use a profile with namespaces")),
     }
+}
+
+/// An id that nothing else has reaches what all users may: what it cannot reach is refused, what it cannot use is told.
+fn open_to_all(bind: &Bind, files: &dyn Files, notes: &mut Vec<Note>) -> Result<(), PlanError> {
+    let mode = |path: &Path| match files.lstat(path) {
+        Ok(stat) => Ok(stat.mode),
+        Err(source) => Err(PlanError::Read { path: path.to_owned(), source }),
+    };
+    for closed in bind.path.ancestors().skip(usize::from(!bind.source.folder)) {
+        if mode(closed)? & 0o001 == 0 {
+            return Err(PlanError::OutOfReach { path: bind.path.clone(), closed: closed.to_owned() });
+        }
+    }
+    let wanted = 0o004 | if bind.readonly { 0 } else { 0o002 };
+    if mode(&bind.path)? & wanted != wanted {
+        notes.push(Note::NotForAll { path: bind.path.clone(), writable: !bind.readonly });
+    }
+    Ok(())
 }
 
 /// Landlock grants and cannot take back: a path that must not be reached may not lie where something is granted.

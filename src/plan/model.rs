@@ -88,7 +88,8 @@ pub enum HostIdentity {
         /// The caller's group id.
         gid: u32,
     },
-    /// An unprivileged id that no other sandbox has: chosen at each spawn (the caller is root).
+    /// An unprivileged id that no other sandbox has: chosen at each spawn (the caller is root). In *lite* it is also the one inside,
+    /// and takes the place of the plan's then.
     Unique,
 }
 

@@ -37,6 +37,14 @@ pub enum Note {
         /// The groups that it would be made in.
         parents: Vec<PathBuf>,
     },
+    /// In *lite*, as root: the sandbox has an id of its own, for which the mode of a file or directory that is shown does not allow all that
+    /// the mount does.
+    NotForAll {
+        /// The file or directory.
+        path: PathBuf,
+        /// Whether it is shown writable.
+        writable: bool,
+    },
     /// Names in the allow-list that no known system call has: they are not allowed.
     UnknownSyscalls {
         /// The names.
@@ -62,6 +70,10 @@ impl fmt::Display for Note {
             Self::ControlGroup { parents } => {
                 let parents: Vec<String> = parents.iter().map(|path| format!("{path:?}")).collect();
                 write!(f, "the control group can be made in {}", parents.join(", "))
+            }
+            Self::NotForAll { path, writable } => {
+                let what = if *writable { "written" } else { "read" };
+                write!(f, "{path:?} may not be {what} by all users, and so not by the sandbox's own id")
             }
             Self::UnknownSyscalls { names } => {
                 write!(f, "unknown system calls are not allowed: {}", names.join(", "))

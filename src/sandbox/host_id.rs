@@ -8,9 +8,6 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, bind, socket};
 
-/// Ids that no distribution, no container manager and no directory service hands out (systemd's UIDS-GIDS table: 1879048192
-/// to 2147352575 is unused).
-const RANGE: std::ops::Range<u32> = 0x7000_0000..0x7ffe_0000;
 const ATTEMPTS: u32 = 64;
 
 /// A claimed id, for both user and group.
@@ -21,10 +18,10 @@ pub(super) struct HostId {
 }
 
 impl HostId {
-    /// Claims a random id of the range.
-    pub(super) fn claim() -> Result<Self, Errno> {
+    /// Claims a random id of a range, `Facts::spare_ids`.
+    pub(super) fn claim((first, end): (u32, u32)) -> Result<Self, Errno> {
         for _ in 0..ATTEMPTS {
-            let id = RANGE.start + random()? % (RANGE.end - RANGE.start);
+            let id = first + random()?.checked_rem(end - first).ok_or(Errno::ERANGE)?;
             let claim = socket(AddressFamily::Unix, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
             let address = UnixAddr::new_abstract(format!("belljar/id/{id}").as_bytes())?;
             match bind(claim.as_raw_fd(), &address) {
@@ -53,13 +50,15 @@ fn random() -> Result<u32, Errno> {
 mod tests {
     use super::*;
 
+    const RANGE: (u32, u32) = (61_184, 65_520);
+
     #[test]
     fn claims_are_distinct_and_in_range() {
-        let claims: Vec<HostId> = (0..100).map(|_| HostId::claim().expect("an id")).collect();
+        let claims: Vec<HostId> = (0..100).map(|_| HostId::claim(RANGE).expect("an id")).collect();
         let mut ids: Vec<u32> = claims.iter().map(HostId::id).collect();
         ids.sort_unstable();
         ids.dedup();
         assert_eq!(ids.len(), claims.len());
-        assert!(ids.iter().all(|id| RANGE.contains(id)));
+        assert!(ids.iter().all(|id| (RANGE.0..RANGE.1).contains(id)));
     }
 }

@@ -53,7 +53,7 @@ pub(super) struct Started {
 /// Starts the task of a plan, which is made while init is on its way. On an error nothing of it is left. `afterwards` is done while
 /// init builds the walls.
 pub(super) fn start(
-    frame: Frame<'_>,
+    mut frame: Frame<'_>,
     handed: &Handed<'_>,
     beside: &mut dyn Beside,
     afterwards: impl FnOnce(&Plan) -> Result<(), Error>,
@@ -65,10 +65,16 @@ pub(super) fn start(
         return Err(Error::prepare(Step::Proc, "statfs", "/proc/self")(Errno::ENOENT));
     }
     let host_id = match frame.identity.host {
-        HostIdentity::Unique => Some(HostId::claim().map_err(Error::prepare(Step::HostId, "bind", ""))?),
+        HostIdentity::Unique => {
+            // The plan has refused a caller that has none.
+            let spare = frame.spare_ids().ok_or(Errno::EINVAL);
+            let claimed = spare.and_then(HostId::claim);
+            Some(claimed.map_err(Error::prepare(Step::HostId, "bind", ""))?)
+        }
         HostIdentity::Own { .. } => None,
     };
     if let Some(host_id) = &host_id {
+        frame.becomes(host_id.id());
         give_pipes(&handed.stdio, host_id.id())?;
     }
     let own = sys::process::pidfd_open(nix::unistd::getpid().as_raw()).map_err(Error::prepare(

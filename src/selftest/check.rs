@@ -202,10 +202,6 @@ fn under(row: &Row, probe: &Probe, claim: &Claim, profile: &'static str) -> Unde
         mutation: None,
         why: None,
     };
-    if profile == "lite" && as_root() {
-        under.why = Some("lite is not for root: without namespaces it would stay root".to_owned());
-        return under;
-    }
     match inside(row, probe, profile, None) {
         Ok(answer) => {
             under.verdict = match answer.verdict {
@@ -302,8 +298,12 @@ fn inside(
     let run = if removal.is_some() { Run::Mutation } else { Run::Inside };
     let mut setup = Setup::new(run, name);
     (probe.setup)(&mut setup)?;
+    let removal = match removal {
+        Some(Removal::UserOnly(removal, _)) => Some(*removal),
+        other => other,
+    };
     let sets: &[&str] = match removal {
-        Some(Removal::Set(sets) | Removal::UserOnly(sets, _)) => sets,
+        Some(Removal::Set(sets)) => sets,
         _ => &[],
     };
     let overrides: Vec<&str> =

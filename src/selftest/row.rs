@@ -85,8 +85,8 @@ pub enum Removal {
     Edit(fn(&mut Profile, &Setup) -> Result<(), SelfTestError>),
     /// By the row's own setup, which looks at [`Setup::run`](super::Setup); what it does instead.
     Caller(&'static str),
-    /// As an ordinary user by overrides. As root not, and why: another wall, which no profile can remove, holds it there too.
-    UserOnly(&'static [&'static str], &'static str),
+    /// As an ordinary user in this way. As root not, and why: another wall, which no profile can remove, holds it there too.
+    UserOnly(&'static Removal, &'static str),
     /// No profile can remove it, and why: it always holds.
     Fixed(&'static str),
 }

@@ -39,9 +39,6 @@ pub fn trials() -> Vec<Trial> {
     for (caller, needs) in [(Caller::Root, &[Need::Root][..]), (Caller::User, &[])] {
         for (name, profiles, check) in CHECKS {
             for profile in *profiles {
-                if (caller, *profile) == (Caller::Root, "lite") {
-                    continue; // refused: without namespaces root would stay root
-                }
                 let name = format!("isolation::{name} under {profile} as {caller:?}");
                 trials.push(trial(name, needs, move || check(caller, profile)));
             }
@@ -62,11 +59,54 @@ pub fn trials() -> Vec<Trial> {
             move || a_script_that_looks_for_secrets(caller),
         ));
     }
-    trials.push(trial("isolation::lite_is_refused as Root".to_owned(), &[Need::Root], || {
-        let run = caller::run(Caller::Root, ["run", "-p", "lite", "--", "true"]);
-        Ok(run.refused(125, &["without namespaces root would stay root", "hint: "])?)
-    }));
+    for (caller, needs) in [(Caller::Root, &[Need::Root][..]), (Caller::User, &[])] {
+        let needs = [needs, &[Need::Program("unshare")]].concat();
+        trials.push(trial(format!("isolation::called_root_by_one_id as {caller:?}"), &needs, move || {
+            called_root(caller)
+        }));
+    }
+    trials.push(trial(
+        "isolation::lite_is_never_root as Root".to_owned(),
+        &[Need::Root, Need::Program("setpriv")],
+        || {
+            let mut command = caller::belljar(Caller::Root, ["run", "-p", "lite", "--", "id"]);
+            // Without CAP_SETUID there is no way to be another.
+            let unable = ["--bounding-set=-setuid", "--inh-caps=-setuid", "--"];
+            let program = command.get_program().to_owned();
+            let arguments: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
+            let id = caller::finish(command);
+            command = std::process::Command::new("setpriv");
+            command.args(unable).arg(program).args(arguments).current_dir("/");
+            let refused = caller::finish(command);
+            if !id.stdout.starts_with("uid=") || id.stdout.starts_with("uid=0") {
+                return Err(format!("{id:?}").into());
+            }
+            Ok(refused.refused(125, &["without namespaces root would stay root", "hint: "])?)
+        },
+    ));
     trials
+}
+
+/// In a user namespace that maps one id, as root: an ordinary user's id is the sandbox's as it always is, the host's root is nobody's.
+fn called_root(caller: Caller) -> Result<(), Failed> {
+    for profile in ["strict", "build", "lite"] {
+        let mut command = std::process::Command::new("unshare");
+        command
+            .arg("-Ur")
+            .arg(caller::shelf().join("belljar"))
+            .args(["run", "-p", profile, "--", "id", "-u"]);
+        command.current_dir(caller::shelf());
+        caller::as_caller(caller, &mut command);
+        let run = caller::finish(command);
+        let expected = if profile == "lite" { "0\n" } else { "1000\n" };
+        match (caller, profile) {
+            (Caller::Root, "lite") => run.refused(125, &["root would stay root", "hint: "])?,
+            (Caller::Root, _) => run.refused(125, &["may be the host's root", "hint: "])?,
+            (Caller::User, _) if run.code == Some(0) && run.stdout == expected => {}
+            (Caller::User, _) => return Err(format!("{profile}: {run:?}").into()),
+        }
+    }
+    Ok(())
 }
 
 /// Where the host's mounts are shared, as systemd makes them, so is the copy that root's caller makes of a bound folder, unless it is

@@ -79,9 +79,6 @@ pub fn trials() -> Vec<Trial> {
         }));
         trials.push(trial(format!("leftovers::50_at_once as {caller:?}"), needs, move || at_once(caller)));
         for base in ["strict", "lite"] {
-            if (caller, base) == (Caller::Root, "lite") {
-                continue; // refused: without namespaces root would stay root
-            }
             trials.push(trial(
                 format!("leftovers::caller_killed_at_100_instants under {base} as {caller:?}"),
                 needs,

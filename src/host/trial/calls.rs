@@ -8,8 +8,8 @@ use nix::unistd::getpid;
 
 use super::{At, Miss, Step, Trial, sys};
 use crate::host::kernel::{NAMESPACES_NEED, Version};
-use crate::host::read;
 use crate::host::symptoms::proc_masks;
+use crate::host::{Facts, read};
 
 pub(in crate::host) fn kernel() -> Trial {
     let names = nix::sys::utsname::uname().at(Step::Call, "uname", "")?;
@@ -24,10 +24,15 @@ pub(in crate::host) fn kernel() -> Trial {
 }
 
 pub(super) fn ordinary_user() -> Trial {
-    if nix::unistd::geteuid().is_root() {
-        return Err(Miss::Without("this is root, and would stay root without namespaces".to_owned()));
+    let facts = Facts::detect().map_err(|error| Miss::Without(error.to_string()))?;
+    let becomes_another = facts.can_step_down() && facts.spare_ids.is_some();
+    match facts.uid {
+        0 if becomes_another => Ok("root, who becomes another".to_owned()),
+        0 if !facts.ordinary_outside() => {
+            Err(Miss::Without("this is root, who would stay root without namespaces".to_owned()))
+        }
+        _ => Ok(String::new()),
     }
-    Ok(String::new())
 }
 
 pub(super) fn proc() -> Trial {

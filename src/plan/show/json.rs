@@ -15,13 +15,14 @@ impl Plan {
     /// Strings are escaped: `\\` for a backslash and `\xNN` for each byte that is not printable UTF-8.
     #[must_use]
     pub fn to_json(&self, notes: &[Note]) -> Value {
+        let chosen_later = self.namespaces == 0 && self.identity.host == HostIdentity::Unique;
         json!({
             "profile": self.profile,
             "hash": self.hash().ok(),
             "task": task(&self.task),
             "identity": {
-                "uid": self.identity.uid,
-                "gid": self.identity.gid,
+                "uid": (!chosen_later).then_some(self.identity.uid),
+                "gid": (!chosen_later).then_some(self.identity.gid),
                 "host": match self.identity.host {
                     HostIdentity::Own { uid, gid } => json!({ "uid": uid, "gid": gid }),
                     HostIdentity::Unique => json!("unique"),

@@ -63,6 +63,10 @@ impl Plan {
 
     fn user(&self) -> String {
         let identity = &self.identity;
+        if self.namespaces == 0 && identity.host == HostIdentity::Unique {
+            return "an id that nothing else has, chosen at the start: it reaches what all users may"
+                .to_owned();
+        }
         let host = match identity.host {
             HostIdentity::Own { uid, gid } => format!("{uid}:{gid} on the host"),
             HostIdentity::Unique => "on the host an id that nothing else has".to_owned(),

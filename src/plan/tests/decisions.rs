@@ -16,6 +16,16 @@ fn as_user(profile: &Profile, facts: &Facts) -> Result<Plan, PlanError> {
     resolve(profile, facts, &files(), &Call::program(["sh"]))
 }
 
+/// Root with the capabilities of Docker's default list.
+fn without_admin() -> Facts {
+    Facts { capabilities: 0xa804_25fb, ..root_facts() }
+}
+
+/// An ordinary user who is called root in a user namespace of one id.
+fn called_root() -> Facts {
+    Facts { mapped_ids: Some(1), spare_ids: None, root_outside: false, ..root_facts() }
+}
+
 #[test]
 fn who_the_sandbox_is() {
     let with_user = |user: Option<(u32, u32)>, mut profile: Profile| {
@@ -31,19 +41,26 @@ fn who_the_sandbox_is() {
         (facts(), None, lite(), identity(1000, 1000, own(1000, 1000))),
         (facts(), Some((1000, 1000)), lite(), identity(1000, 1000, own(1000, 1000))),
         (root_facts(), Some((99, 98)), lite(), identity(99, 98, own(99, 98))),
+        (root_facts(), None, lite(), identity(65_534, 65_534, HostIdentity::Unique)),
+        // As in a container of podman's or Docker's defaults.
+        (without_admin(), None, lite(), identity(65_534, 65_534, HostIdentity::Unique)),
+        (without_admin(), Some((99, 98)), lite(), identity(99, 98, own(99, 98))),
+        // `unshare -Ur`, as an ordinary user: one id, which is called root inside.
+        (called_root(), None, profile(), identity(1000, 1000, own(0, 0))),
+        (called_root(), Some((0, 0)), profile(), identity(0, 0, own(0, 0))),
+        (called_root(), None, lite(), identity(0, 0, own(0, 0))),
     ] {
         assert_eq!(as_user(&with_user(user, profile), &facts).unwrap().identity, expected);
     }
     let plain_root = Facts { capabilities: 0, ..root_facts() };
-    let alone = Facts { mapped_ids: Some(1), ..root_facts() };
+    let alone = Facts { root_outside: true, ..called_root() };
+    assert!(matches!(as_user(&profile(), &without_admin()), Err(PlanError::RootWithoutCapabilities)));
+    assert!(matches!(as_user(&lite(), &plain_root), Err(PlanError::RootWithoutNamespaces)));
+    assert!(matches!(as_user(&lite(), &alone), Err(PlanError::RootWithoutNamespaces)));
     assert!(matches!(as_user(&profile(), &plain_root), Err(PlanError::RootWithoutCapabilities)));
     assert!(matches!(as_user(&profile(), &alone), Err(PlanError::TooFewIds { mapped: 1 })));
-    for (facts, user) in [
-        (root_facts(), None),
-        (root_facts(), Some((0, 5))),
-        (root_facts(), Some((5, 0))),
-        (facts(), Some((0, 0))),
-    ] {
+    for (facts, user) in [(root_facts(), Some((0, 5))), (root_facts(), Some((5, 0))), (facts(), Some((0, 0)))]
+    {
         let result = as_user(&with_user(user, lite()), &facts);
         assert!(matches!(result, Err(PlanError::RootWithoutNamespaces)), "{result:?}");
     }

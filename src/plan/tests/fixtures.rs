@@ -51,6 +51,8 @@ pub fn facts() -> Facts {
         groups: vec![],
         capabilities: 0,
         mapped_ids: Some(1 << 32),
+        spare_ids: Some((0x7000_0000, 0x7ffe_0000)),
+        root_outside: false,
         kernel: (6, 12),
         landlock_abi: Some(6),
         arch: Arch::X86_64,
@@ -61,7 +63,7 @@ pub fn facts() -> Facts {
 
 /// Root with everything.
 pub fn root_facts() -> Facts {
-    Facts { uid: 0, gid: 0, capabilities: (1 << 41) - 1, ..facts() }
+    Facts { uid: 0, gid: 0, root_outside: true, capabilities: (1 << 41) - 1, ..facts() }
 }
 
 pub fn mount(destination: &str, kind: MountKind) -> Mount {

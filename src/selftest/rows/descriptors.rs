@@ -63,7 +63,10 @@ pub(super) const ROWS: &[Row] = &[
                 Claim {
                     profiles: &["lite"],
                     walls: &["seccomp: @attributes-keep"],
-                    removal: Removal::Set(&["seccomp.mode=off"]),
+                    removal: Removal::UserOnly(
+                        &Removal::Set(&["seccomp.mode=off"]),
+                        "the id of a sandbox that root starts does not own the image",
+                    ),
                 },
             ],
         }),
@@ -287,7 +290,7 @@ const MAGIC_LINKS: &[Claim] = &[
         profiles: NAMESPACED,
         walls: &["Landlock: a file outside of the root"],
         removal: Removal::UserOnly(
-            &["landlock.mode=off", "landlock.scopes=[]"],
+            &Removal::Set(&["landlock.mode=off", "landlock.scopes=[]"]),
             "the host id of a sandbox that root starts owns no file",
         ),
     },

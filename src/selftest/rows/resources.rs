@@ -80,7 +80,10 @@ pub(super) const ROWS: &[Row] = &[
             Claim {
                 profiles: &["lite"],
                 walls: &["landlock.scopes: signal"],
-                removal: super::kernel::NO_LANDLOCK,
+                removal: Removal::UserOnly(
+                    &super::kernel::NO_LANDLOCK,
+                    "the id of a sandbox that root starts may signal no other",
+                ),
             },
         ],
     ),

@@ -19,11 +19,18 @@ const PIDS: Claim = Claim {
 const LITE: Claim = Claim {
     profiles: &["lite"],
     walls: &["seccomp", "landlock: its domain"],
-    removal: super::NO_FILTER_NO_LANDLOCK,
+    removal: Removal::UserOnly(&super::NO_FILTER_NO_LANDLOCK, OTHER_ID),
 };
 
 /// In *lite* by the filter alone.
-const LITE_FILTER: Claim = Claim { profiles: &["lite"], walls: &["seccomp"], removal: super::NO_FILTER };
+const LITE_FILTER: Claim = Claim {
+    profiles: &["lite"],
+    walls: &["seccomp"],
+    removal: Removal::UserOnly(&super::NO_FILTER, OTHER_ID),
+};
+
+/// What holds it, too, where root starts it.
+const OTHER_ID: &str = "the id of a sandbox that root starts is no other process's";
 
 pub(super) const ROWS: &[Row] = &[
     probe(
