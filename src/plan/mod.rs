@@ -38,7 +38,8 @@
 //! **Masks.** `masked_paths` and `readonly_paths` apply last. A mount at or below a masked path, or a writable one at or
 //! below a read-only path, is a contradiction and an error.
 //!
-//! **Synthetic `/etc`.** Each file gives way to a mount over it; a mount at `/etc` replaces all of them.
+//! **Synthetic `/etc`.** Each file gives way to a mount over it; a mount at `/etc` replaces all of them. The same holds for the
+//! directories of installed programs in it ([`configuration`]), and one that a mount is asked for in is left out.
 //!
 //! **Working directory.** The call's, else the profile's, else the caller's where `workdir` shows it, else `/tmp`, else
 //! `/`. It must be a folder inside, is written down without symlinks, and is never in `/proc` (CVE-2024-21626).
@@ -48,6 +49,7 @@
 
 mod call;
 mod check;
+mod configuration;
 mod cwd;
 mod dev;
 mod elf;

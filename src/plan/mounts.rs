@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
+use super::configuration::directories;
 use super::dev::dev;
 use super::etc::{Setting, etc, localtime};
 use super::item::Item;
@@ -46,11 +47,15 @@ pub(super) fn build(
     let (base, ground) = base(profile, host, facts, files)?;
     let mut candidates = Vec::new();
     if profile.root.synthetic_etc && profile.root.path.is_none() {
-        for (asked, item) in etc(setting, files)? {
+        for (asked, item) in etc(setting, files, notes)? {
             candidates.push(Candidate { asked: asked.into(), item, rank: Rank::Synthetic, link: None });
         }
     }
-    for (destination, mount) in wanted(profile, facts)?.iter() {
+    let wanted = wanted(profile, facts)?;
+    if profile.root.synthetic_etc && profile.root.path.is_none() {
+        candidates.extend(programs(profile, &wanted, host, facts, files, notes)?);
+    }
+    for (destination, mount) in wanted.iter() {
         candidates.extend(candidate(profile, destination.path(), mount, host, facts, files, notes)?);
     }
     let mut items = place(&candidates, &ground, files)?;
@@ -93,6 +98,39 @@ fn wanted<'a>(profile: &'a Profile, facts: &Facts) -> Result<Places<Cow<'a, Moun
         return Err(PlanError::TooMany { what: "mounts", count, limit: MAX_MOUNTS });
     }
     Ok(wanted)
+}
+
+/// The directories of installed programs in `/etc`, but for those that a mount is asked for in: its mount point need not be there.
+fn programs(
+    profile: &Profile,
+    wanted: &Places<Cow<'_, Mount>>,
+    host: HostIdentity,
+    facts: &Facts,
+    files: &dyn Files,
+    notes: &mut Vec<Note>,
+) -> Result<Vec<Candidate>, PlanError> {
+    let mut candidates = Vec::new();
+    for path in directories(&profile.root.etc_programs, files, notes)? {
+        let asked = PlainPathBuf::from(path.clone());
+        if wanted.iter().any(|(destination, _)| destination.is_in(asked.plain())) {
+            continue;
+        }
+        // Nothing is executed there: what a directory has of scripts, an interpreter reads.
+        let (source, destination) = (path.as_path(), path.as_path());
+        let bind = Wanted {
+            source,
+            destination,
+            readonly: true,
+            noexec: true,
+            idmap: false,
+            optional: true,
+            system: false,
+        };
+        if let Some(Located { item, .. }) = locate(bind, host, facts, files)? {
+            candidates.push(Candidate { asked, item, rank: Rank::Synthetic, link: None });
+        }
+    }
+    Ok(candidates)
 }
 
 /// The caller's working directory as a mount.

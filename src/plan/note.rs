@@ -16,6 +16,20 @@ pub enum Note {
         /// Where it would have been.
         destination: PathBuf,
     },
+    /// A directory of `/etc` belongs to an installed program, but is not only for everybody to read.
+    Private {
+        /// The directory.
+        path: PathBuf,
+        /// What is not.
+        because: PathBuf,
+    },
+    /// A file of the host's is too large to be copied into the synthetic `/etc`.
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// What may be copied, in bytes.
+        limit: usize,
+    },
     /// The caller's own hard limit is lower than the profile's, and takes its place.
     Lowered {
         /// `RLIMIT_*`
@@ -57,6 +71,12 @@ impl fmt::Display for Note {
         match self {
             Self::Skipped { path, destination } => {
                 write!(f, "{destination:?} is left out: {path:?} does not exist")
+            }
+            Self::Private { path, because } => {
+                write!(f, "{path:?} is left out: {because:?} is not root's and for everybody to read")
+            }
+            Self::TooLarge { path, limit } => {
+                write!(f, "the host's {path:?} is left out: it has more than {} KiB", limit >> 10)
             }
             Self::Lowered { resource, asked, given } => {
                 let name = RLIMITS.get(*resource as usize).unwrap_or(&"?");

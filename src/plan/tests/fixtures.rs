@@ -107,6 +107,7 @@ pub fn profile() -> Profile {
             size: 1 << 20,
             inodes: 1024,
             synthetic_etc: true,
+            etc_programs: [].into(),
         },
         process: Process {
             cwd: None,
