@@ -13,7 +13,7 @@ use super::program::Search;
 use super::text::c_path;
 use super::view::{Ground, View};
 use super::{
-    Call, Frame, Identity, Note, Plan, PlanError, Root, Seccomp, Task, TaskRequest, cwd, env, filter,
+    Call, Ending, Frame, Identity, Note, Plan, PlanError, Root, Seccomp, Task, TaskRequest, cwd, env, filter,
     landlock, limits, lite, mounts,
 };
 use crate::host::plain::PlainPathBuf;
@@ -87,6 +87,7 @@ impl Frame<'_> {
         let plan = Plan {
             profile: profile.name.clone(),
             namespaces: self.namespaces,
+            ending: ending(self.namespaces, facts),
             identity,
             hostname: self.hostname.map(|name| c_path(Path::new(&name))).transpose()?,
             loopback: self.loopback,
@@ -182,6 +183,17 @@ impl Scene<'_> {
         let ground = Ground::Folder { path: "/".into(), owner: None };
         let (items, masked) = (Places::new(), Vec::new());
         Ok(Paths { root: None, landlock, cwd, lite_rules, ground, items, masked })
+    }
+}
+
+/// What tells the run's processes from all others.
+fn ending(namespaces: u64, facts: &Facts) -> Ending {
+    match namespaces {
+        0 if facts.landlock_abi.is_some_and(|abi| landlock::scoped(abi) & landlock::access::SIGNAL != 0) => {
+            Ending::Scope
+        }
+        0 => Ending::Children,
+        _ => Ending::Namespace,
     }
 }
 

@@ -324,8 +324,9 @@ impl<'a> Command<'a> {
             started: Some(started),
             relay: None,
             killed: false,
+            overdue: false,
             stopwatch,
-            end: None,
+            last: None,
             outcome: None,
         };
         if let Some(limit) = child.plan.limits.output {

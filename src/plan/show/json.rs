@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::super::landlock::names;
 use super::super::{
-    Base, HostIdentity, Landlock, Mount, Node, Note, Plan, Root, Seccomp, Source, Task, Tmpfs, Via,
+    Base, Ending, HostIdentity, Landlock, Mount, Node, Note, Plan, Root, Seccomp, Source, Task, Tmpfs, Via,
 };
 use super::{capabilities, namespaces, network_rights, rlimit, scopes, text};
 
@@ -29,6 +29,11 @@ impl Plan {
                 },
             },
             "namespaces": namespaces(self.namespaces),
+            "ending": match self.ending {
+                Ending::Namespace => "pid-namespace",
+                Ending::Scope => "landlock-scope",
+                Ending::Children => "children",
+            },
             "hostname": self.hostname.as_ref().map(text),
             "loopback": self.loopback,
             "root": self.root.as_ref().map(root),
