@@ -138,7 +138,8 @@ fn check_root(root: &Root) -> Result<(), PlanError> {
                 }
                 (at, true)
             }
-            Node::Mask { path } | Node::Readonly { path } => (path, false),
+            Node::Pin { path } => (path, true),
+            Node::Mask { path, .. } | Node::Readonly { path, .. } => (path, false),
         };
         let at = path(at)?;
         ensure(at != Path::new("/"), "something in place of the root")?;

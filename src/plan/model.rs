@@ -211,16 +211,37 @@ pub enum Node {
         /// What.
         mount: Mount,
     },
-    /// Hides what is at `path`, if anything is.
+    /// Mounts the directory at `path` onto itself: a mount point can be neither renamed nor removed.
+    Pin {
+        /// Where.
+        path: CString,
+    },
+    /// Hides what is at `path`.
     Mask {
         /// Where.
         path: CString,
+        /// What was there.
+        presence: Presence,
     },
-    /// Makes what is at `path` read-only, if anything is.
+    /// Makes what is at `path` read-only.
     Readonly {
         /// Where.
         path: CString,
+        /// What was there.
+        presence: Presence,
     },
+}
+
+/// What the plan found at a masked or read-only path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Presence {
+    /// Something, which init must find, too.
+    There,
+    /// Nothing. The task cannot make it on the host.
+    Absent,
+    /// It is on a file system that is not mounted yet (procfs).
+    Unknown,
 }
 
 /// A mount. All are `nosuid`; all but devices are `nodev`.

@@ -154,10 +154,11 @@ impl Scene<'_> {
                 hint: "mount the minimal /dev in the profile",
             });
         }
-        let rules = landlock::rules(&built.ground, profile.root.readonly, &built.items);
+        let rules = landlock::rules(&built.ground, profile.root.readonly, &built.items, &built.marks);
+        built.hold(profile, files, &rules)?;
         let landlock = landlock::ruleset(profile, facts.landlock_abi, &rules, false)?;
         let cwd = cwd::cwd(asked_cwd, &built.view(files))?;
-        let mounts::Built { root, ground, items, masked } = built;
+        let mounts::Built { root, ground, items, masked, .. } = built;
         Ok(Paths { root: Some(root), landlock, cwd, lite_rules: None, ground, items, masked })
     }
 

@@ -172,8 +172,9 @@ pub fn node_path(node: &Node) -> PathBuf {
         | Node::Symlink { path, .. }
         | Node::File { path, .. }
         | Node::Mount { path, .. }
-        | Node::Mask { path }
-        | Node::Readonly { path } => text(path),
+        | Node::Pin { path }
+        | Node::Mask { path, .. }
+        | Node::Readonly { path, .. } => text(path),
     }
 }
 
