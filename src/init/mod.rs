@@ -7,7 +7,6 @@
 mod capabilities;
 mod cgroup;
 mod descriptors;
-mod ending;
 mod goahead;
 mod handover;
 mod hostname;

@@ -32,28 +32,24 @@ impl Running {
     }
 }
 
-/// Starts the task; once this returns, untrusted code runs, and what fails is no refusal any more.
+/// Starts the task; once this returns, untrusted code runs.
 pub(super) fn start(context: &mut Context) -> Result<Running, Failure> {
     signals::block_all().map_err(Fault::at(Stage::Signals))?;
-    match &context.plan.task {
-        Task::Program { path, argv } => program(path.clone(), argv.clone(), context),
+    let running = match &context.plan.task {
+        Task::Program { path, argv } => program(path.clone(), argv.clone(), context)?,
         Task::Role { name } => {
             let name = name.clone();
             let function = reexec::find(&name)
                 .map_err(|_| Fault::UnknownRole { name: name.clone() })
                 .map_err(Fault::at(Stage::Execute))?;
-            role(context, Body::Role(name, function))
+            role(context, Body::Role(name, function))?
         }
         Task::Call { entry, function } => {
             let body = Body::Call { entry: *entry, function: *function };
-            role(context, body)
+            role(context, body)?
         }
-    }
-}
-
-/// What is to be done once it runs: init gives up what only the start needed, and the caller is told.
-pub(super) fn settle(context: &mut Context, running: &Running) -> Result<(), Failure> {
-    descriptors::release(context);
+    };
+    descriptors::release(context).map_err(Fault::at(Stage::Descriptors))?;
     capabilities::drop_own().map_err(Fault::at(Stage::Capabilities))?;
     let send = |message: &Message| {
         context.channel.send(message).map_err(|_| Failure {
@@ -65,7 +61,8 @@ pub(super) fn settle(context: &mut Context, running: &Running) -> Result<(), Fai
         // The process of a program wrote what it read back into this memory; a role's has sent it.
         send(&Message::Ready(context.readback.clone()))?;
     }
-    send(&Message::Started)
+    send(&Message::Started)?;
+    Ok(running)
 }
 
 /// What the child of `program` works with, in init's memory.

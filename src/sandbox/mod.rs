@@ -19,14 +19,13 @@ mod spawn;
 mod terminal;
 mod timing;
 mod trees;
-mod watch;
 
 use std::ffi::OsStr;
 use std::sync::OnceLock;
 
 pub use accepted::RefusedKind;
 #[cfg(feature = "cli")]
-pub(crate) use beside::{Asked, Beside};
+pub(crate) use beside::Beside;
 pub use call::RESULT_LIMIT;
 #[cfg(test)]
 pub(crate) use call::encode_panic;

@@ -16,6 +16,7 @@ mod outcome;
 mod races;
 mod scale;
 mod streams;
+mod traces;
 mod workloads;
 
 use libtest_mimic::{Arguments, Trial};
@@ -37,6 +38,7 @@ fn main() {
         races::trials(),
         scale::trials(),
         streams::trials(),
+        traces::trials(),
         workloads::trials(),
     ]
     .into_iter()

@@ -18,7 +18,6 @@ mod profiles;
 mod table;
 mod terminal;
 mod under;
-mod walls;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -57,7 +56,6 @@ fn main() {
         ("leaks", leaks::CHECKS),
         ("profiles", profiles::CHECKS),
         ("under", under::CHECKS),
-        ("walls", walls::CHECKS),
     ] {
         all.extend(trials(family, checks));
     }

@@ -57,6 +57,7 @@ pub fn facts() -> Facts {
         landlock_abi: Some(6),
         arch: Arch::X86_64,
         cwd: Some("/home/me/project".into()),
+        crash_handler: false,
         limits: (0..16).map(|resource| HostLimit { resource, soft: u64::MAX, hard: u64::MAX }).collect(),
     }
 }
@@ -107,7 +108,6 @@ pub fn profile() -> Profile {
             size: 1 << 20,
             inodes: 1024,
             synthetic_etc: true,
-            etc_programs: [].into(),
         },
         process: Process {
             cwd: None,
@@ -172,9 +172,8 @@ pub fn node_path(node: &Node) -> PathBuf {
         | Node::Symlink { path, .. }
         | Node::File { path, .. }
         | Node::Mount { path, .. }
-        | Node::Pin { path }
-        | Node::Mask { path, .. }
-        | Node::Readonly { path, .. } => text(path),
+        | Node::Mask { path }
+        | Node::Readonly { path } => text(path),
     }
 }
 

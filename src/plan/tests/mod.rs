@@ -2,7 +2,6 @@
 
 mod decisions;
 pub(super) mod fixtures;
-mod held;
 mod links;
 mod paths;
 mod precedence;
