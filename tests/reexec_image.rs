@@ -164,3 +164,59 @@ fn with_an_empty_argument_list() {
     let output = command.output().unwrap();
     assert_eq!(text(&output.stdout), "ordinary\n", "{}", text(&output.stderr));
 }
+
+/// The kernel executed the loader then: to execute that again would run the role's arguments.
+#[test]
+fn through_its_loader_nothing_is_executed_again() {
+    let program = program("test-roles");
+    let Some(loader) = loader(&std::fs::read(&program).expect("the program")) else {
+        // Statically linked: there is no loader to start it through.
+        return;
+    };
+    let attack = ["launch", "echo", "/bin/sh", "-c", "echo OUTSIDE"];
+    let output = Command::new(&loader).arg(&program).args(attack).output().unwrap();
+    assert!(!text(&output.stdout).contains("OUTSIDE"), "{}", text(&output.stdout));
+    assert_ne!(output.status.code(), Some(0));
+    let said = text(&output.stderr);
+    assert!(said.contains("started through") && said.contains("start the program itself"), "{said}");
+    // Nor where the loader is only known by a descriptor.
+    let output = Command::new(&loader)
+        .arg(&program)
+        .args(["hide-proc", "echo", "/bin/sh", "-c", "echo OUTSIDE"])
+        .output();
+    let output = output.unwrap();
+    assert!(!text(&output.stdout).contains("OUTSIDE"), "{}", text(&output.stdout));
+    assert!(text(&output.stderr).contains("not this program"), "{}", text(&output.stderr));
+}
+
+/// The path in `PT_INTERP` of a 64-bit ELF file (elf(5)).
+fn loader(file: &[u8]) -> Option<std::path::PathBuf> {
+    let number = |at: usize, size: usize| {
+        let bytes = &file[at..at + size];
+        bytes.iter().rev().fold(0usize, |number, byte| number << 8 | usize::from(*byte))
+    };
+    let (table, size, count) = (number(0x20, 8), number(0x36, 2), number(0x38, 2));
+    let header = (0..count).map(|index| table + index * size).find(|header| number(*header, 4) == 3)?;
+    let (start, length) = (number(header + 8, 8), number(header + 0x20, 8));
+    Some(String::from_utf8(file[start..start + length - 1].to_vec()).expect("a path").into())
+}
+
+/// The program that would be executed again is another then.
+#[test]
+fn from_a_shared_library_nothing_is_executed_again() {
+    let library = program("libtest_library.so");
+    let path = CString::new(library.to_str().unwrap()).unwrap();
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    // SAFETY: the library's own initialisers, and a function of the type that it has there.
+    unsafe {
+        let handle = libc::dlopen(path.as_ptr(), libc::RTLD_NOW);
+        assert!(!handle.is_null(), "cannot load {library:?}");
+        let function = libc::dlsym(handle, c"run_role".as_ptr());
+        assert!(!function.is_null());
+        let run_role: extern "C" fn(i32) = std::mem::transmute(function);
+        run_role(std::os::fd::IntoRawFd::into_raw_fd(writer));
+    }
+    let mut report = String::new();
+    std::io::Read::read_to_string(&mut reader, &mut report).unwrap();
+    assert!(report.contains("SharedLibrary") && report.contains("libtest_library.so"), "{report}");
+}

@@ -211,6 +211,7 @@ fn refuse(role: &str, channel: Option<&OwnedFd>, refusal: Refusal, detail: Optio
 #[doc(hidden)]
 pub fn init_before_main() {
     if guard::state() != guard::State::Pending {
+        guard::consume();
         return;
     }
     // What std's runtime does before main and has not done yet: a closed pipe is an error, not the end.

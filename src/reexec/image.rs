@@ -11,7 +11,10 @@ use std::io;
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU64, Ordering};
+
+use super::{guard, own_code};
 
 /// The descriptor is kept out of the low numbers, which belong to the program, and within the kernel's first table.
 const LOWEST: libc::c_int = 60;
@@ -59,6 +62,22 @@ pub enum ImageError {
         "the file that this program was started from is not this program any more (/proc is not mounted)"
     )]
     Replaced,
+    /// The kernel executed another file, which runs this program: its loader, an emulator, an interpreter.
+    #[error(
+        "this program was started through {executed:?}, which cannot be executed in its place: start the program itself"
+    )]
+    Interpreter {
+        /// What the kernel executed.
+        executed: PathBuf,
+    },
+    /// This code is not the program's but of a library that it has loaded.
+    #[error(
+        "belljar is linked into the shared library {library:?}, not into the program itself, and so cannot start it again in a role"
+    )]
+    SharedLibrary {
+        /// The library.
+        library: PathBuf,
+    },
 }
 
 /// Is the procfs of this process at `/proc`.
@@ -82,7 +101,9 @@ pub(super) fn remember() {
         return;
     }
     let (opened, trust) = if proc_in_reach() {
-        (open(c"/proc/self/exe", libc::O_PATH), TRUSTED)
+        // A re-executed child is what its launcher has made sure of.
+        let trusted = guard::state() == guard::State::Pending || own_code::executed().is_ok();
+        (open(c"/proc/self/exe", libc::O_PATH), if trusted { TRUSTED } else { FOREIGN })
     } else {
         // SAFETY: getauxval has no preconditions; AT_EXECFN is null or a string that lives as long as the process.
         let name = unsafe { libc::getauxval(libc::AT_EXECFN) } as *const libc::c_char;
@@ -133,6 +154,7 @@ pub(super) fn adopt(number: i32) -> io::Result<()> {
 pub(super) fn locate() -> Result<Image, ImageError> {
     remember();
     let by_path = proc_in_reach();
+    if by_path { own_code::executed() } else { own_code::in_program() }?;
     let descriptor = match remembered() {
         Some(fd) if TRUST.load(Ordering::Relaxed) == TRUSTED => Some(fd),
         Some(_) if by_path => None,

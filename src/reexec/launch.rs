@@ -69,6 +69,9 @@ pub(crate) struct Launched {
     nonce: Nonce,
 }
 
+/// How often the time to reach `init()` begins again for a child that only waits for a processor.
+const MAX_TURNS: u32 = 60;
+
 const NEW_USER_OR_PID: u64 = (libc::CLONE_NEWUSER | libc::CLONE_NEWPID) as u64;
 
 /// Starts this program's image in a role; returns as soon as it was executed.
@@ -76,8 +79,10 @@ const NEW_USER_OR_PID: u64 = (libc::CLONE_NEWUSER | libc::CLONE_NEWPID) as u64;
 /// The caller waits for the child to have reached `init()` next ([`Launched::wait_ready`]), and only then writes the id maps
 /// of a new user namespace, if there is one: ids that change during the exec look like a set-user-ID program to musl.
 pub(crate) fn launch(wanted: &Launch<'_>) -> Result<Launched, LaunchError> {
-    if guard::state() == State::Pending {
-        return Err(LaunchError::NotInitialised);
+    match guard::state() {
+        State::Pending => return Err(LaunchError::NotInitialised),
+        State::Ordinary => return Err(LaunchError::InitNotCalled),
+        State::Ready | State::Consumed => {}
     }
     check(wanted)?;
     let image = image::locate()?;
@@ -193,7 +198,8 @@ fn channel() -> io::Result<(OwnedFd, OwnedFd)> {
 }
 
 impl Launched {
-    /// Waits until the child has reached `init()` and taken its role. On an error the child is ended and reaped.
+    /// Waits until the child has reached `init()` and taken its role. On an error the child is ended and reaped. The time that it
+    /// waits for a processor does not count.
     pub(crate) fn wait_ready(&self, timeout: Duration) -> Result<(), LaunchError> {
         let result = self.greeting(timeout);
         if result.is_err() {
@@ -203,11 +209,15 @@ impl Launched {
     }
 
     fn greeting(&self, timeout: Duration) -> Result<(), LaunchError> {
-        let deadline = Instant::now() + timeout;
         let failed = |source| LaunchError::Wait { source };
-        if !wait::readable(self.channel.as_fd(), deadline).map_err(failed)? {
-            return Err(LaunchError::TimedOut { timeout });
+        let mut turns = 1;
+        while !wait::readable(self.channel.as_fd(), Instant::now() + timeout).map_err(failed)? {
+            if turns == MAX_TURNS || !wait::wants_to_run(self.pid, timeout) {
+                return Err(LaunchError::TimedOut { timeout });
+            }
+            turns += 1;
         }
+        let deadline = Instant::now() + timeout;
         let mut buffer = [0u8; hello::BUFFER];
         let mut receive = || {
             let (to, room) = (buffer.as_mut_ptr().cast(), buffer.len());

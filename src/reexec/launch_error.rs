@@ -18,6 +18,11 @@ pub enum LaunchError {
         "this process is a re-executed child that did not call belljar::reexec::init(), so it may not launch another: call it first thing in main (in tests, doctests and benches: belljar::enable_test_support!())"
     )]
     NotInitialised,
+    /// This program has not called `init()`: the child would run its `main` again, with the role's arguments.
+    #[error(
+        "this program did not call belljar::init(): call it first thing in main (in tests, doctests and benches: belljar::enable_test_support!())"
+    )]
+    InitNotCalled,
     /// `argv` is empty.
     #[error("the argument list is empty, it needs the name that ps shows")]
     NoArguments,

@@ -32,8 +32,9 @@
 //!
 //! # It is no fork bomb
 //!
-//! A re-executed process that does not call [`init`] or [`dispatch()`] cannot launch anything
-//! ([`LaunchError::NotInitialised`]), and is ended within a second with a message that names the missing call. In tests,
+//! A process that does not call [`init`] or [`dispatch()`] cannot launch anything ([`LaunchError::InitNotCalled`],
+//! [`LaunchError::NotInitialised`]). A re-executed one is ended as well, with a message that names the missing call, after 0.8 s that it
+//! has computed or slept: the time that it waits for a processor does not count. In tests,
 //! doctests and benches, where the harness owns `main`, the call is [`enable_test_support!`](crate::enable_test_support).
 //!
 //! # Limits
@@ -41,6 +42,9 @@
 //! * A parent whose `/proc/<pid>/exe` its child may not read (it changed its user and so lost its dumpable flag, or has
 //!   more capabilities than the child) is refused: [`Refusal::UnreadableParent`]. So is one that called
 //!   `unshare(CLONE_NEWPID)`: [`Refusal::NotTheParent`].
+//! * The image has to hold this crate's own code. A program that was started through its loader (`ld.so PROGRAM`), an emulator or
+//!   another interpreter, and a library that another program has loaded (`dlopen(3)`), are refused: [`ImageError::Interpreter`],
+//!   [`ImageError::SharedLibrary`].
 //! * Where `/proc` is out of reach the child sees who its parent is, but not which program it runs.
 
 mod child;
@@ -56,6 +60,7 @@ mod launch;
 mod launch_error;
 #[cfg(test)]
 mod launch_tests;
+mod own_code;
 mod peer;
 mod process;
 mod refusal;

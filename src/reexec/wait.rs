@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::sys;
 
@@ -29,6 +29,21 @@ pub(super) fn readable(fd: BorrowedFd<'_>, deadline: Instant) -> io::Result<bool
             }
         }
     }
+}
+
+/// Whether a child of ours that was not reaped, and so has its number to itself, is not asleep and has not had a processor for as
+/// long as `most` yet: proc_pid_stat(5), fields 3, 14 and 15. Where that cannot be read, it is not known to be so.
+pub(super) fn wants_to_run(pid: i32, most: Duration) -> bool {
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The name is in parentheses and may have any in it.
+    let Some(name) = stat.iter().rposition(|byte| *byte == b')') else { return false };
+    let fields = String::from_utf8_lossy(&stat[name + 1..]);
+    let fields: Vec<&str> = fields.split_ascii_whitespace().collect();
+    let ticks = |field: usize| fields.get(field - 3).and_then(|ticks| ticks.parse::<u64>().ok());
+    let (Some(user), Some(system)) = (ticks(14), ticks(15)) else { return false };
+    // SAFETY: no preconditions.
+    let second = u64::try_from(unsafe { libc::sysconf(libc::_SC_CLK_TCK) }).unwrap_or(100).max(1);
+    fields.first() == Some(&"R") && user.saturating_add(system) < most.as_secs().saturating_mul(second)
 }
 
 /// Sends a signal.

@@ -39,6 +39,8 @@ const CASES: &[(&str, Case)] = &[
     ("kept_descriptors_and_no_others", kept_descriptors_and_no_others),
     ("a_stream_that_the_task_closes_ends_at_once", a_stream_that_the_task_closes_ends_at_once),
     ("many_threads_at_once", many_threads_at_once),
+    ("hundreds_of_calls_at_once_all_succeed", hundreds_of_calls_at_once_all_succeed),
+    ("a_start_of_low_priority_beside_busy_processes_succeeds", a_start_of_low_priority_succeeds),
     ("a_thread_that_ends_does_not_end_its_sandbox", a_thread_that_ends_does_not_end_its_sandbox),
     ("a_large_caller_costs_no_more", a_large_caller_costs_no_more),
     ("a_dropped_child_lives_on", a_dropped_child_lives_on),
@@ -318,6 +320,52 @@ fn a_stream_that_the_task_closes_ends_at_once() -> Outcome {
     child.kill()?;
     child.wait()?;
     Ok(())
+}
+
+/// Each waits for a processor for far longer than a start takes: that is not for the guard of re-execution to judge.
+fn hundreds_of_calls_at_once_all_succeed() -> Outcome {
+    let sandbox = strict()?;
+    let gate = std::sync::Barrier::new(300);
+    let failed: Vec<String> = std::thread::scope(|scope| {
+        let calls: Vec<_> = (0..300u64)
+            .map(|n| {
+                let (sandbox, gate) = (&sandbox, &gate);
+                scope.spawn(move || {
+                    gate.wait();
+                    sandbox.call(|n: u64| n + 1, &n).map(|next| next == n + 1)
+                })
+            })
+            .collect();
+        let outcomes = calls.into_iter().map(|call| call.join().expect("no panic"));
+        outcomes
+            .filter(|outcome| !matches!(outcome, Ok(true)))
+            .map(|outcome| format!("{outcome:?}"))
+            .collect()
+    });
+    ensure(failed.is_empty(), failed)
+}
+
+fn a_start_of_low_priority_succeeds() -> Outcome {
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            // Threads have a niceness each.
+            scope.spawn(|| {
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
+        }
+        let called = scope.spawn(|| {
+            // SAFETY: numbers only.
+            let lowered = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 19) } == 0;
+            (lowered, strict().and_then(|sandbox| sandbox.call(|n: u64| n, &3)))
+        });
+        let called = called.join().expect("no panic");
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        ensure(called.0, "to lower the priority")?;
+        ensure(called.1? == 3, "the call")
+    })
 }
 
 fn many_threads_at_once() -> Outcome {

@@ -10,7 +10,8 @@ pub fn program(name: &str) -> PathBuf {
     let profile = test.parent().and_then(|deps| deps.parent()).expect("target/<profile>/deps");
     let path = profile.join("examples").join(name);
     if !path.exists() {
-        let built = Command::new(env!("CARGO")).args(["build", "--quiet", "--example", name]).status();
+        let example = name.trim_start_matches("lib").trim_end_matches(".so").replace('_', "-");
+        let built = Command::new(env!("CARGO")).args(["build", "--quiet", "--example", &example]).status();
         assert!(built.expect("cargo").success(), "cannot build {name}");
     }
     path

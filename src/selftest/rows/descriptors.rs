@@ -195,7 +195,7 @@ pub(super) const ROWS: &[Row] = &[
         "re-execution without end",
         "Docker's reexec: a program that forgets Init",
         &[
-            "tests/reexec_guard.rs: a_program_that_forgets_init_and_stays",
+            "tests/reexec_guard.rs: a_child_that_forgets_init_and_sleeps_is_named",
             "tests/reexec_without_support.rs: the_harness_is_not_a_fork_bomb",
         ],
     ),
