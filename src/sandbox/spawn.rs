@@ -6,7 +6,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::stat::{Mode, fchmod};
 
 use super::beside::{self, Beside};
 use super::error::{Error, Step};
@@ -179,16 +181,31 @@ fn launch(frame: &Frame<'_>, handed: &Handed<'_>, own: &OwnedFd) -> Result<reexe
     .map_err(|source| Error::Launch { namespaces: frame.namespaces, source })
 }
 
-/// `/dev/stdout` and the like open the stream again, and a pipe belongs to the user that made it: the sandbox's own id gets those
-/// that lead to its streams. Files and terminals stay whose they are.
+/// `/dev/stdout` and the like open the stream again, and a pipe belongs to the user that made it. The sandbox's own id gets the
+/// right to open those that lead to its streams, in their direction only; it does not own them, or it could give itself the other.
+/// Files and terminals stay as they are.
+///
+/// What is written to is opened by group, what is read by everybody else: a pipe between two sandboxes serves both. Others do not
+/// come near a pipe: it has no name but that in /proc/PID/fd.
 fn give_pipes(stdio: &[OwnedFd; 3], id: u32) -> Result<(), Error> {
-    let (uid, gid) = (nix::unistd::Uid::from_raw(id), nix::unistd::Gid::from_raw(id));
+    let group = nix::unistd::Gid::from_raw(id);
     for fd in stdio {
         let failed = |call| Error::prepare(Step::Descriptors, call, "standard stream");
         let kind = nix::sys::statfs::fstatfs(fd).map_err(failed("fstatfs"))?.filesystem_type();
-        if kind == PIPEFS {
-            nix::unistd::fchown(fd, Some(uid), Some(gid)).map_err(failed("fchown"))?;
+        if kind != PIPEFS {
+            continue;
         }
+        let flags = OFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFL).map_err(failed("fcntl"))?);
+        let more = match flags & OFlag::O_ACCMODE {
+            OFlag::O_RDONLY => Mode::S_IROTH,
+            OFlag::O_WRONLY => Mode::S_IWGRP,
+            _ => Mode::S_IRGRP | Mode::S_IWGRP,
+        };
+        let before = sys::fstat(fd.as_fd()).map_err(failed("fstat"))?.st_mode;
+        if more.intersects(Mode::S_IWGRP) {
+            nix::unistd::fchown(fd, None, Some(group)).map_err(failed("fchown"))?;
+        }
+        fchmod(fd, Mode::from_bits_truncate(before) | more).map_err(failed("fchmod"))?;
     }
     Ok(())
 }

@@ -29,7 +29,52 @@ pub fn trials() -> Vec<Trial> {
             trials.push(trial(format!("descriptors::{name} as {caller:?}"), needs, move || case(caller)));
         }
     }
+    // An ordinary user's pipe is the sandbox's own as well: SECURITY.md.
+    let needs: &[Need] = &[Need::Root, Need::Program("python3")];
+    trials.push(trial(
+        "descriptors::pipes_open_in_one_direction as Root".to_owned(),
+        needs,
+        pipes_open_in_one_direction,
+    ));
     trials
+}
+
+/// Tries to open standard input for writing and standard output for reading.
+const OPENS: &str = "
+import os
+for fd, mode in ((0, os.O_WRONLY), (0, os.O_RDWR), (1, os.O_RDONLY), (1, os.O_RDWR)):
+  for chmod in (False, True):
+    try:
+      if chmod: os.fchmod(fd, 0o666)
+      os.open(f'/proc/self/fd/{fd}', mode | os.O_NONBLOCK)
+      os.write(2, b'opened')
+    except PermissionError: pass
+";
+
+/// What others wrote to the pipe that is standard output cannot be read, nor written what others read; a pipe between two sandboxes
+/// opens for both.
+fn pipes_open_in_one_direction() -> Result<(), Failed> {
+    let shell = |script: &str| {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).arg(caller::shelf().join("belljar")).arg(OPENS);
+        command.current_dir(caller::shelf());
+        caller::as_caller(Caller::Root, &mut command);
+        caller::finish(command)
+    };
+    let run = shell("{ echo SECRET; echo in | \"$0\" run -- python3 -c \"$1\"; } | { sleep 1; cat; }");
+    if run.code != Some(0) || run.stdout != "SECRET\n" || !run.stderr.is_empty() {
+        return Err(format!("{run:#?}").into());
+    }
+    for (first, second) in [("0", "1"), ("1", "0")] {
+        let run = shell(&format!(
+            "sleep {first}; \"$0\" run -- sh -c 'sleep 1; echo through >/dev/stdout; sleep 1' | \
+             {{ sleep {second}; \"$0\" run -- sh -c 'cat /dev/stdin'; }}"
+        ));
+        if run.succeeded()? != "through\n" {
+            return Err(format!("{run:#?}").into());
+        }
+    }
+    Ok(())
 }
 
 /// Gives the command a descriptor under a number, over the execution.
