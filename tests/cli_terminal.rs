@@ -15,6 +15,23 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::termios::{LocalFlags, tcgetattr};
 use nix::unistd::Pid;
 
+const SIZE: Winsize = Winsize { ws_row: 17, ws_col: 43, ws_xpixel: 0, ws_ypixel: 0 };
+
+/// What Ctrl-C, Ctrl-Z and Ctrl-\\ send to a terminal.
+const INTERRUPT: &str = "\u{3}";
+const SUSPEND: &str = "\u{1a}";
+const QUIT: &str = "\u{1c}";
+
+/// A new pseudo-terminal that nobody inherits: it is hung up when the test closes it.
+fn terminal() -> nix::pty::OpenptyResult {
+    let pty = openpty(&SIZE, None).expect("openpty");
+    for end in [&pty.master, &pty.slave] {
+        let flag = nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC);
+        nix::fcntl::fcntl(end, flag).expect("F_SETFD");
+    }
+    pty
+}
+
 /// A user in front of a terminal, in which belljar runs.
 struct User {
     screen: File,
@@ -28,9 +45,37 @@ impl User {
         User::starts_with(&[], script)
     }
 
+    /// In front of a shell with job control, whose session's terminal it is.
+    fn at_a_shell() -> User {
+        use std::os::unix::process::CommandExt as _;
+        let pty = terminal();
+        let end = || Stdio::from(pty.slave.try_clone().expect("dup"));
+        let terminal = pty.slave.as_raw_fd();
+        let mut shell = Command::new("bash");
+        shell.args(["--norc", "--noprofile", "--noediting", "-i"]).env_clear();
+        shell.env("PATH", "/usr/bin:/bin").env("B", BELLJAR).env("PS1", "prompt> ");
+        // SAFETY: two system calls between fork and exec.
+        unsafe {
+            shell.pre_exec(move || {
+                nix::unistd::setsid()?;
+                nix::errno::Errno::result(nix::libc::ioctl(terminal, nix::libc::TIOCSCTTY, 0))?;
+                Ok(())
+            });
+        }
+        let child = shell.stdin(end()).stdout(end()).stderr(end()).spawn().expect("spawn");
+        let mut user = User { screen: pty.master.into(), terminal: pty.slave, child, seen: String::new() };
+        user.sees("prompt> ");
+        user
+    }
+
+    /// Forgets what was on the screen, and types a command.
+    fn enters(&mut self, command: &str) {
+        self.seen.clear();
+        self.types(&format!("{command}\n"));
+    }
+
     fn starts_with(options: &[&str], script: &str) -> User {
-        let size = Winsize { ws_row: 17, ws_col: 43, ws_xpixel: 0, ws_ypixel: 0 };
-        let pty = openpty(&size, None).expect("openpty");
+        let pty = terminal();
         let end = || Stdio::from(pty.slave.try_clone().expect("dup"));
         let mut command = Command::new(BELLJAR);
         command.args(["run", "--tty", "--timeout=30s"]).args(options).args(["--", "sh", "-c", script]);
@@ -131,4 +176,136 @@ fn a_limit_that_a_terminal_cannot_hold_is_refused() {
 #[test]
 fn without_a_terminal_there_is_none_to_give() {
     run_in(["--tty", "--", "true"]).refused(125, &["--tty", "not a terminal"]);
+}
+
+/// What a person waits for at most.
+const AT_ONCE: Duration = Duration::from_secs(2);
+
+#[test]
+fn keys_reach_all_that_runs_in_the_foreground() {
+    let scripts =
+        ["for i in 1 2 3; do sleep 3; echo late; done", "sleep 9 | sleep 9", "sleep 9 & wait; sleep 9"];
+    for (tty, profile) in [("", "strict"), ("-t", "strict"), ("", "lite")] {
+        if profile == "lite" && nix::unistd::geteuid().is_root() {
+            // It is not for root.
+            continue;
+        }
+        // bash ignores SIGQUIT.
+        for (key, shell, code) in [(INTERRUPT, "bash", 130), (INTERRUPT, "sh", 130), (QUIT, "dash", 131)] {
+            for script in scripts {
+                let mut user = User::at_a_shell();
+                user.enters(&format!("$B run -p {profile} {tty} -- {shell} -c 'echo re\"\"ady; {script}'"));
+                user.sees("ready");
+                let began = Instant::now();
+                user.seen.clear();
+                user.types(key);
+                user.sees("prompt> ");
+                let took = began.elapsed();
+                assert!(!user.seen.contains("late"), "{}", user.seen);
+                user.enters("echo co\"\"de $?");
+                user.sees(&format!("code {code}"));
+                assert!(took < AT_ONCE, "{script} {key:?} {tty} {profile}: {took:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_interrupt_comes_once_and_a_prompt_goes_on() {
+    for tty in ["", "-t"] {
+        let mut user = User::at_a_shell();
+        let python = "import signal,time; n=[0]; signal.signal(2, lambda *_: n.append(1)); print(\"rea\"+\"dy\", flush=True); \
+                      time.sleep(1); print(\"inter\"+\"rupts\", len(n)-1)";
+        user.enters(&format!("$B run {tty} -- python3 -c '{python}'"));
+        user.sees("ready");
+        user.types(INTERRUPT);
+        user.sees("interrupts 1");
+        user.sees("prompt> ");
+        user.enters(&format!("$B run {tty} -- python3 -i -q"));
+        user.sees(">>> ");
+        user.types(INTERRUPT);
+        user.sees("KeyboardInterrupt");
+        user.enters("print(6*7)");
+        user.sees("42");
+        user.enters("exit()");
+        user.sees("prompt> ");
+    }
+}
+
+#[test]
+fn a_job_is_stopped_and_goes_on() {
+    let mut user = User::at_a_shell();
+    let loops = "i=0; while [ $i -lt 3000 ]; do i=$((i+1)); echo $i >count; sleep 0.01; done";
+    let folder = tempfile::tempdir().expect("a folder");
+    let count = || std::fs::read_to_string(folder.path().join("count")).unwrap_or_default();
+    let goes_on = |user: &User| {
+        let (before, end) = (count(), Instant::now() + Duration::from_secs(10));
+        while count() == before || count().is_empty() {
+            assert!(Instant::now() < end, "it stands at {before:?}: {}", user.seen);
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    };
+    let stands = |user: &User| {
+        std::thread::sleep(Duration::from_millis(100));
+        let before = count();
+        std::thread::sleep(Duration::from_millis(300));
+        assert_eq!(count(), before, "{}", user.seen);
+    };
+    let path = folder.path().display().to_string();
+    // The last is below a shell of its own, and is stopped with its whole group.
+    user.enters(&format!("$B run --bind {path}:/w -w /w -- sh -c '({loops}); exit 0'"));
+    goes_on(&user);
+    for resume in ["fg", "bg"] {
+        user.seen.clear();
+        user.types(SUSPEND);
+        user.sees("Stopped");
+        stands(&user);
+        user.enters(resume);
+        goes_on(&user);
+        if resume == "fg" {
+            continue;
+        }
+        user.enters("jobs");
+        user.sees("Running");
+        user.enters("kill -STOP %1; kill -CONT %1");
+        goes_on(&user);
+        user.enters("fg");
+        user.sees("run --bind");
+        goes_on(&user);
+        user.seen.clear();
+        user.types(INTERRUPT);
+        user.sees("prompt> ");
+        user.enters("echo co\"\"de $?");
+        user.sees("code 130");
+    }
+}
+
+#[test]
+fn a_terminal_that_is_hung_up_ends_what_runs_there() {
+    for tty in ["", "-t"] {
+        let mut user = User::at_a_shell();
+        let marker = format!("5{}.{}", std::process::id(), tty.len());
+        user.enters(&format!("$B run {tty} -- sh -c 'echo re\"\"ady; sleep {marker}; sleep {marker}'"));
+        user.sees("ready");
+        assert!(running(&marker) > 0);
+        let User { screen, terminal, child, .. } = &mut user;
+        // All of the test's: the kernel hangs up when the outer end is closed.
+        let null = || File::open("/dev/null").expect("/dev/null");
+        (*screen, *terminal) = (null(), null().into());
+        let end = Instant::now() + Duration::from_secs(10);
+        while running(&marker) > 0 {
+            assert!(Instant::now() < end, "it goes on {tty}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        child.wait().expect("wait");
+    }
+}
+
+/// How many processes have this in their command line.
+fn running(marker: &str) -> usize {
+    let processes = std::fs::read_dir("/proc").expect("/proc");
+    processes
+        .filter_map(|entry| std::fs::read(entry.ok()?.path().join("cmdline")).ok())
+        .filter(|line| String::from_utf8_lossy(line).contains(marker))
+        .count()
 }

@@ -3,10 +3,12 @@
 //!
 //! They are blocked right before something can run, so that none is lost, and seen to wherever belljar waits for the sandbox
 //! (signalfd(2)). When it has ended, and all that it wrote was passed on, belljar tells how, and ends, whatever still comes. What was
+//! Ctrl-Z stops both, as one job. What was
 //! ignored when belljar started (nohup(1), a shell's background job) stays ignored.
 
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -17,11 +19,13 @@ use super::terminal;
 use crate::sandbox::Beside;
 use crate::sys;
 
-const FORWARDED: [Signal; 7] = [
+const FORWARDED: [Signal; 9] = [
     Signal::SIGTERM,
     Signal::SIGINT,
     Signal::SIGHUP,
     Signal::SIGQUIT,
+    Signal::SIGTSTP,
+    Signal::SIGCONT,
     Signal::SIGUSR1,
     Signal::SIGUSR2,
     Signal::SIGWINCH,
@@ -170,6 +174,54 @@ fn forward(sandbox: &Receiver, signal: Signal) -> bool {
         }
         return true;
     }
+    if signal == Signal::SIGTSTP {
+        return suspend(sandbox);
+    }
+    send(sandbox, signal)
+}
+
+/// How long a program has to put the terminal in order when it is stopped, before the caller's shell has it back.
+const BEFORE_A_STOP: Duration = Duration::from_millis(50);
+
+/// Ctrl-Z: the task stops, then belljar, as one job of the caller's shell. Returns when the shell goes on with it (`fg`, `bg`).
+fn suspend(sandbox: &Receiver) -> bool {
+    // A terminal of its own has job control of its own: only belljar stops, and the task when it waits for the screen.
+    if sandbox.terminal.is_none() {
+        if !send(sandbox, Signal::SIGTSTP) {
+            return false;
+        }
+        std::thread::sleep(BEFORE_A_STOP);
+    }
+    terminal::suspended(stop);
+    // Of SIGCONT the task hears as of every other signal. None comes where there was no stop: nobody could go on with a group that
+    // no shell watches, and the kernel does not stop it (setpgid(2)).
+    let continued = pending().is_ok_and(|set| set.contains(Signal::SIGCONT));
+    continued || send(sandbox, Signal::SIGCONT)
+}
+
+/// Stops this process as SIGTSTP does any other.
+fn stop() {
+    let stopped = SigSet::from(Signal::SIGTSTP);
+    let done = stopped
+        .thread_unblock()
+        .and_then(|()| nix::sys::signal::raise(Signal::SIGTSTP))
+        .and_then(|()| stopped.thread_block());
+    if let Err(errno) = done {
+        log::error!("cannot stop: {errno}");
+    }
+}
+
+/// What has come and is blocked.
+fn pending() -> nix::Result<SigSet> {
+    let mut set = std::mem::MaybeUninit::<libc::sigset_t>::zeroed();
+    // SAFETY: room for the answer.
+    Errno::result(unsafe { libc::sigpending(set.as_mut_ptr()) })?;
+    // SAFETY: the kernel has written a set.
+    Ok(unsafe { SigSet::from_sigset_t_unchecked(set.assume_init()) })
+}
+
+/// Sends a signal to init, which passes it on; false if the sandbox has ended.
+fn send(sandbox: &Receiver, signal: Signal) -> bool {
     match sys::process::pidfd_send_signal(sandbox.pidfd.as_fd(), signal as i32) {
         Ok(()) => log::debug!("{signal} forwarded"),
         Err(Errno::ESRCH) => {

@@ -54,6 +54,11 @@ pub fn copy_size(inner: BorrowedFd<'_>) -> nix::Result<()> {
     Ok(())
 }
 
+/// Lets `stop` stop this process, with the terminal as the caller's shell expects it.
+pub fn suspended(stop: impl FnOnce()) {
+    stop();
+}
+
 impl Terminal {
     /// Connects the outer end of the sandbox's terminal with the user's.
     pub fn connect(inner: OwnedFd) -> Result<Terminal, Error> {

@@ -1,17 +1,29 @@
-//! The task's own session: no controlling terminal, so nothing can be pushed into the caller's (CVE-2017-5226).
+//! A session without the caller's terminal, so that nothing can be pushed into it (CVE-2017-5226), and a process group of the
+//! task's own, which gets what a terminal would send.
 
 use nix::errno::Errno;
-use nix::unistd::{getpid, getsid, setsid};
+use nix::unistd::{Pid, getpgrp, getpid, getppid, getsid, setpgid, setsid};
 
 use super::start::Context;
 use crate::protocol::Fault;
 
-/// Starts a session, and in *lite* ties the task to init (with a pid namespace the kernel does).
+/// Starts a group, and with a terminal of its own a session; in *lite* ties the task to init (with a pid namespace the kernel does).
 pub(super) fn start(context: &mut Context) -> Result<(), Fault> {
-    setsid().map_err(Fault::on("setsid", b""))?;
-    let (own, session) = (getpid(), getsid(None).map_err(Fault::on("getsid", b""))?);
-    if own != session {
-        return Err(Fault::mismatch("the session", own, session));
+    let session = |pid: Option<Pid>| getsid(pid).map_err(Fault::on("getsid", b""));
+    let (own, expected) = if context.plan.terminal {
+        setsid().map_err(Fault::on("setsid", b""))?;
+        (getpid(), getpid())
+    } else {
+        // In init's session: that of an orphaned group could not be stopped by SIGTSTP (setpgid(2), POSIX 3.264).
+        setpgid(Pid::from_raw(0), Pid::from_raw(0)).map_err(Fault::on("setpgid", b""))?;
+        (getpid(), session(Some(getppid()))?)
+    };
+    if getpgrp() != own {
+        return Err(Fault::mismatch("the process group", own, getpgrp()));
+    }
+    let found = session(None)?;
+    if found != expected {
+        return Err(Fault::mismatch("the session", expected, found));
     }
     if context.plan.terminal {
         // Standard input is the task's own pty, made for it by the caller.

@@ -18,8 +18,17 @@ use crate::protocol::{End, Failure, Fault, Message, Stage};
 use crate::sys;
 
 /// Signals that the task gets when init gets them.
-const FORWARDED: [libc::c_int; 7] =
-    [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT, libc::SIGUSR1, libc::SIGUSR2, libc::SIGWINCH];
+const FORWARDED: [libc::c_int; 9] = [
+    libc::SIGTERM,
+    libc::SIGINT,
+    libc::SIGHUP,
+    libc::SIGQUIT,
+    libc::SIGTSTP,
+    libc::SIGCONT,
+    libc::SIGUSR1,
+    libc::SIGUSR2,
+    libc::SIGWINCH,
+];
 
 /// How often the accounts of the control group are looked at where the kernel does not end the run itself, milliseconds.
 const TICK: u8 = 20;
@@ -152,10 +161,10 @@ fn forward(signals: &SignalFd, task: &Running) -> Result<(), Fault> {
                 if !FORWARDED.contains(&number) {
                     continue;
                 }
-                match sys::process::pidfd_send_signal(task.pidfd.as_fd(), number) {
+                match task.signal(number) {
                     // ESRCH: it has just ended. EPERM: a task that kept capabilities became another user.
                     Ok(()) | Err(Errno::ESRCH | Errno::EPERM) => {}
-                    Err(errno) => return Err(Fault::system("pidfd_send_signal", b"task", errno)),
+                    Err(errno) => return Err(Fault::system("kill", b"task", errno)),
                 }
             }
             Ok(None) => return Ok(()),

@@ -25,7 +25,25 @@ pub(super) struct Running {
     handover: Option<Handover>,
 }
 
+/// Signals that a terminal sends: they are for the task's whole process group. Others are for its first process alone.
+const OF_A_TERMINAL: [libc::c_int; 6] =
+    [libc::SIGINT, libc::SIGQUIT, libc::SIGTSTP, libc::SIGCONT, libc::SIGHUP, libc::SIGWINCH];
+
 impl Running {
+    /// Gives the task a signal, as it would come outside.
+    pub(super) fn signal(&self, number: libc::c_int) -> Result<(), Errno> {
+        if OF_A_TERMINAL.contains(&number) {
+            // The number is the group's as long as its first process has not been reaped, and that ends the run.
+            // SAFETY: numbers only.
+            match Errno::result(unsafe { libc::kill(self.pid.wrapping_neg(), number) }) {
+                // It has left its group.
+                Err(Errno::ESRCH) => {}
+                sent => return sent.map(drop),
+            }
+        }
+        sys::process::pidfd_send_signal(self.pidfd.as_fd(), number)
+    }
+
     /// Whether the task's end is its own: a role's process could have stopped at the filter.
     pub(super) fn handed_over(&self) -> Result<(), Failure> {
         self.handover.as_ref().map_or(Ok(()), Handover::result)

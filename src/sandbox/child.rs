@@ -86,16 +86,19 @@ impl Child {
         group.map(Group::meter).transpose().map_err(|source| Error::Cgroup { source })
     }
 
-    /// Sends a signal to the task, through init: TERM, INT, HUP, QUIT, USR1, USR2 or WINCH. KILL ends the whole sandbox.
+    /// Sends a signal to the task, through init: INT, QUIT, HUP, TSTP, CONT and WINCH to its whole process group, as a terminal does;
+    /// TERM, USR1 and USR2 to its first process. KILL ends the whole sandbox. (A time limit goes on while the task is stopped.)
     ///
     /// # Errors
     /// `InvalidInput` for any other signal or once the sandbox was waited for, as `std::process::Child::kill`.
     pub fn signal(&mut self, signal: i32) -> io::Result<()> {
-        const PASSED_ON: [i32; 7] = [
+        const PASSED_ON: [i32; 9] = [
             libc::SIGTERM,
             libc::SIGINT,
             libc::SIGHUP,
             libc::SIGQUIT,
+            libc::SIGTSTP,
+            libc::SIGCONT,
             libc::SIGUSR1,
             libc::SIGUSR2,
             libc::SIGWINCH,

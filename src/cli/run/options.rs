@@ -159,7 +159,7 @@ pub(super) struct LimitOptions {
     /// are weaker (memory and CPU time of each process)
     #[arg(long, value_name = "WAY")]
     pub limits: Option<Way>,
-    /// Time that may pass
+    /// Time that may pass, also while the run is stopped (Ctrl-Z)
     #[arg(long, value_name = "DURATION", value_parser = units::limit(units::duration))]
     pub timeout: Option<Limit<Duration>>,
     /// CPU time that all processes together may use
