@@ -124,13 +124,27 @@ fn give_terminal(setup: &mut Setup) -> Result<(), SelfTestError> {
 /// `TIOCSTI` on standard input. `EIO` is the kernel's own refusal (`dev.tty.legacy_tiocsti=0`): the call has reached it.
 fn push(request: u64) -> Answer {
     let byte = b'x';
-    let tried = || {
-        let result = call!(libc::SYS_ioctl, 0, request, &raw const byte).map(drop);
+    let answer = |result: Result<(), Errno>| {
         Answer::of_reached(format!("ioctl(0, {request:#x})"), result, &[Errno::EIO])
     };
     // As it is: the terminal may be the task's own. Then after making it that, without which an ordinary user is refused (EPERM).
-    let first = tried();
-    let _ = nix::unistd::setsid();
-    let _ = call!(libc::SYS_ioctl, 0, libc::TIOCSCTTY, 0);
-    Answer::any([first, tried()])
+    let first = answer(call!(libc::SYS_ioctl, 0, request, &raw const byte).map(drop));
+    // Only who leads no process group can start a session.
+    // SAFETY: the child makes system calls only.
+    let second = match unsafe { nix::unistd::fork() } {
+        Ok(nix::unistd::ForkResult::Child) => {
+            let _ = nix::unistd::setsid();
+            let _ = call!(libc::SYS_ioctl, 0, libc::TIOCSCTTY, 0);
+            let tried = call!(libc::SYS_ioctl, 0, request, &raw const byte);
+            // SAFETY: ends the process.
+            unsafe { libc::_exit(tried.err().map_or(0, |errno| errno as i32)) }
+        }
+        Ok(nix::unistd::ForkResult::Parent { child }) => match nix::sys::wait::waitpid(child, None) {
+            Ok(nix::sys::wait::WaitStatus::Exited(_, 0)) => answer(Ok(())),
+            Ok(nix::sys::wait::WaitStatus::Exited(_, code)) => answer(Err(Errno::from_raw(code))),
+            other => Answer::na(format!("the child that tries it: {other:?}")),
+        },
+        Err(errno) => Answer::na(format!("fork: {errno}")),
+    };
+    Answer::any([first, second])
 }
