@@ -1,7 +1,7 @@
 //! The whole corridor from the outside, against the real kernel, as root and as an unprivileged user.
 //!
 //! `cargo test --test end_to_end`. Where the kernel or the machine lacks something that a check needs, the check is counted
-//! as ignored and says why; `BELLJAR_TEST_REQUIRE=all` (or a list: `root,python3,gcc,git,busybox,jq,strace`) turns that into a
+//! as ignored and says why; `BELLJAR_TEST_REQUIRE=all` (or a list of `root` and programs: `root,python3,gcc,java`) turns that into a
 //! failure.
 
 mod caller;
@@ -13,6 +13,7 @@ mod leftovers;
 mod library;
 mod need;
 mod outcome;
+mod programs;
 mod races;
 mod scale;
 mod streams;
@@ -35,6 +36,7 @@ fn main() {
         library::trials(),
         leftovers::trials(),
         outcome::trials(),
+        programs::trials(),
         races::trials(),
         scale::trials(),
         streams::trials(),

@@ -32,10 +32,11 @@ impl Need {
     }
 }
 
-/// Whether `BELLJAR_TEST_REQUIRE` makes its absence a failure.
+/// Whether `BELLJAR_TEST_REQUIRE` makes its absence a failure: the word itself, or `all` without `-` and the word.
 fn required(need: &str) -> bool {
     let list = std::env::var("BELLJAR_TEST_REQUIRE").unwrap_or_default();
-    list.split(',').any(|word| word == "all" || word == need)
+    let has = |wanted: &str| list.split(',').any(|word| word == wanted);
+    has(need) || (has("all") && !has(&format!("-{need}")))
 }
 
 /// A check, or its place in the list of what could not be checked here.

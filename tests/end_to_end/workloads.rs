@@ -141,7 +141,7 @@ pub fn trials() -> Vec<Trial> {
 }
 
 /// Everything that an error of the tests' own may be.
-fn failed(what: impl std::fmt::Display) -> Failed {
+pub fn failed(what: impl std::fmt::Display) -> Failed {
     what.to_string().into()
 }
 
@@ -164,7 +164,7 @@ fn inputs(caller: Caller) -> tempfile::TempDir {
 }
 
 /// The control: a shell script outside, as the caller.
-fn outside(caller: Caller, folder: &Path, script: &str) -> Run {
+pub fn outside(caller: Caller, folder: &Path, script: &str) -> Run {
     let mut command = Command::new("/bin/sh");
     caller::as_caller(caller, &mut command);
     command.args(["-c", script]).env("LANG", "C.UTF-8").current_dir(folder).stdin(Stdio::null());
@@ -172,7 +172,7 @@ fn outside(caller: Caller, folder: &Path, script: &str) -> Run {
 }
 
 /// A shell script inside, with options.
-fn inside<S: AsRef<OsStr>>(
+pub fn inside<S: AsRef<OsStr>>(
     caller: Caller,
     folder: &Path,
     options: impl IntoIterator<Item = S>,
@@ -184,7 +184,7 @@ fn inside<S: AsRef<OsStr>>(
 }
 
 /// The two wrote the same and ended in the same way.
-fn equal(inside: &Run, outside: &Run) -> Result<(), Failed> {
+pub fn equal(inside: &Run, outside: &Run) -> Result<(), Failed> {
     if outside.bytes.is_empty() {
         return Err(format!("the control printed nothing: {outside:#?}").into());
     }
@@ -345,10 +345,15 @@ fn gcc_and_make_in_the_working_directory(caller: Caller) -> Result<(), Failed> {
     equal(&inside, &outside(caller, folder.path(), script))
 }
 
-fn cargo_builds_and_tests(caller: Caller) -> Result<(), Failed> {
+/// Where the toolchain is.
+pub fn sysroot() -> Result<PathBuf, Failed> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let sysroot = Command::new(rustc).args(["--print", "sysroot"]).output().map_err(failed)?;
-    let sysroot = PathBuf::from(OsStr::from_bytes(sysroot.stdout.trim_ascii_end()));
+    Ok(PathBuf::from(OsStr::from_bytes(sysroot.stdout.trim_ascii_end())))
+}
+
+fn cargo_builds_and_tests(caller: Caller) -> Result<(), Failed> {
+    let sysroot = sysroot()?;
     let folder = caller::folder(caller);
     fs::create_dir(folder.path().join("src")).map_err(failed)?;
     caller::give(caller, &folder.path().join("src"));
