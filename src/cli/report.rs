@@ -37,10 +37,10 @@ pub struct Report<'a> {
 #[serde(rename_all = "camelCase")]
 struct RunReport<'a> {
     wall_seconds: f64,
-    user_seconds: f64,
-    system_seconds: f64,
-    max_rss_bytes: u64,
-    context_switches: u64,
+    user_seconds: Option<f64>,
+    system_seconds: Option<f64>,
+    max_rss_bytes: Option<u64>,
+    context_switches: Option<u64>,
     /// Output that was thrown away, where the limit says so.
     #[serde(skip_serializing_if = "Option::is_none")]
     output_discarded_bytes: Option<u64>,
@@ -85,6 +85,8 @@ enum EndedReport {
     Seccomp,
     KilledByCaller,
     SetupError,
+    Disturbed,
+    Left,
 }
 
 #[derive(Debug, Serialize)]
@@ -95,7 +97,7 @@ struct ErrorReport {
 
 impl<'a> Report<'a> {
     /// Of a program that ran.
-    pub fn of_outcome(outcome: &'a Outcome) -> Report<'a> {
+    pub fn of_outcome(outcome: &'a Outcome, exit_code: u8) -> Report<'a> {
         let seconds = |time: &Duration| time.as_secs_f64();
         let ended = match &outcome.ended {
             Ended::Exit { code } => EndedReport::Exit { code: *code },
@@ -121,8 +123,8 @@ impl<'a> Report<'a> {
         };
         let run = RunReport {
             wall_seconds: seconds(&outcome.wall),
-            user_seconds: seconds(&outcome.user),
-            system_seconds: seconds(&outcome.system),
+            user_seconds: outcome.user.as_ref().map(seconds),
+            system_seconds: outcome.system.as_ref().map(seconds),
             max_rss_bytes: outcome.max_rss,
             context_switches: outcome.context_switches,
             output_discarded_bytes: outcome.output_discarded,
@@ -132,7 +134,6 @@ impl<'a> Report<'a> {
             plan_hash: &outcome.plan_hash,
             protections: &outcome.protections,
         };
-        let exit_code = outcome.ended.exit_code();
         Report { version: 1, ended, exit_code, run: Some(run), timing: None, error: None }
     }
 
@@ -146,7 +147,13 @@ impl<'a> Report<'a> {
     pub fn of_error(error: &Error) -> Report<'a> {
         Report {
             version: 1,
-            ended: EndedReport::SetupError,
+            ended: match error {
+                Error::Sandbox(error) if matches!(**error, crate::Error::Disturbed { .. }) => {
+                    EndedReport::Disturbed
+                }
+                Error::Sandbox(error) if matches!(**error, crate::Error::Left { .. }) => EndedReport::Left,
+                _ => EndedReport::SetupError,
+            },
             exit_code: error.exit_code(),
             run: None,
             timing: None,

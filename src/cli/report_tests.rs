@@ -6,10 +6,10 @@ fn outcome(ended: Ended) -> Outcome {
     Outcome {
         ended,
         wall: Duration::from_millis(1500),
-        user: Duration::from_millis(250),
-        system: Duration::ZERO,
-        max_rss: 4096,
-        context_switches: 7,
+        user: Some(Duration::from_millis(250)),
+        system: Some(Duration::ZERO),
+        max_rss: Some(4096),
+        context_switches: Some(7),
         output_discarded: None,
         account: None,
         profile: "strict".into(),
@@ -31,6 +31,10 @@ fn outcome(ended: Ended) -> Outcome {
     }
 }
 
+fn of_outcome(outcome: &Outcome) -> Report<'_> {
+    Report::of_outcome(outcome, outcome.ended.exit_code())
+}
+
 fn value(report: &Report) -> Value {
     serde_json::to_value(report).expect("JSON")
 }
@@ -38,7 +42,7 @@ fn value(report: &Report) -> Value {
 #[test]
 fn a_run() {
     assert_eq!(
-        value(&Report::of_outcome(&outcome(Ended::Exit { code: 3 }))),
+        value(&of_outcome(&outcome(Ended::Exit { code: 3 }))),
         json!({
             "version": 1,
             "ended": {"kind": "exit", "code": 3},
@@ -84,7 +88,7 @@ fn every_end_has_its_kind() {
         (Ended::Seccomp, json!({"kind": "seccomp"})),
         (Ended::KilledByCaller, json!({"kind": "killed-by-caller"})),
     ] {
-        assert_eq!(value(&Report::of_outcome(&outcome(ended)))["ended"], expected);
+        assert_eq!(value(&of_outcome(&outcome(ended)))["ended"], expected);
     }
 }
 
@@ -103,6 +107,20 @@ fn an_error() {
 }
 
 #[test]
+fn what_went_wrong_after_the_start_is_no_failure_to_set_up() {
+    let fault = crate::protocol::Fault::Protocol { what: "x".to_owned() };
+    let source = crate::protocol::Failure { stage: crate::protocol::Stage::Supervise, fault };
+    for (error, kind) in [
+        (crate::Error::Disturbed { source }, "disturbed"),
+        (crate::Error::Left { left: Some(3) }, "left"),
+        (crate::Error::Protocol, "setup-error"),
+    ] {
+        let report = value(&Report::of_error(&Error::from(error)));
+        assert_eq!((&report["ended"]["kind"], &report["exitCode"]), (&json!(kind), &json!(125)));
+    }
+}
+
+#[test]
 fn the_file_is_emptied_before_and_holds_one_line_after() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("report");
@@ -111,7 +129,7 @@ fn the_file_is_emptied_before_and_holds_one_line_after() {
     assert_eq!(std::fs::read(&path).expect("read"), b"");
     // What runs may write to a file that it can reach; nothing of it is left in the report.
     std::fs::write(&path, "forged ".repeat(1000)).expect("write");
-    sink.write(&Report::of_outcome(&outcome(Ended::CpuLimit { limit_ms: None }))).expect("written");
+    sink.write(&of_outcome(&outcome(Ended::CpuLimit { limit_ms: None }))).expect("written");
     let text = std::fs::read_to_string(&path).expect("read");
     assert_eq!(text.matches('\n').count(), 1);
     assert_eq!(serde_json::from_str::<Value>(&text).expect("JSON")["exitCode"], 152);
@@ -125,10 +143,10 @@ fn a_file_that_was_replaced_is_an_error() {
 
     let mut sink = Sink::open(&path).expect("opened");
     std::fs::rename(&path, folder.path().join("aside")).expect("rename");
-    let removed = sink.write(&Report::of_outcome(&outcome));
+    let removed = sink.write(&of_outcome(&outcome));
     assert!(matches!(removed, Err(Error::ReportReplaced { .. })), "{removed:?}");
     std::fs::write(&path, "{\"exitCode\": 0}").expect("write");
-    let replaced = sink.write(&Report::of_outcome(&outcome));
+    let replaced = sink.write(&of_outcome(&outcome));
     assert!(matches!(replaced, Err(Error::ReportReplaced { .. })), "{replaced:?}");
 }
 
@@ -153,8 +171,8 @@ fn what_cannot_be_written_is_an_error_before_the_run() {
 #[test]
 fn a_device_takes_a_report() {
     let mut sink = Sink::open(Path::new("/dev/null")).expect("opened");
-    sink.write(&Report::of_outcome(&outcome(Ended::Seccomp))).expect("written");
+    sink.write(&of_outcome(&outcome(Ended::Seccomp))).expect("written");
     let mut full = Sink::open(Path::new("/dev/full")).expect("opened");
-    let refused = full.write(&Report::of_outcome(&outcome(Ended::Seccomp)));
+    let refused = full.write(&of_outcome(&outcome(Ended::Seccomp)));
     assert!(matches!(refused, Err(Error::Report { action: "write", .. })), "{refused:?}");
 }

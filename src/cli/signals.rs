@@ -8,15 +8,14 @@
 
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use super::terminal;
-use crate::sandbox::Beside;
+use crate::sandbox::{Asked, Beside};
 use crate::sys;
 
 const FORWARDED: [Signal; 9] = [
@@ -93,6 +92,9 @@ pub struct Forwarder {
     /// Once they are blocked.
     signals: Option<SignalFd>,
     state: State<Receiver>,
+    requests: Requests,
+    /// The signal that ended the run by force.
+    forced: Option<Signal>,
 }
 
 impl Beside for Forwarder {
@@ -109,34 +111,65 @@ impl Beside for Forwarder {
         Ok(())
     }
 
-    /// Sees to those that come.
-    fn wait(&mut self, until: BorrowedFd<'_>) -> io::Result<()> {
-        let Some(signals) = &self.signals else { return Ok(()) };
-        loop {
-            let read = PollFlags::POLLIN;
-            let mut watched = [PollFd::new(until, read), PollFd::new(signals.as_fd(), read)];
-            match poll(&mut watched, PollTimeout::NONE) {
-                Ok(_) => {}
-                Err(Errno::EINTR) => continue,
-                Err(errno) => return Err(errno.into()),
+    fn watched(&self) -> Option<BorrowedFd<'_>> {
+        self.signals.as_ref().map(SignalFd::as_fd)
+    }
+
+    /// Sees to the next one that has come.
+    fn see_to(&mut self) -> io::Result<Asked> {
+        let Some(signals) = &self.signals else { return Ok(Asked::Nothing) };
+        let Some(info) = signals.read_signal()? else { return Ok(Asked::Nothing) };
+        let signal = i32::try_from(info.ssi_signo).ok().and_then(|number| Signal::try_from(number).ok());
+        let Some(signal) = signal else { return Ok(Asked::Nothing) };
+        let again = self.requests.again(signal, info.ssi_code, Instant::now());
+        self.state.see_to(signal);
+        if again && matches!(self.state, State::Running { .. }) {
+            log::debug!("{signal} again: the run is ended by force");
+            self.forced.get_or_insert(signal);
+            return Ok(Asked::Force);
+        }
+        Ok(Asked::Nothing)
+    }
+}
+
+/// Who asks a second time for the end shall not wait for a task that does not listen.
+#[derive(Debug, Default)]
+struct Requests {
+    terminated: bool,
+    interrupted: bool,
+    /// When a key was pressed last.
+    typed: Option<Instant>,
+}
+
+/// Keys are for programs, too, that take each as a wish of its own (an interpreter's prompt): only two in a row are a request.
+const IN_A_ROW: Duration = Duration::from_secs(1);
+
+impl Requests {
+    /// Whether this is the second of its kind. `code` tells a key (`SI_KERNEL`, from the terminal) from a signal that was sent.
+    fn again(&mut self, signal: Signal, code: i32, now: Instant) -> bool {
+        /// Of the kernel's siginfo.h.
+        const SI_KERNEL: i32 = 0x80;
+        match (signal, code) {
+            (Signal::SIGINT, SI_KERNEL) => {
+                let before = self.typed.replace(now);
+                before.is_some_and(|before| now.saturating_duration_since(before) < IN_A_ROW)
             }
-            let [until, signalled] = watched.map(|fd| fd.revents().unwrap_or(PollFlags::empty()));
-            if !signalled.is_empty()
-                && let Some(signal) = signals.read_signal()?
-                && let Some(signal) =
-                    i32::try_from(signal.ssi_signo).ok().and_then(|n| Signal::try_from(n).ok())
-            {
-                self.state.see_to(signal);
-            } else if !until.is_empty() {
-                return Ok(());
-            }
+            (Signal::SIGTERM, _) => std::mem::replace(&mut self.terminated, true),
+            (Signal::SIGINT, _) => std::mem::replace(&mut self.interrupted, true),
+            _ => false,
         }
     }
 }
 
 impl Forwarder {
     pub fn new() -> Forwarder {
-        Forwarder { signals: None, state: State::Starting { kept: Vec::new() } }
+        let state = State::Starting { kept: Vec::new() };
+        Forwarder { signals: None, state, requests: Requests::default(), forced: None }
+    }
+
+    /// The signal that ended the run by force, as it came a second time.
+    pub fn forced(&self) -> Option<Signal> {
+        self.forced
     }
 
     /// From now on they go to the sandbox, those first that came meanwhile.
@@ -285,6 +318,21 @@ mod tests {
         let mut state = State::<()>::Finishing;
         assert_eq!(state.take(Signal::SIGWINCH), Action::None);
         assert_eq!(state.take(Signal::SIGINT), Action::Die);
+    }
+
+    #[test]
+    fn who_asks_a_second_time_is_obeyed_and_a_key_only_at_once() {
+        use Signal::{SIGHUP, SIGINT, SIGTERM};
+        let (user, key) = (0, 0x80);
+        let now = Instant::now();
+        let mut requests = Requests::default();
+        let mut again =
+            |signal, code, seconds| requests.again(signal, code, now + Duration::from_secs(seconds));
+        assert!(!again(SIGTERM, user, 0) && !again(SIGINT, user, 0) && !again(SIGHUP, user, 0));
+        assert!(!again(SIGHUP, user, 0), "what is not about the end");
+        assert!(again(SIGTERM, user, 600) && again(SIGINT, user, 700) && again(SIGTERM, user, 800));
+        assert!(!again(SIGINT, key, 0) && !again(SIGINT, key, 2) && !again(SIGINT, key, 4), "at a prompt");
+        assert!(again(SIGINT, key, 4));
     }
 
     #[test]

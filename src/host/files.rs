@@ -1,5 +1,6 @@
 //! The view of the host's file system that a plan is made from: behind a trait, so that plans are tested without one.
 
+use std::ffi::OsString;
 use std::io;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -86,6 +87,12 @@ pub trait Files {
     /// The system calls' own; `InvalidInput` for anything but a regular file.
     fn read_at(&self, path: &Path, offset: u64, len: usize) -> io::Result<Vec<u8>>;
 
+    /// Names and kinds of what is in a directory, at most `most` of them, in no order.
+    ///
+    /// # Errors
+    /// The system calls' own.
+    fn list(&self, path: &Path, most: usize) -> io::Result<Vec<(OsString, FileKind)>>;
+
     /// Follows a path to its end; every part must exist.
     ///
     /// Links are followed by their text, one part at a time, so that a magic link of procfs
@@ -163,28 +170,32 @@ fn walk<F: Files + ?Sized>(files: &F, path: &Path) -> io::Result<Followed> {
 #[allow(clippy::exhaustive_structs)]
 pub struct RealFiles;
 
+impl From<std::fs::FileType> for FileKind {
+    fn from(kind: std::fs::FileType) -> Self {
+        if kind.is_dir() {
+            Self::Folder
+        } else if kind.is_symlink() {
+            Self::Symlink
+        } else if kind.is_char_device() {
+            Self::CharDevice
+        } else if kind.is_block_device() {
+            Self::BlockDevice
+        } else if kind.is_fifo() {
+            Self::Fifo
+        } else if kind.is_socket() {
+            Self::Socket
+        } else {
+            Self::File
+        }
+    }
+}
+
 impl From<&std::fs::Metadata> for Stat {
     fn from(meta: &std::fs::Metadata) -> Self {
-        let kind = meta.file_type();
-        let kind = if kind.is_dir() {
-            FileKind::Folder
-        } else if kind.is_symlink() {
-            FileKind::Symlink
-        } else if kind.is_char_device() {
-            FileKind::CharDevice
-        } else if kind.is_block_device() {
-            FileKind::BlockDevice
-        } else if kind.is_fifo() {
-            FileKind::Fifo
-        } else if kind.is_socket() {
-            FileKind::Socket
-        } else {
-            FileKind::File
-        };
         Self {
             device: meta.dev(),
             inode: meta.ino(),
-            kind,
+            kind: meta.file_type().into(),
             mode: meta.mode() & 0o7777,
             uid: meta.uid(),
             gid: meta.gid(),
@@ -201,6 +212,13 @@ impl Files for RealFiles {
 
     fn readlink(&self, path: &Path) -> io::Result<PathBuf> {
         std::fs::read_link(path)
+    }
+
+    fn list(&self, path: &Path, most: usize) -> io::Result<Vec<(OsString, FileKind)>> {
+        let entries = std::fs::read_dir(path)?.take(most);
+        entries
+            .map(|entry| entry.and_then(|entry| Ok((entry.file_name(), entry.file_type()?.into()))))
+            .collect()
     }
 
     fn read_at(&self, path: &Path, offset: u64, len: usize) -> io::Result<Vec<u8>> {

@@ -1,7 +1,7 @@
 //! A file system in memory.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -116,6 +116,16 @@ impl Files for MemoryFiles {
             }
             _ => Err(io::Error::from_raw_os_error(libc::EINVAL)),
         }
+    }
+
+    fn list(&self, path: &Path, most: usize) -> io::Result<Vec<(OsString, FileKind)>> {
+        let path = self.canonicalize(path)?;
+        if self.entry(&path)?.stat.kind != FileKind::Folder {
+            return Err(io::Error::from_raw_os_error(libc::ENOTDIR));
+        }
+        let inside = self.entries.iter().filter(|(at, _)| at.parent() == Some(&path));
+        let named = inside.filter_map(|(at, entry)| Some((at.file_name()?.to_owned(), entry.stat.kind)));
+        Ok(named.take(most).collect())
     }
 
     fn read_at(&self, path: &Path, offset: u64, len: usize) -> io::Result<Vec<u8>> {

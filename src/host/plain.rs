@@ -24,6 +24,7 @@ impl<'a> PlainPath<'a> {
     pub(crate) const SHM: PlainPath<'static> = PlainPath(b"/dev/shm");
     pub(crate) const PROC: PlainPath<'static> = PlainPath(b"/proc");
     pub(crate) const TMP: PlainPath<'static> = PlainPath(b"/tmp");
+    pub(crate) const USR: PlainPath<'static> = PlainPath(b"/usr");
 
     /// `path`, if it is written so.
     pub(crate) fn new(path: &'a Path) -> Option<Self> {

@@ -1,11 +1,12 @@
 //! One look at each file, however often it is asked about.
 
 use std::cell::RefCell;
+use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::{Files, Stat};
+use super::{FileKind, Files, Stat};
 
 /// The view of a file system at one time: what was seen of a file once is what is said of it again, so that a plan is made from one
 /// answer of the kernel's each.
@@ -80,6 +81,10 @@ impl Files for Remembered<'_> {
         self.files.readlink(path)
     }
 
+    fn list(&self, path: &Path, most: usize) -> io::Result<Vec<(OsString, FileKind)>> {
+        self.files.list(path, most)
+    }
+
     fn read_at(&self, path: &Path, offset: u64, len: usize) -> io::Result<Vec<u8>> {
         let from = usize::try_from(offset).unwrap_or(usize::MAX);
         let to = from.saturating_add(len);
@@ -114,6 +119,10 @@ mod tests {
 
         fn readlink(&self, path: &Path) -> io::Result<PathBuf> {
             self.0.readlink(path)
+        }
+
+        fn list(&self, path: &Path, most: usize) -> io::Result<Vec<(OsString, FileKind)>> {
+            self.0.list(path, most)
         }
 
         fn read_at(&self, path: &Path, offset: u64, len: usize) -> io::Result<Vec<u8>> {

@@ -69,6 +69,12 @@ pub(super) fn status(bytes: &[u8]) -> bool {
             readback.namespaces.iter().for_each(|name| assert_tame(name));
             assert_eq!(decoded, message);
         }
+        Message::Disturbed(failure) => {
+            assert_tame(&failure.to_string());
+            let error = Error::Disturbed { source: failure.clone() };
+            assert_tame(&crate::error_chain(&error));
+            assert_eq!(error.exit_code(), 125);
+        }
         Message::Ended { end, .. } => {
             assert_eq!(decoded, message);
             assert_eq!(status_of(*end), status_of(*end));
@@ -81,8 +87,7 @@ pub(super) fn status(bytes: &[u8]) -> bool {
 /// Everything that is said of an end.
 fn status_of(end: End) -> (Ended, u8, i32) {
     use std::os::unix::process::ExitStatusExt;
-    let ended =
-        Ended::new(&empty_plan(), &How { end: Some(end), flooded: false, killed: false, init: 0 }, None);
+    let ended = Ended::new(&empty_plan(), &How { end: Some(end), ..How::default() }, None);
     assert_tame(&ended.to_string());
     (ended, ended.exit_code(), ended.status(Some(end), 0).into_raw())
 }
@@ -92,6 +97,7 @@ pub(super) fn empty_plan() -> Plan {
     Plan {
         profile: String::new(),
         namespaces: 0,
+        ending: crate::plan::Ending::Children,
         identity: crate::plan::Identity {
             uid: 1,
             gid: 1,

@@ -53,7 +53,6 @@ fn plans() {
         landlock_abi: Some(7),
         arch: Arch::X86_64,
         cwd: Some("/work".into()),
-        crash_handler: false,
         limits: (0..16)
             .map(|resource| crate::host::HostLimit { resource, soft: 1 << 40, hard: 1 << 40 })
             .collect(),
@@ -104,11 +103,15 @@ fn messages() {
     };
     write("status", "ready", &bytes(&Message::Ready(readback)));
     write("status", "started", &bytes(&Message::Started));
-    write("status", "timeout", &bytes(&Message::Ended { end: End::Timeout, at: 1 }));
+    write("status", "timeout", &bytes(&Message::Ended { end: End::Timeout, at: 1, used: None, left: 1 }));
     for (name, status) in
         [("exit", 0x0100), ("signal", 9), ("seccomp", 31 | 0x80), ("stopped", 0x137f), ("lowest", i32::MIN)]
     {
-        write("status", name, &bytes(&Message::Ended { end: End::Status(status), at: 1 }));
+        write(
+            "status",
+            name,
+            &bytes(&Message::Ended { end: End::Status(status), at: 1, used: None, left: 0 }),
+        );
     }
     let text = "a\u{1b}[31m\nb".to_owned();
     write("status", "log", &bytes(&Message::Log { level: 3, text: text.clone() }));

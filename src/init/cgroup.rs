@@ -21,7 +21,8 @@ pub(super) fn join(context: &mut Context) -> Result<(), Fault> {
     let own = std::process::id().to_string();
     for door in &context.doors {
         pwrite(door, b"0", 0).map_err(Fault::on("write", b"the control group"))?;
-        let text = read(door).map_err(Fault::on("read", b"the control group"))?;
+        let mut buffer = [0; LIMIT];
+        let text = read(door, &mut buffer).map_err(Fault::on("read", b"the control group"))?;
         if !text.lines().any(|line| line == own) {
             return Err(Fault::mismatch("the control group's process", own, text.trim()));
         }
@@ -33,11 +34,12 @@ pub(super) fn join(context: &mut Context) -> Result<(), Fault> {
     Ok(())
 }
 
-/// The limit that was passed, if one was.
+/// The limit that was passed, if one was. Takes no memory.
 pub(super) fn passed(watches: &[(Watch, OwnedFd)]) -> Result<Option<Watched>, Fault> {
     for (watch, file) in watches {
-        let text = read(file).map_err(Fault::on("read", watch.key.as_bytes()))?;
-        match cgroup::number(&text, &watch.key) {
+        let mut buffer = [0; LIMIT];
+        let text = read(file, &mut buffer).map_err(Fault::on("read", watch.key.as_bytes()))?;
+        match cgroup::number(text, &watch.key) {
             Some(number) if number > watch.above => return Ok(Some(watch.what)),
             Some(_) => {}
             None => return Err(Fault::mismatch("an account of the control group", "a number", text.trim())),
@@ -46,8 +48,8 @@ pub(super) fn passed(watches: &[(Watch, OwnedFd)]) -> Result<Option<Watched>, Fa
     Ok(None)
 }
 
-fn read(file: &impl AsFd) -> Result<String, Errno> {
-    let mut buffer = [0u8; LIMIT];
-    let count = pread(file, &mut buffer, 0)?;
-    Ok(String::from_utf8_lossy(buffer.get(..count).unwrap_or_default()).into_owned())
+fn read<'a>(file: &impl AsFd, buffer: &'a mut [u8; LIMIT]) -> Result<&'a str, Errno> {
+    let count = pread(file, buffer, 0)?;
+    // It is the kernel's, and ASCII; what is not has no number in it.
+    Ok(std::str::from_utf8(buffer.get(..count).unwrap_or_default()).unwrap_or_default())
 }

@@ -2,7 +2,7 @@
 //! role's body runs (CVE-2024-21626).
 
 use std::mem::ManuallyDrop;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 
@@ -72,16 +72,14 @@ fn close_on_exec_from(first: u32) -> Result<(), Errno> {
 
 /// In init, once the task has its own: gives up the task's descriptors, so that whoever is at their other ends sees the task
 /// close them. The numbers 0, 1 and 2 stay taken, by something that nothing can be written to.
-pub(super) fn release(context: &mut Context) -> Result<(), Fault> {
+pub(super) fn release(context: &mut Context) {
     context.descriptors.clear();
     context.doors.clear();
     context.call = None;
     for number in 0..3 {
-        // SAFETY: numbers only; init uses its standard streams for nothing.
-        Errno::result(unsafe { libc::dup3(context.caller.as_raw_fd(), number, libc::O_CLOEXEC) })
-            .map_err(Fault::on("dup3", number.to_string().as_bytes()))?;
+        // SAFETY: init uses its standard streams for nothing, and opens nothing any more that could get these numbers.
+        unsafe { libc::close(number) };
     }
-    Ok(())
 }
 
 /// Closes everything from 3 on that is not in `keep` (ascending): the last thing before a role's body.

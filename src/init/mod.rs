@@ -7,6 +7,7 @@
 mod capabilities;
 mod cgroup;
 mod descriptors;
+mod ending;
 mod goahead;
 mod handover;
 mod hostname;

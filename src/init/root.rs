@@ -10,7 +10,7 @@ use super::place::MountPoint;
 use super::start::Context;
 use super::table::Made;
 use super::{mounts, place, tree};
-use crate::plan::{Base, Node, Root, Source, Tmpfs};
+use crate::plan::{Base, Node, Presence, Root, Source, Tmpfs};
 use crate::protocol::Fault;
 use crate::sys;
 use crate::sys::mount::{ATTR_NODEV, ATTR_NOSUID, ATTR_RDONLY, Parameter};
@@ -150,23 +150,35 @@ fn make<'a>(
             folders.mounted(path);
             Ok(())
         }
-        Node::Mask { path } => mask(&mut context.made, root, path),
-        Node::Readonly { path } => make_readonly(&mut context.made, root, path),
+        Node::Pin { path } => pin(&mut context.made, root, path),
+        Node::Mask { path, presence } => mask(&mut context.made, root, path, *presence),
+        Node::Readonly { path, presence } => make_readonly(&mut context.made, root, path, *presence),
     }
 }
 
-/// What is at `path`, unless nothing is.
-fn existing(root: BorrowedFd<'_>, path: &CStr) -> Result<Option<OwnedFd>, Fault> {
+/// Mounts a directory onto itself.
+fn pin(made: &mut Made, root: BorrowedFd<'_>, path: &CStr) -> Result<(), Fault> {
+    let name = path.to_bytes();
+    let target = place::open(root, path).map_err(Fault::on("openat2", name))?;
+    let attributes = made.attributes_at(name) | OWN;
+    let shows = Some(place::identity(&target).map_err(Fault::on("fstat", name))?);
+    let tree = sys::mount::clone_tree(target.as_fd()).map_err(Fault::on("open_tree", name))?;
+    mounts::set_attributes(&tree, attributes, name)?;
+    mounts::attach(made, &New { tree, folder: true, attributes, shows }, &MountPoint::Opened(target), path)
+}
+
+/// What is at `path`, unless nothing is and nothing has to be.
+fn existing(root: BorrowedFd<'_>, path: &CStr, presence: Presence) -> Result<Option<OwnedFd>, Fault> {
     match place::open(root, path) {
         Ok(fd) => Ok(Some(fd)),
-        Err(Errno::ENOENT) => Ok(None),
+        Err(Errno::ENOENT | Errno::ENOTDIR) if presence != Presence::There => Ok(None),
         Err(errno) => Err(Fault::system("openat2", path.to_bytes(), errno)),
     }
 }
 
 /// Hides a file behind the host's /dev/null (checked to be it, CVE-2025-31133) and a folder behind an empty one.
-fn mask(made: &mut Made, root: BorrowedFd<'_>, path: &CStr) -> Result<(), Fault> {
-    let Some(target) = existing(root, path)? else { return Ok(()) };
+fn mask(made: &mut Made, root: BorrowedFd<'_>, path: &CStr, presence: Presence) -> Result<(), Fault> {
+    let Some(target) = existing(root, path, presence)? else { return Ok(()) };
     let stat = sys::fstat(target.as_fd()).map_err(Fault::on("fstat", path.to_bytes()))?;
     let cover = if stat.st_mode & libc::S_IFMT == libc::S_IFDIR {
         let attributes = OWN | ATTR_RDONLY;
@@ -178,11 +190,17 @@ fn mask(made: &mut Made, root: BorrowedFd<'_>, path: &CStr) -> Result<(), Fault>
     mounts::attach(made, &cover, &MountPoint::Opened(target), path)
 }
 
-fn make_readonly(made: &mut Made, root: BorrowedFd<'_>, path: &CStr) -> Result<(), Fault> {
-    let Some(target) = existing(root, path)? else { return Ok(()) };
+fn make_readonly(
+    made: &mut Made,
+    root: BorrowedFd<'_>,
+    path: &CStr,
+    presence: Presence,
+) -> Result<(), Fault> {
+    let Some(target) = existing(root, path, presence)? else { return Ok(()) };
     let name = path.to_bytes();
+    let attributes = made.attributes_at(name) | ATTR_RDONLY;
     let tree = sys::mount::clone_tree(target.as_fd()).map_err(Fault::on("open_tree", name))?;
     mounts::set_attributes(&tree, ATTR_RDONLY, name)?;
-    let copy = New { tree, folder: false, attributes: ATTR_RDONLY, shows: None };
+    let copy = New { tree, folder: false, attributes, shows: None };
     mounts::attach(made, &copy, &MountPoint::Opened(target), path)
 }

@@ -6,10 +6,11 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 
+use super::ending::Ender;
 use super::goahead::CallersTrees;
 use super::opening::Opening;
 use super::table::Made;
-use super::{OPENING, WALLS, goahead, supervise, task, walk};
+use super::{OPENING, WALLS, goahead, lite, supervise, task, walk};
 use crate::plan::Plan;
 use crate::protocol::{Channel, Failure, Fault, Message, ReadBack, Stage, Watch};
 use crate::reexec;
@@ -95,19 +96,24 @@ fn run(payload: &[u8], launcher_checked: bool, channel: Channel) -> Result<i32, 
     let mut context =
         goahead::wait(opening).map_err(|(fault, channel)| (Fault::at(Stage::GoAhead)(fault), channel))?;
     context.readback.mark(Stage::GoAhead);
-    match walk(WALLS, &mut context)
+    if let Err(fault) = lite::keep_signals_in(&context) {
+        return Err((Fault::at(Stage::Landlock)(fault), context.channel));
+    }
+    let ender = match Ender::new(&context.plan) {
+        Ok(ender) => ender,
+        Err(fault) => return Err((Fault::at(Stage::Supervise)(fault), context.channel)),
+    };
+    let started = walk(WALLS, &mut context)
         .and_then(|()| supervise::prepare(&context))
-        .and_then(|posts| task::start(&mut context).map(|task| (posts, task)))
-        .and_then(|(posts, task)| supervise::run(&context, &task, &posts))
-    {
-        Ok(code) => Ok(code),
+        .and_then(|posts| task::start(&mut context).map(|task| (posts, task)));
+    match started {
+        Ok((posts, task)) => {
+            supervise::run(&mut context, &task, &posts, &ender);
+            Ok(0)
+        }
         Err(failure) => {
-            if context.plan.namespaces == 0
-                && let Err(fault) = super::lite::end_descendants()
-            {
-                // The task may have started already, and nobody else ends what it made.
-                return Err((Fault::at(Stage::Supervise)(fault), context.channel));
-            }
+            // What was made of the task's process goes with us, or here.
+            ender.end_all();
             Err((failure, context.channel))
         }
     }

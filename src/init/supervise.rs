@@ -1,34 +1,45 @@
 //! PID 1's life: it reaps, forwards signals, watches the caller and the clock, and ends with the task.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::SigSet;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::time::TimeSpec;
 use nix::sys::timer::{Expiration, TimerSetTimeFlags};
 use nix::sys::timerfd::{ClockId, TimerFd, TimerFlags};
 
 use super::cgroup;
+use super::ending::{Done, Ender, Reaped, reap};
 use super::start::Context;
 use super::task::Running;
 use crate::protocol::{End, Failure, Fault, Message, Stage};
 use crate::sys;
 
 /// Signals that the task gets when init gets them.
-const FORWARDED: [libc::c_int; 9] = [
-    libc::SIGTERM,
-    libc::SIGINT,
-    libc::SIGHUP,
-    libc::SIGQUIT,
-    libc::SIGTSTP,
-    libc::SIGCONT,
-    libc::SIGUSR1,
-    libc::SIGUSR2,
-    libc::SIGWINCH,
+const FORWARDED: [Signal; 9] = [
+    Signal::SIGTERM,
+    Signal::SIGINT,
+    Signal::SIGHUP,
+    Signal::SIGQUIT,
+    Signal::SIGTSTP,
+    Signal::SIGCONT,
+    Signal::SIGUSR1,
+    Signal::SIGUSR2,
+    Signal::SIGWINCH,
 ];
+
+/// What is ready, in [`WatchPosts::any`].
+const SIGNAL: u64 = 0;
+const CALLER: u64 = 1;
+const STOP: u64 = 2;
+const CLOCK: u64 = 3;
+
+/// Room for the last message.
+const ENDED: usize = 96;
 
 /// How often the accounts of the control group are looked at where the kernel does not end the run itself, milliseconds.
 const TICK: u8 = 20;
@@ -43,91 +54,136 @@ pub(super) fn boot_time() -> Result<Duration, Fault> {
         .map_err(Fault::on("clock_gettime", b"CLOCK_BOOTTIME"))
 }
 
-/// Waits for the task's end, or for a reason to end it. Returns init's own exit status.
-pub(super) fn run(context: &Context, task: &Running, watch_posts: &WatchPosts) -> Result<i32, Failure> {
-    let end = watch(context, task, watch_posts).map_err(Fault::at(Stage::Supervise));
-    if context.plan.namespaces == 0 {
-        // With a pid namespace the kernel ends whatever is left when we exit.
-        super::lite::end_descendants().map_err(Fault::at(Stage::Supervise))?;
-    }
-    let end = end?;
-    if let Some(End::Status(_)) = end {
-        task.handed_over()?;
-    }
-    if let Some(end) = end {
-        // A caller that is gone needs no message.
-        drop(context.channel.send(&Message::Ended { end, at: sys::process::monotonic() }));
-    }
-    Ok(0)
+/// Waits for the task's end, or for a reason to end it; ends all that is left, and tells the caller. From the start of the task on
+/// nothing is a refusal, whatever happens, and nothing here takes memory, a descriptor or a process: the task may have changed
+/// init's limits (prlimit(2)).
+pub(super) fn run(context: &mut Context, task: &Running, posts: &WatchPosts, ender: &Ender) {
+    let end = super::task::settle(context, task)
+        .and_then(|()| watch(context, task, posts).map_err(Fault::at(Stage::Supervise)));
+    let at = sys::process::monotonic();
+    let Done { used, left } = ender.end_all();
+    let message = match end {
+        // The caller is gone.
+        Ok(None) => return,
+        Ok(Some(end)) => match task.handed_over().err().filter(|_| matches!(end, End::Status(_))) {
+            Some(failure) => Message::Failed(failure),
+            None => Message::Ended { end, at, used, left },
+        },
+        Err(failure) => Message::Disturbed(failure),
+    };
+    let sent = match message {
+        Message::Ended { .. } => context.channel.send_short::<ENDED, _>(&message),
+        message => context.channel.send(&message),
+    };
+    // A caller that is gone needs no message.
+    sent.ok();
 }
 
-/// What init watches besides processes and the caller.
+/// What init watches besides processes.
 pub(super) struct WatchPosts {
-    signals: SignalFd,
-    clock: Option<TimerFd>,
+    /// Readable as soon as there is something to look at. Unlike poll(2) it does not ask for `RLIMIT_NOFILE`.
+    any: Epoll,
+    /// Kept open: `any` watches them.
+    _signals: SignalFd,
+    _clock: Option<TimerFd>,
+    /// When the run's time is over, by the clock that runs through suspension.
+    deadline: Option<Duration>,
 }
 
 /// Sets them up before the task starts: a time limit that cannot be had is an error while nothing untrusted has run.
 pub(super) fn prepare(context: &Context) -> Result<WatchPosts, Failure> {
-    let at = Fault::at(Stage::Supervise);
-    let made = SignalFd::with_flags(&SigSet::all(), SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
-        .map_err(Fault::on("signalfd", b""))
-        .and_then(|signals| Ok(WatchPosts { signals, clock: clock(context)? }));
-    made.map_err(at)
+    posts(context).map_err(Fault::at(Stage::Supervise))
 }
 
+fn posts(context: &Context) -> Result<WatchPosts, Fault> {
+    let signals = SignalFd::with_flags(&heard(), SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
+        .map_err(Fault::on("signalfd", b""))?;
+    let clock = clock(context)?;
+    let any = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(Fault::on("epoll_create1", b""))?;
+    let add = |fd: BorrowedFd<'_>, what: u64| {
+        any.add(fd, EpollEvent::new(EpollFlags::EPOLLIN, what)).map_err(Fault::on("epoll_ctl", b"ADD"))
+    };
+    add(signals.as_fd(), SIGNAL)?;
+    add(context.caller.as_fd(), CALLER)?;
+    // Nothing comes any more: readable means that the caller has closed its end.
+    add(context.channel.as_fd(), STOP)?;
+    if let Some((timer, _)) = &clock {
+        add(timer.as_fd(), CLOCK)?;
+    }
+    let (clock, deadline) = clock.unzip();
+    Ok(WatchPosts { any, _signals: signals, _clock: clock, deadline })
+}
+
+/// What the signalfd wakes for: what is passed on, and the end of a child.
+fn heard() -> SigSet {
+    let mut set = SigSet::from(Signal::SIGCHLD);
+    set.extend(FORWARDED);
+    set
+}
+
+/// Each turn looks at the task, the caller and the clock first; what the task can make more of (signals, orphans) then gets a bounded
+/// part of it.
 fn watch(context: &Context, task: &Running, posts: &WatchPosts) -> Result<Option<End>, Fault> {
-    let WatchPosts { signals, clock } = posts;
     let mut settled = false;
+    let mut more = false;
     loop {
-        // Before waiting: the task may have ended already.
-        if let Some(status) = reap(task)? {
-            return Ok(Some(End::Status(status)));
+        // The task alone: it may be one of many that have ended.
+        let ended = sys::process::wait_pidfd(task.pidfd.as_fd(), libc::WNOHANG | libc::__WALL);
+        if let Some(waited) = ended.map_err(Fault::on("waitid", b"task"))? {
+            return Ok(Some(End::Status(waited.status)));
         }
-        let mut watched = vec![
-            PollFd::new(signals.as_fd(), PollFlags::POLLIN),
-            PollFd::new(task.pidfd.as_fd(), PollFlags::POLLIN),
-            PollFd::new(context.caller.as_fd(), PollFlags::POLLIN),
-            // Nothing comes any more: readable means that the caller has closed its end.
-            PollFd::new(context.channel.as_fd(), PollFlags::POLLIN),
-        ];
-        if let Some(clock) = clock {
-            watched.push(PollFd::new(clock.as_fd(), PollFlags::POLLIN));
-        }
-        let patience = match (context.watches.is_empty(), settled) {
-            (false, _) => PollTimeout::from(TICK),
-            (true, false) => PollTimeout::from(SETTLED),
-            (true, true) => PollTimeout::NONE,
+        let patience = match (more, context.watches.is_empty(), settled) {
+            (true, _, _) => EpollTimeout::ZERO,
+            (false, false, _) => EpollTimeout::from(TICK),
+            (false, true, false) => EpollTimeout::from(SETTLED),
+            (false, true, true) => EpollTimeout::NONE,
         };
-        match poll(&mut watched, patience) {
-            Ok(0) if !settled => {
+        let mut events = [EpollEvent::empty(); 4];
+        let ready = match posts.any.wait(&mut events, patience) {
+            Ok(0) if !more && !settled => {
                 settled = true;
                 // If it cannot be had, it is only the memory of one process.
                 sys::image::let_go().ok();
+                0
             }
-            Ok(_) | Err(Errno::EINTR) => {}
-            Err(errno) => return Err(Fault::system("poll", b"", errno)),
-        }
-        let ready = |index: usize| {
-            watched.get(index).and_then(PollFd::revents).is_some_and(|events| !events.is_empty())
+            Ok(ready) => ready,
+            Err(Errno::EINTR) => 0,
+            Err(errno) => return Err(Fault::system("epoll_wait", b"", errno)),
         };
-        if ready(2) || ready(3) {
+        let is = |what: u64| events.iter().take(ready).any(|event| event.data() == what);
+        if is(CALLER) {
             return Ok(None);
         }
-        if ready(4) {
+        if is(STOP) {
+            return Ok(Some(End::Stopped));
+        }
+        // By the time itself, too: the timer's interrupt comes a moment later, and its event is one of several.
+        if is(CLOCK) || posts.deadline.is_some_and(|end| boot_time().is_ok_and(|now| now >= end)) {
             return Ok(Some(End::Timeout));
         }
         if let Some(what) = cgroup::passed(&context.watches)? {
             return Ok(Some(End::Limit(what)));
         }
-        if ready(0) {
-            forward(signals, task)?;
+        if is(SIGNAL) {
+            forward(task)?;
+        }
+        if more || is(SIGNAL) {
+            let mut status = None;
+            let reaped = reap(|waited| {
+                if waited.pid == task.pid {
+                    status = Some(waited.status);
+                }
+            });
+            if let Some(status) = status {
+                return Ok(Some(End::Status(status)));
+            }
+            more = reaped == Reaped::Batch;
         }
     }
 }
 
 /// A timer at the run's wall time limit.
-fn clock(context: &Context) -> Result<Option<TimerFd>, Fault> {
+fn clock(context: &Context) -> Result<Option<(TimerFd, Duration)>, Fault> {
     let Some(limit) = context.plan.limits.timeout_ms else { return Ok(None) };
     let timer = TimerFd::new(ClockId::CLOCK_BOOTTIME, TimerFlags::TFD_CLOEXEC)
         .map_err(Fault::on("timerfd_create", b"CLOCK_BOOTTIME"))?;
@@ -138,7 +194,7 @@ fn clock(context: &Context) -> Result<Option<TimerFd>, Fault> {
     if !tells(&timer, end)? {
         return Err(Fault::mismatch("the timer of the time limit", "on", "off"));
     }
-    Ok(Some(timer))
+    Ok(Some((timer, end)))
 }
 
 /// Whether the timer counts towards `end`, or tells that it has come.
@@ -152,40 +208,25 @@ fn tells(timer: &TimerFd, end: Duration) -> Result<bool, Fault> {
     Ok(poll(&mut watched, patience).map_err(Fault::on("poll", b"timerfd"))? > 0)
 }
 
-/// Passes on what came for the task.
-fn forward(signals: &SignalFd, task: &Running) -> Result<(), Fault> {
-    loop {
-        match signals.read_signal() {
-            Ok(Some(info)) => {
-                let number = info.ssi_signo.cast_signed();
-                if !FORWARDED.contains(&number) {
-                    continue;
-                }
-                match task.signal(number) {
-                    // ESRCH: it has just ended. EPERM: a task that kept capabilities became another user.
-                    Ok(()) | Err(Errno::ESRCH | Errno::EPERM) => {}
-                    Err(errno) => return Err(Fault::system("kill", b"task", errno)),
-                }
-            }
-            Ok(None) => return Ok(()),
-            Err(Errno::EINTR) => {}
-            Err(errno) => return Err(Fault::system("read", b"signalfd", errno)),
+/// Passes on what came for the task. Each signal is looked at once a turn: one that comes again and again keeps no other waiting, and
+/// those that queue (signal(7)) are not taken at all.
+fn forward(task: &Running) -> Result<(), Fault> {
+    let mut heard = heard();
+    for _ in 0..=FORWARDED.len() {
+        let next = sys::process::next_signal(&heard, Duration::ZERO);
+        let Some(number) = next.map_err(Fault::on("sigtimedwait", b""))? else { return Ok(()) };
+        let Ok(signal) = Signal::try_from(number) else { return Ok(()) };
+        heard.remove(signal);
+        if signal == Signal::SIGCHLD {
+            continue;
+        }
+        match task.signal(number) {
+            // ESRCH: it has just ended. EPERM: a task that kept capabilities became another user.
+            Ok(()) | Err(Errno::ESRCH | Errno::EPERM) => {}
+            Err(errno) => return Err(Fault::system("kill", b"task", errno)),
         }
     }
-}
-
-/// Reaps everything that has ended; the task's status if it was among them.
-fn reap(task: &Running) -> Result<Option<i32>, Fault> {
-    let mut status = None;
-    loop {
-        match sys::process::wait(libc::P_ALL, 0, libc::WNOHANG | libc::__WALL) {
-            Ok(Some(waited)) if waited.pid == task.pid => status = Some(waited.status),
-            Ok(Some(_)) => {}
-            // The task's last thread may still be on its way: its own status comes with the next turn.
-            Ok(None) | Err(Errno::ECHILD) => return Ok(status),
-            Err(errno) => return Err(Fault::system("waitid", b"", errno)),
-        }
-    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -82,6 +82,17 @@ impl Made {
         }
     }
 
+    /// What the mount that shows `path` was given: one that is mounted onto what it shows has it, too.
+    pub(super) fn attributes_at(&self, path: &[u8]) -> u64 {
+        let holds = |mount: &&Mount| {
+            mount.path == b"/"
+                || path
+                    .strip_prefix(&mount.path[..])
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+        };
+        self.0.values().filter(holds).max_by_key(|mount| mount.path.len()).map_or(0, |mount| mount.attributes)
+    }
+
     /// Compares them with a table.
     fn compare(&self, table: &[u8]) -> Result<(), Fault> {
         let lines = table.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());

@@ -50,24 +50,28 @@ impl Running {
     }
 }
 
-/// Starts the task; once this returns, untrusted code runs.
+/// Starts the task; once this returns, untrusted code runs, and what fails is no refusal any more.
 pub(super) fn start(context: &mut Context) -> Result<Running, Failure> {
     signals::block_all().map_err(Fault::at(Stage::Signals))?;
-    let running = match &context.plan.task {
-        Task::Program { path, argv } => program(path.clone(), argv.clone(), context)?,
+    match &context.plan.task {
+        Task::Program { path, argv } => program(path.clone(), argv.clone(), context),
         Task::Role { name } => {
             let name = name.clone();
             let function = reexec::find(&name)
                 .map_err(|_| Fault::UnknownRole { name: name.clone() })
                 .map_err(Fault::at(Stage::Execute))?;
-            role(context, Body::Role(name, function))?
+            role(context, Body::Role(name, function))
         }
         Task::Call { entry, function } => {
             let body = Body::Call { entry: *entry, function: *function };
-            role(context, body)?
+            role(context, body)
         }
-    };
-    descriptors::release(context).map_err(Fault::at(Stage::Descriptors))?;
+    }
+}
+
+/// What is to be done once it runs: init gives up what only the start needed, and the caller is told.
+pub(super) fn settle(context: &mut Context, running: &Running) -> Result<(), Failure> {
+    descriptors::release(context);
     capabilities::drop_own().map_err(Fault::at(Stage::Capabilities))?;
     let send = |message: &Message| {
         context.channel.send(message).map_err(|_| Failure {
@@ -79,8 +83,7 @@ pub(super) fn start(context: &mut Context) -> Result<Running, Failure> {
         // The process of a program wrote what it read back into this memory; a role's has sent it.
         send(&Message::Ready(context.readback.clone()))?;
     }
-    send(&Message::Started)?;
-    Ok(running)
+    send(&Message::Started)
 }
 
 /// What the child of `program` works with, in init's memory.

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 
 use super::limits::RLIMITS;
-use super::{Base, Landlock, Mount, Node, Plan, PlanError, Root, Task, landlock};
+use super::{Base, Ending, Landlock, Mount, Node, Plan, PlanError, Root, Task, landlock};
 use crate::profile::CAPABILITIES;
 
 /// `CLONE_NEWTIME | NEWNS | NEWCGROUP | NEWUTS | NEWIPC | NEWUSER | NEWPID | NEWNET`
@@ -31,6 +31,10 @@ impl Plan {
         ensure(namespaces & !NAMESPACES == 0, "unknown namespaces")?;
         ensure(namespaces == 0 || namespaces & ALWAYS == ALWAYS, "namespaces without user, mount and pid")?;
         ensure(self.root.is_some() == (namespaces != 0), "a root and no namespaces, or the reverse")?;
+        ensure(
+            (self.ending == Ending::Namespace) == (namespaces != 0),
+            "an ending of a pid namespace without one, or the reverse",
+        )?;
         ensure(self.identity.uid != u32::MAX && self.identity.gid != u32::MAX, "an id of -1")?;
         if let Some(name) = &self.hostname {
             ensure(namespaces & libc::CLONE_NEWUTS as u64 != 0, "a host name without a uts namespace")?;
@@ -134,7 +138,8 @@ fn check_root(root: &Root) -> Result<(), PlanError> {
                 }
                 (at, true)
             }
-            Node::Mask { path } | Node::Readonly { path } => (path, false),
+            Node::Pin { path } => (path, true),
+            Node::Mask { path, .. } | Node::Readonly { path, .. } => (path, false),
         };
         let at = path(at)?;
         ensure(at != Path::new("/"), "something in place of the root")?;

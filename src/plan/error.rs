@@ -83,6 +83,14 @@ pub enum PlanError {
         /// Its path.
         path: PathBuf,
     },
+    /// A read-only or masked path that would not be held.
+    #[error("plan: {path:?} cannot be protected: {problem}")]
+    Wall {
+        /// The path inside.
+        path: PathBuf,
+        /// Why.
+        problem: WallProblem,
+    },
     /// A path in a list of the profile is not absolute, or has `..`.
     #[error("plan: {key} has the path {path:?}, which is not an absolute path without `..`")]
     Path {
@@ -304,6 +312,48 @@ pub enum DestinationProblem {
     Unknown,
 }
 
+/// Why a read-only or masked path would not be held.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WallProblem {
+    /// It is missing, and the task could make it.
+    #[error("it does not exist, and the task could make it, or has moved it away")]
+    Missing,
+    /// A symlink is on its way.
+    #[error("it leads through a symlink")]
+    Symlink {
+        /// Where to, if anywhere.
+        leads: Option<PathBuf>,
+    },
+    /// A named pipe that the task could write to: a read-only mount does not hold it, and Landlock's rights add up.
+    #[error(
+        "a read-only mount does not hold the named pipe {found:?}, and a directory above it can be written to"
+    )]
+    Pipe {
+        /// The pipe on the host.
+        found: PathBuf,
+    },
+    /// A device, as for a pipe.
+    #[error("a read-only mount does not hold a device, and a directory above it can be written to")]
+    Device,
+    /// Without namespaces: a mount above it grants more.
+    #[error(
+        "without namespaces only Landlock holds it, whose rights add up, and {above:?} above it grants more"
+    )]
+    AddsUp {
+        /// What grants more.
+        above: PathBuf,
+    },
+    /// There may be a pipe among so many files.
+    #[error(
+        "a read-only mount does not hold named pipes, a directory above it can be written to, and it has more than {limit} files"
+    )]
+    Unseen {
+        /// How many are looked at.
+        limit: usize,
+    },
+}
+
 impl PlanError {
     /// The exit code of `belljar run`: 127 where the program was not found, 126 where it cannot be executed, else 125.
     #[must_use]
@@ -341,6 +391,7 @@ impl PlanError {
                 return Some(format!("create {host:?} on the host first, or mount elsewhere"));
             }
             Self::Contradiction { .. } => "remove one of the two",
+            Self::Wall { problem, .. } => return Some(problem.hint()),
             Self::NoRoot => "give one with --rootfs DIR",
             Self::Cwd { .. } => {
                 "go to another folder, choose one with --workdir, or show it by name with --bind"
@@ -374,5 +425,22 @@ impl PlanError {
             _ => return None,
         };
         Some(hint.to_owned())
+    }
+}
+
+impl WallProblem {
+    fn hint(&self) -> String {
+        match self {
+            Self::Missing => "look for what an earlier run moved or removed; name a path that exists, or leave it out",
+            Self::Symlink { leads: Some(leads) } => return format!("name the path that it leads to: {leads:?}"),
+            Self::Symlink { leads: None } => "name a path without symlinks",
+            Self::Pipe { .. } => {
+                "hide the pipe (maskedPaths), or show the directory outside of the writable one: --ro-bind SRC:DST"
+            }
+            Self::Device => "show it with --bind, or in a profile without a root directory of its own",
+            Self::AddsUp { .. } => "use a profile with namespaces, or leave one of the two out",
+            Self::Unseen { .. } => "show the directory outside of the writable one: --ro-bind SRC:DST",
+        }
+        .to_owned()
     }
 }

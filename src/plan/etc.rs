@@ -1,15 +1,18 @@
 //! The synthetic `/etc`: what programs expect to read there, with nothing of the host's accounts in it.
 
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::item::Item;
 use super::view::missing;
-use super::{Identity, PlanError};
+use super::{Identity, Note, PlanError};
 use crate::host::{FileKind, Files, Stat};
 
 /// More than any sensible `resolv.conf` or time zone has.
 const MAX_COPY: usize = 64 << 10;
+/// What a copy of the host's `hosts` may take of the root's tmpfs: lists of advertisers are larger.
+const MAX_HOSTS: usize = 256 << 10;
 const NOBODY: u32 = 65534;
 const NOLOGIN: &str = "/usr/sbin/nologin";
 
@@ -24,14 +27,19 @@ pub(super) struct Setting<'a> {
 }
 
 /// The files. `localtime` is its own function: it depends on what else is mounted.
-pub(super) fn etc(setting: &Setting<'_>, files: &dyn Files) -> Result<Vec<(PathBuf, Item)>, PlanError> {
+pub(super) fn etc(
+    setting: &Setting<'_>,
+    files: &dyn Files,
+    notes: &mut Vec<Note>,
+) -> Result<Vec<(PathBuf, Item)>, PlanError> {
     let mut items = vec![(PathBuf::from("/etc"), Item::Folder { mode: 0o755 })];
     let mut file = |name: &str, content: Vec<u8>| {
         items.push((Path::new("/etc").join(name), Item::File { mode: 0o644, content }));
     };
     file("passwd", passwd(setting));
     file("group", group(setting.identity.gid));
-    file("hosts", hosts(setting.hostname));
+    let shared = if setting.host_network { host_hosts(setting.hostname, files, notes)? } else { None };
+    file("hosts", shared.unwrap_or_else(|| hosts(setting.hostname)));
     if let Some(name) = setting.hostname {
         file("hostname", format!("{name}\n").into_bytes());
     }
@@ -40,7 +48,8 @@ pub(super) fn etc(setting: &Setting<'_>, files: &dyn Files) -> Result<Vec<(PathB
         "nsswitch.conf",
         format!("passwd: files\ngroup: files\nshadow: files\nhosts: {resolvers}\n").into_bytes(),
     );
-    let resolv = if setting.host_network { copy(Path::new("/etc/resolv.conf"), files)? } else { None };
+    let resolv =
+        if setting.host_network { copy(Path::new("/etc/resolv.conf"), MAX_COPY, files)? } else { None };
     file("resolv.conf", resolv.unwrap_or_default());
     Ok(items)
 }
@@ -102,15 +111,38 @@ pub(super) fn localtime(
         // Absolute: the link's own text may lead through folders that are not there inside.
         return Ok(Some(Item::Symlink(zone)));
     }
-    Ok(copy(path, files)?.map(|content| Item::File { mode: 0o644, content }))
+    Ok(copy(path, MAX_COPY, files)?.map(|content| Item::File { mode: 0o644, content }))
+}
+
+/// The host's `hosts(5)`, whose network it is, and the sandbox's own name. `None` where there is none, or where it is too large.
+fn host_hosts(
+    hostname: Option<&str>,
+    files: &dyn Files,
+    notes: &mut Vec<Note>,
+) -> Result<Option<Vec<u8>>, PlanError> {
+    let path = Path::new("/etc/hosts");
+    let mut content = match copy(path, MAX_HOSTS, files) {
+        Ok(None) => return Ok(None),
+        Ok(Some(content)) => content,
+        Err(PlanError::Read { source, .. }) if source.kind() == ErrorKind::FileTooLarge => {
+            notes.push(Note::TooLarge { path: path.to_owned(), limit: MAX_HOSTS });
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    };
+    if let Some(name) = hostname {
+        content.extend_from_slice(format!("\n127.0.0.1 {name}\n::1 {name}\n").as_bytes());
+    }
+    Ok(Some(content))
 }
 
 /// The content of a file of the host, `None` where there is none.
-fn copy(path: &Path, files: &dyn Files) -> Result<Option<Vec<u8>>, PlanError> {
+fn copy(path: &Path, most: usize, files: &dyn Files) -> Result<Option<Vec<u8>>, PlanError> {
     let fail = |source| PlanError::Read { path: path.to_owned(), source };
-    match files.read_at(path, 0, MAX_COPY + 1) {
-        Ok(content) if content.len() > MAX_COPY => {
-            Err(fail(std::io::Error::new(std::io::ErrorKind::InvalidData, "more than 64 KiB")))
+    match files.read_at(path, 0, most + 1) {
+        Ok(content) if content.len() > most => {
+            let problem = format!("more than {} KiB", most >> 10);
+            Err(fail(std::io::Error::new(ErrorKind::FileTooLarge, problem)))
         }
         Ok(content) => Ok(Some(content)),
         Err(e) if missing(&e) => Ok(None),
@@ -156,7 +188,7 @@ mod tests {
             .file("/run/resolv.conf", 0o644, "nameserver 192.0.2.1\n")
             .symlink("/etc/resolv.conf", "../run/resolv.conf");
         let content = |host_network, name: &str| {
-            let items = etc(&Setting { host_network, ..setting(1, 1) }, &files).unwrap();
+            let items = etc(&Setting { host_network, ..setting(1, 1) }, &files, &mut Vec::new()).unwrap();
             let found = items.into_iter().find(|(path, _)| path.ends_with(name)).unwrap();
             let Item::File { content, .. } = found.1 else { panic!("{name} is not a file") };
             String::from_utf8(content).unwrap()
@@ -165,6 +197,28 @@ mod tests {
         assert_eq!(content(true, "resolv.conf"), "nameserver 192.0.2.1\n");
         assert!(content(false, "nsswitch.conf").ends_with("hosts: files\n"));
         assert!(content(true, "nsswitch.conf").ends_with("hosts: files dns\n"));
+    }
+
+    #[test]
+    fn names_of_the_hosts_network_are_the_hosts() {
+        let files = |text: &str| MemoryFiles::new().file("/etc/hosts", 0o644, text);
+        let content = |host_network, files: &MemoryFiles| {
+            let mut notes = Vec::new();
+            let items = etc(&Setting { host_network, ..setting(1, 1) }, files, &mut notes).expect("a plan");
+            let found = items.into_iter().find(|(path, _)| path.ends_with("hosts")).expect("hosts");
+            let Item::File { content, .. } = found.1 else { panic!("hosts is not a file") };
+            (String::from_utf8(content).expect("text"), notes)
+        };
+        let own = hosts(Some("glass"));
+        let own = (String::from_utf8(own).expect("text"), Vec::new());
+        let there = files("192.0.2.7 registry");
+        assert_eq!(content(true, &there).0, "192.0.2.7 registry\n127.0.0.1 glass\n::1 glass\n");
+        assert_eq!(content(false, &there), own);
+        assert_eq!(content(true, &MemoryFiles::new()), own);
+        let (path, limit) = ("/etc/hosts".into(), MAX_HOSTS);
+        let large = files(&"#".repeat(MAX_HOSTS + 1));
+        assert_eq!(content(true, &large), (own.0, vec![Note::TooLarge { path, limit }]));
+        assert_eq!(content(true, &files(&"#".repeat(MAX_HOSTS))).1, []);
     }
 
     #[test]

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use super::text::c_path;
 use super::{
-    Call, Cgroup, Identity, Limits, Note, PlanError, Rlimit, env, identity, limits, lite, resources,
+    Call, Cgroup, Identity, Limits, Note, PlanError, Rlimit, Seccomp, env, filter, identity, limits, lite,
+    resources,
 };
 use crate::host::Facts;
 use crate::host::kernel::{self, Version};
@@ -32,10 +33,9 @@ pub(crate) struct Frame<'a> {
     pub(super) umask: u32,
     /// A mask.
     pub(crate) capabilities: u64,
+    pub(super) seccomp: Option<Seccomp>,
     pub(super) variables: Vec<(OsString, OsString)>,
     pub(super) descriptors: Vec<i32>,
-    /// See [`Call::files_given`].
-    pub(crate) files_given: bool,
     pub(crate) limits: Limits,
     pub(crate) cgroup: Option<Cgroup>,
     pub(super) notes: Vec<Note>,
@@ -64,9 +64,9 @@ impl<'a> Frame<'a> {
             cgroup: resources::cgroup(profile)?,
             capabilities: limits::capabilities(profile)?,
             variables: env::variables(profile, call)?,
+            seccomp: filter::filter(profile, facts, &mut notes)?,
             umask: umask(profile)?,
             descriptors: descriptors(&call.descriptors)?,
-            files_given: call.files_given,
             notes,
         })
     }

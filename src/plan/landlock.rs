@@ -5,6 +5,7 @@ use super::item::Item;
 use super::places::Places;
 use super::text::c_path;
 use super::view::Ground;
+use super::walls::Mark;
 use super::{Landlock, LandlockRule, PlanError};
 use crate::host::plain::PlainPath;
 use crate::profile::{Profile, Scope};
@@ -104,9 +105,18 @@ pub(super) fn device(major: u32, minor: u32, readonly: bool) -> u64 {
 }
 
 /// The rules that follow from the root and what is in it.
-pub(super) fn rules(ground: &Ground, root_readonly: bool, items: &Places<Item>) -> Rules {
+pub(super) fn rules(ground: &Ground, root_readonly: bool, items: &Places<Item>, marks: &[Mark]) -> Rules {
     let mut rules = Rules::new();
-    let mut allow = |path: PlainPath<'_>, access: u64| *rules.get_or_insert(path, 0) |= access;
+    let marked = |path: PlainPath<'_>, masked| {
+        marks.iter().any(|mark| mark.masked == masked && path.is_in(mark.path.plain()))
+    };
+    let mut allow = |path: PlainPath<'_>, access: u64| {
+        let access = if marked(path, false) { access & (READ | EXECUTE) } else { access };
+        // Below a mask there is nothing to open.
+        if !marked(path, true) {
+            *rules.get_or_insert(path, 0) |= access;
+        }
+    };
     // On the minimal root only listing is needed: everything else on it has a rule of its own.
     let root = match ground {
         Ground::Tmpfs => READ_DIR,

@@ -8,9 +8,9 @@ use super::landlock::{self, Rules};
 use super::source::{Located, Wanted, absolute, locate};
 use super::text::normal;
 use super::view::missing;
-use super::{DestinationProblem, HostIdentity, Note, PlanError};
+use super::{DestinationProblem, HostIdentity, Note, PlanError, WallProblem};
 use super::{dev, mounts::workdir};
-use crate::host::plain::PlainPathBuf;
+use crate::host::plain::{PlainPath, PlainPathBuf};
 use crate::host::{Facts, Files};
 use crate::profile::{Mount, MountKind, Profile, Workdir};
 
@@ -69,10 +69,26 @@ pub(super) fn rules(
             *rules.get_or_insert(PlainPathBuf::from(path).plain(), 0) |= access;
         }
     }
+    no_more_from_above(&rules)?;
     denied(&rules, "masked_paths", &profile.masked_paths, u64::MAX)?;
     let write = landlock::access::WRITE_FILE | landlock::access::MAKE_REG | landlock::access::REMOVE_FILE;
     denied(&rules, "readonly_paths", &profile.readonly_paths, write)?;
     Ok(rules)
+}
+
+/// Landlock cannot take back what a directory above grants: what is read-only or not executable below one that is more is refused.
+fn no_more_from_above(rules: &Rules) -> Result<(), PlanError> {
+    use landlock::access::{EXECUTE, WRITE_FILE};
+    for entry in rules.entries() {
+        let Some((above, _)) = entry.above else { continue };
+        // A device is never executed, whatever is granted.
+        let telling = if entry.path.is_in(PlainPath::DEV) { WRITE_FILE } else { WRITE_FILE | EXECUTE };
+        if landlock::granted(rules, above) & !*entry.value & telling != 0 {
+            let (path, above) = (entry.path.path().to_owned(), above.path().to_owned());
+            return Err(PlanError::Wall { path, problem: WallProblem::AddsUp { above } });
+        }
+    }
+    Ok(())
 }
 
 fn granted(

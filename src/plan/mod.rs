@@ -36,9 +36,14 @@
 //! `/dev` only devices, `/dev/shm` and `/dev/mqueue`.
 //!
 //! **Masks.** `masked_paths` and `readonly_paths` apply last. A mount at or below a masked path, or a writable one at or
-//! below a read-only path, is a contradiction and an error.
+//! below a read-only path, is a contradiction and an error. A symlink on the way to one is an error, and so is one that is
+//! missing where the task could make it on the host (below `/proc` and `/sys` it is merely absent).
 //!
-//! **Synthetic `/etc`.** Each file gives way to a mount over it; a mount at `/etc` replaces all of them.
+//! **Pins.** A directory of the host between a writable mount and a mount or mark below it is mounted onto itself, so that it cannot
+//! be renamed: the next run finds every wall at its place.
+//!
+//! **Synthetic `/etc`.** Each file gives way to a mount over it; a mount at `/etc` replaces all of them. The same holds for the
+//! directories of installed programs in it ([`configuration`]), and one that a mount is asked for in is left out.
 //!
 //! **Working directory.** The call's, else the profile's, else the caller's where `workdir` shows it, else `/tmp`, else
 //! `/`. It must be a folder inside, is written down without symlinks, and is never in `/proc` (CVE-2024-21626).
@@ -48,6 +53,7 @@
 
 mod call;
 mod check;
+mod configuration;
 mod cwd;
 mod dev;
 mod elf;
@@ -69,7 +75,6 @@ mod place;
 mod places;
 mod program;
 mod program_problem;
-mod reach;
 mod resolve;
 mod resources;
 mod show;
@@ -78,17 +83,17 @@ mod source;
 mod tests;
 mod text;
 mod view;
+mod walls;
 
 pub use call::{Call, TaskRequest};
 #[cfg(test)]
 pub(crate) use elf::sample as sample_elf;
 pub use encode::MAX_ENCODED;
-pub use error::{DestinationProblem, PlanError};
+pub use error::{DestinationProblem, PlanError, WallProblem};
 pub(crate) use frame::Frame;
 pub use model::*;
 pub use note::Note;
 pub use program_problem::ProgramProblem;
-pub use reach::Exposed;
 pub use resolve::{resolve, resolve_with_notes};
 #[cfg(feature = "cli")]
 pub(crate) use resources::asks_for_group;

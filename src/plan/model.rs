@@ -14,6 +14,8 @@ pub struct Plan {
     pub profile: String,
     /// `CLONE_NEW*` flags; 0 is *lite*.
     pub namespaces: u64,
+    /// How init ends what is left of the task.
+    pub ending: Ending,
     /// Ids inside and outside.
     pub identity: Identity,
     /// Host name inside; set only with `CLONE_NEWUTS`.
@@ -63,6 +65,18 @@ impl Plan {
         });
         base.chain(mounts)
     }
+}
+
+/// How init ends all processes of a run. One call reaches them all where something tells them from the user's others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Ending {
+    /// `kill(-1)` in the pid namespace, and the kernel with it.
+    Namespace,
+    /// *Lite*: `kill(-1)` from a Landlock domain that keeps signals in (ABI 6, Linux 6.12).
+    Scope,
+    /// *Lite* on older kernels: init's children one by one, and those that are left to it. Who forks faster is not caught.
+    Children,
 }
 
 /// Ids inside and outside. Without a user namespace both are the caller's own.
@@ -197,16 +211,37 @@ pub enum Node {
         /// What.
         mount: Mount,
     },
-    /// Hides what is at `path`, if anything is.
+    /// Mounts the directory at `path` onto itself: a mount point can be neither renamed nor removed.
+    Pin {
+        /// Where.
+        path: CString,
+    },
+    /// Hides what is at `path`.
     Mask {
         /// Where.
         path: CString,
+        /// What was there.
+        presence: Presence,
     },
-    /// Makes what is at `path` read-only, if anything is.
+    /// Makes what is at `path` read-only.
     Readonly {
         /// Where.
         path: CString,
+        /// What was there.
+        presence: Presence,
     },
+}
+
+/// What the plan found at a masked or read-only path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Presence {
+    /// Something, which init must find, too.
+    There,
+    /// Nothing. The task cannot make it on the host.
+    Absent,
+    /// It is on a file system that is not mounted yet (procfs).
+    Unknown,
 }
 
 /// A mount. All are `nosuid`; all but devices are `nodev`.

@@ -3,14 +3,17 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
+use super::configuration::directories;
 use super::dev::dev;
 use super::etc::{Setting, etc, localtime};
 use super::item::Item;
+use super::landlock::Rules;
 use super::place::{Candidate, Rank, place};
 use super::places::Places;
 use super::source::{Located, Wanted, absolute, locate, via};
-use super::text::normal;
+use super::text::{c_path, normal};
 use super::view::{Found, Ground, View};
+use super::walls::{Mark, Standing};
 use super::{Base, DestinationProblem, HostIdentity, Node, Note, PlanError, Root, Source, Tmpfs, Via};
 use crate::host::plain::{PlainPath, PlainPathBuf};
 use crate::host::{Facts, FileKind, Files};
@@ -26,11 +29,23 @@ pub(super) struct Built {
     pub ground: Ground,
     pub items: Places<Item>,
     pub masked: Vec<PlainPathBuf>,
+    pub marks: Vec<Mark>,
 }
 
 impl Built {
     pub fn view<'a>(&'a self, files: &'a dyn Files) -> View<'a> {
         View { files, ground: &self.ground, items: &self.items, masked: &self.masked, except: None }
+    }
+}
+
+impl Built {
+    /// Whether what is read-only is so for every kind of file.
+    pub fn hold(&self, profile: &Profile, files: &dyn Files, rules: &Rules) -> Result<(), PlanError> {
+        // No pins and no absent marks are looked for here.
+        let standing = Standing { files, ground: &self.ground, items: &self.items, root_shared: false };
+        let rules = profile.landlock.require.then_some(rules);
+        let root_readonly = profile.root.readonly && matches!(self.root.base, Base::Folder(_));
+        standing.hold(rules, &self.marks, root_readonly)
     }
 }
 
@@ -46,11 +61,15 @@ pub(super) fn build(
     let (base, ground) = base(profile, host, facts, files)?;
     let mut candidates = Vec::new();
     if profile.root.synthetic_etc && profile.root.path.is_none() {
-        for (asked, item) in etc(setting, files)? {
+        for (asked, item) in etc(setting, files, notes)? {
             candidates.push(Candidate { asked: asked.into(), item, rank: Rank::Synthetic, link: None });
         }
     }
-    for (destination, mount) in wanted(profile, facts)?.iter() {
+    let wanted = wanted(profile, facts)?;
+    if profile.root.synthetic_etc && profile.root.path.is_none() {
+        candidates.extend(programs(profile, &wanted, host, facts, files, notes)?);
+    }
+    for (destination, mount) in wanted.iter() {
         candidates.extend(candidate(profile, destination.path(), mount, host, facts, files, notes)?);
     }
     let mut items = place(&candidates, &ground, files)?;
@@ -60,14 +79,30 @@ pub(super) fn build(
     let masked = paths("masked_paths", &profile.masked_paths)?;
     let readonly = paths("readonly_paths", &profile.readonly_paths)?;
     contradictions(&items, &candidates, &masked, &readonly)?;
-    let mut nodes = items.iter().map(|(path, item)| item.node(path.path())).collect::<Result<Vec<_>, _>>()?;
-    for path in &masked {
-        nodes.push(Node::Mask { path: super::text::c_path(path.path())? });
+    let root_shared = matches!(base, Base::Folder(_)) && !profile.root.readonly;
+    let standing = Standing { files, ground: &ground, items: &items, root_shared };
+    let marks = standing.marks(&masked, &readonly)?;
+    let nodes = nodes(&items, &standing.pins(&marks), &marks)?;
+    Ok(Built { root: Root { base, readonly: profile.root.readonly, nodes }, ground, items, masked, marks })
+}
+
+/// In the order in which init makes them: pins among the mounts by path, marks over everything.
+fn nodes(items: &Places<Item>, pins: &[PlainPathBuf], marks: &[Mark]) -> Result<Vec<Node>, PlanError> {
+    let mut nodes = Vec::new();
+    let mut pins = pins.iter().peekable();
+    for (path, item) in items.iter() {
+        while let Some(pin) = pins.next_if(|pin| pin.plain() < path) {
+            nodes.push(Node::Pin { path: c_path(pin.path())? });
+        }
+        nodes.push(item.node(path.path())?);
     }
-    for path in &readonly {
-        nodes.push(Node::Readonly { path: super::text::c_path(path.path())? });
+    for pin in pins {
+        nodes.push(Node::Pin { path: c_path(pin.path())? });
     }
-    Ok(Built { root: Root { base, readonly: profile.root.readonly, nodes }, ground, items, masked })
+    for mark in marks {
+        nodes.push(mark.node()?);
+    }
+    Ok(nodes)
 }
 
 /// The mounts by destination: the last one for each. Sorted by path, so that the order of the list plays no part.
@@ -93,6 +128,39 @@ fn wanted<'a>(profile: &'a Profile, facts: &Facts) -> Result<Places<Cow<'a, Moun
         return Err(PlanError::TooMany { what: "mounts", count, limit: MAX_MOUNTS });
     }
     Ok(wanted)
+}
+
+/// The directories of installed programs in `/etc`, but for those that a mount is asked for in: its mount point need not be there.
+fn programs(
+    profile: &Profile,
+    wanted: &Places<Cow<'_, Mount>>,
+    host: HostIdentity,
+    facts: &Facts,
+    files: &dyn Files,
+    notes: &mut Vec<Note>,
+) -> Result<Vec<Candidate>, PlanError> {
+    let mut candidates = Vec::new();
+    for path in directories(&profile.root.etc_programs, files, notes)? {
+        let asked = PlainPathBuf::from(path.clone());
+        if wanted.iter().any(|(destination, _)| destination.is_in(asked.plain())) {
+            continue;
+        }
+        // Nothing is executed there: what a directory has of scripts, an interpreter reads.
+        let (source, destination) = (path.as_path(), path.as_path());
+        let bind = Wanted {
+            source,
+            destination,
+            readonly: true,
+            noexec: true,
+            idmap: false,
+            optional: true,
+            system: false,
+        };
+        if let Some(Located { item, .. }) = locate(bind, host, facts, files)? {
+            candidates.push(Candidate { asked, item, rank: Rank::Synthetic, link: None });
+        }
+    }
+    Ok(candidates)
 }
 
 /// The caller's working directory as a mount.
@@ -218,13 +286,7 @@ fn base(
         Via::Tree { idmap } => idmap,
         Via::Path => None,
     };
-    let source = Source {
-        path: super::text::c_path(&path)?,
-        device: stat.device,
-        inode: stat.inode,
-        folder: true,
-        via,
-    };
+    let source = Source { path: c_path(&path)?, device: stat.device, inode: stat.inode, folder: true, via };
     let base = if profile.root.overlay {
         Base::Overlay { lower: source, upper: tmpfs }
     } else {

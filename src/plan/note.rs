@@ -3,7 +3,6 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::Exposed;
 use super::limits::RLIMITS;
 
 /// A decision that is not plain from the profile. Never a weakening.
@@ -16,6 +15,20 @@ pub enum Note {
         path: PathBuf,
         /// Where it would have been.
         destination: PathBuf,
+    },
+    /// A directory of `/etc` belongs to an installed program, but is not only for everybody to read.
+    Private {
+        /// The directory.
+        path: PathBuf,
+        /// What is not.
+        because: PathBuf,
+    },
+    /// A file of the host's is too large to be copied into the synthetic `/etc`.
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// What may be copied, in bytes.
+        limit: usize,
     },
     /// The caller's own hard limit is lower than the profile's, and takes its place.
     Lowered {
@@ -51,11 +64,6 @@ pub enum Note {
         /// The names.
         names: Vec<String>,
     },
-    /// The profile allows set-user-ID bits or file capabilities, but others could execute such a file on the host: they are refused.
-    SetId {
-        /// What they reach.
-        exposed: Exposed,
-    },
 }
 
 impl fmt::Display for Note {
@@ -63,6 +71,12 @@ impl fmt::Display for Note {
         match self {
             Self::Skipped { path, destination } => {
                 write!(f, "{destination:?} is left out: {path:?} does not exist")
+            }
+            Self::Private { path, because } => {
+                write!(f, "{path:?} is left out: {because:?} is not root's and for everybody to read")
+            }
+            Self::TooLarge { path, limit } => {
+                write!(f, "the host's {path:?} is left out: it has more than {} KiB", limit >> 10)
             }
             Self::Lowered { resource, asked, given } => {
                 let name = RLIMITS.get(*resource as usize).unwrap_or(&"?");
@@ -84,10 +98,6 @@ impl fmt::Display for Note {
             Self::UnknownSyscalls { names } => {
                 write!(f, "unknown system calls are not allowed: {}", names.join(", "))
             }
-            Self::SetId { exposed } => write!(
-                f,
-                "set-user-ID and set-group-ID bits and file capabilities are refused, as others may reach {exposed}"
-            ),
         }
     }
 }

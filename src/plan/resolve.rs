@@ -2,7 +2,7 @@
 
 use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::check::role_name;
 use super::etc::Setting;
@@ -13,8 +13,8 @@ use super::program::Search;
 use super::text::c_path;
 use super::view::{Ground, View};
 use super::{
-    Call, Exposed, Frame, HostIdentity, Identity, Note, Plan, PlanError, Root, Task, TaskRequest, cwd, env,
-    filter, landlock, limits, lite, mounts, reach,
+    Call, Ending, Frame, Identity, Note, Plan, PlanError, Root, Seccomp, Task, TaskRequest, cwd, env, filter,
+    landlock, limits, lite, mounts,
 };
 use crate::host::plain::PlainPathBuf;
 use crate::host::{Facts, Files};
@@ -51,12 +51,12 @@ impl Frame<'_> {
     /// # Errors
     /// As [`resolve`].
     pub(crate) fn complete(self, files: &dyn Files) -> Result<(Plan, Vec<Note>), PlanError> {
-        let Self { profile, facts, call, identity, variables, rlimits, mut notes, .. } = self;
+        let Self { profile, facts, call, identity, seccomp, variables, rlimits, mut notes, .. } = self;
         cwd::is_not_the_home(profile, facts, files, call)?;
         let asked_cwd = cwd::asked(profile, facts, call)?;
         let scene = Scene { profile, facts, files, identity };
         let built = match self.namespaces {
-            0 => scene.lite(asked_cwd.as_deref(), &mut notes)?,
+            0 => scene.lite(asked_cwd.as_deref(), seccomp.as_ref(), &mut notes)?,
             _ => {
                 let host_network = !profile.namespaces.contains(&Namespace::Network);
                 let home = env::get(&variables, "HOME").map(OsStr::as_bytes);
@@ -66,12 +66,6 @@ impl Frame<'_> {
             }
         };
 
-        let exposed = built.exposed.clone().or_else(|| {
-            let own = matches!(identity.host, HostIdentity::Own { .. });
-            (self.files_given && own).then_some(Exposed::Given)
-        });
-        let seccomp = filter::filter(profile, facts, exposed.as_ref(), &mut notes)?;
-        let capabilities = limits::unexposed(self.capabilities, exposed.as_ref(), &mut notes);
         if !profile.process.no_new_privileges && (seccomp.is_some() || built.landlock.is_some()) {
             return Err(PlanError::Unenforceable {
                 key: "process.noNewPrivileges = false".to_owned(),
@@ -93,6 +87,7 @@ impl Frame<'_> {
         let plan = Plan {
             profile: profile.name.clone(),
             namespaces: self.namespaces,
+            ending: ending(self.namespaces, facts),
             identity,
             hostname: self.hostname.map(|name| c_path(Path::new(&name))).transpose()?,
             loopback: self.loopback,
@@ -100,7 +95,7 @@ impl Frame<'_> {
             root: built.root,
             rlimits,
             umask: self.umask,
-            capabilities,
+            capabilities: self.capabilities,
             no_new_privileges: profile.process.no_new_privileges,
             landlock: built.landlock,
             seccomp,
@@ -128,9 +123,7 @@ struct Scene<'a> {
 struct Paths {
     root: Option<Root>,
     landlock: Option<super::Landlock>,
-    /// See [`reach`].
-    exposed: Option<Exposed>,
-    cwd: PathBuf,
+    cwd: std::path::PathBuf,
     /// In *lite*.
     lite_rules: Option<Rules>,
     ground: Ground,
@@ -161,18 +154,22 @@ impl Scene<'_> {
                 hint: "mount the minimal /dev in the profile",
             });
         }
-        let rules = landlock::rules(&built.ground, profile.root.readonly, &built.items);
+        let rules = landlock::rules(&built.ground, profile.root.readonly, &built.items, &built.marks);
+        built.hold(profile, files, &rules)?;
         let landlock = landlock::ruleset(profile, facts.landlock_abi, &rules, false)?;
         let cwd = cwd::cwd(asked_cwd, &built.view(files))?;
-        let mounts::Built { root, ground, items, masked } = built;
-        let exposed = reach::exposed(&root, &ground, &items, facts.uid, files);
-        Ok(Paths { root: Some(root), landlock, exposed, cwd, lite_rules: None, ground, items, masked })
+        let mounts::Built { root, ground, items, masked, .. } = built;
+        Ok(Paths { root: Some(root), landlock, cwd, lite_rules: None, ground, items, masked })
     }
 
-    fn lite(&self, asked_cwd: Option<&Path>, notes: &mut Vec<Note>) -> Result<Paths, PlanError> {
+    fn lite(
+        &self,
+        asked_cwd: Option<&Path>,
+        seccomp: Option<&Seccomp>,
+        notes: &mut Vec<Note>,
+    ) -> Result<Paths, PlanError> {
         let Self { profile, facts, files, identity } = *self;
         let rules = lite::rules(profile, identity.host, facts, files, notes)?;
-        let seccomp = filter::filter(profile, facts, None, &mut Vec::new())?;
         let internet = seccomp.map(|seccomp| filter::allows_internet(&seccomp.program, facts));
         // A filter that allows internet sockets says that the network is wanted; one that denies them already holds it,
         // and Landlock is a second lock where the kernel has it. Without a filter Landlock is the only one.
@@ -186,8 +183,18 @@ impl Scene<'_> {
         // The host itself is what a sandbox without a root of its own sees.
         let ground = Ground::Folder { path: "/".into(), owner: None };
         let (items, masked) = (Places::new(), Vec::new());
-        let exposed = Some(Exposed::All);
-        Ok(Paths { root: None, landlock, exposed, cwd, lite_rules, ground, items, masked })
+        Ok(Paths { root: None, landlock, cwd, lite_rules, ground, items, masked })
+    }
+}
+
+/// What tells the run's processes from all others.
+fn ending(namespaces: u64, facts: &Facts) -> Ending {
+    match namespaces {
+        0 if facts.landlock_abi.is_some_and(|abi| landlock::scoped(abi) & landlock::access::SIGNAL != 0) => {
+            Ending::Scope
+        }
+        0 => Ending::Children,
+        _ => Ending::Namespace,
     }
 }
 

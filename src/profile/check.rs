@@ -115,6 +115,16 @@ fn no_control(bytes: &[u8]) -> Result<(), ValueError> {
     Ok(())
 }
 
+/// A program's name as a directory of `/etc` has it, without a version, or `*`.
+pub(crate) fn program_name(text: &str) -> Result<&str, ValueError> {
+    let plain = |c: char| c.is_ascii_alphabetic() || matches!(c, '_' | '+' | '.');
+    if text == "*" || (text.chars().all(plain) && text.starts_with(|c: char| c.is_ascii_alphabetic())) {
+        return Ok(text);
+    }
+    let expected = "a program's name without its version (java, not java-17-openjdk), or * for all";
+    Err(ValueError::Malformed { text: text.to_owned(), expected })
+}
+
 /// `K=V` or `K`: the name.
 pub(crate) fn variable(text: &str) -> Result<&str, ValueError> {
     let name = text.split_once('=').map_or(text, |(name, _)| name);

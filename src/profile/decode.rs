@@ -80,6 +80,8 @@ fn root(t: &Table<'_>) -> Result<RootLayer, ProfileError> {
         synthetic_etc: t.read("etc", |v| {
             v.parse(|text| word(text, "way to make /etc", &[("synthetic", true), ("none", false)]))
         })?,
+        etc_programs: t
+            .read("etcPrograms", |v| list(v, |text| check::program_name(text).map(str::to_owned)))?,
     })
 }
 

@@ -3,7 +3,7 @@
 use crate::text::nearest;
 
 /// Every key that an override can set, in the order of the file; `process.rlimits` takes [`RLIMITS`](super::RLIMITS).
-pub const KEYS: [&str; 50] = [
+pub const KEYS: [&str; 51] = [
     "description",
     "hostname",
     "workdir",
@@ -15,6 +15,7 @@ pub const KEYS: [&str; 50] = [
     "root.size",
     "root.inodes",
     "root.etc",
+    "root.etcPrograms",
     "process.cwd",
     "process.env",
     "process.user",

@@ -69,6 +69,7 @@ pub(crate) struct RootLayer {
     pub(crate) size: Option<u64>,
     pub(crate) inodes: Option<u64>,
     pub(crate) synthetic_etc: Option<bool>,
+    pub(crate) etc_programs: Option<List<String>>,
 }
 
 #[derive(Debug, Default, Clone)]
@@ -148,6 +149,7 @@ impl Layer {
         over(&mut self.root.size, above.root.size);
         over(&mut self.root.inodes, above.root.inodes);
         over(&mut self.root.synthetic_etc, above.root.synthetic_etc);
+        List::apply(&mut self.root.etc_programs, above.root.etc_programs);
         over(&mut self.process.cwd, above.process.cwd);
         self.process.env.extend(above.process.env);
         over(&mut self.process.user, above.process.user);

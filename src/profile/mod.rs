@@ -40,6 +40,7 @@
 //! | `root.overlay` | boolean: writes go to memory and are thrown away |
 //! | `root.size`, `root.inodes` | limits of the root's, or the overlay's, memory |
 //! | `root.etc` | `synthetic` or `none` |
+//! | `root.etcPrograms` | list of installed programs (`java`, without a version; `*` is all) whose directories of the host's `/etc` the synthetic one shows |
 //! | `process.cwd` | absolute path inside |
 //! | `process.env` | list of `K=V` and `K` (the caller's) |
 //! | `process.user` | `{ uid, gid }`, `"UID[:GID]"` or `"default"` |
@@ -85,7 +86,7 @@
 //! * Tables merge key by key; a value takes the place of the inherited one.
 //! * `mounts` merge by destination, `process.env` by the variable's name, `process.rlimits` by the limit's name: an entry takes the
 //!   place of the whole inherited one.
-//! * `namespaces`, `process.capabilities`, `maskedPaths`, `readonlyPaths` and `landlock.scopes` take the place of the inherited list
+//! * `namespaces`, `root.etcPrograms`, `process.capabilities`, `maskedPaths`, `readonlyPaths` and `landlock.scopes` take the place of the inherited list
 //!   or, where every entry starts with `+` or `-`, edit it (`namespaces = ["-network"]`).
 //! * `seccomp.syscalls` go before the inherited ones, as the first match decides. `seccomp.profile` takes the place of all that is
 //!   inherited of the filter but `mode` and `unknownNames`; `syscalls` beside it or above it go before its rules.

@@ -96,6 +96,9 @@ pub struct Root {
     pub inodes: u64,
     /// Whether `/etc` is made by belljar (passwd, group, hosts, …). Only without `path`.
     pub synthetic_etc: bool,
+    /// Programs whose directories in the host's `/etc` the synthetic one shows, read-only, where they are installed: names without a
+    /// version (`java`), or `*` for all. Nothing that configures the machine, and nothing that not everybody may read.
+    pub etc_programs: BTreeSet<String>,
 }
 
 /// The process that is started.

@@ -72,6 +72,7 @@ fn root(text: &mut Text, profile: &Profile) {
     text.key("size", &size(root.size));
     text.key("inodes", &root.inodes.to_string());
     text.key("etc", if root.synthetic_etc { "\"synthetic\"" } else { "\"none\"" });
+    text.list("etcPrograms", root.etc_programs.iter().map(|name| quote(name)));
 }
 
 fn process(text: &mut Text, profile: &Profile) {

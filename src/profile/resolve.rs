@@ -1,5 +1,6 @@
 //! From all layers of a profile, put on top of each other, to the [`Profile`] that they make.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::layer::{Layer, List, ResourcesLayer};
@@ -30,6 +31,7 @@ pub(crate) fn profile(layer: Layer, name: String, origin: &Origin) -> Result<Pro
             ("root.readonly", root.readonly.is_some()),
             ("root.size", root.size.is_some()),
             ("root.inodes", root.inodes.is_some()),
+            ("root.etcPrograms", root.etc_programs.is_some()),
         ];
         if let Some((key, _)) = said.into_iter().find(|(_, said)| *said) {
             return Err(conflict(key, Conflict::NeedsNamespaces));
@@ -37,6 +39,7 @@ pub(crate) fn profile(layer: Layer, name: String, origin: &Origin) -> Result<Pro
     }
     let own_root = root.path.is_some();
     let overlay = root.overlay.unwrap_or(false);
+    let synthetic_etc = root.synthetic_etc.unwrap_or(!lite) && !own_root;
     let root = Root {
         path: root.path,
         path_required: root.path_required.unwrap_or(false),
@@ -44,7 +47,9 @@ pub(crate) fn profile(layer: Layer, name: String, origin: &Origin) -> Result<Pro
         overlay,
         size: root.size.unwrap_or(ROOT_SIZE),
         inodes: root.inodes.unwrap_or(ROOT_INODES),
-        synthetic_etc: root.synthetic_etc.unwrap_or(!lite) && !own_root,
+        synthetic_etc,
+        // Without an /etc of its own there is none to show them in.
+        etc_programs: if synthetic_etc { List::entries(root.etc_programs) } else { BTreeSet::new() },
     };
     let capabilities = List::entries(layer.process.capabilities);
     let seccomp = layer.seccomp.resolve(&capabilities, missing)?;
@@ -118,6 +123,7 @@ impl Profile {
     /// Takes out what only the minimal root needs, now that there is a root of one's own.
     pub(super) fn leave_system_to_root(&mut self) {
         self.root.synthetic_etc = false;
+        self.root.etc_programs.clear();
         self.mounts.retain(|mount| !(mount.system && matches!(mount.kind, MountKind::Bind { .. })));
     }
 }

@@ -57,6 +57,13 @@ impl Channel {
         self.send_with(message, &[])
     }
 
+    /// Sends a message of at most `N` bytes without taking memory for it.
+    pub(crate) fn send_short<const N: usize, T: Serialize>(&self, message: &T) -> Result<(), ChannelError> {
+        let mut buffer = [0; N];
+        let bytes = postcard::to_slice(message, &mut buffer).map_err(|_| ChannelError::Malformed)?;
+        self.send_all(bytes, &[])
+    }
+
     /// Sends one message, and at most [`MAX_SENT`] descriptors with it.
     pub(crate) fn send_with<T: Serialize>(
         &self,

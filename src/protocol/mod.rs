@@ -82,12 +82,18 @@ pub(crate) enum Message {
     Started,
     /// The run is over before or without an end of the task: nothing untrusted ran past this point.
     Failed(Failure),
+    /// The run is over, but how it would have ended is not known: init could not go on after the task had started.
+    Disturbed(Failure),
     /// The task ended; it is the last that init says.
     Ended {
         /// How.
         end: End,
         /// When, nanoseconds of `CLOCK_MONOTONIC`.
         at: u64,
+        /// What everything in the sandbox has used; `None` if something was still there to be waited for.
+        used: Option<Used>,
+        /// How many of init's children are still there although they were killed, or were made faster than that; *lite* only.
+        left: u32,
     },
     /// A log record of init's.
     Log {
@@ -108,6 +114,22 @@ pub(crate) enum End {
     Timeout,
     /// init ended it at a limit of its control group.
     Limit(Watched),
+    /// init ended it as the caller asked.
+    Stopped,
+}
+
+/// What processes have used that init waited for, and those that they waited for (`RUSAGE_CHILDREN` of getrusage(2)). The caller's own
+/// memory, which init's account begins with, is not in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Used {
+    /// CPU time in user mode, microseconds.
+    pub(crate) user: u64,
+    /// CPU time in the kernel, microseconds.
+    pub(crate) system: u64,
+    /// The largest resident set of any one process, KiB.
+    pub(crate) max_rss: u64,
+    /// Context switches.
+    pub(crate) switches: u64,
 }
 
 /// What init read back from the kernel right before the hand-over.

@@ -5,13 +5,23 @@ use std::os::fd::BorrowedFd;
 
 use super::error::Error;
 
-/// An error in either ends the run.
+/// What is asked of the wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// That it goes on.
+    Nothing,
+    /// That the run is ended by force.
+    Force,
+}
+
+/// An error in any of them ends the run.
 pub(crate) trait Beside {
     /// All is decided, and init is about to get the word to go on: the last moment in which nothing can run.
     fn before(&mut self) -> io::Result<()>;
-    /// Waits until there is something to be read, or an end to be seen. Whoever has nothing else to see to need not wait: what
-    /// follows does.
-    fn wait(&mut self, until: BorrowedFd<'_>) -> io::Result<()>;
+    /// What is watched besides the sandbox.
+    fn watched(&self) -> Option<BorrowedFd<'_>>;
+    /// There is something to be read there. Does a bounded part of it.
+    fn see_to(&mut self) -> io::Result<Asked>;
 }
 
 /// Nothing.
@@ -20,12 +30,16 @@ impl Beside for () {
         Ok(())
     }
 
-    fn wait(&mut self, _: BorrowedFd<'_>) -> io::Result<()> {
-        Ok(())
+    fn watched(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    fn see_to(&mut self) -> io::Result<Asked> {
+        Ok(Asked::Nothing)
     }
 }
 
-/// The error of either.
+/// The error of any.
 pub(super) fn failed(source: io::Error) -> Error {
     Error::Child { action: "pass signals on to", source }
 }

@@ -9,14 +9,16 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::beside::{self, Beside};
+use super::ender::Reins;
 use super::error::Error;
 use super::outcome::{Ended, How, Outcome, Protections};
 use super::relay::Relay;
-use super::spawn::{Started, log};
+use super::spawn::{MOST_MESSAGES, Started, log};
 use super::timing::Stopwatch;
+use super::watch::{self, Seen};
 use crate::cgroup::{Group, Meter};
 use crate::plan::Plan;
-use crate::protocol::{End, Message};
+use crate::protocol::{End, Message, Used};
 use crate::sys;
 
 /// A running sandbox. Dropping it neither waits for it nor ends it, as with `std`; the sandbox itself ends with the
@@ -39,9 +41,20 @@ pub struct Child {
     pub(super) started: Option<Started>,
     pub(super) relay: Option<Relay>,
     pub(super) killed: bool,
+    /// Whether it was ended at the deadline from here.
+    pub(super) overdue: bool,
     pub(super) stopwatch: Stopwatch,
-    pub(super) end: Option<End>,
+    /// What init said last.
+    pub(super) last: Option<Last>,
     pub(super) outcome: Option<Outcome>,
+}
+
+/// What init says of the end.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Last {
+    end: End,
+    used: Option<Used>,
+    left: u32,
 }
 
 /// What `wait_with_output` and `output` give.
@@ -112,16 +125,45 @@ impl Child {
         Ok(sys::process::pidfd_send_signal(self.pidfd()?, signal)?)
     }
 
-    /// Ends the sandbox with everything in it. Nothing happens if it has ended.
+    /// Ends the sandbox with everything in it. Nothing happens if it has ended. init gets a quarter of a second to count what was used
+    /// (without namespaces three seconds to end everything); mostly it takes some milliseconds.
     ///
     /// # Errors
     /// From `pidfd_send_signal(2)`.
     pub fn kill(&mut self) -> io::Result<()> {
         if self.outcome.is_none() {
-            self.ender()?.end()?;
+            self.reins()?.end()?;
             self.killed = true;
         }
         Ok(())
+    }
+
+    fn reins(&self) -> io::Result<Reins<'_>> {
+        let started = self.started()?;
+        Ok(Reins {
+            pidfd: started.pidfd.as_fd(),
+            channel: started.channel.as_fd(),
+            pid_namespace: self.plan.namespaces != 0,
+        })
+    }
+
+    /// Waits until the sandbox has ended or one of `others` is ready, whichever comes first, and ends it where its deadline has
+    /// passed. What init does about the deadline itself comes earlier.
+    pub(super) fn watch(&mut self, others: &[BorrowedFd<'_>], beside: &mut dyn Beside) -> io::Result<()> {
+        loop {
+            let started = self.started()?;
+            let deadline = started.deadline.filter(|_| !self.overdue);
+            let fds: Vec<BorrowedFd<'_>> =
+                std::iter::once(started.pidfd.as_fd()).chain(others.iter().copied()).collect();
+            match watch::wait(&fds, deadline, beside)? {
+                Seen::Ready => return Ok(()),
+                Seen::Overdue => {
+                    self.overdue = true;
+                    self.reins()?.end_overdue()?;
+                }
+                Seen::Force => self.kill()?,
+            }
+        }
     }
 
     /// The outcome, if the run has ended.
@@ -163,8 +205,8 @@ impl Child {
         }
         let failed = |source| Error::Child { action: "wait for", source };
         // What init says it says before it ends: to be woken for that, and again for its end, would only take time.
+        self.watch(&[], beside).map_err(beside::failed)?;
         let started = self.started().map_err(failed)?;
-        beside.wait(started.pidfd.as_fd()).map_err(beside::failed)?;
         let waited = match sys::process::wait_pidfd(started.pidfd.as_fd(), 0) {
             // It has ended, and its status went elsewhere: `SIGCHLD` is ignored, or another thread waits for any child. How the
             // task ended is told by init.
@@ -172,9 +214,10 @@ impl Child {
             waited => waited.map_err(|errno| failed(errno.into()))?,
         };
         let failure = self.listen();
-        if self.end.is_none() {
+        if self.last.is_none() {
             self.stopwatch.mark("task");
         }
+        let end = self.last.map(|last| last.end);
         let started = self.started().map_err(failed)?;
         let wall = started.began.elapsed();
         let protections = Protections::new(&self.plan, &started.readback);
@@ -185,11 +228,13 @@ impl Child {
             Some(group) => (Some(group.account()), group.remove().err()),
             None => (None, None),
         };
-        let cut = failure.is_err() || self.killed || !matches!(self.end, None | Some(End::Status(_)));
+        let ended_by_us = self.killed || self.overdue;
+        let cut = failure.is_err() || ended_by_us || !matches!(end, None | Some(End::Status(_)));
         let relayed = match self.relay.take() {
             Some(relay) => {
                 let relay = relay.over(cut);
-                beside.wait(relay.done()).map_err(beside::failed)?;
+                // Whoever asks twice for the end does not wait for a reader who does not read.
+                watch::wait(&[relay.done()], None, beside).map_err(beside::failed)?;
                 relay.finish().map(Some)
             }
             None => Ok(None),
@@ -198,37 +243,43 @@ impl Child {
             relayed.map_err(|errno| Error::Child { action: "relay the output of", source: errno.into() })?;
         let flooded = relayed.is_some_and(|relayed| relayed.flooded);
         if let Err(error) = failure
-            && !(flooded || self.killed)
+            && !(flooded || ended_by_us)
         {
             return Err(error);
         }
         // init is killed by the caller's side, or by the host; by itself it always says how the task ended.
         let status = waited.map_or(0, |waited| waited.status);
-        if self.end.is_none() && status & 0x7f == 0 && !(flooded || self.killed) {
+        if end.is_none() && status & 0x7f == 0 && !(flooded || ended_by_us) {
             return Err(Error::Silent { status });
         }
         // One that was ended from here and whose status went elsewhere.
-        let status = if waited.is_none() && self.end.is_none() { libc::SIGKILL } else { status };
+        let status = if waited.is_none() && end.is_none() { libc::SIGKILL } else { status };
         let by_cgroup = |source| Error::Cgroup { source };
         if let Some(source) = left {
             return Err(by_cgroup(source));
         }
+        // What the group had in it went with it.
+        if self.plan.namespaces == 0 && account.is_none() {
+            match self.last {
+                Some(Last { left: 0, .. }) => {}
+                Some(Last { left, .. }) => return Err(Error::Left { left: Some(left) }),
+                None if flooded || ended_by_us => return Err(Error::Left { left: None }),
+                None => {}
+            }
+        }
         let account = account.transpose().map_err(by_cgroup)?;
-        let how = How { end: self.end, flooded, killed: self.killed, init: status };
+        let how = How { end, flooded, killed: self.killed, overdue: self.overdue, init: status };
         let ended = Ended::new(&self.plan, &how, account.as_ref());
-        let usage = waited.map(|waited| waited.usage);
+        let used = self.last.and_then(|last| last.used);
         let outcome = Outcome {
             ended,
-            status: ended.status(self.end, status),
+            status: ended.status(end, status),
             wall,
-            user: usage.map_or(Duration::ZERO, |usage| duration(usage.ru_utime)),
-            system: usage.map_or(Duration::ZERO, |usage| duration(usage.ru_stime)),
+            user: used.map(|used| Duration::from_micros(used.user)),
+            system: used.map(|used| Duration::from_micros(used.system)),
             // The kernel counts in KiB.
-            max_rss: usage
-                .map_or(0, |usage| u64::try_from(usage.ru_maxrss).unwrap_or_default().saturating_mul(1024)),
-            context_switches: usage.map_or(0, |usage| {
-                u64::try_from(usage.ru_nvcsw.saturating_add(usage.ru_nivcsw)).unwrap_or_default()
-            }),
+            max_rss: used.map(|used| used.max_rss.saturating_mul(1024)),
+            context_switches: used.map(|used| used.switches),
             account,
             output_discarded: relayed
                 .filter(|_| self.plan.limits.output_truncated)
@@ -246,21 +297,23 @@ impl Child {
     /// Reads what init has said, until how the task ended.
     fn listen(&mut self) -> Result<(), Error> {
         let program = super::spawn::task_name(&self.plan);
-        while self.end.is_none() {
+        for _ in 0..MOST_MESSAGES {
             let started = self.started().map_err(|source| Error::Child { action: "wait for", source })?;
             match started.channel.receive::<Message>() {
-                Ok(Some(Message::Ended { end, at })) => {
-                    self.end = Some(end);
+                Ok(Some(Message::Ended { end, at, used, left })) => {
+                    self.last = Some(Last { end, used, left });
                     self.stopwatch.mark_at("task", at);
+                    return Ok(());
                 }
                 Ok(Some(Message::Log { level, text })) => log(level, &text),
                 Ok(Some(Message::Failed(failure))) => return Err(Error::from_init(failure, &program)),
+                Ok(Some(Message::Disturbed(source))) => return Err(Error::Disturbed { source }),
                 Ok(None) => return Ok(()),
                 // Whatever it was, it was not our init.
                 Ok(Some(_)) | Err(_) => return Err(Error::Protocol),
             }
         }
-        Ok(())
+        Err(Error::Protocol)
     }
 
     /// Reads the piped streams to their ends and waits.
@@ -287,11 +340,4 @@ impl Drop for Child {
             std::mem::forget(self.relay.take());
         }
     }
-}
-
-fn duration(time: libc::timeval) -> Duration {
-    Duration::new(
-        u64::try_from(time.tv_sec).unwrap_or_default(),
-        u32::try_from(time.tv_usec).unwrap_or_default().saturating_mul(1000),
-    )
 }

@@ -1,15 +1,68 @@
 //! How the caller ends a run.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{Shutdown, shutdown};
-use std::os::fd::AsRawFd;
 
+use super::watch::GRACE;
 use crate::sys;
 
-/// Ends a run from wherever it is held. With a pid namespace, killing init ends everything; without one init has to stay
-/// alive long enough to end the task's descendants, and is told so by the end of its channel.
+/// In *lite* nobody but init can end what is left: how long it may take until it is ended itself. It takes two seconds at most.
+const LITE: Duration = Duration::from_secs(3);
+
+/// What a run is ended by, without a new descriptor: from wherever it is held.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reins<'a> {
+    pub(super) pidfd: BorrowedFd<'a>,
+    pub(super) channel: BorrowedFd<'a>,
+    pub(super) pid_namespace: bool,
+}
+
+impl Reins<'_> {
+    /// Ends the run; one that has ended already is no error. init is asked to, so that it tells what was used, and killed where it does
+    /// not answer: with a pid namespace everything ends with it.
+    pub(super) fn end(&self) -> Result<(), Errno> {
+        self.ask(if self.pid_namespace { GRACE } else { LITE })
+    }
+
+    /// As [`end`](Self::end), for an init that has had its time.
+    pub(super) fn end_overdue(&self) -> Result<(), Errno> {
+        if self.pid_namespace { self.kill() } else { self.ask(LITE) }
+    }
+
+    fn ask(&self, patience: Duration) -> Result<(), Errno> {
+        // The end of the channel is its sign; one whose other side is gone needs none.
+        match shutdown(self.channel.as_raw_fd(), Shutdown::Write) {
+            Ok(()) | Err(Errno::ENOTCONN) => {}
+            // It cannot be asked.
+            Err(_) => return self.kill(),
+        }
+        // Somebody of the same user may have stopped it.
+        sys::process::pidfd_send_signal(self.pidfd, libc::SIGCONT).ok();
+        let began = Instant::now();
+        while let Some(left) = patience.checked_sub(began.elapsed()) {
+            let left = PollTimeout::try_from(left.as_millis()).unwrap_or(PollTimeout::MAX);
+            match poll(&mut [PollFd::new(self.pidfd, PollFlags::POLLIN)], left) {
+                Ok(1) => return Ok(()),
+                Err(Errno::EINTR) => {}
+                _ => break,
+            }
+        }
+        self.kill()
+    }
+
+    fn kill(&self) -> Result<(), Errno> {
+        match sys::process::pidfd_send_signal(self.pidfd, libc::SIGKILL) {
+            Err(Errno::ESRCH) => Ok(()),
+            other => other,
+        }
+    }
+}
+
+/// [`Reins`] that can be held by another thread.
 #[derive(Debug)]
 pub(super) struct Ender {
     pub(super) pidfd: OwnedFd,
@@ -20,14 +73,7 @@ pub(super) struct Ender {
 impl Ender {
     /// Ends the run; one that has ended already is no error.
     pub(super) fn end(&self) -> Result<(), Errno> {
-        let done = if self.pid_namespace {
-            sys::process::pidfd_send_signal(self.pidfd.as_fd(), libc::SIGKILL)
-        } else {
-            shutdown(self.channel.as_raw_fd(), Shutdown::Write)
-        };
-        match done {
-            Err(Errno::ESRCH | Errno::ENOTCONN) => Ok(()),
-            other => other,
-        }
+        let Self { pidfd, channel, pid_namespace } = self;
+        Reins { pidfd: pidfd.as_fd(), channel: channel.as_fd(), pid_namespace: *pid_namespace }.end()
     }
 }

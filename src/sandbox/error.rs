@@ -14,7 +14,7 @@ use super::accepted::RefusedKind;
 
 /// Why a sandbox could not be made, or a run of it has no outcome of its own.
 ///
-/// Whenever one of these comes out of a start, no untrusted code has run.
+/// Whenever one of these comes out of a start, no untrusted code has run; but for [`Error::Disturbed`], which says that it has.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -88,6 +88,19 @@ pub enum Error {
         /// Why.
         #[source]
         source: Errno,
+    },
+    /// After the task had started, init could not go on: something changed it, or the kernel refused it what it had. The run was ended.
+    #[error("the sandbox's init was disturbed after the start, and the run was ended")]
+    Disturbed {
+        /// At what, and why.
+        #[source]
+        source: Failure,
+    },
+    /// Without a pid namespace some of its processes could not be ended in time: they may still run.
+    #[error("the run was ended, but {} of its processes could not be, and may still run", count(.left))]
+    Left {
+        /// How many of them init still had as its own children; `None`: init had to be ended before it could tell.
+        left: Option<u32>,
     },
     /// init ended without a word.
     #[error("the sandbox's init ended without reporting (wait status {status:#x})")]
@@ -233,6 +246,11 @@ impl Error {
             _ => Self::Init { source: failure },
         }
     }
+}
+
+/// At least as many.
+fn count(left: &Option<u32>) -> String {
+    left.map_or_else(|| "some".to_owned(), |left| left.to_string())
 }
 
 /// A text of the sandbox's, for a message: nothing in it that a terminal obeys or that begins a new line in a log.

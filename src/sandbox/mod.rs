@@ -19,13 +19,14 @@ mod spawn;
 mod terminal;
 mod timing;
 mod trees;
+mod watch;
 
 use std::ffi::OsStr;
 use std::sync::OnceLock;
 
 pub use accepted::RefusedKind;
 #[cfg(feature = "cli")]
-pub(crate) use beside::Beside;
+pub(crate) use beside::{Asked, Beside};
 pub use call::RESULT_LIMIT;
 #[cfg(test)]
 pub(crate) use call::encode_panic;

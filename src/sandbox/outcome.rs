@@ -23,14 +23,15 @@ pub struct Outcome {
     pub status: ExitStatus,
     /// Wall time from the start of the sandbox to its end.
     pub wall: Duration,
-    /// CPU time in user mode, of everything in the sandbox that was waited for.
-    pub user: Duration,
+    /// CPU time in user mode, of the task and everything that it started (`RUSAGE_CHILDREN` of getrusage(2): not of what nobody waited
+    /// for, because its parent ignored `SIGCHLD`). `None`, as the three below: init was killed before it could count.
+    pub user: Option<Duration>,
     /// CPU time in the kernel, likewise.
-    pub system: Duration,
-    /// The largest resident set that any one process had, bytes (`ru_maxrss`; init's own start is its floor).
-    pub max_rss: u64,
-    /// How often its processes gave a CPU up or lost it, of those that were waited for.
-    pub context_switches: u64,
+    pub system: Option<Duration>,
+    /// The largest resident set that any one process had, bytes (`ru_maxrss`; some MiB of init, which it starts from, are its floor).
+    pub max_rss: Option<u64>,
+    /// How often its processes gave a CPU up or lost it.
+    pub context_switches: Option<u64>,
     /// The kernel's accounts of its control group, if it had one.
     pub account: Option<Account>,
     /// Bytes of output that were thrown away beyond the limit; `None` unless the limit says so.
@@ -146,7 +147,7 @@ impl Protections {
 }
 
 /// How a run ended, before it is known why.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct How {
     /// What init reported.
     pub(crate) end: Option<End>,
@@ -154,6 +155,8 @@ pub(crate) struct How {
     pub(crate) flooded: bool,
     /// Whether the caller did.
     pub(crate) killed: bool,
+    /// Whether the caller's side did at the deadline, as init had not.
+    pub(crate) overdue: bool,
     /// init's own wait status.
     pub(crate) init: i32,
 }
@@ -171,13 +174,19 @@ impl Ended {
             Some(End::Limit(Watched::CpuTime)) => {
                 return Self::CpuLimit { limit_ms: plan.cgroup.as_ref().and_then(|group| group.cpu_time_ms) };
             }
-            Some(End::Limit(Watched::Memory) | End::Status(_)) | None => {}
+            Some(End::Limit(Watched::Memory) | End::Status(_) | End::Stopped) | None => {}
+        }
+        if how.end.is_none()
+            && let Some(ended) = how.overdue.then(|| Self::overdue(plan, account))
+        {
+            return ended;
         }
         if let Some((limit, account)) = account.and_then(|a| a.memory_limit().map(|limit| (limit, a))) {
             return Self::MemoryLimit { limit, peak: account.usage.memory_peak_bytes };
         }
         let status = match how.end {
             Some(End::Status(status)) => status,
+            Some(End::Stopped) => return Self::KilledByCaller,
             // The kernel killed a process for the host's sake, and init what was left.
             Some(_) => libc::SIGKILL,
             None if how.killed => return Self::KilledByCaller,
@@ -186,6 +195,18 @@ impl Ended {
         match account.and_then(Account::pids_limit) {
             Some(limit) if status != 0 => Self::PidsLimit { limit, status },
             _ => Self::of_status(plan, status),
+        }
+    }
+
+    /// Which limit ended a run whose init could not tell.
+    fn overdue(plan: &Plan, account: Option<&Account>) -> Self {
+        let limit_ms = plan.cgroup.as_ref().and_then(|group| group.cpu_time_ms);
+        let used = account.and_then(|account| account.usage.cpu_micros);
+        match (limit_ms, used, plan.limits.timeout_ms) {
+            (Some(limit), Some(used), _) if used > limit.saturating_mul(1000) => {
+                Self::CpuLimit { limit_ms: Some(limit) }
+            }
+            (_, _, limit) => Self::Timeout { limit_ms: limit.unwrap_or_default() },
         }
     }
 

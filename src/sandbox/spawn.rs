@@ -16,6 +16,7 @@ use super::host_id::HostId;
 use super::id_maps::IdMaps;
 use super::timing::Stopwatch;
 use super::trees;
+use super::watch::{self, GRACE};
 use crate::cgroup::{Group, Site};
 use crate::host::{RealFiles, Remembered};
 use crate::plan::{Frame, HostIdentity, Plan, Task};
@@ -24,6 +25,9 @@ use crate::{init, reexec, sys};
 
 /// How long the re-executed image may take to reach its `init()` call.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The most messages that are read at a time: init has a handful to say.
+pub(super) const MOST_MESSAGES: usize = 64;
 
 /// What goes in besides the Plan.
 #[derive(Debug)]
@@ -46,6 +50,8 @@ pub(super) struct Started {
     pub(super) channel: Channel,
     pub(super) readback: ReadBack,
     pub(super) began: Instant,
+    /// When the caller ends it if init has not, `CLOCK_BOOTTIME`.
+    pub(super) deadline: Option<Duration>,
     /// Its control group, if it has one.
     pub(super) group: Option<Group>,
     /// The claim lasts as long as the sandbox.
@@ -143,10 +149,14 @@ pub(super) fn start(
             });
         }
     };
+    // init's own began before.
+    let limit = plan.limits.timeout_ms.map(|ms| Duration::from_millis(ms).saturating_add(GRACE));
+    let deadline = limit.map(|limit| Ok(watch::now()?.saturating_add(limit))).transpose();
+    let deadline = deadline.map_err(|source| Error::Child { action: "read the time for", source })?;
     guard.keep();
     stopwatch.mark("hand-over");
     let reexec::Launched { pid, pidfd, .. } = launched;
-    Ok((Started { pid, pidfd, channel, readback, began, group, _host_id: host_id }, plan))
+    Ok((Started { pid, pidfd, channel, readback, began, deadline, group, _host_id: host_id }, plan))
 }
 
 /// Starts init, which begins with what needs no plan.
@@ -268,7 +278,7 @@ fn sent(result: Result<(), ChannelError>) -> Result<Result<(), ChannelError>, Er
 
 /// Why init has ended, if it has said so.
 fn failure(channel: &Channel, plan: &Plan) -> Option<Error> {
-    loop {
+    for _ in 0..MOST_MESSAGES {
         let mut watched = [PollFd::new(channel.as_fd(), PollFlags::POLLIN)];
         if poll(&mut watched, PollTimeout::ZERO) != Ok(1) {
             return None;
@@ -279,6 +289,7 @@ fn failure(channel: &Channel, plan: &Plan) -> Option<Error> {
             Ok(_) | Err(_) => return None,
         }
     }
+    None
 }
 
 /// Waits until the task has started.
@@ -291,13 +302,15 @@ fn hand_over(
 ) -> Result<ReadBack, Error> {
     let mut ready = None;
     let mut started = false;
-    loop {
-        beside.wait(channel.as_fd()).map_err(beside::failed)?;
+    for _ in 0..MOST_MESSAGES {
+        // A signal that ends belljar does so by itself: nothing has run yet.
+        watch::wait(&[channel.as_fd()], None, beside).map_err(beside::failed)?;
         match channel.receive::<Message>() {
             Ok(Some(Message::Ready(readback))) if ready.is_none() => ready = Some(readback),
             Ok(Some(Message::Started)) if !started => started = true,
             Ok(Some(Message::Log { level, text })) => log(level, &text),
             Ok(Some(Message::Failed(failure))) => return Err(Error::from_init(failure, &task_name(plan))),
+            Ok(Some(Message::Disturbed(source))) => return Err(Error::Disturbed { source }),
             Ok(None) => {
                 let status =
                     sys::process::wait_pidfd(pidfd, 0).ok().flatten().map_or(0, |waited| waited.status);
@@ -309,6 +322,7 @@ fn hand_over(
             return sent.map(|()| readback).map_err(|_| Error::Protocol);
         }
     }
+    Err(Error::Protocol)
 }
 
 /// The program's path or the role's name, for messages.

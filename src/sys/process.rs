@@ -102,26 +102,65 @@ pub(crate) fn pidfd_send_signal(pidfd: BorrowedFd<'_>, signal: libc::c_int) -> R
         .map(drop)
 }
 
-/// How a child ended, as `wait4(2)` encodes it, with what it and its descendants used.
+/// `kill(2)` of everything that this process may signal, but itself and, in a pid namespace, its init: only where something keeps
+/// the user's other processes out of reach. `ESRCH`: there was nothing.
+pub(crate) fn kill_all() -> Result<(), Errno> {
+    // SAFETY: numbers only.
+    check(libc::c_long::from(unsafe { libc::kill(-1, libc::SIGKILL) })).map(drop)
+}
+
+/// `kill(2)` of a child that has not been waited for: the number is still its own.
+pub(crate) fn kill_child(pid: libc::pid_t) -> Result<(), Errno> {
+    if pid <= 1 {
+        return Err(Errno::EINVAL);
+    }
+    // SAFETY: numbers only.
+    check(libc::c_long::from(unsafe { libc::kill(pid, libc::SIGKILL) })).map(drop)
+}
+
+/// `sigtimedwait(2)`: one of the signals, which are blocked, if it comes in time.
+pub(crate) fn next_signal(
+    signals: &nix::sys::signal::SigSet,
+    patience: std::time::Duration,
+) -> Result<Option<libc::c_int>, Errno> {
+    let patience = nix::sys::time::TimeSpec::from_duration(patience);
+    // SAFETY: a set and a time that live through the call; what came with the signal is not asked for.
+    let signal = unsafe { libc::sigtimedwait(signals.as_ref(), std::ptr::null_mut(), patience.as_ref()) };
+    match check(libc::c_long::from(signal)) {
+        Ok(_) => Ok(Some(signal)),
+        Err(Errno::EAGAIN | Errno::EINTR) => Ok(None),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// `RUSAGE_CHILDREN` of `getrusage(2)`: of the children that were waited for, and those that they waited for.
+pub(crate) fn used_by_children() -> Result<libc::rusage, Errno> {
+    // SAFETY: plain data for which all zeroes is a value.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: room for the answer.
+    check(libc::c_long::from(unsafe { libc::getrusage(libc::RUSAGE_CHILDREN, &raw mut usage) }))?;
+    Ok(usage)
+}
+
+/// How a child ended, as `wait4(2)` encodes it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Waited {
     pub(crate) pid: libc::pid_t,
     pub(crate) status: i32,
-    pub(crate) usage: libc::rusage,
 }
 
-/// `waitid(2)` with the kernel's fifth argument (rusage). `Ok(None)`: with `WNOHANG`, nothing has ended yet.
+/// `waitid(2)`. `Ok(None)`: with `WNOHANG`, nothing has ended yet.
 pub(crate) fn wait(
     kind: libc::idtype_t,
     id: libc::id_t,
     options: libc::c_int,
 ) -> Result<Option<Waited>, Errno> {
     // SAFETY: plain data for which all zeroes is a value.
-    let (mut info, mut usage): (libc::siginfo_t, libc::rusage) = unsafe { std::mem::zeroed() };
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
     loop {
-        // SAFETY: both structs are writable and live through the call.
+        // SAFETY: the struct is writable and lives through the call; no rusage is asked for.
         let done = check(unsafe {
-            libc::syscall(libc::SYS_waitid, kind, id, &raw mut info, libc::WEXITED | options, &raw mut usage)
+            libc::syscall(libc::SYS_waitid, kind, id, &raw mut info, libc::WEXITED | options, 0_usize)
         });
         match done {
             Ok(_) => break,
@@ -139,7 +178,7 @@ pub(crate) fn wait(
         libc::CLD_DUMPED => (value & 0x7f) | 0x80,
         _ => value & 0x7f,
     };
-    Ok(Some(Waited { pid, status, usage }))
+    Ok(Some(Waited { pid, status }))
 }
 
 /// Whether a child that was cloned with another exit signal than `SIGCHLD` has executed a program since: that makes it

@@ -181,7 +181,8 @@ fn groups_inside(caller: Caller) -> Result<String, Failed> {
 
 fn host_files_are_not_there(caller: Caller, profile: &str) -> Result<(), Failed> {
     // A working directory below /tmp has its mount point there.
-    let script = "for p in /root /home /var /boot /sys /run /etc/shadow /etc/machine-id /etc/ssh /proc/1/root/etc/shadow; do \
+    let script = "for p in /root /home /var /boot /sys /run /etc/shadow /etc/machine-id \
+                  /etc/ssh/sshd_config /etc/ssh/ssh_host_* /etc/ssl/private /etc/apt /etc/cron.d /etc/systemd /proc/1/root/etc/shadow; do \
                   cat $p/. >/dev/null 2>&1; [ -e $p ] && echo $p; done; ls -A ~ | grep -v ^belljar-test-; true";
     prints(&shell(caller, profile, script), "")
 }

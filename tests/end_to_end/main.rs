@@ -17,7 +17,6 @@ mod programs;
 mod races;
 mod scale;
 mod streams;
-mod traces;
 mod workloads;
 
 use libtest_mimic::{Arguments, Trial};
@@ -40,7 +39,6 @@ fn main() {
         races::trials(),
         scale::trials(),
         streams::trials(),
-        traces::trials(),
         workloads::trials(),
     ]
     .into_iter()

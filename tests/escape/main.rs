@@ -18,6 +18,7 @@ mod profiles;
 mod table;
 mod terminal;
 mod under;
+mod walls;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -56,6 +57,7 @@ fn main() {
         ("leaks", leaks::CHECKS),
         ("profiles", profiles::CHECKS),
         ("under", under::CHECKS),
+        ("walls", walls::CHECKS),
     ] {
         all.extend(trials(family, checks));
     }

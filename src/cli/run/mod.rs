@@ -10,6 +10,8 @@ use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
+
 pub use options::RunArgs;
 pub use quick::read as quick;
 use stats::Stats;
@@ -21,7 +23,7 @@ use super::signals::{Forwarder, Receiver};
 use super::terminal::{self, Terminal};
 use super::{ended, stdio};
 use crate::profile::{Enforce, Limits, Profile};
-use crate::sandbox::{Child, Command, Outcome, Sandbox, Stopwatch, TimedProcess, TimedStep, Timing};
+use crate::sandbox::{Child, Command, Ended, Outcome, Sandbox, Stopwatch, TimedProcess, TimedStep, Timing};
 
 /// What runs.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,8 +37,8 @@ enum Task<'a> {
 enum Done {
     /// The plan was printed.
     Planned,
-    /// It ran, under these limits.
-    Ran(Box<Outcome>, Limits),
+    /// It ran, under these limits; and the signal that ended it by force, if one did.
+    Ran(Box<Outcome>, Limits, Option<Signal>),
 }
 
 /// Runs it. The result is the exit status that belljar ends with.
@@ -47,14 +49,16 @@ pub fn main(args: &RunArgs, stopwatch: Stopwatch) -> Result<u8, Error> {
     let done = kept.and_then(|kept| execute(args, kept, stopwatch));
     let report = match &done {
         Ok(Done::Planned) => return Ok(0),
-        Ok(Done::Ran(outcome, _)) => Report::of_outcome(outcome).with_timing(args.output.timing, outcome),
+        Ok(Done::Ran(outcome, _, forced)) => {
+            Report::of_outcome(outcome, exit_code(outcome, *forced)).with_timing(args.output.timing, outcome)
+        }
         Err(error) => Report::of_error(error),
     };
     let reported = sink.as_mut().map_or(Ok(()), |sink| sink.write(&report));
     let code = match &done {
-        Ok(Done::Ran(outcome, limits)) => {
+        Ok(Done::Ran(outcome, limits, forced)) => {
             let name = args.task.first().map(display_name).unwrap_or_default();
-            let cpu = outcome.user.saturating_add(outcome.system);
+            let cpu = outcome.user.unwrap_or_default().saturating_add(outcome.system.unwrap_or_default());
             if let Some(line) = ended::line(&outcome.ended, &name, &outcome.profile, limits, cpu) {
                 stdio::complain(&line);
             }
@@ -67,7 +71,7 @@ pub fn main(args: &RunArgs, stopwatch: Stopwatch) -> Result<u8, Error> {
             if args.output.timing {
                 stdio::complain(&timing_lines(&outcome.timing));
             }
-            outcome.ended.exit_code()
+            exit_code(outcome, *forced)
         }
         _ => 0,
     };
@@ -136,7 +140,7 @@ fn execute(args: &RunArgs, kept: Vec<(OwnedFd, i32)>, mut stopwatch: Stopwatch) 
         return Ok(Done::Planned);
     }
     command.stopwatch(stopwatch);
-    let outcome = supervise(&mut command, args.output.stats)?;
+    let (outcome, forced) = supervise(&mut command, args.output.stats)?;
     drop(command);
     let mut limits = sandbox.profile().limits.clone();
     let resources = &sandbox.profile().resources;
@@ -146,7 +150,15 @@ fn execute(args: &RunArgs, kept: Vec<(OwnedFd, i32)>, mut stopwatch: Stopwatch) 
     }
     // The process is about to end: nobody needs the memory of a profile's many names back.
     std::mem::forget(sandbox);
-    Ok(Done::Ran(Box::new(outcome), limits))
+    Ok(Done::Ran(Box::new(outcome), limits, forced))
+}
+
+/// The task's own; for a run that a signal to belljar ended by force, that signal's.
+fn exit_code(outcome: &Outcome, forced: Option<Signal>) -> u8 {
+    match (forced, outcome.ended) {
+        (Some(signal), Ended::KilledByCaller) => u8::try_from(128 + signal as i32).unwrap_or(u8::MAX),
+        (_, ended) => ended.exit_code(),
+    }
 }
 
 /// Where the time went: when a step ended, how long it took, in which process, and what it was.
@@ -163,7 +175,7 @@ fn timing_lines(timing: &Timing) -> String {
 }
 
 /// Starts it, passes signals and its terminal on, and waits for its end; `stats` is how often what it uses is told.
-fn supervise(command: &mut Command<'_>, stats: Option<Duration>) -> Result<Outcome, Error> {
+fn supervise(command: &mut Command<'_>, stats: Option<Duration>) -> Result<(Outcome, Option<Signal>), Error> {
     let mut signals = Forwarder::new();
     let mut child = command.spawn_beside(&mut signals)?;
     let connected = connect(&mut child, &mut signals).and_then(|terminal| {
@@ -186,7 +198,7 @@ fn supervise(command: &mut Command<'_>, stats: Option<Duration>) -> Result<Outco
     let carried = terminal.map_or(Ok(()), Terminal::finish);
     let outcome = outcome?;
     carried?;
-    Ok(outcome)
+    Ok((outcome, signals.forced()))
 }
 
 fn connect(child: &mut Child, signals: &mut Forwarder) -> Result<Option<Terminal>, Error> {

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 
 use super::super::landlock::names;
 use super::super::{
-    Base, HostIdentity, Landlock, Mount, Node, Note, Plan, Root, Seccomp, Source, Task, Tmpfs, Via,
+    Base, Ending, HostIdentity, Landlock, Mount, Node, Note, Plan, Presence, Root, Seccomp, Source, Task,
+    Tmpfs, Via,
 };
 use super::{capabilities, namespaces, network_rights, rlimit, scopes, text};
 
@@ -29,6 +30,11 @@ impl Plan {
                 },
             },
             "namespaces": namespaces(self.namespaces),
+            "ending": match self.ending {
+                Ending::Namespace => "pid-namespace",
+                Ending::Scope => "landlock-scope",
+                Ending::Children => "children",
+            },
             "hostname": self.hostname.as_ref().map(text),
             "loopback": self.loopback,
             "root": self.root.as_ref().map(root),
@@ -115,8 +121,13 @@ fn node(node: &Node) -> Value {
             "type": "file", "path": text(path), "mode": format!("{mode:04o}"),
             "content": super::super::text::escaped(content),
         }),
-        Node::Mask { path } => json!({ "type": "mask", "path": text(path) }),
-        Node::Readonly { path } => json!({ "type": "readonly", "path": text(path) }),
+        Node::Pin { path } => json!({ "type": "pin", "path": text(path) }),
+        Node::Mask { path, presence } => {
+            json!({ "type": "mask", "path": text(path), "presence": word(*presence) })
+        }
+        Node::Readonly { path, presence } => {
+            json!({ "type": "readonly", "path": text(path), "presence": word(*presence) })
+        }
         Node::Mount { path, mount } => {
             let path = text(path);
             match mount {
@@ -136,6 +147,14 @@ fn node(node: &Node) -> Value {
                 Mount::Mqueue => json!({ "type": "mqueue", "path": path }),
             }
         }
+    }
+}
+
+fn word(presence: Presence) -> &'static str {
+    match presence {
+        Presence::There => "there",
+        Presence::Absent => "absent",
+        Presence::Unknown => "unknown",
     }
 }
 

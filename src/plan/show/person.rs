@@ -4,7 +4,8 @@ use std::fmt::{self, Write as _};
 
 use super::super::landlock::access::{EXECUTE, WRITE_FILE};
 use super::super::{
-    Base, Cgroup, HostIdentity, Landlock, Mount, Node, Note, Plan, Source, Task, Throttle, Tmpfs, Via,
+    Base, Cgroup, HostIdentity, Landlock, Mount, Node, Note, Plan, Presence, Source, Task, Throttle, Tmpfs,
+    Via,
 };
 use super::{capabilities, namespaces, network_rights, rlimit, scopes, text};
 use crate::profile::Throttled;
@@ -113,12 +114,17 @@ impl Plan {
                     (text(path), "file".to_owned(), format!("made by belljar, {} bytes", content.len()))
                 }
                 Node::Mount { path, mount } => row(text(path), mount),
-                Node::Mask { path } => {
-                    marks.push(("masked", text(path)));
+                Node::Pin { path } => {
+                    marks.push(("cannot be renamed", text(path)));
                     continue;
                 }
-                Node::Readonly { path } => {
-                    marks.push(("read-only", text(path)));
+                Node::Mask { path, presence } => {
+                    marks.push((mark(*presence, ["masked", "masked, if it is there", "absent"]), text(path)));
+                    continue;
+                }
+                Node::Readonly { path, presence } => {
+                    let words = ["read-only", "read-only, if it is there", "absent"];
+                    marks.push((mark(*presence, words), text(path)));
                     continue;
                 }
             });
@@ -193,6 +199,14 @@ impl Plan {
 
 fn line(out: &mut String, key: &str, value: &str) -> fmt::Result {
     writeln!(out, "{key:16}{value}")
+}
+
+fn mark(presence: Presence, [there, unknown, absent]: [&'static str; 3]) -> &'static str {
+    match presence {
+        Presence::There => there,
+        Presence::Unknown => unknown,
+        Presence::Absent => absent,
+    }
 }
 
 fn list(items: impl Iterator<Item = String>) -> String {

@@ -57,7 +57,6 @@ pub fn facts() -> Facts {
         landlock_abi: Some(6),
         arch: Arch::X86_64,
         cwd: Some("/home/me/project".into()),
-        crash_handler: false,
         limits: (0..16).map(|resource| HostLimit { resource, soft: u64::MAX, hard: u64::MAX }).collect(),
     }
 }
@@ -108,6 +107,7 @@ pub fn profile() -> Profile {
             size: 1 << 20,
             inodes: 1024,
             synthetic_etc: true,
+            etc_programs: [].into(),
         },
         process: Process {
             cwd: None,
@@ -172,8 +172,9 @@ pub fn node_path(node: &Node) -> PathBuf {
         | Node::Symlink { path, .. }
         | Node::File { path, .. }
         | Node::Mount { path, .. }
-        | Node::Mask { path }
-        | Node::Readonly { path } => text(path),
+        | Node::Pin { path }
+        | Node::Mask { path, .. }
+        | Node::Readonly { path, .. } => text(path),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod decisions;
 pub(super) mod fixtures;
+mod held;
 mod links;
 mod paths;
 mod precedence;

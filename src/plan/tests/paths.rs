@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::path::{Path, PathBuf};
 
 use super::super::{
-    Base, Call, DestinationProblem as P, Mount as PlanMount, Node, Note, PlanError, Via, resolve,
+    Base, Call, DestinationProblem as P, Mount as PlanMount, Node, Note, PlanError, Presence, Via, resolve,
 };
 use super::fixtures::*;
 use crate::host::{Facts, FileKind, MemoryFiles};
@@ -352,8 +352,9 @@ fn masks_and_mounts_must_not_contradict_each_other() {
     };
     let plan = marked("/proc/kcore", "/proc/sys", vec![]).unwrap();
     let nodes = &plan.root.as_ref().unwrap().nodes;
-    let mask = Node::Mask { path: c"/proc/kcore".into() };
-    assert_eq!(nodes[nodes.len() - 2..], [mask, Node::Readonly { path: c"/proc/sys".into() }]);
+    let presence = Presence::Unknown;
+    let mask = Node::Mask { path: c"/proc/kcore".into(), presence };
+    assert_eq!(nodes[nodes.len() - 2..], [mask, Node::Readonly { path: c"/proc/sys".into(), presence }]);
     let contradicts = |result| matches!(result, Err(PlanError::Contradiction { .. }));
     assert!(contradicts(marked("/x", "/y", vec![bind("/opt", "/x/z", true)])));
     assert!(contradicts(marked("/x", "/y", vec![bind("/opt", "/x", true)])));

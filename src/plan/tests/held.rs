@@ -1,0 +1,270 @@
+//! Whether read-only and masked paths are held, for every kind of file and for the next run too.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::super::{Call, Mount as PlanMount, Node, Plan, PlanError, Presence, WallProblem, resolve};
+use super::fixtures::*;
+use crate::host::{FileKind, Files, MemoryFiles, Stat};
+use crate::profile::{Profile, Workdir};
+
+fn on(profile: &Profile, files: &dyn Files) -> Result<Plan, PlanError> {
+    resolve(profile, &facts(), files, &Call::program(["/usr/bin/sh"]))
+}
+
+fn problem(profile: &Profile, files: &dyn Files) -> WallProblem {
+    match on(profile, files) {
+        Err(error @ PlanError::Wall { .. }) => {
+            assert!(error.hint().is_some());
+            let PlanError::Wall { problem, .. } = error else { unreachable!() };
+            problem
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn masked(path: &str, profile: Profile) -> Profile {
+    Profile { masked_paths: vec![path.into()], ..profile }
+}
+
+fn read_only(path: &str, profile: Profile) -> Profile {
+    Profile { readonly_paths: vec![path.into()], ..profile }
+}
+
+/// A root of one's own, with a pipe in it.
+fn container(readonly: bool) -> (Profile, MemoryFiles) {
+    let mut profile = with([bind("/usr", "/usr", true)]);
+    profile.mounts.retain(|mount| !mount.system);
+    profile.root.path = Some("/image".into());
+    profile.root.readonly = readonly;
+    let mut files = files();
+    for name in ["usr", "proc", "dev", "tmp", "etc/secret/deep"] {
+        files = files.folder(Path::new("/image").join(name));
+    }
+    let files = files.symlink("/image/bin", "usr/bin").symlink("/image/lib64", "usr/lib64");
+    (profile, files.special("/image/run/pipe", FileKind::Fifo))
+}
+
+fn pins(plan: &Plan) -> Vec<PathBuf> {
+    let nodes = plan.root.as_ref().unwrap().nodes.iter();
+    nodes.filter(|node| matches!(node, Node::Pin { .. })).map(node_path).collect()
+}
+
+#[test]
+fn what_is_above_a_wall_in_a_writable_directory_is_pinned() {
+    let files = files().folder("/w/a/b/c").folder("/w/a/d").folder("/x");
+    let wall = |mount| with([bind("/w", "/w", false), mount]);
+    let above: Vec<PathBuf> = vec!["/w/a".into(), "/w/a/b".into()];
+    for mount in [bind("/x", "/w/a/b/c", true), bind("/x", "/w/a/b/c", false), tmpfs("/w/a/b/c")] {
+        let plan = on(&wall(mount), &files).unwrap();
+        assert_eq!(pins(&plan), above);
+        // Each comes before what is mounted below it.
+        let nodes: Vec<PathBuf> = plan.root.as_ref().unwrap().nodes.iter().map(node_path).collect();
+        assert!(nodes.is_sorted_by_key(|path| path.components().collect::<Vec<_>>()), "{nodes:?}");
+    }
+    let writable = || with([bind("/w", "/w", false)]);
+    for marked in [masked("/w/a/b/c", writable()), read_only("/w/a/b/c", writable())] {
+        assert_eq!(pins(&on(&marked, &files).unwrap()), above);
+    }
+    // A mount point on the way is one already, and what is above it has a pin of its own.
+    let both = with([bind("/w", "/w", false), bind("/x", "/w/a/d", false), bind("/w/a/b", "/w/a/b", true)]);
+    assert_eq!(pins(&on(&both, &files).unwrap()), [Path::new("/w/a")]);
+    // Nothing is pinned where nothing can be renamed on the host.
+    let readonly = with([bind("/w", "/w", true), bind("/x", "/w/a/b/c", true)]);
+    assert!(pins(&on(&readonly, &files).unwrap()).is_empty());
+    assert!(pins(&on(&profile(), &files).unwrap()).is_empty());
+    // The working directory and a root of one's own are writable in their ways.
+    let work =
+        Profile { workdir: Workdir::Writable, ..with([bind("/x", "/home/me/project/sub/.git", true)]) };
+    let files = files.folder("/home/me/project/sub/.git");
+    assert_eq!(pins(&on(&work, &files).unwrap()), [Path::new("/home/me/project/sub")]);
+    for (readonly, expected) in [(true, vec![]), (false, vec![PathBuf::from("/etc"), "/etc/secret".into()])] {
+        let (profile, files) = container(readonly);
+        assert_eq!(pins(&on(&masked("/etc/secret/deep", profile), &files).unwrap()), expected);
+    }
+}
+
+#[test]
+fn a_wall_whose_object_is_missing_is_refused_where_the_task_could_make_it() {
+    let files = files().folder("/w/a").file("/w/file", 0o644, "");
+    let writable = || with([bind("/w", "/w", false)]);
+    for path in ["/w/s", "/w/s/in/deep", "/w/a/in", "/w/file/in"] {
+        for marked in [masked(path, writable()), read_only(path, writable())] {
+            assert_eq!(problem(&marked, &files), WallProblem::Missing, "{path}");
+        }
+    }
+    let (image, image_files) = container(false);
+    assert_eq!(problem(&masked("/etc/none", image.clone()), &image_files), WallProblem::Missing);
+    let mut overlay = image.clone();
+    overlay.root.overlay = true;
+    let presence = |profile: &Profile, files: &MemoryFiles| {
+        let plan = on(profile, files).unwrap();
+        plan.root.unwrap().nodes.into_iter().find_map(|node| match node {
+            Node::Mask { presence, .. } => Some(presence),
+            _ => None,
+        })
+    };
+    let readonly = || with([bind("/w", "/w", true)]);
+    for (path, profile, files, expected) in [
+        ("/w/a", writable(), &files, Presence::There),
+        ("/w/s", readonly(), &files, Presence::Absent),
+        ("/tmp/none", writable(), &files, Presence::Absent),
+        ("/nowhere/at/all", writable(), &files, Presence::Absent),
+        ("/proc/kcore", writable(), &files, Presence::Unknown),
+        ("/proc/acpi/deep", writable(), &files, Presence::Unknown),
+        ("/sys/firmware", image.clone(), &image_files, Presence::Absent),
+        ("/etc/none", overlay, &image_files, Presence::Absent),
+    ] {
+        let found = presence(&masked(path, profile), files);
+        assert_eq!(found, Some(expected), "{path}");
+    }
+    // /sys may be a file.
+    let odd = image_files.file("/image/sys", 0o644, "");
+    assert_eq!(presence(&masked("/sys/firmware", image), &odd), Some(Presence::Absent));
+    // What is not there is told.
+    let plan = on(&masked("/w/s", readonly()), &files).unwrap();
+    let shown = plan.to_text(&[]);
+    assert!(shown.lines().any(|line| line.split_whitespace().eq(["/w/s", "absent"])), "{shown}");
+    assert!(plan.to_json(&[]).to_string().contains(r#""presence":"absent""#));
+}
+
+#[test]
+fn a_wall_behind_a_symlink_is_refused() {
+    let files = files().folder("/w/real/in").symlink("/w/link", "real").symlink("/w/loop", "loop");
+    let leads = |path: &str| WallProblem::Symlink { leads: Some(path.into()) };
+    for (path, expected) in [
+        ("/w/link", leads("/w/real")),
+        ("/w/link/in", leads("/w/real/in")),
+        ("/bin/sh", leads("/usr/bin/sh")),
+        ("/w/loop", WallProblem::Symlink { leads: None }),
+    ] {
+        assert_eq!(problem(&masked(path, with([bind("/w", "/w", true)])), &files), expected, "{path}");
+    }
+}
+
+#[test]
+fn a_named_pipe_is_not_shown_read_only_below_a_writable_directory() {
+    let files = files().folder("/w/f").folder("/w/g").special("/fi/deep/p", FileKind::Fifo).folder("/fi/x");
+    let pipe = |path: &str| WallProblem::Pipe { found: path.into() };
+    let order = [bind("/w", "/d", false), bind("/fi", "/d/f", true)];
+    let mut reversed = order.clone();
+    reversed.reverse();
+    for mounts in [order, reversed] {
+        assert_eq!(problem(&with(mounts), &files), pipe("/fi/deep/p"));
+    }
+    // Landlock holds what no writable directory is above.
+    let beside = with([bind("/w", "/d", false), bind("/fi", "/e", true)]);
+    assert!(on(&beside, &files).is_ok());
+    let mut alone = with([bind("/fi", "/e", true)]);
+    alone.landlock.require = false;
+    assert_eq!(problem(&alone, &files), pipe("/fi/deep/p"));
+    // So does what hides it.
+    let hidden = || with([bind("/w", "/d", false), bind("/fi", "/d/f", true)]);
+    assert!(on(&masked("/d/f/deep", hidden()), &files).is_ok());
+    assert!(on(&masked("/d/f/deep/p", hidden()), &files).is_ok());
+    let mut covered = hidden();
+    covered.mounts.push(tmpfs("/d/f/deep"));
+    assert!(on(&covered, &files).is_ok());
+    for (path, found) in [("/run", true), ("/run/pipe", true), ("/etc", false)] {
+        let (profile, files) = container(false);
+        match on(&read_only(path, profile), &files) {
+            Ok(_) => assert!(!found),
+            Err(error) => assert!(found && error.to_string().contains("/image/run/pipe"), "{error}"),
+        }
+        let (profile, files) = container(true);
+        assert!(on(&read_only(path, profile), &files).is_ok());
+    }
+    let below = with([bind("/w", "/d", false), bind("/fi", "/d/g", true)]);
+    assert_eq!(problem(&below, &Endless(files)), WallProblem::Unseen { limit: 400_000 });
+}
+
+/// In every directory is as much as somebody wants to see.
+struct Endless(MemoryFiles);
+
+impl Files for Endless {
+    fn lstat(&self, path: &Path) -> io::Result<Stat> {
+        self.0.lstat(path)
+    }
+
+    fn readlink(&self, path: &Path) -> io::Result<PathBuf> {
+        self.0.readlink(path)
+    }
+
+    fn list(&self, _: &Path, most: usize) -> io::Result<Vec<(OsString, FileKind)>> {
+        Ok(vec![("x".into(), FileKind::File); most])
+    }
+
+    fn read_at(&self, path: &Path, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        self.0.read_at(path, offset, len)
+    }
+}
+
+#[test]
+fn a_device_is_read_only_where_landlock_holds_it() {
+    let zero = || bind("/dev/zero", "/dev/zero", true);
+    assert!(on(&with([zero()]), &files()).is_ok());
+    let marked = |mut profile: Profile, mount: bool| {
+        if mount {
+            profile.mounts.push(zero());
+            profile
+        } else {
+            read_only("/dev/zero", profile)
+        }
+    };
+    for mount in [true, false] {
+        // Over a root of one's own, /dev is a tmpfs that can be written to.
+        for readonly in [true, false] {
+            let (image, image_files) = container(readonly);
+            assert_eq!(problem(&marked(image, mount), &image_files), WallProblem::Device);
+        }
+        let rules = on(&marked(profile(), mount), &files()).unwrap().landlock.unwrap().rules;
+        let zero = rules.iter().find(|rule| text(&rule.path) == Path::new("/dev/zero")).unwrap();
+        assert_eq!(zero.access & super::super::landlock::access::WRITE_FILE, 0);
+    }
+}
+
+#[test]
+fn nothing_is_granted_below_a_mask() {
+    // Its rule's path would not even be there.
+    let plan = on(&masked("/dev", profile()), &files()).unwrap();
+    let below = |path: &std::ffi::CString| text(path).starts_with("/dev");
+    assert!(!plan.landlock.unwrap().rules.iter().any(|rule| below(&rule.path)));
+}
+
+#[test]
+fn lite_refuses_less_below_more() {
+    let files = files().folder("/w/f");
+    let in_lite = |mounts: Vec<crate::profile::Mount>| {
+        let mut profile = lite();
+        profile.mounts.extend(mounts);
+        on(&profile, &files)
+    };
+    let noexec = |path| crate::profile::Mount { noexec: true, ..bind(path, path, false) };
+    for mounts in [
+        vec![bind("/w", "/w", false), bind("/w/f", "/w/f", true)],
+        vec![bind("/w", "/w", false), noexec("/w/f")],
+        vec![bind("/dev", "/dev", false), bind("/dev/zero", "/dev/zero", true)],
+    ] {
+        let refused = in_lite(mounts);
+        let adds_up = matches!(&refused, Err(PlanError::Wall { problem: WallProblem::AddsUp { .. }, .. }));
+        assert!(adds_up, "{refused:?}");
+    }
+    for mounts in [
+        vec![bind("/w", "/w", true), bind("/w/f", "/w/f", false)],
+        vec![bind("/w", "/w", false), bind("/w/f", "/w/f", false)],
+        vec![bind("/dev", "/dev", true), bind("/dev/zero", "/dev/zero", false)],
+    ] {
+        assert!(in_lite(mounts).is_ok());
+    }
+}
+
+#[test]
+fn a_plan_with_a_pin_over_what_is_mounted_is_none() {
+    let plan = on(&with([bind("/opt", "/opt", false)]), &files()).unwrap();
+    let mut wrong = plan;
+    let root = wrong.root.as_mut().unwrap();
+    assert!(matches!(root.nodes.last(), Some(Node::Mount { mount: PlanMount::Bind { .. }, .. } | _)));
+    root.nodes.push(Node::Pin { path: c"/opt".into() });
+    assert!(matches!(wrong.check(), Err(PlanError::Decode { .. })));
+}
