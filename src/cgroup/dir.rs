@@ -57,14 +57,34 @@ impl Dir {
         Ok(Self { fd, path: self.path.clone() })
     }
 
-    /// Makes a child and opens it.
+    /// Makes a child and opens it: closed to other users, who could lock it ([`lock`](Self::lock)) or read its accounts.
     pub(super) fn make(&self, name: &str) -> Result<Self, CgroupError> {
         let path = self.path.join(name);
         let c_name = c_name(name.as_bytes(), &path)?;
         // SAFETY: an open folder and a C string.
-        Errno::result(unsafe { libc::mkdirat(self.fd.as_raw_fd(), c_name.as_ptr(), 0o755) })
+        Errno::result(unsafe { libc::mkdirat(self.fd.as_raw_fd(), c_name.as_ptr(), 0o700) })
             .map_err(CgroupError::on("mkdir", &path))?;
-        self.child(name)
+        let child = self.child(name)?;
+        let mode = sys::fstat(child.as_fd()).map_err(CgroupError::on("fstat", &path))?.st_mode;
+        // A kernel that does not take the mode of mkdir(2) here.
+        if mode & 0o077 != 0 {
+            nix::sys::stat::fchmod(child.as_fd(), nix::sys::stat::Mode::S_IRWXU)
+                .map_err(CgroupError::on("fchmod", &path))?;
+        }
+        Ok(child)
+    }
+
+    /// Its number, which it keeps under another name.
+    pub(super) fn inode(&self) -> Result<u64, CgroupError> {
+        sys::fstat(self.as_fd()).map(|stat| stat.st_ino).map_err(CgroupError::on("fstat", &self.path))
+    }
+
+    /// The child of that number, whatever it is called now. Looks at a bounded number of them.
+    pub(super) fn name_of(&self, inode: u64) -> Result<Option<String>, Errno> {
+        const MOST: usize = 100_000;
+        let mut dir = nix::dir::Dir::from_fd(self.at(".", libc::O_RDONLY | libc::O_DIRECTORY)?)?;
+        let found = dir.iter().flatten().take(MOST).find(|entry| entry.ino() == inode);
+        Ok(found.map(|entry| entry.file_name().to_string_lossy().into_owned()))
     }
 
     /// Opens a child.

@@ -56,6 +56,8 @@ impl Group {
                 Err(error) => return Err(error),
             }
         }
+        let inodes = group.parts.iter().map(|(place, dir)| Ok((place.parent.inode()?, dir.inode()?)));
+        group.keeper.tell(&inodes.collect::<Result<Vec<_>, CgroupError>>()?)?;
         Ok(group)
     }
 
@@ -136,10 +138,9 @@ impl Group {
         }
         // A keeper that somebody has killed leaves it to us.
         self.keeper.finish()
-            || self
-                .parts
-                .iter()
-                .fold(true, |all, (place, _)| remove::remove(&place.parent, place.version, &self.name) && all)
+            || self.parts.iter().fold(true, |all, (place, dir)| {
+                remove::remove(&place.parent, place.version, &self.name, dir.inode().ok()) && all
+            })
     }
 }
 

@@ -2,11 +2,13 @@
 //! caller is gone. It is there, and at its duty, before the group is; until then its caller does other things.
 
 use std::ffi::CString;
-use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
+use nix::sys::socket::{MsgFlags, recv, send};
 use serde::{Deserialize, Serialize};
 
 use super::dir::Dir;
@@ -80,6 +82,20 @@ impl Keeper {
         })
     }
 
+    /// Tells it the numbers of the groups that were made, each behind its parent's, for when somebody has given one another name. It
+    /// reads them at the end.
+    pub(super) fn tell(&self, inodes: &[(u64, u64)]) -> Result<(), CgroupError> {
+        let Some(launched) = &self.launched else { return Ok(()) };
+        let needs = |source| CgroupError::KeeperNeeds { what: "the groups' numbers", source };
+        let text = postcard::to_stdvec(inodes).map_err(|_| needs(std::io::ErrorKind::InvalidData.into()))?;
+        let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
+        // One that somebody has killed leaves the group to us.
+        match send(launched.channel.as_raw_fd(), &text, flags) {
+            Ok(_) | Err(Errno::EPIPE | Errno::ECONNRESET) => Ok(()),
+            Err(errno) => Err(needs(errno.into())),
+        }
+    }
+
     /// Ends its watch: it removes the group if it is still there, and this waits for it. False: it did not.
     pub(super) fn finish(&mut self) -> bool {
         let Some(reexec::Launched { pidfd, channel, .. }) = self.launched.take() else { return true };
@@ -123,18 +139,28 @@ fn keep(inherited: &reexec::Inherited) -> Option<bool> {
     }
     loop {
         let mut watched = [
-            PollFd::new(inherited.channel.as_fd(), PollFlags::POLLIN),
+            // Its end alone (POLLHUP): what is told is there until then.
+            PollFd::new(inherited.channel.as_fd(), PollFlags::empty()),
             PollFd::new(caller.as_fd(), PollFlags::POLLIN),
         ];
         match poll(&mut watched, PollTimeout::NONE) {
-            Err(nix::errno::Errno::EINTR) => {}
+            Err(Errno::EINTR) => {}
             // Whatever else it is: the group must not stay.
             _ => break,
         }
     }
+    let inodes = told(inherited.channel.as_raw_fd());
     let mut all = true;
     for (version, parent) in &parents {
-        all &= remove::remove(parent, *version, &charge.name);
+        let own = parent.inode().ok().and_then(|own| inodes.iter().find(|(parent, _)| *parent == own));
+        all &= remove::remove(parent, *version, &charge.name, own.map(|(_, group)| *group));
     }
     Some(all)
+}
+
+/// The numbers of the groups, each behind its parent's; none if there was no time to tell them.
+fn told(channel: RawFd) -> Vec<(u64, u64)> {
+    let mut buffer = [0; 256];
+    let count = recv(channel, &mut buffer, MsgFlags::MSG_DONTWAIT).unwrap_or_default();
+    postcard::from_bytes(buffer.get(..count).unwrap_or_default()).unwrap_or_default()
 }

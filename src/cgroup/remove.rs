@@ -19,20 +19,32 @@ const PERSISTENT: Duration = Duration::from_secs(1);
 /// How long a group may be there without a lock.
 const NEW: Duration = Duration::from_secs(10);
 
-/// Ends whatever is left in the group and removes it. False: it is still there.
-pub(super) fn remove(parent: &Dir, version: Version, name: &str) -> bool {
+/// The most processes that are killed in a row, where they are killed one by one.
+const BATCH: usize = 256;
+
+/// Ends whatever is left in the group and removes it, under the name that it has by now (v1 groups can be renamed) if its number is
+/// known. False: it is still there.
+pub(super) fn remove(parent: &Dir, version: Version, name: &str, inode: Option<u64>) -> bool {
     let began = Instant::now();
     let mut pause = Duration::from_micros(200);
+    let mut name = name.to_owned();
     loop {
-        match parent.remove(name) {
-            Ok(()) | Err(Errno::ENOENT | Errno::ENODEV) => return true,
+        match parent.remove(&name) {
+            Ok(()) | Err(Errno::ENODEV) => return true,
+            Err(Errno::ENOENT) => match inode.map_or(Ok(None), |inode| parent.name_of(inode)) {
+                Ok(Some(new)) => name = new,
+                Ok(None) => return true,
+                // Where it cannot be looked for it is not known to be gone.
+                Err(_) if began.elapsed() < PERSISTENT => {}
+                Err(_) => return false,
+            },
             Err(Errno::EBUSY) => {}
             // What passes must not leave it behind; what does not pass ends here.
             Err(_) if began.elapsed() < PERSISTENT => {}
             Err(_) => return false,
         }
         // What cannot be killed now is tried again; what is gone already is no error.
-        drop(parent.child(name).and_then(|group| kill(&group, version)));
+        drop(parent.child(&name).and_then(|group| kill(&group, version)));
         if began.elapsed() > PATIENCE {
             return false;
         }
@@ -48,13 +60,20 @@ fn kill(group: &Dir, version: Version) -> Result<(), CgroupError> {
     }
     // Before Linux 5.14, and in v1: nothing new may come while they are killed one by one. Not every group has the file.
     drop(group.write("pids.max", "0"));
-    for pid in pids(group)? {
-        // The number may be another process's by now, unless it is still in the group.
-        let Ok(pidfd) = sys::process::pidfd_open(pid) else { continue };
-        if pids(group)?.contains(&pid) {
-            // ESRCH: gone in between.
-            sys::process::pidfd_send_signal(pidfd.as_fd(), libc::SIGKILL).ok();
+    let mut held = Vec::new();
+    for pid in pids(group)?.into_iter().take(BATCH) {
+        match sys::process::pidfd_open(pid) {
+            Ok(pidfd) => held.push((pid, pidfd)),
+            // Gone in between; or there are no more descriptors, and the others are there next time.
+            Err(Errno::EMFILE | Errno::ENFILE) => break,
+            Err(_) => {}
         }
+    }
+    // The number may be another process's by now, unless it is still in the group.
+    let still = pids(group)?;
+    for (_, pidfd) in held.iter().filter(|(pid, _)| still.contains(pid)) {
+        // ESRCH: gone in between.
+        sys::process::pidfd_send_signal(pidfd.as_fd(), libc::SIGKILL).ok();
     }
     Ok(())
 }

@@ -96,6 +96,12 @@ pub enum Error {
         #[source]
         source: Failure,
     },
+    /// The time limit was over before init had told that the task started, and the run was ended.
+    #[error("the sandbox had not started when its time limit of {limit_ms} ms was over")]
+    NotStarted {
+        /// The limit, milliseconds.
+        limit_ms: u64,
+    },
     /// Without a pid namespace some of its processes could not be ended in time: they may still run.
     #[error("the run was ended, but {} of its processes could not be, and may still run", count(.left))]
     Left {
@@ -213,13 +219,14 @@ impl std::fmt::Display for Step {
 }
 
 impl Error {
-    /// The command line's exit code for it: 127 not found, 126 found but not executable, 125 everything else.
+    /// The command line's exit code for it: 127 not found, 126 found but not executable, 124 not started in time, 125 everything else.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Plan(error) => error.exit_code(),
             Self::Execute { source: Errno::ENOENT | Errno::ENOTDIR, .. } => 127,
             Self::Execute { .. } => 126,
+            Self::NotStarted { .. } => 124,
             _ => 125,
         }
     }

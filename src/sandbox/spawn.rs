@@ -11,12 +11,13 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::{Mode, fchmod};
 
 use super::beside::{self, Beside};
+use super::ender::Reins;
 use super::error::{Error, Step};
 use super::host_id::HostId;
 use super::id_maps::IdMaps;
 use super::timing::Stopwatch;
 use super::trees;
-use super::watch::{self, GRACE};
+use super::watch::{self, GRACE, Seen};
 use crate::cgroup::{Group, Site};
 use crate::host::{RealFiles, Remembered};
 use crate::plan::{Frame, HostIdentity, Plan, Task};
@@ -108,7 +109,8 @@ pub(super) fn start(
     let reexec::Launched { pid, pidfd, channel, .. } = &launched;
     // On an error the sandbox ends before its group is removed.
     let mut group = None;
-    let guard = EndOnError(Some(pidfd.as_fd()));
+    let (pidfd, pid_namespace) = (pidfd.as_fd(), frame.namespaces != 0);
+    let guard = EndOnError(Some(Reins { pidfd, channel: channel.as_fd(), pid_namespace }));
     let channel = Channel::new(
         channel.try_clone().map_err(|source| Error::Child { action: "keep the channel to", source })?,
     );
@@ -139,7 +141,7 @@ pub(super) fn start(
     let told = told.and(sent(hand_trees(&channel, &trees))?);
     stopwatch.mark("trees");
     afterwards(&plan)?;
-    let readback = match hand_over(&channel, told, &plan, pidfd.as_fd(), beside) {
+    let readback = match hand_over(&channel, told, &plan, pidfd, beside) {
         Ok(readback) => readback,
         Err(error) => {
             let account = group.as_ref().and_then(|group| group.account().ok());
@@ -150,9 +152,7 @@ pub(super) fn start(
         }
     };
     // init's own began before.
-    let limit = plan.limits.timeout_ms.map(|ms| Duration::from_millis(ms).saturating_add(GRACE));
-    let deadline = limit.map(|limit| Ok(watch::now()?.saturating_add(limit))).transpose();
-    let deadline = deadline.map_err(|source| Error::Child { action: "read the time for", source })?;
+    let deadline = deadline(&plan)?;
     guard.keep();
     stopwatch.mark("hand-over");
     let reexec::Launched { pid, pidfd, .. } = launched;
@@ -224,7 +224,7 @@ fn give_pipes(stdio: &[OwnedFd; 3], id: u32) -> Result<(), Error> {
 const PIPEFS: nix::sys::statfs::FsType = nix::sys::statfs::FsType(0x5049_5045);
 
 /// Ends a half-made sandbox when anything fails.
-struct EndOnError<'a>(Option<BorrowedFd<'a>>);
+struct EndOnError<'a>(Option<Reins<'a>>);
 
 impl EndOnError<'_> {
     fn keep(mut self) {
@@ -234,10 +234,10 @@ impl EndOnError<'_> {
 
 impl Drop for EndOnError<'_> {
     fn drop(&mut self) {
-        if let Some(pidfd) = self.0 {
+        if let Some(reins) = self.0 {
             // It may have ended, or been reaped, already: then there is nothing to do.
-            sys::process::pidfd_send_signal(pidfd, libc::SIGKILL).ok();
-            sys::process::wait_pidfd(pidfd, 0).ok();
+            reins.end_overdue().ok();
+            sys::process::wait_pidfd(reins.pidfd, 0).ok();
         }
     }
 }
@@ -292,6 +292,13 @@ fn failure(channel: &Channel, plan: &Plan) -> Option<Error> {
     None
 }
 
+/// When the caller ends a run that begins now, if init has not, `CLOCK_BOOTTIME`.
+fn deadline(plan: &Plan) -> Result<Option<Duration>, Error> {
+    let limit = plan.limits.timeout_ms.map(|ms| Duration::from_millis(ms).saturating_add(GRACE));
+    let deadline = limit.map(|limit| Ok(watch::now()?.saturating_add(limit))).transpose();
+    deadline.map_err(|source| Error::Child { action: "read the time for", source })
+}
+
 /// Waits until the task has started.
 fn hand_over(
     channel: &Channel,
@@ -302,9 +309,15 @@ fn hand_over(
 ) -> Result<ReadBack, Error> {
     let mut ready = None;
     let mut started = false;
+    let deadline = deadline(plan)?;
     for _ in 0..MOST_MESSAGES {
-        // A signal that ends belljar does so by itself: nothing has run yet.
-        watch::wait(&[channel.as_fd()], None, beside).map_err(beside::failed)?;
+        // A signal that ends belljar does so by itself: nothing is known to run yet.
+        match watch::wait(&[channel.as_fd()], deadline, beside).map_err(beside::failed)? {
+            Seen::Ready | Seen::Force => {}
+            Seen::Overdue => {
+                return Err(Error::NotStarted { limit_ms: plan.limits.timeout_ms.unwrap_or_default() });
+            }
+        }
         match channel.receive::<Message>() {
             Ok(Some(Message::Ready(readback))) if ready.is_none() => ready = Some(readback),
             Ok(Some(Message::Started)) if !started => started = true,

@@ -36,6 +36,9 @@ const CASES: &[(&str, Case)] = &[
     ("unknown_role_is_refused", unknown_role_is_refused),
     ("output_status_and_stdin_as_std", output_status_and_stdin_as_std),
     ("kill_and_try_wait", kill_and_try_wait),
+    ("the_deadline_holds_though_init_is_stopped", the_deadline_holds),
+    ("what_was_killed_has_used_what_it_used", what_was_killed),
+    ("the_callers_memory_is_not_the_tasks", the_callers_memory_is_not_the_tasks),
     ("kept_descriptors_and_no_others", kept_descriptors_and_no_others),
     ("a_stream_that_the_task_closes_ends_at_once", a_stream_that_the_task_closes_ends_at_once),
     ("many_threads_at_once", many_threads_at_once),
@@ -289,6 +292,51 @@ fn kill_and_try_wait() -> Outcome {
     ensure(outcome.ended == Ended::KilledByCaller, outcome.ended)?;
     child.kill()?;
     ensure(child.try_wait()? == Some(outcome.status), "the same status again")
+}
+
+/// Stops a sandbox's init, once its task runs.
+fn stop(child: &belljar::Child) -> Outcome {
+    let init = nix::unistd::Pid::from_raw(child.id().cast_signed());
+    Ok(nix::sys::signal::kill(init, nix::sys::signal::Signal::SIGSTOP)?)
+}
+
+fn the_deadline_holds() -> Outcome {
+    let sandbox = strict()?.limited(&belljar::Limits::new().timeout(Duration::from_secs(1)))?;
+    let mut child = sandbox.command("sleep").arg("60").spawn()?;
+    stop(&child)?;
+    let began = Instant::now();
+    let outcome = child.wait_outcome()?;
+    ensure(outcome.ended == Ended::Timeout { limit_ms: 1000 }, outcome.ended)?;
+    ensure((0.9..5.0).contains(&began.elapsed().as_secs_f64()), began.elapsed())?;
+    // What is not known is not told.
+    ensure(outcome.user.is_none() && outcome.max_rss.is_none(), (outcome.user, outcome.max_rss))?;
+    // kill() needs no answer from it.
+    let mut child = sandbox.command("sleep").arg("60").spawn()?;
+    stop(&child)?;
+    child.kill()?;
+    let outcome = child.wait_outcome()?;
+    ensure(outcome.ended == Ended::KilledByCaller, outcome.ended)
+}
+
+fn what_was_killed() -> Outcome {
+    let script = "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; echo done; sleep 60";
+    let (mut reader, writer) = std::io::pipe()?;
+    let sandbox = strict()?;
+    let mut child = sandbox.command("sh").args(["-c", script]).stdout(writer).spawn()?;
+    let mut word = [0; 5];
+    reader.read_exact(&mut word)?;
+    child.kill()?;
+    let outcome = child.wait_outcome()?;
+    ensure(outcome.ended == Ended::KilledByCaller, outcome.ended)?;
+    ensure(outcome.user.is_some_and(|user| user > Duration::from_millis(50)), outcome.user)
+}
+
+fn the_callers_memory_is_not_the_tasks() -> Outcome {
+    let sandbox = strict()?;
+    let memory = vec![1u8; 300 << 20];
+    let outcome = sandbox.command("true").spawn()?.wait_outcome()?;
+    std::hint::black_box(&memory);
+    ensure(outcome.max_rss.is_some_and(|peak| (100_000..100 << 20).contains(&peak)), outcome.max_rss)
 }
 
 fn kept_descriptors_and_no_others() -> Outcome {

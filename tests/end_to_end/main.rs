@@ -7,6 +7,7 @@
 mod caller;
 mod counts;
 mod descriptors;
+mod ends;
 mod inherited;
 mod isolation;
 mod leftovers;
@@ -31,6 +32,7 @@ fn main() {
         counts::trials(),
         descriptors::trials(),
         inherited::trials(),
+        ends::trials(),
         isolation::trials(),
         library::trials(),
         leftovers::trials(),

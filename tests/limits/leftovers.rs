@@ -24,6 +24,9 @@ pub const CHECKS: &[(&str, &[Need], Check)] = &[
     ("a_stopped_keeper_does_not_hold_the_verdict_up", &[], keeper_stopped),
     ("keeper_and_caller_killed", &[], both_killed),
     ("a_stopped_caller_does_not_hold_the_limit_up", &[], stopped),
+    ("groups_are_closed_to_others", &[], closed),
+    ("a_renamed_group_goes_too", &[], renamed),
+    ("a_renamed_group_goes_with_a_caller_that_was_killed", &[], renamed_and_killed),
     ("thirty_at_once", &[], at_once),
     ("a_refusal_leaves_nothing", &[], refused),
 ];
@@ -95,6 +98,52 @@ fn end(pid: Pid) -> Result<(), Failed> {
 fn group_killed(parent: &Parent) -> Result<(), Failed> {
     let (mut child, _) = running(parent)?;
     end(Pid::from_raw(-pid(&child).as_raw()))?;
+    child.wait().map_err(|error| error.to_string())?;
+    parent.empty_within(Duration::from_secs(5))
+}
+
+/// Whoever may open a group may lock it, and a locked one was refused to the run.
+fn closed(parent: &Parent) -> Result<(), Failed> {
+    use std::os::unix::fs::PermissionsExt;
+    let (mut child, _) = running(parent)?;
+    let modes: Vec<u32> = parent
+        .children()
+        .iter()
+        .map(|group| std::fs::metadata(group).map(|found| found.permissions().mode() & 0o7777))
+        .collect::<Result<_, _>>()
+        .map_err(|error| error.to_string())?;
+    kill(pid(&child), Signal::SIGTERM).map_err(|error| error.to_string())?;
+    child.wait().map_err(|error| error.to_string())?;
+    check(!modes.is_empty() && modes.iter().all(|mode| *mode == 0o700), modes)?;
+    parent.is_empty()
+}
+
+/// Gives each of the run's groups another name. False: this kernel (v2) renames none.
+fn rename(parent: &Parent) -> Result<bool, Failed> {
+    for (number, group) in parent.children().iter().enumerate() {
+        match std::fs::rename(group, group.with_file_name(format!("renamed-{number}"))) {
+            Ok(()) => {}
+            Err(error) if error.raw_os_error() == Some(libc::EPERM) => return Ok(false),
+            Err(error) => return Err(error.to_string().into()),
+        }
+    }
+    Ok(true)
+}
+
+fn renamed(parent: &Parent) -> Result<(), Failed> {
+    let (mut child, name) = running(parent)?;
+    let renamed = rename(parent)?;
+    let old = parent.children().iter().any(|group| group.ends_with(&name));
+    kill(pid(&child), Signal::SIGTERM).map_err(|error| error.to_string())?;
+    let status = child.wait().map_err(|error| error.to_string())?;
+    check(status.code() == Some(143) && old != renamed, (status, old, renamed))?;
+    parent.is_empty()
+}
+
+fn renamed_and_killed(parent: &Parent) -> Result<(), Failed> {
+    let (mut child, _) = running(parent)?;
+    rename(parent)?;
+    child.kill().map_err(|error| error.to_string())?;
     child.wait().map_err(|error| error.to_string())?;
     parent.empty_within(Duration::from_secs(5))
 }
