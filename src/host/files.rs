@@ -2,11 +2,13 @@
 
 use std::ffi::OsString;
 use std::io;
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::plain::{PlainPath, PlainPathBuf};
 use super::steps::Steps;
+use crate::text::unescape_octal;
 
 /// Symlinks that one path may lead through (`MAXSYMLINKS` of `path_resolution(7)`).
 const MAX_LINKS: usize = 40;
@@ -92,6 +94,12 @@ pub trait Files {
     /// # Errors
     /// The system calls' own.
     fn list(&self, path: &Path, most: usize) -> io::Result<Vec<(OsString, FileKind)>>;
+
+    /// What is mounted in a directory, below it: the first that is found.
+    ///
+    /// # Errors
+    /// The system calls' own.
+    fn mounted_below(&self, path: &Path) -> io::Result<Option<PathBuf>>;
 
     /// Follows a path to its end; every part must exist.
     ///
@@ -212,6 +220,14 @@ impl Files for RealFiles {
 
     fn readlink(&self, path: &Path) -> io::Result<PathBuf> {
         std::fs::read_link(path)
+    }
+
+    fn mounted_below(&self, path: &Path) -> io::Result<Option<PathBuf>> {
+        let table = std::fs::read("/proc/self/mountinfo")?;
+        let points =
+            table.split(|byte| *byte == b'\n').filter_map(|line| line.split(|byte| *byte == b' ').nth(4));
+        let mut points = points.map(|point| PathBuf::from(OsString::from_vec(unescape_octal(point))));
+        Ok(points.find(|point| point != path && point.starts_with(path)))
     }
 
     fn list(&self, path: &Path, most: usize) -> io::Result<Vec<(OsString, FileKind)>> {

@@ -12,6 +12,7 @@ use super::{FileKind, Files, Stat};
 #[derive(Debug, Clone)]
 pub struct MemoryFiles {
     entries: BTreeMap<PathBuf, Entry>,
+    mounted: Vec<PathBuf>,
 }
 
 #[derive(Debug, Clone)]
@@ -22,7 +23,7 @@ struct Entry {
 
 impl Default for MemoryFiles {
     fn default() -> Self {
-        let mut files = Self { entries: BTreeMap::new() };
+        let mut files = Self { entries: BTreeMap::new(), mounted: Vec::new() };
         files.insert(Path::new("/"), FileKind::Folder, 0o755, Vec::new());
         files
     }
@@ -93,6 +94,13 @@ impl MemoryFiles {
         self
     }
 
+    /// Something is mounted at `path`.
+    #[must_use]
+    pub fn mounted(mut self, path: impl Into<PathBuf>) -> Self {
+        self.mounted.push(path.into());
+        self
+    }
+
     fn entry(&self, path: &Path) -> io::Result<&Entry> {
         let real = match (path.parent(), path.file_name()) {
             (Some(parent), Some(name)) if !self.entries.contains_key(path) => {
@@ -116,6 +124,10 @@ impl Files for MemoryFiles {
             }
             _ => Err(io::Error::from_raw_os_error(libc::EINVAL)),
         }
+    }
+
+    fn mounted_below(&self, path: &Path) -> io::Result<Option<PathBuf>> {
+        Ok(self.mounted.iter().find(|point| *point != path && point.starts_with(path)).cloned())
     }
 
     fn list(&self, path: &Path, most: usize) -> io::Result<Vec<(OsString, FileKind)>> {

@@ -81,6 +81,10 @@ impl Files for Remembered<'_> {
         self.files.readlink(path)
     }
 
+    fn mounted_below(&self, path: &Path) -> io::Result<Option<PathBuf>> {
+        self.files.mounted_below(path)
+    }
+
     fn list(&self, path: &Path, most: usize) -> io::Result<Vec<(OsString, FileKind)>> {
         self.files.list(path, most)
     }
@@ -119,6 +123,10 @@ mod tests {
 
         fn readlink(&self, path: &Path) -> io::Result<PathBuf> {
             self.0.readlink(path)
+        }
+
+        fn mounted_below(&self, path: &Path) -> io::Result<Option<PathBuf>> {
+            self.0.mounted_below(path)
         }
 
         fn list(&self, path: &Path, most: usize) -> io::Result<Vec<(OsString, FileKind)>> {

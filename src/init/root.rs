@@ -13,7 +13,7 @@ use super::{mounts, place, tree};
 use crate::plan::{Base, Node, Presence, Root, Source, Tmpfs};
 use crate::protocol::Fault;
 use crate::sys;
-use crate::sys::mount::{ATTR_NODEV, ATTR_NOSUID, ATTR_RDONLY, Parameter};
+use crate::sys::mount::{ATTR_NODEV, ATTR_NOEXEC, ATTR_NOSUID, ATTR_RDONLY, Parameter};
 
 /// The attributes of all that init makes, and of folders of the host's as a root.
 const OWN: u64 = ATTR_NOSUID | ATTR_NODEV;
@@ -81,6 +81,9 @@ fn overlay(context: &mut Context, lower: &Source, upper: &Tmpfs) -> Result<Owned
     let lower_tree = tree::of(context, lower)?;
     mounts::set_attributes(&lower_tree, OWN | ATTR_RDONLY, lower.path.to_bytes())?;
     mounts::has_attributes(&lower_tree, OWN | ATTR_RDONLY, lower.path.to_bytes())?;
+    let noexec = sys::mount::attributes(lower_tree.as_fd())
+        .map_err(Fault::on("fstatfs", lower.path.to_bytes()))?
+        & ATTR_NOEXEC;
     // overlayfs takes mounted paths only, so both parts are mounted over the old root for as long as it takes.
     let scratch = over_old_root(mounts::tmpfs(upper, OWN)?)?;
     for name in [c"lower", c"upper", c"work"] {
@@ -108,7 +111,7 @@ fn overlay(context: &mut Context, lower: &Source, upper: &Tmpfs) -> Result<Owned
         // An unprivileged overlay keeps its marks in user.* attributes; trusted.* of the lower one mean nothing.
         Parameter::Flag(c"userxattr"),
     ];
-    let overlay = mounts::filesystem(c"overlay", &parameters, OWN)?;
+    let overlay = mounts::filesystem(c"overlay", &parameters, OWN | noexec)?;
     // It has private copies of both. Nothing but the new root may be stacked on the old one: what is would be all that goes when
     // the old root is detached, and the old root would stay in reach as `/..`.
     sys::mount::detach(c"/").map_err(Fault::on("umount2", b"/"))?;

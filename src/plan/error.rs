@@ -107,6 +107,14 @@ pub enum PlanError {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// An overlay would show what a mount hides.
+    #[error("plan: cannot lay an overlay over {path:?}: it would show what is below the mount at {mount:?}")]
+    RootMount {
+        /// The root folder.
+        path: PathBuf,
+        /// What is mounted in it.
+        mount: PathBuf,
+    },
     /// The profile wants a root folder and none was given.
     #[error("plan: the profile needs a root folder")]
     NoRoot,
@@ -344,6 +352,14 @@ pub enum WallProblem {
         /// What grants more.
         above: PathBuf,
     },
+    /// There may be a pipe in a directory that only those can use who know names.
+    #[error(
+        "a read-only mount does not hold named pipes, a directory above it can be written to, and {directory:?} cannot be listed"
+    )]
+    Closed {
+        /// The directory on the host.
+        directory: PathBuf,
+    },
     /// There may be a pipe among so many files.
     #[error(
         "a read-only mount does not hold named pipes, a directory above it can be written to, and it has more than {limit} files"
@@ -392,6 +408,9 @@ impl PlanError {
             }
             Self::Contradiction { .. } => "remove one of the two",
             Self::Wall { problem, .. } => return Some(problem.hint()),
+            Self::RootMount { .. } => {
+                "unmount it, or use the root without an overlay, with all mount points there: proc, dev, tmp"
+            }
             Self::NoRoot => "give one with --rootfs DIR",
             Self::Cwd { .. } => {
                 "go to another folder, choose one with --workdir, or show it by name with --bind"
@@ -439,7 +458,7 @@ impl WallProblem {
             }
             Self::Device => "show it with --bind, or in a profile without a root directory of its own",
             Self::AddsUp { .. } => "use a profile with namespaces, or leave one of the two out",
-            Self::Unseen { .. } => "show the directory outside of the writable one: --ro-bind SRC:DST",
+            Self::Unseen { .. } | Self::Closed { .. } => "show the directory outside of the writable one: --ro-bind SRC:DST",
         }
         .to_owned()
     }

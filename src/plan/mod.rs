@@ -15,8 +15,9 @@
 //! bind mount at its own path and replaces anything else there. Nodes are listed parents before children.
 //!
 //! **Missing.** A source that does not exist is an error; an `optional` one is left out, with a note. A dangling symlink
-//! is missing. A mount point that does not exist is made on the sandbox's own file systems and in its root folder, with
-//! parents of mode 0755; where the host's own files are shown it must exist already, as nothing is created on the host.
+//! is missing. A mount point that does not exist is made on the sandbox's own file systems, with parents of mode 0755, and for a read-only
+//! root folder in a tmpfs over it (an overlay); where the host's own files are shown or written to it must exist already, as nothing
+//! is created on the host. An overlay over a folder that something is mounted in is refused: it would show what the mount hides.
 //!
 //! **Symlinks.** A source is followed once, by the caller, and written down as canonical path, device and inode: init
 //! opens that without following anything, and stops if it is not the same file. A symlink at a `system` source
@@ -69,6 +70,7 @@ mod landlock;
 mod limits;
 mod lite;
 mod model;
+mod mount_points;
 mod mounts;
 mod note;
 mod place;

@@ -8,6 +8,7 @@ use super::dev::dev;
 use super::etc::{Setting, etc, localtime};
 use super::item::Item;
 use super::landlock::Rules;
+use super::mount_points::Directory;
 use super::place::{Candidate, Rank, place};
 use super::places::Places;
 use super::source::{Located, Wanted, absolute, locate, via};
@@ -79,6 +80,13 @@ pub(super) fn build(
     let masked = paths("masked_paths", &profile.masked_paths)?;
     let readonly = paths("readonly_paths", &profile.readonly_paths)?;
     contradictions(&items, &candidates, &masked, &readonly)?;
+    let base = match &ground {
+        Ground::Folder { path, owner } => {
+            let directory = Directory { path, owner: *owner, identity: host, files };
+            directory.settle(base, profile.root.readonly, upper(profile), &mut items)?
+        }
+        Ground::Tmpfs => base,
+    };
     let root_shared = matches!(base, Base::Folder(_)) && !profile.root.readonly;
     let standing = Standing { files, ground: &ground, items: &items, root_shared };
     let marks = standing.marks(&masked, &readonly)?;
@@ -247,6 +255,11 @@ fn candidate(
     Ok(vec![Candidate { asked: asked.into(), item, rank: Rank::Mount, link }])
 }
 
+/// What is written to the root, where the host does not see it.
+fn upper(profile: &Profile) -> Tmpfs {
+    Tmpfs { size: profile.root.size, inodes: profile.root.inodes, mode: 0o755 }
+}
+
 /// The root itself.
 fn base(
     profile: &Profile,
@@ -254,7 +267,7 @@ fn base(
     facts: &Facts,
     files: &dyn Files,
 ) -> Result<(Base, Ground), PlanError> {
-    let tmpfs = Tmpfs { size: profile.root.size, inodes: profile.root.inodes, mode: 0o755 };
+    let tmpfs = upper(profile);
     let Some(asked) = &profile.root.path else {
         if profile.root.path_required {
             return Err(PlanError::NoRoot);

@@ -193,6 +193,9 @@ impl Standing<'_> {
             let list = match self.files.list(&host, left) {
                 Ok(list) => list,
                 Err(_) if self.out_of_reach(&host) => continue,
+                Err(source) if source.raw_os_error() == Some(libc::EACCES) => {
+                    return wrong(WallProblem::Closed { directory: host });
+                }
                 Err(source) => return Err(PlanError::Read { path: host, source }),
             };
             if list.len() >= left {

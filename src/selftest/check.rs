@@ -393,9 +393,19 @@ pub(super) fn answer(
 /// A root folder for a profile that needs one: empty but for the places where the host's system is shown.
 fn give_root(setup: &mut Setup, profile: &mut Profile) -> Result<(), SelfTestError> {
     let root = setup.folder()?.join("root");
-    let make =
-        |path: &Path| std::fs::create_dir(path).map_err(SelfTestError::setup("make a folder of the root"));
+    let make = |path: &Path| {
+        std::fs::create_dir_all(path).map_err(SelfTestError::setup("make a folder of the root"))
+    };
     make(&root)?;
+    for bind in &setup.binds {
+        let place = root.join(bind.destination.strip_prefix("/").unwrap_or(&bind.destination));
+        let made = if bind.source.is_dir() {
+            std::fs::create_dir_all(&place)
+        } else {
+            place.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::write(&place, ""))
+        };
+        made.map_err(SelfTestError::setup("make a mount point in the root"))?;
+    }
     for name in ["usr", "etc", "dev", "proc", "tmp", "sys", "run", "root"] {
         make(&root.join(name))?;
     }

@@ -158,7 +158,7 @@ fn run(who: Caller, race: Race) -> Result<(), Failed> {
         Race::MountPoint => {
             tools.iter().for_each(|tool| with(&mut args, "--ro-bind", tool.into()));
             with(&mut args, "--rootfs", jar.clone().into());
-            with(&mut args, "--set", "root.readonly=false".into());
+            args.push("--overlay-tmp".into());
             // The mount point `made` is made anew for every start.
             with(&mut args, "--ro-bind", to(base.join("jar/data"), ":/live/data/made/deep"));
             "echo started"

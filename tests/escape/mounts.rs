@@ -96,9 +96,13 @@ fn the_hosts_root_is_shown_as_it_is(caller: Caller) -> Result<(), Failed> {
     )?;
     let bundle = Bundle::new(caller)?;
     let rootfs = bundle.root.to_str().ok_or("not UTF-8")?;
-    for overlay in [&[][..], &["--overlay-tmp"]] {
-        let options = ["-p", "container", "--rootfs", rootfs, "--ro-bind", "/usr", "--ro-bind", "/:/host"];
-        look(&[&options[..], overlay].concat(), &["/host"])?;
+    // Made in the directory that is the root, or in an overlay. Below a root that is written to, the host's pipes would be within
+    // reach, and it would be refused.
+    for made in [false, true] {
+        if made {
+            fs::create_dir(bundle.root.join("host"))?;
+        }
+        look(&["--rootfs", rootfs, "--ro-bind", "/usr", "--ro-bind", "/:/host"], &["/host"])?;
     }
     // As an ordinary user the file would be made in the sandbox's own root, which is read-only.
     if caller == Caller::Root {
@@ -115,7 +119,8 @@ fn the_hosts_root_is_shown_as_it_is(caller: Caller) -> Result<(), Failed> {
 fn racing_symlinks_lead_nowhere(caller: Caller) -> Result<(), Failed> {
     let bundle = Bundle::new(caller)?;
     let (place, link) = (bundle.root.join("place"), bundle.root.join("link"));
-    fs::create_dir(&place)?;
+    fs::create_dir_all(place.join("deep/down"))?;
+    fs::write(place.join("deep/down/hostname"), "")?;
     caller::give(caller, &place);
     symlink(&bundle.outside, &link)?;
     // The symlink is one that leads there from inside and outside alike.
@@ -183,8 +188,8 @@ fn a_symlink_for_a_place_leads_nowhere(caller: Caller) -> Result<(), Failed> {
     for (name, options, code) in [
         ("proc", &[][..], 125),
         ("dev", &[], 125),
-        ("data", &["--ro-bind", "/etc/hostname:/data/new/folder/file"], 0),
-        ("data", &["--tmpfs", "/data/new/folder"], 0),
+        ("data", &["--overlay-tmp", "--ro-bind", "/etc/hostname:/data/new/folder/file"], 0),
+        ("data", &["--overlay-tmp", "--tmpfs", "/data/new/folder"], 0),
     ] {
         for up_and_out in [false, true] {
             let bundle = Bundle::new(caller)?;
@@ -205,7 +210,7 @@ fn a_symlink_for_a_place_leads_nowhere(caller: Caller) -> Result<(), Failed> {
 }
 
 /// `sh -c script`, in a mount namespace of its own, with `$B`, which starts belljar as the caller, and the folder `$D`.
-fn in_own_mounts(caller: Caller, folder: &Path, script: &str) -> caller::Run {
+pub(crate) fn in_own_mounts(caller: Caller, folder: &Path, script: &str) -> caller::Run {
     let mut command = Command::new("unshare");
     caller::as_caller(caller, &mut command);
     let belljar = caller::shelf().join("belljar").display().to_string();

@@ -13,6 +13,8 @@ pub const CHECKS: &[Entry] = &[
     ("read_only_is_read_only_for_every_kind_of_file", &[], read_only_is_read_only_for_every_kind_of_file),
     ("a_mask_stays_where_it_is", &[], a_mask_stays_where_it_is),
     ("a_protected_directory_cannot_be_moved_aside", &[], a_protected_directory_cannot_be_moved_aside),
+    ("a_root_directory_is_as_it_was", &[], a_root_directory_is_as_it_was),
+    ("an_overlay_shows_what_the_root_shows", &[], an_overlay_shows_what_the_root_shows),
     ("lite_does_not_add_up", &[], lite_does_not_add_up),
 ];
 
@@ -220,6 +222,53 @@ fn lite_does_not_add_up(caller: Caller) -> Result<(), Failed> {
     let run = place.run(&options, &format!("echo evil >{}", file.display()));
     refused(&run, "add up")?;
     if fs::read(file)? != b"kept\n" {
+        return Err(format!("{run:#?}").into());
+    }
+    Ok(())
+}
+
+/// Mount points are not made in it, and what the task writes is all that changes.
+fn a_root_directory_is_as_it_was(caller: Caller) -> Result<(), Failed> {
+    for mode in ["755", "555"] {
+        let place = Place::new(caller, &format!("mkdir -p r/bin; cp /bin/busybox r/bin/sh; chmod {mode} r"))?;
+        let strict = ["--rootfs", "$D/r"];
+        let container = ["-p", "container", "--rootfs", "$D/r"];
+        let overlay = [&container[..], &["--overlay-tmp"]].concat();
+        let tell = "find r -printf '%P %y %m %T@ %C@\\n' | sort";
+        let before = place.outside(tell)?.succeeded()?.to_owned();
+        for _ in 0..2 {
+            let run = place.run(&strict, "test -d /proc/self && test -d /tmp && ! echo x >/new");
+            let thrown = place.run(&overlay, "echo x >/new && cat /new");
+            if run.code != Some(0) || thrown.succeeded()? != "x\n" {
+                return Err(format!("{run:#?} {thrown:#?}").into());
+            }
+            refused(&place.run(&container, "true"), "nothing is created on the host")?;
+            refused(&place.run(&[&container[..], &["--dry-run"]].concat(), "true"), "nothing is created")?;
+            if place.outside(tell)?.succeeded()? != before {
+                return Err(format!("{mode}: not as it was\n{before}").into());
+            }
+        }
+    }
+    let place = Place::new(caller, "mkdir -p r/bin r/dev r/proc; cp /bin/busybox r/bin/sh")?;
+    let run = place.run(&["-p", "container", "--rootfs", "$D/r"], "echo mine >/new && cat /new");
+    if run.succeeded()? != "mine\n" || fs::read(place.path("r/new"))? != b"mine\n" {
+        return Err(format!("{run:#?}").into());
+    }
+    Ok(())
+}
+
+/// A mount in a root hides a secret, and another root's mount is `noexec`.
+fn an_overlay_shows_what_the_root_shows(caller: Caller) -> Result<(), Failed> {
+    let folder = caller::folder(caller);
+    let script = "mkdir -p $D/r && mount -t tmpfs none $D/r && mkdir -p $D/r/bin $D/r/secret $D/r/dev $D/r/proc && \
+         cp /bin/busybox $D/r/bin/sh && chmod -R a+rX $D/r && \
+         run() { $B run -p container --rootfs $D/r $1 -- /bin/sh -c 'cat /secret/key; echo ran' 2>$D/err; echo $? $1; }; \
+         mount -o remount,bind,noexec $D/r && run && run --overlay-tmp && mount -o remount,bind,exec $D/r && \
+         echo SECRET >$D/r/secret/key && chmod 644 $D/r/secret/key && run --overlay-tmp && \
+         mount -t tmpfs none $D/r/secret && run && run --overlay-tmp; run '--overlay-tmp --dry-run'; cat $D/err";
+    let run = crate::mounts::in_own_mounts(caller, folder.path(), script);
+    let expected = "126\n126 --overlay-tmp\nSECRET\nran\n0 --overlay-tmp\nran\n0\n125 --overlay-tmp\n125 --overlay-tmp --dry-run\n";
+    if !run.stdout.starts_with(expected) || !run.stdout.contains("/r/secret") {
         return Err(format!("{run:#?}").into());
     }
     Ok(())

@@ -278,16 +278,11 @@ impl Place {
             ("bound", &[]),
             ("root", &["usr", "lib", "lib64", "tmp"]),
         ] {
-            let known = |file: &&String| !expected.contains(&file.as_str()) && !mount_point(folder, file);
+            let known = |file: &&String| !expected.contains(&file.as_str());
             found.extend(files(folder).iter().filter(known).map(|file| format!("file {folder}/{file}")));
         }
         found
     }
-}
-
-/// A writable root of one's own keeps the mount points that were made in it.
-fn mount_point(folder: &str, file: &str) -> bool {
-    folder == "root" && ["proc", "dev", "etc"].contains(&file)
 }
 
 fn memory() -> File {

@@ -4,10 +4,12 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::super::{Call, Mount as PlanMount, Node, Plan, PlanError, Presence, WallProblem, resolve};
+use super::super::{
+    Base, Call, Mount as PlanMount, Node, Plan, PlanError, Presence, WallProblem, elf, resolve,
+};
 use super::fixtures::*;
 use crate::host::{FileKind, Files, MemoryFiles, Stat};
-use crate::profile::{Profile, Workdir};
+use crate::profile::{Profile, Root, Workdir};
 
 fn on(profile: &Profile, files: &dyn Files) -> Result<Plan, PlanError> {
     resolve(profile, &facts(), files, &Call::program(["/usr/bin/sh"]))
@@ -191,6 +193,10 @@ impl Files for Endless {
         self.0.readlink(path)
     }
 
+    fn mounted_below(&self, path: &Path) -> io::Result<Option<PathBuf>> {
+        self.0.mounted_below(path)
+    }
+
     fn list(&self, _: &Path, most: usize) -> io::Result<Vec<(OsString, FileKind)>> {
         Ok(vec![("x".into(), FileKind::File); most])
     }
@@ -267,4 +273,55 @@ fn a_plan_with_a_pin_over_what_is_mounted_is_none() {
     assert!(matches!(root.nodes.last(), Some(Node::Mount { mount: PlanMount::Bind { .. }, .. } | _)));
     root.nodes.push(Node::Pin { path: c"/opt".into() });
     assert!(matches!(wrong.check(), Err(PlanError::Decode { .. })));
+}
+
+/// A root with a program and nothing to mount at.
+fn bare(readonly: bool, overlay: bool) -> (Profile, MemoryFiles) {
+    let mut profile = Profile { mounts: vec![tmpfs("/tmp")], ..profile() };
+    profile.root = Root { path: Some("/image".into()), readonly, overlay, ..profile.root };
+    (profile, files().file("/image/usr/bin/sh", 0o755, elf::sample(62, None)))
+}
+
+#[test]
+fn a_root_of_ones_own_is_as_it_was() {
+    let base = |(profile, files): (Profile, MemoryFiles)| on(&profile, &files).map(|p| p.root.unwrap().base);
+    // What is missing is made in a tmpfs over it,
+    assert!(matches!(base(bare(true, false)), Ok(Base::Overlay { .. })));
+    assert!(matches!(base(bare(false, true)), Ok(Base::Overlay { .. })));
+    // not where the task's writes are for the host,
+    assert!(matches!(base(bare(false, false)), Err(PlanError::MountPoint { .. })));
+    // and nothing has to be where all is there.
+    for readonly in [true, false] {
+        let (profile, files) = bare(readonly, false);
+        assert!(matches!(base((profile, files.folder("/image/tmp"))), Ok(Base::Folder(_))));
+    }
+    // A directory of an owner who has no id inside cannot be copied by an overlay.
+    for (uid, possible) in [(0, false), (1000, true)] {
+        let (mut profile, files) = bare(true, false);
+        profile.mounts = vec![tmpfs("/data/deep/new")];
+        let files = files.folder("/image/data/deep").owned("/image/data", 1000, 1000, 0o755);
+        let made = base((profile, files.owned("/image/data/deep", uid, uid, 0o755)));
+        assert_eq!(made.is_ok(), possible, "{made:?}");
+    }
+}
+
+#[test]
+fn an_overlay_does_not_show_what_a_mount_hides() {
+    let mounted = |(profile, files): (Profile, MemoryFiles)| {
+        on(&profile, &files.folder("/image/secret").mounted("/image/secret").mounted("/image-2/x"))
+    };
+    let error = mounted(bare(false, true)).unwrap_err();
+    assert!(error.to_string().contains("/image/secret") && error.hint().is_some(), "{error}");
+    assert!(matches!(mounted(bare(true, false)), Err(PlanError::MountPoint { .. })));
+    let (profile, files) = bare(true, false);
+    assert!(mounted((profile, files.folder("/image/tmp"))).is_ok());
+}
+
+#[test]
+fn a_symlink_that_a_root_has_already_is_not_made_again() {
+    let (mut profile, files) = bare(false, false);
+    profile.mounts = vec![system("/usr"), system("/bin"), system("/lib64")];
+    let files = files.symlink("/image/lib64", "usr/lib64").symlink("/image/bin", "usr/bin");
+    let plan = on(&profile, &files).unwrap();
+    assert!(node(&plan, "/bin").is_none() && node(&plan, "/lib64").is_none());
 }

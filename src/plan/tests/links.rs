@@ -30,6 +30,10 @@ const LINKS: [Option<&str>; 12] = [
 
 /// `/jar/m` with `a` and `b` in every folder, three deep; `choices` says which of them are symlinks.
 fn host(choices: &[usize]) -> MemoryFiles {
+    // What an overlay can copy.
+    fn own(files: MemoryFiles, path: &Path) -> MemoryFiles {
+        files.folder(path).owned(path, 1000, 1000, 0o755)
+    }
     fn fill(
         mut files: MemoryFiles,
         path: &Path,
@@ -40,19 +44,19 @@ fn host(choices: &[usize]) -> MemoryFiles {
             let path = path.join(name);
             match LINKS[choices.next().unwrap_or(0) % LINKS.len()] {
                 Some(target) => files = files.symlink(&path, target),
-                None if depth == 1 => files = files.folder(&path),
-                None => files = fill(files.folder(&path), &path, depth - 1, choices),
+                None if depth == 1 => files = own(files, &path),
+                None => files = fill(own(files, &path), &path, depth - 1, choices),
             }
         }
         files
     }
-    let mut files = files().folder("/jar/etc");
+    let mut files = own(files(), Path::new("/jar/etc"));
     for source in 0..SOURCES {
         for path in ["a/a", "a/b", "b/a", "b/b"] {
             files = files.folder(format!("/src/{source}/{path}"));
         }
     }
-    fill(files.folder("/jar/m"), Path::new("/jar/m"), 3, &mut choices.iter().copied())
+    fill(own(files, Path::new("/jar/m")), Path::new("/jar/m"), 3, &mut choices.iter().copied())
 }
 
 #[derive(Debug, PartialEq)]
@@ -129,7 +133,7 @@ fn profile_of(mounts: &[(String, usize, bool)]) -> Profile {
     let binds = mounts.iter().map(|(to, source, ro)| bind(&format!("/src/{source}"), to, *ro));
     let tools =
         [bind("/usr", "/usr", true), bind("/usr/bin", "/bin", true), bind("/usr/lib64", "/lib64", true)];
-    let root = Root { path: Some(JAR.into()), readonly: false, synthetic_etc: false, ..profile().root };
+    let root = Root { path: Some(JAR.into()), overlay: true, synthetic_etc: false, ..profile().root };
     Profile { root, mounts: tools.into_iter().chain(binds).collect::<Vec<Mount>>(), ..profile() }
 }
 

@@ -128,7 +128,8 @@ fn a_destination_never_leaves_a_root_of_ones_own() {
         .symlink("/image/a", "b")
         .symlink("/image/b", "a")
         .symlink("/image/dev", "/etc")
-        .folder("/image/etc");
+        .folder("/image/etc")
+        .owned("/image/etc", 1000, 1000, 0o755);
     let root = |mounts: Vec<Mount>| {
         let mut profile = Profile { mounts, ..profile() };
         profile.root.path = Some("/image".into());
@@ -152,8 +153,10 @@ fn a_destination_never_leaves_a_root_of_ones_own() {
 
 #[test]
 fn a_root_of_ones_own_has_only_what_is_asked_for() {
-    let files =
-        files().file("/image/bin/sh", 0o755, super::super::elf::sample(62, None)).symlink("/img", "image");
+    let files = files()
+        .file("/image/bin/sh", 0o755, super::super::elf::sample(62, None))
+        .folder("/image/dev")
+        .symlink("/img", "image");
     let mut profile = Profile { mounts: vec![mount("/dev", MountKind::Dev)], ..profile() };
     profile.root.path = Some("/img".into());
     let made = at(&profile, &files).unwrap();
