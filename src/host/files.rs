@@ -101,6 +101,12 @@ pub trait Files {
     /// The system calls' own.
     fn mounted_below(&self, path: &Path) -> io::Result<Option<PathBuf>>;
 
+    /// `f_type` of `statfs(2)`: which file system a path is on.
+    ///
+    /// # Errors
+    /// The system call's own.
+    fn filesystem(&self, path: &Path) -> io::Result<u32>;
+
     /// Follows a path to its end; every part must exist.
     ///
     /// Links are followed by their text, one part at a time, so that a magic link of procfs
@@ -220,6 +226,12 @@ impl Files for RealFiles {
 
     fn readlink(&self, path: &Path) -> io::Result<PathBuf> {
         std::fs::read_link(path)
+    }
+
+    fn filesystem(&self, path: &Path) -> io::Result<u32> {
+        // The number's type differs between the C libraries; all of them fit into 32 bits.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::unnecessary_cast)]
+        Ok(nix::sys::statfs::statfs(path)?.filesystem_type().0 as u32)
     }
 
     fn mounted_below(&self, path: &Path) -> io::Result<Option<PathBuf>> {

@@ -13,6 +13,7 @@ use super::{FileKind, Files, Stat};
 pub struct MemoryFiles {
     entries: BTreeMap<PathBuf, Entry>,
     mounted: Vec<PathBuf>,
+    filesystem: u32,
 }
 
 #[derive(Debug, Clone)]
@@ -23,7 +24,7 @@ struct Entry {
 
 impl Default for MemoryFiles {
     fn default() -> Self {
-        let mut files = Self { entries: BTreeMap::new(), mounted: Vec::new() };
+        let mut files = Self { entries: BTreeMap::new(), mounted: Vec::new(), filesystem: 0xef53 };
         files.insert(Path::new("/"), FileKind::Folder, 0o755, Vec::new());
         files
     }
@@ -94,6 +95,13 @@ impl MemoryFiles {
         self
     }
 
+    /// All of it is on another file system than ext4: `f_type` of `statfs(2)`.
+    #[must_use]
+    pub fn on(mut self, filesystem: u32) -> Self {
+        self.filesystem = filesystem;
+        self
+    }
+
     /// Something is mounted at `path`.
     #[must_use]
     pub fn mounted(mut self, path: impl Into<PathBuf>) -> Self {
@@ -124,6 +132,10 @@ impl Files for MemoryFiles {
             }
             _ => Err(io::Error::from_raw_os_error(libc::EINVAL)),
         }
+    }
+
+    fn filesystem(&self, _: &Path) -> io::Result<u32> {
+        Ok(self.filesystem)
     }
 
     fn mounted_below(&self, path: &Path) -> io::Result<Option<PathBuf>> {

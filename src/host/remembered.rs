@@ -81,6 +81,10 @@ impl Files for Remembered<'_> {
         self.files.readlink(path)
     }
 
+    fn filesystem(&self, path: &Path) -> io::Result<u32> {
+        self.files.filesystem(path)
+    }
+
     fn mounted_below(&self, path: &Path) -> io::Result<Option<PathBuf>> {
         self.files.mounted_below(path)
     }
@@ -123,6 +127,10 @@ mod tests {
 
         fn readlink(&self, path: &Path) -> io::Result<PathBuf> {
             self.0.readlink(path)
+        }
+
+        fn filesystem(&self, path: &Path) -> io::Result<u32> {
+            self.0.filesystem(path)
         }
 
         fn mounted_below(&self, path: &Path) -> io::Result<Option<PathBuf>> {

@@ -107,6 +107,14 @@ pub enum PlanError {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// The file system cannot show its owner's files as the sandbox's.
+    #[error("plan: cannot show {path:?} as the sandbox's own files: {filesystem} has no id-mapped mounts")]
+    IdMap {
+        /// The source on the host.
+        path: PathBuf,
+        /// The file system.
+        filesystem: &'static str,
+    },
     /// An overlay would show what a mount hides.
     #[error("plan: cannot lay an overlay over {path:?}: it would show what is below the mount at {mount:?}")]
     RootMount {
@@ -408,6 +416,9 @@ impl PlanError {
             }
             Self::Contradiction { .. } => "remove one of the two",
             Self::Wall { problem, .. } => return Some(problem.hint()),
+            Self::IdMap { .. } => {
+                "run belljar as the owner of the files, show them read-only (--ro-bind), or copy them to another file system"
+            }
             Self::RootMount { .. } => {
                 "unmount it, or use the root without an overlay, with all mount points there: proc, dev, tmp"
             }

@@ -11,7 +11,7 @@ use super::landlock::Rules;
 use super::mount_points::Directory;
 use super::place::{Candidate, Rank, place};
 use super::places::Places;
-use super::source::{Located, Wanted, absolute, locate, via};
+use super::source::{Located, Wanted, absolute, can_be_mapped, locate, via};
 use super::text::{c_path, normal};
 use super::view::{Found, Ground, View};
 use super::walls::{Mark, Standing};
@@ -295,6 +295,7 @@ fn base(
         return Err(wrong("it is not a folder"));
     }
     let via = via(host, true, &path, &stat, files).map_err(read)?;
+    can_be_mapped(via, &path, files)?;
     let owner = match via {
         Via::Tree { idmap } => idmap,
         Via::Path => None,

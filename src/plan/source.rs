@@ -84,6 +84,7 @@ pub(super) fn locate(
     // What root's sandbox writes on the host must be the owner's there, not some stranger's.
     let idmap = wanted.idmap || !wanted.readonly;
     let via = via(host, idmap, &path, &stat, files).map_err(fail)?;
+    can_be_mapped(via, &path, files)?;
     let owner = match via {
         Via::Tree { idmap } => idmap,
         Via::Path => None,
@@ -127,4 +128,20 @@ pub(super) fn via(
         }
     }
     Ok(Via::Path)
+}
+
+/// File systems that no kernel id-maps so far (`FS_ALLOW_IDMAP`), by `f_type` of `statfs(2)`.
+const WITHOUT_IDMAP: [(u32, &str); 4] =
+    [(0x794c_7630, "overlayfs"), (0x6969, "NFS"), (0x8584_58f6, "ramfs"), (0x0102_1997, "9p")];
+
+/// What the caller would be refused when it hands the source over.
+pub(super) fn can_be_mapped(via: Via, path: &Path, files: &dyn Files) -> Result<(), PlanError> {
+    if !matches!(via, Via::Tree { idmap: Some(_) }) {
+        return Ok(());
+    }
+    let found = files.filesystem(path).map_err(|source| PlanError::Read { path: path.to_owned(), source })?;
+    match WITHOUT_IDMAP.iter().find(|(magic, _)| *magic == found) {
+        Some((_, filesystem)) => Err(PlanError::IdMap { path: path.to_owned(), filesystem }),
+        None => Ok(()),
+    }
 }

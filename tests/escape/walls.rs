@@ -15,6 +15,7 @@ pub const CHECKS: &[Entry] = &[
     ("a_protected_directory_cannot_be_moved_aside", &[], a_protected_directory_cannot_be_moved_aside),
     ("a_root_directory_is_as_it_was", &[], a_root_directory_is_as_it_was),
     ("an_overlay_shows_what_the_root_shows", &[], an_overlay_shows_what_the_root_shows),
+    ("the_plan_refuses_what_the_run_would", &[], the_plan_refuses_what_the_run_would),
     ("lite_does_not_add_up", &[], lite_does_not_add_up),
 ];
 
@@ -272,4 +273,31 @@ fn an_overlay_shows_what_the_root_shows(caller: Caller) -> Result<(), Failed> {
         return Err(format!("{run:#?}").into());
     }
     Ok(())
+}
+
+/// `--dry-run` gives the same answer as the run, word for word.
+fn the_plan_refuses_what_the_run_would(caller: Caller) -> Result<(), Failed> {
+    let folder = caller::folder(caller);
+    let script = "mkdir $D/t && mount -t tmpfs none $D/t && cd $D/t && mkdir -p l/usr/bin l/bin l/dev l/proc l/tmp u w m fifo s link && \
+         cp /bin/busybox l/bin/sh && cp -a l sysfile && : >sysfile/sys && cp -a l procfile && rmdir procfile/proc && : >procfile/proc && \
+         cp -a l devlink && rmdir devlink/dev && ln -s tmp devlink/dev && mkfifo fifo/p && ln -s l link/l && chmod -R a+rX . && \
+         (mount -t overlay none -o lowerdir=l,upperdir=u,workdir=w,userxattr m || mount -t overlay none -o lowerdir=l,upperdir=u,workdir=w m) && \
+         both() { $B run --dry-run \"$@\" -- /bin/sh -c 'exit 0' >/dev/null 2>$D/dry; a=$?; $B run \"$@\" -- /bin/sh -c 'exit 0' >/dev/null 2>$D/wet; b=$?; \
+           cmp -s $D/dry $D/wet && echo \"$a $b\" || { echo \"$a $b differ for $*\"; cat $D/dry $D/wet; }; } && \
+         for root in sysfile procfile devlink m link/l; do both --rootfs $root; both -p container --rootfs $root; both -p container --overlay-tmp --rootfs $root; done; \
+         for mask in /w/none /w/l/bin/sh/x /w/link/l/bin /usr/none /tmp/none /proc/none /sys/none /bin/sh /dev /etc; do \
+           for key in maskedPaths readonlyPaths; do both --bind .:/w --set $key='[\"'$mask'\"]'; done; done; \
+         both --bind s:/w --ro-bind fifo:/w/none; both --bind .:/w --ro-bind fifo:/w/s; both --bind m:/m; both --ro-bind m:/m; \
+         both -p container --rootfs l --ro-bind /dev/zero:/dev/zero; both -p container --rootfs l --tmpfs /none";
+    let run = crate::mounts::in_own_mounts(caller, folder.path(), script);
+    let lines: Vec<&str> = run.stdout.lines().collect();
+    let same = |line: &&&str| matches!(**line, "0 0" | "125 125" | "126 126" | "127 127");
+    if lines.iter().filter(same).count() == 41
+        && lines.len() == 41
+        && lines.contains(&"0 0")
+        && lines.contains(&"125 125")
+    {
+        return Ok(());
+    }
+    Err(format!("{} lines\n{run:#?}", lines.len()).into())
 }

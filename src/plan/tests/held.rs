@@ -193,6 +193,10 @@ impl Files for Endless {
         self.0.readlink(path)
     }
 
+    fn filesystem(&self, path: &Path) -> io::Result<u32> {
+        self.0.filesystem(path)
+    }
+
     fn mounted_below(&self, path: &Path) -> io::Result<Option<PathBuf>> {
         self.0.mounted_below(path)
     }
@@ -324,4 +328,20 @@ fn a_symlink_that_a_root_has_already_is_not_made_again() {
     let files = files.symlink("/image/lib64", "usr/lib64").symlink("/image/bin", "usr/bin");
     let plan = on(&profile, &files).unwrap();
     assert!(node(&plan, "/bin").is_none() && node(&plan, "/lib64").is_none());
+}
+
+#[test]
+fn what_cannot_be_id_mapped_is_refused_in_the_plan() {
+    let overlay = files().folder("/w").on(0x794c_7630);
+    let as_root =
+        |profile: &Profile| resolve(profile, &root_facts(), &overlay, &Call::program(["/usr/bin/sh"]));
+    let error = as_root(&with([bind("/w", "/w", false)])).unwrap_err();
+    assert!(error.to_string().contains("overlayfs") && error.hint().is_some(), "{error}");
+    assert!(as_root(&with([bind("/w", "/w", true)])).is_ok());
+    assert!(on(&with([bind("/w", "/w", false)]), &overlay).is_ok());
+    let (mut image, _) = bare(true, false);
+    image.mounts.clear();
+    let overlay = overlay.file("/image/usr/bin/sh", 0o755, elf::sample(62, None));
+    let root = resolve(&image, &root_facts(), &overlay, &Call::program(["/usr/bin/sh"]));
+    assert!(matches!(root, Err(PlanError::IdMap { .. })), "{root:?}");
 }
