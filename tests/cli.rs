@@ -91,7 +91,7 @@ fn what_a_role_is_called_comes_without_dashes() {
 fn bad_usage_is_125_and_help_is_0() {
     belljar(["frob"]).refused(125, &["frob"]);
     belljar([""; 0]).refused(125, &["no subcommand"]);
-    run_in(["--timeout", "5", "--", "true"]).refused(125, &["--timeout", "unit"]);
+    run_in(["--timeout", "5x", "--", "true"]).refused(125, &["--timeout", "unit"]);
     run_in(["--net", "wifi", "--", "true"]).refused(125, &["--net", "none, host"]);
     run_in(["--keep-fd", "99", "--", "true"]).refused(125, &["--keep-fd 99"]);
     for line in [&["--help"][..], &["run", "--help"], &["help", "run"], &["--version"], &["doctor", "-h"]] {

@@ -66,10 +66,10 @@ pub enum Parsed {
 }
 
 /// Reads a command line (with the program's name in front).
-pub fn parse(argv: Vec<OsString>) -> Result<Parsed, Error> {
-    match run::quick(&argv) {
+pub fn parse(argv: &[OsString]) -> Result<Parsed, Error> {
+    match run::quick(argv) {
         Some(run) => Ok(Parsed::Do(Cli { log: Log::default(), command: Command::Run(Box::new(run)) })),
-        None => parse_all(&argv),
+        None => parse_all(argv),
     }
 }
 

@@ -12,7 +12,7 @@ fn refused(line: &[&str]) -> (String, Vec<String>) {
 }
 
 fn refused_os(line: Vec<OsString>) -> (String, Vec<String>) {
-    match parse(line.clone()) {
+    match parse(&line) {
         Err(Error::Usage { message, hints }) => (message, hints),
         other => panic!("{line:?}: {other:?}"),
     }
@@ -98,9 +98,9 @@ fn a_wrong_value_is_told_on_one_line_with_the_option_and_the_reason() {
         ("--pids", "-1", "unexpected argument '-1'"),
         ("--pids", "many", "not a whole number"),
         ("--cpus", "0", "0 is not a limit"),
-        ("--timeout", "5", "has no unit: write us, ms, s"),
+        ("--timeout", "5x", "ambiguous unit: write us, ms, s"),
         ("--timeout", "0s", "0 is not a limit"),
-        ("--cpu-time", "1.5s", "not a time"),
+        ("--cpu-time", "1,5s", "not a time"),
         ("--file-size", "1Q", "unknown or ambiguous unit"),
         ("--output-limit", "99999999999T", "out of range"),
         ("--output-limit", "1M:end", "not a size"),
@@ -181,7 +181,7 @@ fn a_message_cannot_be_forged_by_what_is_quoted_in_it() {
 #[test]
 fn the_log_options_are_taken_before_and_after_the_subcommand() {
     for line in [&["belljar", "-vv", "doctor"][..], &["belljar", "doctor", "-v", "-v"]] {
-        let Ok(Parsed::Do(cli)) = parse(words(line)) else { panic!("{line:?}") };
+        let Ok(Parsed::Do(cli)) = parse(&words(line)) else { panic!("{line:?}") };
         assert_eq!(cli.log.verbose, 2);
     }
 }

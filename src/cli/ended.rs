@@ -9,6 +9,9 @@ use crate::cgroup::Account;
 use crate::profile::Limits;
 use crate::sandbox::Ended;
 
+/// glibc's first real-time signal (signal(7)).
+const SIGRTMIN: i32 = 34;
+
 /// The line for a person; `None` where the program ended by itself or was asked to.
 ///
 /// `cpu` is what everything in the sandbox used together.
@@ -90,12 +93,13 @@ fn is_request(signal: i32) -> bool {
     [SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2].contains(&signal)
 }
 
-/// `SIGSEGV`, or `SIGRTMIN+3`.
+/// `SIGSEGV`, `SIGRTMIN`, or `SIGRTMIN+3`: counted as glibc and every shell do, whatever C library belljar was built with (musl keeps
+/// three to itself, glibc two).
 pub fn signal_name(signal: i32) -> String {
     match Signal::try_from(signal) {
         Ok(known) => known.as_str().to_owned(),
-        // The kernel's numbering (signal(7)): 32 and up; the C library keeps the first two to itself.
-        Err(_) => format!("SIGRTMIN{:+}", signal - libc::SIGRTMIN()),
+        Err(_) if signal == SIGRTMIN => "SIGRTMIN".to_owned(),
+        Err(_) => format!("SIGRTMIN{:+}", signal - SIGRTMIN),
     }
 }
 

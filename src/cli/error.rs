@@ -43,8 +43,10 @@ pub enum Error {
         source: io::Error,
     },
     /// `--keep-fd` of a descriptor that the caller did not leave open.
-    #[error("--keep-fd {number}: the caller left no descriptor of that number open")]
+    #[error("{option} {number}: the caller left no descriptor of that number open")]
     DescriptorClosed {
+        /// The option.
+        option: &'static str,
         /// Its number.
         number: i32,
     },
@@ -55,8 +57,10 @@ pub enum Error {
         number: i32,
     },
     /// A descriptor cannot be duplicated.
-    #[error("--keep-fd {number}: dup")]
+    #[error("{option} {number}: dup")]
     Descriptor {
+        /// The option.
+        option: &'static str,
         /// Its number.
         number: i32,
         /// Why.
@@ -95,6 +99,12 @@ pub enum Error {
         action: &'static str,
         /// Why it failed.
         source: io::Error,
+    },
+    /// The report's file is also where standard output or error go.
+    #[error("--report {}: standard output or error lead to the same file", escape::os(.path.as_os_str()))]
+    ReportIsStream {
+        /// The file.
+        path: PathBuf,
     },
     /// The report's file is not the one that was opened before the run.
     #[error("--report {}: the file was removed or replaced during the run", escape::os(.path.as_os_str()))]
@@ -210,6 +220,9 @@ impl Error {
             }
             Error::Report { source, .. } if source.raw_os_error() == Some(libc::ENXIO) => {
                 vec!["a named pipe needs its reader first".to_owned()]
+            }
+            Error::ReportIsStream { .. } => {
+                vec!["name another file, or - for standard error".to_owned()]
             }
             Error::StatsWithoutGroup => {
                 vec![

@@ -46,9 +46,13 @@ fn push(out: &mut String, c: char) {
     }
 }
 
-/// Line separators, zero-width characters and bidirectional controls (Unicode TR36, "Trojan Source" CVE-2021-42574).
+/// What shows nothing and may still mean something: line separators, bidirectional controls ("Trojan Source", CVE-2021-42574), and all
+/// that Unicode counts as Default_Ignorable_Code_Point: the soft hyphen, zero-width characters, fillers, variation selectors, tags.
 fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    matches!(c, '\u{2028}' | '\u{2029}' | '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
+        | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
+        | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]
@@ -65,6 +69,7 @@ mod tests {
     fn escape_sequences_and_breaks_are_written_out() {
         assert_eq!(text("a\nb\r\tc\u{1b}[31m\u{7f}\u{9b}x"), "a\\nb\\r\\tc\\x1b[31m\\x7f\\x9bx");
         assert_eq!(text("safe\u{202e}exe.txt\u{2028}"), "safe\\u{202e}exe.txt\\u{2028}");
+        assert_eq!(text("ps\u{ad}\u{e0041}\u{fe0f}\u{3164}"), "ps\\u{ad}\\u{e0041}\\u{fe0f}\\u{3164}");
     }
 
     #[test]

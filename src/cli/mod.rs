@@ -14,6 +14,7 @@ mod report;
 mod run;
 mod selftest;
 mod signals;
+mod sink;
 mod start;
 mod stdio;
 mod terminal;
@@ -38,7 +39,12 @@ pub fn main() -> ExitCode {
 }
 
 fn dispatch(stopwatch: Stopwatch) -> Result<u8, Error> {
-    let Parsed::Do(cli) = args::parse(std::env::args_os().collect())? else { return Ok(0) };
+    let argv: Vec<_> = std::env::args_os().collect();
+    let cli = match args::parse(&argv) {
+        Ok(Parsed::Do(cli)) => cli,
+        Ok(Parsed::Printed) => return Ok(0),
+        Err(error) => return Err(run::report_refusal(&argv, error)),
+    };
     logging::start(cli.log.verbose, cli.log.quiet);
     match &cli.command {
         Command::Run(args) => run::main(args, stopwatch),

@@ -1,17 +1,11 @@
 //! `--report`: how a run ended, as JSON. Version 1; later versions add fields, they do not change these.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Seek as _, Write as _};
-use std::os::fd::AsFd as _;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use serde::Serialize;
 
+use super::ended;
 use super::error::Error;
-use super::{ended, stdio};
 use crate::cgroup::Account;
 use crate::sandbox::{Ended, Outcome, Protections, Timing};
 
@@ -159,78 +153,6 @@ impl<'a> Report<'a> {
             timing: None,
             error: Some(ErrorReport { message: error.message(), hints: error.hints() }),
         }
-    }
-}
-
-/// Where the report goes.
-#[derive(Debug)]
-pub enum Sink {
-    /// `-`
-    StandardError,
-    /// A file that was opened before the run.
-    File {
-        /// Its name.
-        path: PathBuf,
-        /// The file.
-        file: File,
-    },
-}
-
-impl Sink {
-    /// Opens the file, and empties it: that it cannot be written is known before anything untrusted runs.
-    pub fn open(path: &Path) -> Result<Sink, Error> {
-        if path == Path::new("-") {
-            return Ok(Sink::StandardError);
-        }
-        let failed = |action| move |source| Error::Report { path: path.to_owned(), action, source };
-        // A link could have been laid by whoever owns the folder; a named pipe without a reader would block.
-        let flags = libc::O_NOFOLLOW | libc::O_NOCTTY | libc::O_NONBLOCK;
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o644)
-            .custom_flags(flags)
-            .open(path)
-            .map_err(failed("open"))?;
-        let blocking = |fd: &File| -> nix::Result<()> {
-            let flags = OFlag::from_bits_retain(fcntl(fd.as_fd(), FcntlArg::F_GETFL)?);
-            fcntl(fd.as_fd(), FcntlArg::F_SETFL(flags - OFlag::O_NONBLOCK)).map(drop)
-        };
-        blocking(&file).map_err(|errno| failed("fcntl")(errno.into()))?;
-        Ok(Sink::File { path: path.to_owned(), file })
-    }
-
-    /// Writes the report, on one line. The file must still be the one that its name leads to: what ran may have been
-    /// given the folder, and have put another in its place.
-    pub fn write(&mut self, report: &Report) -> Result<(), Error> {
-        let mut text = serde_json::to_string(report).map_err(|source| Error::Json { source })?;
-        text.push('\n');
-        let (path, file) = match self {
-            Sink::StandardError => {
-                stdio::complain(&text);
-                return Ok(());
-            }
-            Sink::File { path, file } => (&*path, file),
-        };
-        let failed = |action| move |source| Error::Report { path: path.to_owned(), action, source };
-        let opened = file.metadata().map_err(failed("stat"))?;
-        if opened.is_file() {
-            file.set_len(0).map_err(failed("truncate"))?;
-            file.rewind().map_err(failed("seek"))?;
-        }
-        file.write_all(text.as_bytes()).map_err(failed("write"))?;
-        let named = match path.symlink_metadata() {
-            Ok(named) => named,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(Error::ReportReplaced { path: path.to_owned() });
-            }
-            Err(source) => return Err(failed("stat")(source)),
-        };
-        if (named.dev(), named.ino()) != (opened.dev(), opened.ino()) {
-            return Err(Error::ReportReplaced { path: path.to_owned() });
-        }
-        Ok(())
     }
 }
 

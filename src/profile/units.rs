@@ -1,7 +1,7 @@
 //! Sizes, times, counts and ids as people write them, and back.
 //!
-//! A size or a time always has a unit, and 0 is never a limit: `unlimited` is the word for none. There are no signs, no
-//! fractions (but for CPUs), no spaces and no leading zeros; what does not fit is an error.
+//! A size always has a unit; a time without one is in seconds, as timeout(1) has it. 0 is never a limit: `unlimited` is the word for
+//! none. There are no signs, no spaces and no leading zeros; what does not fit is an error.
 
 use std::time::Duration;
 
@@ -14,11 +14,12 @@ pub(crate) const MAX: u64 = i64::MAX as u64;
 /// The most CPUs there can be, in thousandths.
 pub(crate) const MAX_CPUS: u64 = 1000 << 20;
 
-const SIZE_HINT: &str = "write B, KiB, MiB, GiB or TiB (powers of 1024; K, M, G and T mean the same), or kB, MB, GB or TB (powers of 1000)";
-const TIME_HINT: &str = "write us, ms, s, m (minutes) or h";
+const SIZE_HINT: &str = "write B, KiB, MiB, GiB or TiB (powers of 1024; K, M, G and T, large or small, mean the same), or kB, MB, GB or TB (powers of 1000)";
+const TIME_HINT: &str = "write us, ms, s, m (minutes), h or d";
+const TIME: &str = "a time (as in 10s, 1.5s or 1m30s)";
 
 /// Longest first, so that the first one that fits is the one that prints shortest.
-const SIZES: [(&str, u64); 13] = [
+const SIZES: [(&str, u64); 17] = [
     ("TiB", 1 << 40),
     ("GiB", 1 << 30),
     ("MiB", 1 << 20),
@@ -29,14 +30,26 @@ const SIZES: [(&str, u64); 13] = [
     ("G", 1 << 30),
     ("M", 1 << 20),
     ("K", 1 << 10),
+    // Small ones too, as docker and dd have them.
+    ("t", 1 << 40),
+    ("g", 1 << 30),
+    ("m", 1 << 20),
+    ("k", 1 << 10),
     ("TB", 1_000_000_000_000),
     ("GB", 1_000_000_000),
     ("MB", 1_000_000),
     ("kB", 1_000),
 ];
 
-const TIMES: [(&str, u64); 5] =
-    [("h", 3_600_000_000), ("m", 60_000_000), ("s", 1_000_000), ("ms", 1_000), ("us", 1)];
+/// The one that shows what is left comes last.
+const TIMES: [(&str, u64); 6] = [
+    ("d", 86_400_000_000),
+    ("h", 3_600_000_000),
+    ("m", 60_000_000),
+    ("s", 1_000_000),
+    ("ms", 1_000),
+    ("us", 1),
+];
 
 /// A limit that can be `unlimited` (`None`), by the parser of its value.
 ///
@@ -49,12 +62,30 @@ pub(crate) fn limit<T>(
     if text == "unlimited" { Ok(None) } else { parse(text).map(Some) }
 }
 
-/// A size in bytes, above 0: `64MiB`, `512K`, `10MB`.
+/// A size in bytes, above 0: `64MiB`, `512K`, `64m`, `10MB`.
 ///
 /// # Errors
-/// No unit, an unknown or ambiguous one (`k`, `KB`, `m`, `g`), 0, not a number, or more than 2^63 - 1 bytes.
+/// No unit, an unknown or ambiguous one (`KB`), 0, not a number, or more than 2^63 - 1 bytes.
 pub fn size(text: &str) -> Result<u64, ValueError> {
-    quantity(text, &SIZES, "a size (as in 64MiB)", SIZE_HINT)
+    let expected = "a size (as in 64MiB)";
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (number, unit) = text.split_at(digits);
+    if number.is_empty() || !unit.bytes().all(|b| b.is_ascii_alphabetic()) {
+        return Err(ValueError::Malformed { text: text.to_owned(), expected });
+    }
+    let number = decimal(number, expected).map_err(|e| match e {
+        ValueError::Malformed { .. } => ValueError::Malformed { text: text.to_owned(), expected },
+        other => other,
+    })?;
+    if number == 0 {
+        return Err(ValueError::Zero);
+    }
+    if unit.is_empty() {
+        return Err(ValueError::NoUnit { text: text.to_owned(), hint: SIZE_HINT });
+    }
+    let factor = SIZES.iter().find(|(name, _)| *name == unit).map(|(_, factor)| *factor);
+    let factor = factor.ok_or_else(|| ValueError::Unit { text: text.to_owned(), hint: SIZE_HINT })?;
+    number.checked_mul(factor).filter(|&n| n <= MAX).ok_or_else(|| range(text, 1, MAX))
 }
 
 /// A limit of output: a size, with `:truncate` where what comes after it is thrown away in place of ending the run.
@@ -96,12 +127,61 @@ pub(crate) fn show_rate(rate: u64, kind: Throttled) -> String {
     }
 }
 
-/// A time above 0: `500ms`, `10s`, `5m`, `1h`.
+/// A time above 0: `500ms`, `10s`, `1.5s`, `1m30s`, `90` (seconds).
 ///
 /// # Errors
-/// No unit, an unknown one, 0, not a number, or more than 2^63 - 1 microseconds.
+/// An unknown unit, units that do not become smaller, a fraction of anything but the smallest unit or below a microsecond, 0, not a
+/// number, or more than 2^63 - 1 microseconds.
 pub fn duration(text: &str) -> Result<Duration, ValueError> {
-    quantity(text, &TIMES, "a time (as in 10s)", TIME_HINT).map(Duration::from_micros)
+    let malformed = || ValueError::Malformed { text: text.to_owned(), expected: TIME };
+    let too_long = || range(text, 1, MAX);
+    let (mut micros, mut rest, mut above) = (0_u64, text, u64::MAX);
+    loop {
+        let at = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+        let (number, more) = rest.split_at(at);
+        let at = more.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(more.len());
+        let (unit, more) = more.split_at(at);
+        let (whole, fraction) = match number.split_once('.') {
+            // Nothing may come after a fraction.
+            Some((whole, fraction)) if more.is_empty() && !fraction.is_empty() => (whole, fraction),
+            Some(_) => return Err(malformed()),
+            None => (number, ""),
+        };
+        let whole = decimal(whole, TIME).map_err(|error| match error {
+            ValueError::Malformed { .. } => malformed(),
+            _ => too_long(),
+        })?;
+        let factor = match unit {
+            // As in timeout(1), for a number alone.
+            "" if rest.len() == text.len() && more.is_empty() => 1_000_000,
+            "" => return Err(malformed()),
+            unit => match TIMES.iter().find(|(name, _)| *name == unit) {
+                Some((_, factor)) => *factor,
+                None => return Err(ValueError::Unit { text: text.to_owned(), hint: TIME_HINT }),
+            },
+        };
+        if factor >= above {
+            return Err(malformed());
+        }
+        above = factor;
+        let part = whole.checked_mul(factor).ok_or_else(too_long)?;
+        let part = part.checked_add(fraction_of(fraction, factor).ok_or_else(malformed)?);
+        micros = part.and_then(|part| micros.checked_add(part)).filter(|&n| n <= MAX).ok_or_else(too_long)?;
+        rest = more;
+        if rest.is_empty() {
+            return if micros == 0 { Err(ValueError::Zero) } else { Ok(Duration::from_micros(micros)) };
+        }
+    }
+}
+
+/// The digits after a point, in parts of a unit that has so many; `None` where they do not come out even.
+fn fraction_of(digits: &str, factor: u64) -> Option<u64> {
+    let scale = 10_u64.checked_pow(u32::try_from(digits.len()).ok()?)?;
+    if digits.is_empty() {
+        return Some(0);
+    }
+    let parts = digits.parse::<u64>().ok()?.checked_mul(factor)?;
+    parts.is_multiple_of(scale).then_some(parts / scale)
 }
 
 /// A number above 0 without a unit.
@@ -198,44 +278,18 @@ pub(crate) fn octal(text: &str, max: u32) -> Result<u32, ValueError> {
 
 /// The shortest exact way to write a size that [`size`] reads.
 pub(crate) fn show_size(bytes: u64) -> String {
-    show(bytes, &SIZES)
+    show(bytes, &SIZES, "B")
 }
 
 /// The shortest exact way to write a time that [`duration`] reads; below a microsecond nothing is kept.
 pub(crate) fn show_duration(time: Duration) -> String {
-    show(u64::try_from(time.as_micros()).unwrap_or(u64::MAX), &TIMES)
+    show(u64::try_from(time.as_micros()).unwrap_or(u64::MAX), &TIMES, "us")
 }
 
-fn show(value: u64, units: &[(&str, u64)]) -> String {
+fn show(value: u64, units: &[(&str, u64)], smallest: &str) -> String {
     let unit = units.iter().find(|(_, factor)| value != 0 && value.is_multiple_of(*factor));
-    let (name, factor) = unit.copied().unwrap_or(units[4]);
+    let (name, factor) = unit.copied().unwrap_or((smallest, 1));
     format!("{}{name}", value / factor)
-}
-
-fn quantity(
-    text: &str,
-    units: &[(&str, u64)],
-    expected: &'static str,
-    hint: &'static str,
-) -> Result<u64, ValueError> {
-    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-    let (number, unit) = text.split_at(digits);
-    if number.is_empty() || !unit.bytes().all(|b| b.is_ascii_alphabetic()) {
-        return Err(ValueError::Malformed { text: text.to_owned(), expected });
-    }
-    let number = decimal(number, expected).map_err(|e| match e {
-        ValueError::Malformed { .. } => ValueError::Malformed { text: text.to_owned(), expected },
-        other => other,
-    })?;
-    if number == 0 {
-        return Err(ValueError::Zero);
-    }
-    if unit.is_empty() {
-        return Err(ValueError::NoUnit { text: text.to_owned(), hint });
-    }
-    let factor = units.iter().find(|(name, _)| *name == unit).map(|(_, factor)| *factor);
-    let factor = factor.ok_or_else(|| ValueError::Unit { text: text.to_owned(), hint })?;
-    number.checked_mul(factor).filter(|&n| n <= MAX).ok_or_else(|| range(text, 1, MAX))
 }
 
 /// Decimal digits, without a sign and without leading zeros.
@@ -266,6 +320,9 @@ mod tests {
             ("1K", 1024),
             ("64MiB", 64 << 20),
             ("64M", 64 << 20),
+            ("64m", 64 << 20),
+            ("2g", 2 << 30),
+            ("1k", 1024),
             ("2GiB", 2 << 30),
             ("1TiB", 1 << 40),
             ("10kB", 10_000),
@@ -308,10 +365,8 @@ mod tests {
         for text in ["1", "512", "67108864"] {
             assert!(matches!(size(text), Err(ValueError::NoUnit { .. })), "{text}");
         }
-        // KB is 1000 to some and 1024 to others, m is minutes, and the rest are nobody's.
-        for text in
-            ["1k", "1m", "1g", "1b", "1KB", "1kb", "1kib", "1mib", "1Mib", "1Mb", "1PiB", "1s", "1bytes"]
-        {
+        // KB is 1000 to some and 1024 to others, and the rest are nobody's.
+        for text in ["1b", "1KB", "1kb", "1kib", "1mib", "1Mib", "1Mb", "1PiB", "1s", "1bytes"] {
             assert!(matches!(size(text), Err(ValueError::Unit { .. })), "{text}");
         }
         for text in ["0", "0B", "0MiB"] {
@@ -336,7 +391,22 @@ mod tests {
 
     #[test]
     fn times() {
-        for (text, ms) in [("1ms", 1), ("500ms", 500), ("10s", 10_000), ("5m", 300_000), ("1h", 3_600_000)] {
+        for (text, ms) in [
+            ("1ms", 1),
+            ("500ms", 500),
+            ("10s", 10_000),
+            ("5m", 300_000),
+            ("1h", 3_600_000),
+            ("2d", 172_800_000),
+            ("90", 90_000),
+            ("0.5", 500),
+            ("1.5s", 1500),
+            ("1.25h", 4_500_000),
+            ("1m30s", 90_000),
+            ("1h30m", 5_400_000),
+            ("1d2h3m4.005s", 93_784_005),
+            ("0h5m", 300_000),
+        ] {
             assert_eq!(duration(text), Ok(Duration::from_millis(ms)), "{text}");
         }
         assert_eq!(duration("7us"), Ok(Duration::from_micros(7)));
@@ -344,16 +414,30 @@ mod tests {
 
     #[test]
     fn times_that_are_none() {
-        for text in
-            ["", "s", "-1s", "+1s", "1 s", "1.5s", "1h30m", "1m30", "01s", "1e3s", "unlimited", "\u{1b}1s"]
-        {
+        for text in [
+            "",
+            "s",
+            "-1s",
+            "+1s",
+            "1 s",
+            "1.s",
+            ".5s",
+            "1.5.5s",
+            "30m1h",
+            "1m1m",
+            "1m30",
+            "1.5m30s",
+            "1.0000001s",
+            "01s",
+            "unlimited",
+            "\u{1b}1s",
+        ] {
             assert!(matches!(duration(text), Err(ValueError::Malformed { .. })), "{text:?}");
         }
-        assert!(matches!(duration("10"), Err(ValueError::NoUnit { .. })));
-        for text in ["10M", "10S", "10min", "10sec", "10ns", "10d", "10H", "10MiB"] {
+        for text in ["1e3s", "10M", "10S", "10min", "10sec", "10ns", "10H", "10MiB"] {
             assert!(matches!(duration(text), Err(ValueError::Unit { .. })), "{text}");
         }
-        for text in ["0", "0s", "0ms"] {
+        for text in ["0", "0s", "0ms", "0m0s", "0.0s"] {
             assert_eq!(duration(text), Err(ValueError::Zero), "{text}");
         }
         for text in ["9999999999999999h", "9223372036854775808us", "18446744073709551616s"] {

@@ -9,8 +9,9 @@ fn profile() -> Profile {
 }
 
 fn applied(options: &[&str], to: &Profile) -> Result<Profile, Error> {
-    let line = ["belljar", "run"].iter().chain(options).chain(&["--", "true"]).map(Into::into).collect();
-    let Ok(Parsed::Do(cli)) = parse(line) else { panic!("{options:?}") };
+    let words = ["belljar", "run"].iter().chain(options).chain(&["--", "true"]);
+    let line: Vec<std::ffi::OsString> = words.map(Into::into).collect();
+    let Ok(Parsed::Do(cli)) = parse(&line) else { panic!("{options:?}") };
     let Command::Run(args) = cli.command else { panic!("{options:?}") };
     let mut profile = to.clone();
     apply(&args, &mut profile).map(|()| profile)

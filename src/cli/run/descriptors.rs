@@ -12,22 +12,23 @@ pub fn take(numbers: &[i32]) -> Result<Vec<(OwnedFd, i32)>, Error> {
         if kept.iter().any(|(_, taken)| *taken == number) {
             return Err(Error::DescriptorTwice { number });
         }
-        kept.push((duplicate(number)?, number));
+        kept.push((duplicate("--keep-fd", number)?, number));
     }
     Ok(kept)
 }
 
-fn duplicate(number: i32) -> Result<OwnedFd, Error> {
+/// A duplicate of a descriptor that the caller left open, for an option that names it.
+pub(in crate::cli) fn duplicate(option: &'static str, number: i32) -> Result<OwnedFd, Error> {
     // SAFETY: F_GETFD takes no pointer and changes nothing.
     let flags = unsafe { libc::fcntl(number, libc::F_GETFD) };
     // What came over the exec has no close-on-exec flag; what has one is belljar's own, and not the caller's to pass.
     if flags == -1 || flags & libc::FD_CLOEXEC != 0 {
-        return Err(Error::DescriptorClosed { number });
+        return Err(Error::DescriptorClosed { option, number });
     }
     // SAFETY: F_DUPFD_CLOEXEC takes a number; that of `number` itself stays as it is.
     let copy = unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 3) };
     if copy == -1 {
-        return Err(Error::Descriptor { number, source: io::Error::last_os_error() });
+        return Err(Error::Descriptor { option, number, source: io::Error::last_os_error() });
     }
     // SAFETY: the descriptor is new and nobody else's.
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })
@@ -40,7 +41,7 @@ mod tests {
 
     #[test]
     fn a_descriptor_that_is_not_the_callers_is_refused() {
-        assert!(matches!(take(&[i32::MAX]), Err(Error::DescriptorClosed { number: i32::MAX })));
+        assert!(matches!(take(&[i32::MAX]), Err(Error::DescriptorClosed { number: i32::MAX, .. })));
         // std opens with close-on-exec, as belljar does.
         let own = std::fs::File::open("/dev/null").expect("open");
         let number = own.as_raw_fd();

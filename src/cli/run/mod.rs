@@ -1,7 +1,7 @@
 //! `belljar run`: a role, or a program, in isolation.
 
 mod apply;
-mod descriptors;
+pub(super) mod descriptors;
 mod options;
 mod quick;
 mod stats;
@@ -18,8 +18,9 @@ use stats::Stats;
 
 use super::args::follows_escape;
 use super::error::{Error, display_name};
-use super::report::{Report, Sink};
+use super::report::Report;
 use super::signals::{Forwarder, Receiver};
+use super::sink::Sink;
 use super::terminal::{self, Terminal};
 use super::{ended, stdio};
 use crate::profile::{Enforce, Limits, Profile};
@@ -45,7 +46,7 @@ enum Done {
 pub fn main(args: &RunArgs, stopwatch: Stopwatch) -> Result<u8, Error> {
     // First of all: what is opened from here on has numbers that the caller did not choose.
     let kept = descriptors::take(&args.process.keep_fd);
-    let mut sink = args.output.report.as_deref().map(Sink::open).transpose()?;
+    let mut sink = Sink::of_options(args.output.report.as_deref(), args.output.report_fd)?;
     let done = kept.and_then(|kept| execute(args, kept, stopwatch));
     let report = match &done {
         Ok(Done::Planned) => return Ok(0),
@@ -86,6 +87,22 @@ pub fn main(args: &RunArgs, stopwatch: Stopwatch) -> Result<u8, Error> {
     }
 }
 
+/// For a command line that cannot be read: the report says so, in the place of an earlier one. Gives the error back.
+pub fn report_refusal(argv: &[OsString], error: Error) -> Error {
+    let [_, subcommand, words @ ..] = argv else { return error };
+    if subcommand != "run" {
+        return error;
+    }
+    let reported = Sink::of_words(words).and_then(|sink| match sink {
+        Some(mut sink) => sink.write(&Report::of_error(&error)),
+        None => Ok(()),
+    });
+    if let Err(unreported) = reported {
+        stdio::complain(&unreported.render());
+    }
+    error
+}
+
 fn execute(args: &RunArgs, kept: Vec<(OwnedFd, i32)>, mut stopwatch: Stopwatch) -> Result<Done, Error> {
     let task = args.task()?;
     if let Task::Role { name, args } = task {
@@ -112,7 +129,7 @@ fn execute(args: &RunArgs, kept: Vec<(OwnedFd, i32)>, mut stopwatch: Stopwatch) 
         Task::Program { path, args } => (sandbox.command(path), args),
     };
     command.args(task_args).terminal(args.process.tty);
-    if args.output.report.is_none() {
+    if args.output.report.is_none() && args.output.report_fd.is_none() {
         command.without_hashes();
     }
     for variable in &args.process.env {

@@ -120,7 +120,7 @@ pub(super) struct ProcessOptions {
 }
 
 #[derive(Debug, Default, PartialEq, Args)]
-#[command(next_help_heading = "Limits (a number with a unit, or \"unlimited\")")]
+#[command(next_help_heading = "Limits (64MiB or 64m; 10s, 1m30s or 90; \"unlimited\")")]
 pub(super) struct LimitOptions {
     /// Memory that all processes together may use
     #[arg(short, long, value_name = "SIZE", value_parser = units::limit(units::size))]
@@ -189,6 +189,9 @@ pub(super) struct OutputOptions {
     /// Write how it ended as JSON, also when belljar itself failed (-: to standard error)
     #[arg(long, value_name = "FILE|-", value_parser = OsStringValueParser::new().try_map(values::host_path))]
     pub report: Option<PathBuf>,
+    /// The same, to an open descriptor
+    #[arg(long, value_name = "N", value_parser = values::descriptor, conflicts_with = "report")]
+    pub report_fd: Option<i32>,
     /// Tell on standard error, while it runs, what everything in the sandbox uses: one line that changes on a terminal, else a
     /// line of JSON each time (needs a limit that a control group holds)
     #[arg(
@@ -200,7 +203,7 @@ pub(super) struct OutputOptions {
     #[arg(long, conflicts_with = "dry_run")]
     pub timing: bool,
     /// Print what would be done, and stop; an error if it cannot be, as far as can be told
-    #[arg(long, conflicts_with_all = ["report", "stats"])]
+    #[arg(long, conflicts_with_all = ["report", "report_fd", "stats"])]
     pub dry_run: bool,
     /// With --dry-run: print JSON
     #[arg(long, requires = "dry_run")]

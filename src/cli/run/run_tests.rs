@@ -6,7 +6,7 @@ use super::*;
 use crate::cli::args::{Command, Parsed, parse};
 
 fn run_args(line: Vec<OsString>) -> RunArgs {
-    match parse(line.clone()) {
+    match parse(&line) {
         Ok(Parsed::Do(cli)) => match cli.command {
             Command::Run(args) => *args,
             other => panic!("{line:?}: {other:?}"),
@@ -95,7 +95,7 @@ fn an_unknown_role_is_told_with_those_that_there_are_and_the_program_it_may_be()
 fn a_role_whose_name_is_no_text_is_unknown() {
     let mut line: Vec<OsString> = ["belljar", "run", "x"].map(Into::into).to_vec();
     line[2] = OsString::from_vec(b"\xff".to_vec());
-    let error = parse(line).expect_err("refused");
+    let error = parse(&line).expect_err("refused");
     assert_eq!(error.message(), "no role is called \\xff");
 }
 
