@@ -9,6 +9,7 @@ use crate::profile::{self, Listed, Profile};
 
 /// List, show and check profiles
 #[derive(Debug, Args)]
+#[command(after_long_help = keys())]
 pub struct ProfileArgs {
     #[command(subcommand)]
     action: Action,
@@ -54,6 +55,13 @@ pub fn main(args: &ProfileArgs) -> Result<u8, Error> {
         }
     }
     Ok(0)
+}
+
+/// Every key, for `belljar help profile`.
+fn keys() -> String {
+    let entry =
+        |key: &profile::Key| format!("  {}\n      {}\n      takes {}\n", key.name, key.meaning, key.takes);
+    format!("Keys of a profile (a TOML file; --set KEY=VALUE sets one):\n{}", profile::keys_page(entry))
 }
 
 fn row(listed: &Listed) -> (String, String) {

@@ -123,7 +123,9 @@ pub(crate) use built::filter as built_filter;
 pub use builtin::builtin_names;
 pub use error::*;
 pub use find::user_folder;
-pub use keys::KEYS;
+#[cfg(feature = "cli")]
+pub(crate) use keys::page as keys_page;
+pub use keys::{KEYS, Key};
 pub use list::{Listed, Shown, list, show};
 pub use load::MAX_CHAIN;
 pub use model::*;
