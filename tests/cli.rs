@@ -72,6 +72,7 @@ fn a_command_that_is_missing_or_none() {
     run_in(["--", "/no/such/file"]).refused(127, &["/no/such/file"]);
     run_in(["--", "--bind"]).refused(127, &["--bind"]);
     run_in(["--", "/usr"]).refused(126, &["/usr"]);
+    run_in(["--", "/etc/passwd"]).refused(126, &["/etc/passwd", "not executable"]);
     let folder = tempfile::tempdir().expect("a folder");
     let plain = folder.path().join("plain");
     fs::write(&plain, "#!/bin/sh\n").expect("write");
@@ -85,6 +86,9 @@ fn what_a_role_is_called_comes_without_dashes() {
     run_in(["--"]).refused(125, &["no command after --"]);
     run_in([""; 0]).refused(125, &["neither a role nor a command"]);
     assert!(run_in(["probe"]).quietly(0).out().len() > 100);
+    // What only the program itself starts is nobody's to know.
+    let told = run_in(["true"]).refused(125, &["probe"]).err();
+    assert!(!told.contains("init") && !told.contains("keeper") && !told.contains("selftest"), "{told}");
 }
 
 #[test]
@@ -107,6 +111,7 @@ fn paths_that_are_missing_are_named() {
     }
     run_in(["-p", "./no/such.toml", "--", "true"]).refused(125, &["no/such.toml"]);
     run_in(["-p", "no-such-profile", "--", "true"]).refused(125, &["no-such-profile"]);
+    run_in(["-p", "mine.toml", "--", "true"]).refused(125, &["./mine.toml"]);
     run_in(["--set", "no.such.key=1", "--", "true"]).refused(125, &["no"]);
     run_in(["-w", "/no/such/folder", "--", "true"]).refused(125, &["/no/such/folder"]);
     run_in(["--report", "/no/such/report", "--", "true"]).refused(125, &["/no/such/report"]);
@@ -177,6 +182,78 @@ fn the_report_tells_how_it_ended() {
         assert_eq!(failed["ended"]["kind"], "setup-error");
         assert_eq!(failed["exitCode"], code);
         assert!(failed["error"]["message"].as_str().is_some_and(|message| message.contains("no-such")));
+    }
+}
+
+/// What an earlier run left must not be read as the report of one that was refused.
+#[test]
+fn a_refused_command_line_takes_the_place_of_an_earlier_report() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let path = folder.path().join("report.json");
+    let path = path.to_str().expect("UTF-8");
+    for line in [
+        &["--report", path, "--timeout", "banana", "--", "true"][..],
+        &["--timeout", "banana", &format!("--report={path}"), "--", "true"],
+        &["--report", path, "--no-such-option", "--", "true"],
+        &["--report", path],
+    ] {
+        run_in(["--report", path, "--", "true"]).quietly(0);
+        let refused = run_in(line);
+        assert_eq!(refused.code(), 125, "{line:?}: {}", refused.err());
+        let text = fs::read_to_string(path).expect("a report");
+        let report: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(report["ended"]["kind"], "setup-error", "{line:?}");
+    }
+}
+
+#[test]
+fn a_report_goes_to_descriptors_and_pipes() {
+    let exit_code = |text: &str| {
+        let report: serde_json::Value =
+            serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
+        report["exitCode"].as_u64()
+    };
+    for script in [
+        "\"$0\" run --report /dev/stdout -- sh -c 'exit 3' | cat",
+        "\"$0\" run --report /proc/self/fd/1 -- sh -c 'exit 3' | cat",
+        "exec 7>&1; \"$0\" run --report-fd 7 -- sh -c 'exit 3' >/dev/null; exit 0",
+        "exec 7>&1; \"$0\" run --report-fd=7 --timeout banana -- true 2>/dev/null >/dev/null; exit 0",
+        "bash -c '\"$0\" run --report >(cat >&7) -- sh -c \"exit 3\"; sleep 1' \"$0\" 7>&1; exit 0",
+        // A file that is also the output is written behind it: it is a descriptor.
+        "\"$0\" run --report /dev/stdout -- sh -c 'exit 3' >\"$1\"; cat \"$1\"",
+    ] {
+        let folder = tempfile::tempdir().expect("a directory");
+        let file = folder.path().join("out");
+        let ran = shell(script, &[file.to_str().expect("UTF-8")]);
+        let expected = if script.contains("banana") { 125 } else { 3 };
+        assert_eq!(exit_code(&ran.out()), Some(expected), "{script}: {}", ran.err());
+    }
+    let ran = shell("\"$0\" run --report-fd 9 -- true 9</dev/null", &[]);
+    ran.refused(125, &["--report 9", "reading only"]);
+    shell("\"$0\" run --report-fd 9 -- true", &[]).refused(125, &["--report 9", "left no descriptor"]);
+}
+
+/// The report would take the place of the output.
+#[test]
+fn a_report_to_the_file_of_a_stream_is_refused_and_nothing_is_lost() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let file = folder.path().join("out");
+    let path = file.to_str().expect("UTF-8");
+    for redirection in [">>\"$1\"", "2>>\"$1\""] {
+        fs::write(&file, "kept\n").expect("write");
+        let ran = shell(&format!("\"$0\" run --report \"$1\" -- echo hi {redirection}"), &[path]);
+        assert_eq!(ran.code(), 125, "{redirection}");
+        let text = fs::read_to_string(&file).expect("read");
+        assert!(text.starts_with("kept\n") && !text.contains("hi\n"), "{redirection}: {text}");
+    }
+}
+
+#[test]
+fn times_and_sizes_are_written_as_elsewhere() {
+    for (option, value) in
+        [("--timeout", "1.5s"), ("--timeout", "1m30s"), ("--timeout", "90"), ("--file-size", "64m")]
+    {
+        run_in([option, value, "--", "true"]).quietly(0);
     }
 }
 

@@ -1,5 +1,6 @@
 //! `belljar completions`: scripts for shells.
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, CommandFactory as _};
 use clap_complete::Shell;
 
@@ -25,7 +26,14 @@ pub fn main(args: &CompletionsArgs) -> Result<u8, Error> {
 fn script(shell: Shell) -> Vec<u8> {
     // Into memory first: clap_complete panics when a write fails.
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "belljar", &mut script);
+    // A name or a file is completed as a name: a file is named by a path, which shells complete by themselves after a `./`.
+    let profiles = PossibleValuesParser::new(crate::profile::builtin_names());
+    let mut command = Cli::command()
+        .mut_subcommand("run", |run| run.mut_arg("profile", |arg| arg.value_parser(profiles.clone())))
+        .mut_subcommand("profile", |profile| {
+            profile.mut_subcommand("show", |show| show.mut_arg("profile", |arg| arg.value_parser(profiles)))
+        });
+    clap_complete::generate(shell, &mut command, "belljar", &mut script);
     script
 }
 
@@ -33,6 +41,17 @@ fn script(shell: Shell) -> Vec<u8> {
 mod tests {
     use super::*;
     use clap::ValueEnum as _;
+
+    #[test]
+    fn names_of_profiles_are_completed() {
+        let script = String::from_utf8(script(Shell::Bash)).expect("UTF-8");
+        let (_, after) = script.split_once("belljar__subcmd__run)").expect("the part of run");
+        let (_, values) = after.split_once("--profile)").expect("its option");
+        assert!(
+            values.trim_start().starts_with("COMPREPLY=($(compgen -W \"strict standard"),
+            "{values:.200}"
+        );
+    }
 
     #[test]
     fn every_shell_completes_the_options_of_run() {

@@ -112,6 +112,14 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// Manual pages cannot be written.
+    #[error("man --all {}", escape::os(.path.as_os_str()))]
+    ManPages {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// A value cannot be written as JSON.
     #[error("JSON")]
     Json {

@@ -1,6 +1,7 @@
 //! `belljar man`: the manual pages, in roff.
 
 use std::io;
+use std::path::PathBuf;
 
 use clap::{Args, CommandFactory as _};
 use clap_mangen::Man;
@@ -17,10 +18,19 @@ pub struct ManArgs {
     /// The subcommand that the page is about; belljar itself where none is named
     #[arg(value_name = "SUBCOMMAND")]
     subcommand: Option<String>,
+    /// Write the pages of belljar and all its subcommands to this directory (belljar.1, belljar-run.1, ...)
+    #[arg(long, value_name = "DIR", conflicts_with = "subcommand")]
+    all: Option<PathBuf>,
 }
 
 /// Runs it.
 pub fn main(args: &ManArgs) -> Result<u8, Error> {
+    if let Some(directory) = &args.all {
+        let command = Cli::command().disable_help_subcommand(true);
+        clap_mangen::generate_to(command, directory)
+            .map_err(|source| Error::ManPages { path: directory.clone(), source })?;
+        return Ok(0);
+    }
     let page = page(args.subcommand.as_deref())?;
     stdio::print(&page)?;
     Ok(0)
@@ -55,6 +65,25 @@ fn render(command: clap::Command) -> io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A page names others under SEE ALSO and its subcommands: they are files, too.
+    #[test]
+    fn every_page_that_a_page_names_is_written() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let args = ManArgs { subcommand: None, all: Some(directory.path().to_owned()) };
+        assert_eq!(main(&args).expect("written"), 0);
+        let page = std::fs::read_to_string(directory.path().join("belljar.1")).expect("a page");
+        let named: Vec<&str> = page
+            .split("belljar\\-")
+            .skip(1)
+            .filter_map(|rest| rest.split_once("(1)"))
+            .map(|(name, _)| name)
+            .collect();
+        assert!(named.contains(&"run") && named.contains(&"doctor"), "{named:?}");
+        for name in named {
+            assert!(directory.path().join(format!("belljar-{name}.1")).exists(), "{name}");
+        }
+    }
 
     #[test]
     fn there_is_a_page_for_belljar_and_each_subcommand() {

@@ -68,8 +68,10 @@ pub enum ProgramProblem {
         /// Its path inside.
         path: PathBuf,
     },
-    /// A device, a socket or the like.
-    #[error("{path:?} is not a regular file")]
+    /// A device, a socket, a file of the synthetic /etc.
+    #[error(
+        "{path:?} is not executable: it is no program, but a device, a socket or a file that belljar makes"
+    )]
     Special {
         /// Its path inside.
         path: PathBuf,

@@ -21,8 +21,8 @@ pub enum ProfileError {
         name: String,
     },
     /// No profile of this name, neither built in nor in the user's folder.
-    #[error("no profile is named {name}{} (looked in: the built-in profiles{}); see 'belljar profile list'",
-            suggestion(nearest.as_deref()), folder(folder_searched.as_ref()))]
+    #[error("no profile is named {name}{} (looked in: the built-in profiles{}); {}",
+            suggestion(nearest.as_deref()), folder(folder_searched.as_ref()), way_on(name))]
     NotFound {
         /// The name.
         name: String,
@@ -61,7 +61,13 @@ pub enum ProfileError {
         /// The effective user id of this process.
         caller: u32,
     },
-    /// Somebody else may write to the file (or to the folder that it was found in).
+    /// Another file is at the path by now than was opened.
+    #[error("profile {} was replaced while it was read", show(path))]
+    Replaced {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Somebody else may write to the file, or to a directory on the way to it.
     #[error("profile {} can be written by others (mode {mode:04o}): run 'chmod go-w' on it", show(path))]
     WritableByOthers {
         /// The file or folder.
@@ -282,6 +288,14 @@ impl std::error::Error for SyntaxError {}
 
 fn show(path: &std::path::Path) -> String {
     EscapedWhole(&path.to_string_lossy()).to_string()
+}
+
+/// A file is named by a path.
+fn way_on(name: &str) -> String {
+    match name.ends_with(".toml") {
+        true => format!("a file is named by a path with a '/': ./{name}"),
+        false => "see 'belljar profile list'".to_owned(),
+    }
 }
 
 fn suggestion(nearest: Option<&str>) -> String {

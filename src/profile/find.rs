@@ -15,6 +15,7 @@ use nix::sys::stat::Mode;
 
 use super::builtin;
 use super::reader::MAX_TEXT;
+use super::trust::{self, permitted};
 use super::{FileStage, Origin, ProfileError};
 use crate::text::nearest;
 
@@ -124,18 +125,23 @@ fn open_folder(folder: &Path) -> Result<Option<File>, ProfileError> {
             });
         }
     };
-    check(&fd, folder)?;
+    let found = check(&fd, folder)?;
+    trust::way(folder, (found.dev(), found.ino()))?;
     Ok(Some(fd))
 }
 
-/// A file that was named by its path; whoever names it says whether its symlinks are to be trusted.
+/// A file that was named by its path. Nobody else may be able to put another in its place.
 pub(crate) fn read_path(path: &Path) -> Result<Found, ProfileError> {
     let file = open(AT_FDCWD, path, OFlag::empty()).map_err(|error| ProfileError::File {
         stage: FileStage::Open,
         path: path.to_owned(),
         source: error.into(),
     })?;
-    read(file, path.to_owned())
+    let found = read(file, path.to_owned())?;
+    if let Some(identity) = found.identity {
+        trust::way(path, identity)?;
+    }
+    Ok(found)
 }
 
 fn open(folder: impl AsFd, path: &Path, flags: OFlag) -> nix::Result<File> {
@@ -154,16 +160,6 @@ fn check(file: &File, path: &Path) -> Result<std::fs::Metadata, ProfileError> {
     let caller = nix::unistd::geteuid().as_raw();
     permitted(metadata.uid(), metadata.mode(), caller, path)?;
     Ok(metadata)
-}
-
-fn permitted(owner: u32, mode: u32, caller: u32, path: &Path) -> Result<(), ProfileError> {
-    if owner != 0 && owner != caller {
-        return Err(ProfileError::ForeignOwner { path: path.to_owned(), owner, caller });
-    }
-    if mode & 0o022 != 0 {
-        return Err(ProfileError::WritableByOthers { path: path.to_owned(), mode: mode & 0o7777 });
-    }
-    Ok(())
 }
 
 fn read(file: File, path: PathBuf) -> Result<Found, ProfileError> {
@@ -243,24 +239,6 @@ mod tests {
             &"a".repeat(65),
         ] {
             assert!(!is_name(bad), "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn owners_and_modes() {
-        let path = Path::new("/p");
-        assert!(permitted(0, 0o100_644, 1000, path).is_ok());
-        assert!(permitted(1000, 0o100_600, 1000, path).is_ok());
-        assert!(matches!(
-            permitted(1001, 0o100_600, 1000, path),
-            Err(ProfileError::ForeignOwner { owner: 1001, .. })
-        ));
-        assert!(matches!(permitted(1000, 0o100_600, 0, path), Err(ProfileError::ForeignOwner { .. })));
-        for mode in [0o100_664, 0o100_646, 0o100_666, 0o41_777] {
-            assert!(
-                matches!(permitted(1000, mode, 1000, path), Err(ProfileError::WritableByOthers { .. })),
-                "{mode:o}"
-            );
         }
     }
 

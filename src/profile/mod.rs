@@ -115,6 +115,7 @@ mod print;
 mod reader;
 mod resolve;
 mod set;
+mod trust;
 pub mod units;
 mod validate;
 mod value_error;

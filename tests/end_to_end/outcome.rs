@@ -465,7 +465,7 @@ fn what_cannot_be_executed(caller: Caller) -> Result<(), Failed> {
         (&outside, 127, &["on the host, which the sandbox does not see", &show]),
         ("/files", 126, &["is a folder"]),
         ("/usr/bin/..", 126, &["is a folder"]),
-        ("/dev/null", 126, &["not a regular file"]),
+        ("/dev/null", 126, &["is not executable"]),
         ("/files/data", 126, &["is not executable", "hint: chmod +x"]),
         ("/files/text", 126, &["neither a program nor a script", "hint: name its interpreter"]),
         ("/files/empty", 126, &["neither a program nor a script"]),
