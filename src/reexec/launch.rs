@@ -84,6 +84,7 @@ pub(crate) fn launch(wanted: &Launch<'_>) -> Result<Launched, LaunchError> {
         State::Ordinary => return Err(LaunchError::InitNotCalled),
         State::Ready | State::Consumed => {}
     }
+    super::dropped::sweep();
     check(wanted)?;
     let image = image::locate()?;
     let nonce = credential::nonce().map_err(|source| LaunchError::Credential { source })?;

@@ -1,16 +1,18 @@
 //! The handle of a running role.
 
 use std::io::{self, Read};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::process::{ChildStderr, ChildStdin, ChildStdout, ExitStatus, Output};
+use std::sync::Arc;
 
+use super::dropped::{self, Dropped};
 use super::launch::Launched;
 use super::wait;
 
 /// A running role, like [`std::process::Child`].
 ///
-/// Dropping it neither ends nor reaps the child, as in std. (The socket that ties the child's life to this process then
-/// stays open until this process ends.)
+/// Dropping it does not end the child, as in std. (The socket that ties the child's life to this process then stays open until the
+/// child has ended; that is looked at, and its status taken, when the next one is started.)
 #[derive(Debug)]
 pub struct Child {
     /// The child's standard input, if it was [`piped`](super::Stdio::piped).
@@ -20,7 +22,7 @@ pub struct Child {
     /// The child's standard error, if it was piped.
     pub stderr: Option<ChildStderr>,
     pid: u32,
-    pidfd: OwnedFd,
+    pidfd: Arc<OwnedFd>,
     /// Closing it ends a child that is to end with its parent.
     channel: Option<OwnedFd>,
     status: Option<ExitStatus>,
@@ -34,7 +36,15 @@ impl Child {
         stderr: Option<ChildStderr>,
     ) -> Child {
         let Launched { pid, pidfd, channel, .. } = launched;
-        Child { stdin, stdout, stderr, pid: pid as u32, pidfd, channel: Some(channel), status: None }
+        Child {
+            stdin,
+            stdout,
+            stderr,
+            pid: pid as u32,
+            pidfd: Arc::new(pidfd),
+            channel: Some(channel),
+            status: None,
+        }
     }
 
     /// The process id; for messages. Signals go through [`kill`](Child::kill), which cannot hit another process that
@@ -104,8 +114,21 @@ impl Child {
 impl Drop for Child {
     fn drop(&mut self) {
         if let Some(channel) = self.channel.take() {
-            let _ = channel.into_raw_fd();
+            dropped::keep(Running { pidfd: Arc::clone(&self.pidfd), _channel: channel });
         }
+    }
+}
+
+/// What is held of a child whose handle was dropped.
+#[derive(Debug)]
+struct Running {
+    pidfd: Arc<OwnedFd>,
+    _channel: OwnedFd,
+}
+
+impl Dropped for Running {
+    fn pidfd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
     }
 }
 

@@ -19,10 +19,11 @@ use super::watch::{self, Seen};
 use crate::cgroup::{Group, Meter};
 use crate::plan::Plan;
 use crate::protocol::{End, Message, Used};
+use crate::reexec::{Dropped, keep_dropped};
 use crate::sys;
 
 /// A running sandbox. Dropping it neither waits for it nor ends it, as with `std`; the sandbox itself ends with the
-/// process that started it.
+/// process that started it. What is held of one that was dropped and has ended is given up at the next start of another.
 #[derive(Debug)]
 pub struct Child {
     /// The writing end of its standard input, if that is piped.
@@ -331,13 +332,25 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        // A sandbox ends when its channel closes: one that was not waited for keeps it until the caller's process ends.
+        // A sandbox ends when its channel closes: one that was not waited for keeps it until it has ended.
         if self.outcome.is_none()
             && let Some(started) = self.started.take()
         {
-            std::mem::forget(started);
             // Its output is passed on for as long.
-            std::mem::forget(self.relay.take());
+            keep_dropped(Running { started, _relay: self.relay.take() });
         }
+    }
+}
+
+/// What is held of a sandbox that was dropped.
+#[derive(Debug)]
+struct Running {
+    started: Started,
+    _relay: Option<Relay>,
+}
+
+impl Dropped for Running {
+    fn pidfd(&self) -> BorrowedFd<'_> {
+        self.started.pidfd.as_fd()
     }
 }

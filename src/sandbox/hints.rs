@@ -14,6 +14,9 @@ impl Error {
     /// edge, right after the failure.
     #[must_use]
     pub fn hints(&self) -> Vec<String> {
+        if let Some(hint) = out_of_descriptors(self) {
+            return vec![hint];
+        }
         match self {
             Self::Plan(error @ PlanError::RootWithoutCapabilities) => {
                 let withheld = host::capabilities_withheld(&Symptoms::read());
@@ -50,6 +53,29 @@ impl Error {
             Self::Init { source } => init(source),
             _ => None,
         }
+    }
+}
+
+/// What to raise, if the cause is that there are no more descriptors: this process's, or the host's.
+fn out_of_descriptors(error: &Error) -> Option<String> {
+    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    let mut errnos = causes.filter_map(|cause| {
+        let by_io = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
+        by_io.map(Errno::from_raw).or_else(|| cause.downcast_ref::<Errno>().copied())
+    });
+    let of_init = error.errno();
+    match errnos.find(|errno| [Errno::EMFILE, Errno::ENFILE].contains(errno)).or(of_init)? {
+        Errno::EMFILE => {
+            let limit = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE);
+            let limit = limit.map_or_else(|_| "unknown".to_owned(), |(soft, _)| soft.to_string());
+            Some(format!(
+                "no more files can be open here (RLIMIT_NOFILE is {limit}): raise it, as with ulimit -n"
+            ))
+        }
+        Errno::ENFILE => {
+            Some("no more files can be open on this host: raise the sysctl fs.file-max".to_owned())
+        }
+        _ => None,
     }
 }
 

@@ -44,6 +44,13 @@ const CASES: &[(&str, Case)] = &[
     ("many_threads_at_once", many_threads_at_once),
     ("hundreds_of_calls_at_once_all_succeed", hundreds_of_calls_at_once_all_succeed),
     ("a_start_of_low_priority_beside_busy_processes_succeeds", a_start_of_low_priority_succeeds),
+    ("nothing_is_left_of_dropped_children", nothing_is_left_of_dropped_children),
+    (
+        "a_status_that_another_thread_takes_is_told_by_init",
+        a_status_that_another_thread_takes_is_told_by_init,
+    ),
+    ("kill_needs_no_descriptor", kill_needs_no_descriptor),
+    ("a_name_that_two_roles_have_is_told", a_name_that_two_roles_have_is_told),
     ("a_thread_that_ends_does_not_end_its_sandbox", a_thread_that_ends_does_not_end_its_sandbox),
     ("a_large_caller_costs_no_more", a_large_caller_costs_no_more),
     ("a_dropped_child_lives_on", a_dropped_child_lives_on),
@@ -414,6 +421,87 @@ fn a_start_of_low_priority_succeeds() -> Outcome {
         ensure(called.0, "to lower the priority")?;
         ensure(called.1? == 3, "the call")
     })
+}
+
+belljar::role!("twice", || ());
+belljar::role!("twice", || ());
+
+fn a_name_that_two_roles_have_is_told() -> Outcome {
+    let error = strict()?.role("twice").status().expect_err("ambiguous").to_string();
+    ensure(error.contains("2 roles are named"), &error)?;
+    let error = strict()?.role("never").status().expect_err("unknown").to_string();
+    ensure(error.contains("no role is named") && !error.contains("belljar:"), error)
+}
+
+fn open_descriptors() -> std::io::Result<usize> {
+    Ok(std::fs::read_dir("/proc/self/fd")?.count())
+}
+
+/// The limit leaves room for one sandbox, not for what is left of dozens.
+fn nothing_is_left_of_dropped_children() -> Outcome {
+    let sandbox = strict()?;
+    ensure(sandbox.command("true").status()?.success(), "the first")?;
+    let before = open_descriptors()?;
+    limit_descriptors(64);
+    for _ in 0..40 {
+        let mut child = sandbox.command("true").spawn()?;
+        // Ended, and not waited for.
+        child_ends(&child)?;
+        drop(child.stdin.take());
+        drop(child);
+        drop(belljar::reexec::command("ends").spawn()?);
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    ensure(sandbox.command("true").status()?.success(), "the last")?;
+    ensure(open_descriptors()? == before, open_descriptors()?)?;
+    let left = nix::sys::wait::waitpid(None, Some(nix::sys::wait::WaitPidFlag::WNOHANG));
+    ensure(left == Err(nix::errno::Errno::ECHILD), left)
+}
+
+belljar::role!("ends", || ());
+
+fn child_ends(child: &belljar::Child) -> Outcome {
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    let ended = poll(&mut [PollFd::new(child.pidfd()?, PollFlags::POLLIN)], PollTimeout::from(10_000u16))?;
+    ensure(ended == 1, "it ended")
+}
+
+fn limit_descriptors(most: u64) {
+    use nix::sys::resource::{Resource, setrlimit};
+    setrlimit(Resource::RLIMIT_NOFILE, most, most).expect("to lower a limit");
+}
+
+/// As a program does whose main loop reaps every child there is.
+fn a_status_that_another_thread_takes_is_told_by_init() -> Outcome {
+    let over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                // SAFETY: no status is asked for.
+                unsafe { libc::waitpid(-1, std::ptr::null_mut(), 0) };
+            }
+        });
+        let all = (0..10).try_for_each(|n| {
+            let sandbox = strict()?;
+            ensure(sandbox.call(|n: u64| n + 1, &n)? == n + 1, n)?;
+            ensure(sandbox.command("sh").args(["-c", "exit 7"]).status()?.code() == Some(7), "its status")
+        });
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+        all
+    })
+}
+
+fn kill_needs_no_descriptor() -> Outcome {
+    let mut child = strict()?.command("sleep").arg("30").spawn()?;
+    limit_descriptors(64);
+    let mut all = Vec::new();
+    while let Ok(file) = std::fs::File::open("/dev/null") {
+        all.push(file);
+    }
+    child.kill()?;
+    let began = Instant::now();
+    let ended = child.wait_outcome()?.ended;
+    ensure(began.elapsed() < Duration::from_secs(5) && ended == Ended::KilledByCaller, ended)
 }
 
 fn many_threads_at_once() -> Outcome {
