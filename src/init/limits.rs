@@ -1,4 +1,4 @@
-//! Resource limits and the umask.
+//! Resource limits, the umask, and what else of a process is handed down from the caller.
 
 use nix::errno::Errno;
 use nix::sys::stat::{Mode, umask};
@@ -8,6 +8,7 @@ use crate::protocol::Fault;
 
 /// Sets each limit of the Plan.
 pub(super) fn set(context: &mut Context) -> Result<(), Fault> {
+    choose_attributes()?;
     for limit in &context.plan.rlimits {
         let value = libc::rlimit { rlim_cur: limit.soft, rlim_max: limit.hard };
         // SAFETY: the struct lives through the call. The resource's type differs between the C libraries.
@@ -20,6 +21,43 @@ pub(super) fn set(context: &mut Context) -> Result<(), Fault> {
     let found = umask(mask);
     if found != mask {
         return Err(Fault::mismatch("umask", format!("{mask:o}"), format!("{found:o}")));
+    }
+    Ok(())
+}
+
+/// `SCHED_RESET_ON_FORK` may be set beside a policy (sched(7)).
+const RESET_ON_FORK: libc::c_int = 0x4000_0000;
+
+/// The kernel's default, nanoseconds (proc_pid_timerslack_ns(5)).
+const TIMER_SLACK: u64 = 50_000;
+
+/// No real-time scheduling, which would leave the host no processor; addresses in no known order (`ADDR_NO_RANDOMIZE` is a personality);
+/// timers and huge pages as usual. Priorities that are low stay: the task is no more urgent than its caller.
+fn choose_attributes() -> Result<(), Fault> {
+    // SAFETY: 0 is this process.
+    let policy = Errno::result(unsafe { libc::sched_getscheduler(0) })
+        .map_err(Fault::on("sched_getscheduler", b""))?
+        & !RESET_ON_FORK;
+    if ![libc::SCHED_OTHER, libc::SCHED_BATCH, libc::SCHED_IDLE].contains(&policy) {
+        // SAFETY: all zero is the parameter of the policies without priorities.
+        let parameter: libc::sched_param = unsafe { std::mem::zeroed() };
+        // SAFETY: the parameter lives through the call.
+        Errno::result(unsafe {
+            libc::syscall(libc::SYS_sched_setscheduler, 0, libc::SCHED_OTHER, &raw const parameter)
+        })
+        .map_err(Fault::on("sched_setscheduler", b"SCHED_OTHER"))?;
+    }
+    // SAFETY: a number only.
+    Errno::result(unsafe { libc::personality(0) }).map_err(Fault::on("personality", b""))?;
+    // SAFETY: numbers only.
+    Errno::result(unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, TIMER_SLACK, 0, 0, 0) })
+        .map_err(Fault::on("prctl", b"PR_SET_TIMERSLACK"))?;
+    // SAFETY: numbers only.
+    let disabled = unsafe { libc::prctl(libc::PR_GET_THP_DISABLE, 0, 0, 0, 0) };
+    if disabled > 0 {
+        // SAFETY: numbers only.
+        Errno::result(unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 0, 0, 0, 0) })
+            .map_err(Fault::on("prctl", b"PR_SET_THP_DISABLE"))?;
     }
     Ok(())
 }
