@@ -46,11 +46,7 @@ const STATES: &[State] = &[
     open("file_size_0", || limit(libc::RLIMIT_FSIZE, 0), Refused(&["File too large"])),
     open("file_size_100", || limit(libc::RLIMIT_FSIZE, 100), Refused(&["File too large"])),
     open("umask_0777", || umask(0o777), Chosen),
-    open(
-        "niceness_19",
-        || check(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 19) }),
-        Callers(&["niceness"]),
-    ),
+    open("niceness_19", || syscall(libc::SYS_setpriority, [0, 0, 19]), Callers(&["niceness"])),
     open("scheduler_batch", || scheduler(libc::SCHED_BATCH, 0), Callers(&["scheduler"])),
     open("scheduler_idle", || scheduler(libc::SCHED_IDLE, 0), Callers(&["scheduler"])),
     by_root("scheduler_fifo", || scheduler(libc::SCHED_FIFO, 1), Chosen),
@@ -63,8 +59,8 @@ const STATES: &[State] = &[
     open("no_new_privileges", || prctl(libc::PR_SET_NO_NEW_PRIVS, 1), Chosen),
     open("keep_capabilities", || prctl(libc::PR_SET_KEEPCAPS, 1), Chosen),
     by_root("secure_bits", || prctl(libc::PR_SET_SECUREBITS, 0x2a), Chosen),
-    open("personality", || check(unsafe { libc::personality(0x0004_0000) }), Chosen),
-    open("personality_32", || check(unsafe { libc::personality(8) }), Chosen),
+    open("personality", || syscall(libc::SYS_personality, [0x0004_0000, 0, 0]), Chosen),
+    open("personality_32", || syscall(libc::SYS_personality, [8, 0, 0]), Chosen),
     by_root(
         "out_of_memory_score",
         || write_file(c"/proc/self/oom_score_adj", b"500"),
