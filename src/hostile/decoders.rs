@@ -110,6 +110,7 @@ pub(super) fn empty_plan() -> Plan {
         rlimits: Vec::new(),
         umask: 0,
         capabilities: 0,
+        inner: false,
         no_new_privileges: true,
         landlock: None,
         seccomp: None,

@@ -6,7 +6,7 @@ use crate::sys;
 
 /// What init itself needs until all walls stand, by its stages; capabilities(7) has the numbers. It gets these and those that the Plan
 /// keeps, no others.
-pub(crate) const NEEDED: u64 = 1 << 0 // CHOWN,
+const NEEDED: u64 = 1 << 0 // CHOWN,
     | 1 << 1 // DAC_OVERRIDE,
     | 1 << 2 // DAC_READ_SEARCH,
     | 1 << 3 // FOWNER,
@@ -18,6 +18,11 @@ pub(crate) const NEEDED: u64 = 1 << 0 // CHOWN,
     | 1 << 18 // SYS_CHROOT: away from an initramfs
     | 1 << 21 // SYS_ADMIN: mounts, the host name
     | 1 << 24; // SYS_RESOURCE: limits
+
+/// What init is given: what it needs, and what it is to keep for the task.
+pub(crate) fn needed(keep: u64, inner: bool) -> u64 {
+    NEEDED | keep | if inner { super::inner::NEEDED } else { 0 }
+}
 
 /// Locked for ever: uid 0 means nothing, ids change no sets, nothing is kept over a change of ids, nothing becomes ambient.
 pub(super) const SECUREBITS: i32 = libc::SECBIT_NOROOT

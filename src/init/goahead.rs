@@ -28,6 +28,7 @@ pub(super) fn wait(opening: Opening) -> Result<Context, (Fault, Channel)> {
             root: None,
             made: Made::default(),
             root_id: None,
+            inner: None,
             readback,
             began,
         }),

@@ -10,7 +10,12 @@ use crate::protocol::Fault;
 
 /// Brings `lo` up (netdevice(7)).
 pub(super) fn up(opening: &mut Opening) -> Result<(), Fault> {
-    if !opening.prelude.loopback {
+    bring_up(opening.prelude.loopback)
+}
+
+/// The same, in the network namespace that this process is in.
+pub(super) fn bring_up(wanted: bool) -> Result<(), Fault> {
+    if !wanted {
         return Ok(());
     }
     let socket = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)

@@ -12,6 +12,7 @@ mod goahead;
 mod handover;
 mod hostname;
 mod identity;
+mod inner;
 mod landlock;
 mod limits;
 mod lite;
@@ -33,7 +34,7 @@ mod task;
 mod tree;
 mod workdir;
 
-pub(crate) use capabilities::NEEDED as CAPABILITIES;
+pub(crate) use capabilities::needed as capabilities_for;
 pub(crate) use namespaces::own as own_namespaces;
 pub(crate) use start::ROLE;
 pub(crate) use tree::check as check_source;
@@ -55,6 +56,7 @@ const OPENING: &[Work<Opening>] = &[
 /// The walls around init itself, in order.
 const WALLS: &[Work<Context>] = &[
     (Stage::Identity, identity::assume),
+    (Stage::Inner, inner::make),
     (Stage::Propagation, mounts::make_private),
     (Stage::Root, root::build),
     (Stage::Pivot, pivot::pivot),
@@ -64,6 +66,7 @@ const WALLS: &[Work<Context>] = &[
 /// What only the task's process gets, in order; the filter and the hand-over follow in `task`.
 const TASK: &[Work<Context>] = &[
     (Stage::Cgroup, cgroup::join),
+    (Stage::Enter, inner::enter),
     (Stage::Session, session::start),
     (Stage::Descriptors, descriptors::arrange),
     (Stage::Limits, limits::set),

@@ -18,7 +18,7 @@ use crate::sys;
 use crate::sys::mount::{ATTR_NODEV, ATTR_NOEXEC, ATTR_NOSUID, ATTR_RDONLY, Parameter, new_filesystem};
 
 /// Of file systems that hold neither devices nor programs.
-const DATA: u64 = ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC;
+pub(super) const DATA: u64 = ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC;
 
 /// No mount propagates in or out any more.
 pub(super) fn make_private(context: &mut Context) -> Result<(), Fault> {

@@ -50,6 +50,8 @@ pub(super) struct Context {
     pub(super) made: Made,
     /// Device and inode of that root.
     pub(super) root_id: Option<(u64, u64)>,
+    /// The inner user namespace, until the task's process has entered it.
+    pub(super) inner: Option<OwnedFd>,
     /// What was found out, for the read-back.
     pub(super) readback: ReadBack,
     /// When the run began, `CLOCK_BOOTTIME`.

@@ -62,6 +62,10 @@ impl Plan {
         }
         ensure(self.umask <= 0o777, "a umask beyond 0777")?;
         ensure(self.capabilities >> CAPABILITIES.len() == 0, "unknown capabilities")?;
+        ensure(
+            self.inner == super::kept::inner(namespaces, self.capabilities),
+            "capabilities that could undo a wall, or an inner user namespace without them",
+        )?;
         if let Some(landlock) = &self.landlock {
             check_landlock(landlock)?;
         }

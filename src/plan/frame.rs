@@ -6,8 +6,8 @@ use std::path::Path;
 
 use super::text::c_path;
 use super::{
-    Call, Cgroup, Identity, Limits, Note, PlanError, Rlimit, Seccomp, env, filter, identity, limits, lite,
-    resources,
+    Call, Cgroup, Identity, Limits, Note, PlanError, Rlimit, Seccomp, env, filter, identity, kept, limits,
+    lite, resources,
 };
 use crate::host::Facts;
 use crate::host::kernel::{self, Version};
@@ -33,6 +33,7 @@ pub(crate) struct Frame<'a> {
     pub(super) umask: u32,
     /// A mask.
     pub(crate) capabilities: u64,
+    pub(crate) inner: bool,
     pub(super) seccomp: Option<Seccomp>,
     pub(super) variables: Vec<(OsString, OsString)>,
     pub(super) descriptors: Vec<i32>,
@@ -51,18 +52,23 @@ impl<'a> Frame<'a> {
         if namespaces == 0 {
             lite::possible(profile, call.terminal)?;
         }
+        let identity = identity::identity(profile, facts)?;
+        let cgroup = resources::cgroup(profile)?;
+        let capabilities = limits::capabilities(profile)?;
+        kept::check(capabilities, cgroup.as_ref(), identity.host)?;
         Ok(Self {
             profile,
             facts,
             call,
             namespaces,
-            identity: identity::identity(profile, facts)?,
+            identity,
             hostname: hostname(profile)?,
             loopback: profile.namespaces.contains(&Namespace::Network),
             rlimits: limits::rlimits(profile, facts, &mut notes)?,
             limits: limits::limits(profile)?,
-            cgroup: resources::cgroup(profile)?,
-            capabilities: limits::capabilities(profile)?,
+            cgroup,
+            capabilities,
+            inner: kept::inner(namespaces, capabilities),
             variables: env::variables(profile, call)?,
             seccomp: filter::filter(profile, facts, &mut notes)?,
             umask: umask(profile)?,

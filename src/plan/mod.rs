@@ -66,6 +66,7 @@ mod filter;
 mod frame;
 mod identity;
 mod item;
+mod kept;
 mod landlock;
 mod limits;
 mod lite;

@@ -32,6 +32,8 @@ pub struct Plan {
     pub umask: u32,
     /// Capabilities that are kept, as a bit mask (bit N is capability N).
     pub capabilities: u64,
+    /// Whether the task has them in a user namespace below init's, and a mount namespace of that one's: one of them could undo a wall.
+    pub inner: bool,
     /// Whether `no_new_privs` is set.
     pub no_new_privileges: bool,
     /// The Landlock ruleset; `None` only where the profile turned it off.

@@ -96,6 +96,7 @@ impl Frame<'_> {
             rlimits,
             umask: self.umask,
             capabilities: self.capabilities,
+            inner: self.inner,
             no_new_privileges: profile.process.no_new_privileges,
             landlock: built.landlock,
             seccomp,

@@ -21,6 +21,8 @@ pub enum Stage {
     GoAhead,
     /// User and group ids, supplementary groups.
     Identity,
+    /// The user namespace below init's that the task is in, where it keeps capabilities that could undo a wall.
+    Inner,
     /// Mount propagation.
     Propagation,
     /// The root and what is in it.
@@ -37,6 +39,8 @@ pub enum Stage {
     Process,
     /// The task's control group.
     Cgroup,
+    /// The task's process goes into the inner user namespace, and into a mount namespace of that one's.
+    Enter,
     /// The task's session and terminal.
     Session,
     /// Resource limits and the umask.
@@ -66,6 +70,8 @@ impl fmt::Display for Stage {
             Self::Hostname => "host name",
             Self::Loopback => "loopback interface",
             Self::GoAhead => "go-ahead",
+            Self::Inner => "inner user namespace",
+            Self::Enter => "entry into the inner user namespace",
             Self::Propagation => "mount propagation",
             Self::Root => "root file system",
             Self::Pivot => "pivot root",

@@ -179,7 +179,7 @@ fn launch(frame: &Frame<'_>, handed: &Handed<'_>, own: &OwnedFd) -> Result<reexe
         clone_flags: frame.namespaces,
         raise_capabilities: match frame.namespaces {
             0 => 0,
-            _ => init::CAPABILITIES | frame.capabilities,
+            _ => init::capabilities_for(frame.capabilities, frame.inner),
         },
         cwd: None,
         // In *lite* init has to live long enough to end the task's descendants.

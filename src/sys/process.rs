@@ -24,6 +24,11 @@ pub(crate) fn set_not_dumpable() -> Result<(), Errno> {
     prctl(libc::PR_SET_DUMPABLE, 0).map(drop)
 }
 
+/// `PR_SET_DUMPABLE` 1: /proc/PID belongs to the process's own ids.
+pub(crate) fn set_dumpable() -> Result<(), Errno> {
+    prctl(libc::PR_SET_DUMPABLE, 1).map(drop)
+}
+
 /// `PR_GET_DUMPABLE`
 pub(crate) fn dumpable() -> Result<bool, Errno> {
     prctl(libc::PR_GET_DUMPABLE, 0).map(|value| value != 0)

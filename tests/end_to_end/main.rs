@@ -10,6 +10,7 @@ mod descriptors;
 mod ends;
 mod inherited;
 mod isolation;
+mod kept;
 mod leftovers;
 mod library;
 mod need;
@@ -34,6 +35,7 @@ fn main() {
         inherited::trials(),
         ends::trials(),
         isolation::trials(),
+        kept::trials(),
         library::trials(),
         leftovers::trials(),
         outcome::trials(),

@@ -44,6 +44,7 @@ impl Plan {
                 "type": rlimit(limit.resource), "soft": number(limit.soft), "hard": number(limit.hard),
             })).collect::<Vec<_>>(),
             "capabilities": capabilities(self.capabilities),
+            "innerUserNamespace": self.inner,
             "no_new_privileges": self.no_new_privileges,
             "landlock": self.landlock.as_ref().map(landlock),
             "seccomp": self.seccomp.as_ref().map(seccomp),

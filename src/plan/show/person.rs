@@ -79,6 +79,9 @@ impl Plan {
         let none = |names: Vec<&str>| if names.is_empty() { "none".to_owned() } else { names.join(" ") };
         line(out, "  namespaces", &none(namespaces(self.namespaces)))?;
         line(out, "  capabilities", &none(capabilities(self.capabilities)))?;
+        if self.inner {
+            line(out, "  inner", "a user and mount namespace below init's, in which the capabilities count")?;
+        }
         line(out, "  no_new_privs", if self.no_new_privileges { "on" } else { "OFF" })?;
         let seccomp = self.seccomp.as_ref();
         let seccomp = seccomp.map(|s| format!("on, {} instructions", s.program.instructions.len()));
