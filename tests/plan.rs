@@ -61,7 +61,7 @@ fn settled(plan: &Plan) {
 fn every_profile_has_a_plan_here() {
     let cwd = tempfile::tempdir().unwrap();
     let work = cwd.path().canonicalize().unwrap();
-    for name in ["strict", "standard", "build", "network", "lite"] {
+    for name in ["strict", "standard", "build", "network", "nested", "lite"] {
         for facts in [facts(&work), root(&work)] {
             let (plan, notes) = resolve_with_notes(&load(name), &facts, &RealFiles, &sh())
                 .unwrap_or_else(|e| panic!("{name}: {e}: {:?}", e.hint()));

@@ -154,6 +154,10 @@ impl Cause {
     pub(super) fn mend(&self, symptoms: &Symptoms) -> Vec<String> {
         let lite = || LITE.to_owned();
         match self {
+            // Where it lets namespaces be made.
+            Cause::OuterSeccomp { syscall } if syscall == "sethostname" && symptoms.uid != 0 => {
+                vec![container_option(symptoms, "seccomp=unconfined"), NESTED.to_owned(), lite()]
+            }
             Cause::OuterSeccomp { .. } => vec![container_option(symptoms, "seccomp=unconfined"), lite()],
             Cause::AppArmorProfile { label } => match symptoms.own_profile() {
                 Some(name) => vec![remove_profile(name), lite()],
@@ -163,7 +167,9 @@ impl Cause {
                 // A service's or a package's: it has to be left, and no one command does that.
                 None => vec![lite()],
             },
-            Cause::ProcMasked { .. } => vec![container_option(symptoms, "systempaths=unconfined"), lite()],
+            Cause::ProcMasked { .. } => {
+                vec![container_option(symptoms, "systempaths=unconfined"), NESTED.to_owned(), lite()]
+            }
             Cause::RootWithoutAdmin => match symptoms.container {
                 Some(container) => vec![format!("{} run --cap-add SYS_ADMIN …", engine(container)), lite()],
                 None => vec![lite()],
@@ -207,6 +213,8 @@ impl Cause {
 
 /// What runs where no namespace can be had.
 const LITE: &str = "belljar run -p lite …";
+/// The profile that does without what containers refuse where they let namespaces be made.
+const NESTED: &str = "belljar run -p nested …";
 
 /// Root's sandbox has an id of its own, so what it writes needs the map; nobody else's does, nor what is only read.
 fn without_id_map() -> Vec<String> {

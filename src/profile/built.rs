@@ -23,6 +23,7 @@ fn bytes(name: &str) -> &'static [u8] {
         "build" => include_bytes!("../../profiles/built/build.postcard"),
         "network" => include_bytes!("../../profiles/built/network.postcard"),
         "container" => include_bytes!("../../profiles/built/container.postcard"),
+        "nested" => include_bytes!("../../profiles/built/nested.postcard"),
         "lite" => include_bytes!("../../profiles/built/lite.postcard"),
         _ => &[],
     }

@@ -1,7 +1,7 @@
 //! The profiles that are built in: `profiles/*.toml` of the source tree.
 
 /// Their names, the default first.
-pub(crate) const NAMES: [&str; 6] = ["strict", "standard", "build", "network", "container", "lite"];
+pub(crate) const NAMES: [&str; 7] = ["strict", "standard", "build", "network", "container", "nested", "lite"];
 
 /// The source text of a built-in profile.
 pub(crate) const fn text(name: &str) -> Option<&'static str> {
@@ -12,6 +12,7 @@ pub(crate) const fn text(name: &str) -> Option<&'static str> {
         b"build" => include_str!("../../profiles/build.toml"),
         b"network" => include_str!("../../profiles/network.toml"),
         b"container" => include_str!("../../profiles/container.toml"),
+        b"nested" => include_str!("../../profiles/nested.toml"),
         b"lite" => include_str!("../../profiles/lite.toml"),
         _ => return None,
     })

@@ -1,6 +1,6 @@
 //! Profiles: what a sandbox is asked to be.
 //!
-//! A profile is a TOML text in the words of the OCI runtime-spec. Six are built in ([`builtin_names`]); others are files, which
+//! A profile is a TOML text in the words of the OCI runtime-spec. Seven are built in ([`builtin_names`]); others are files, which
 //! mostly extend one of them:
 //!
 //! ```

@@ -5,6 +5,7 @@
 //! failure.
 
 mod caller;
+mod containers;
 mod counts;
 mod descriptors;
 mod ends;
@@ -30,6 +31,7 @@ fn main() {
     hear_signals();
     let arguments = Arguments::from_args();
     let trials: Vec<Trial> = [
+        containers::trials(),
         counts::trials(),
         descriptors::trials(),
         inherited::trials(),

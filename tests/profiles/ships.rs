@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn all_built_in_profiles_load() {
-    assert_eq!(builtin_names(), ["strict", "standard", "build", "network", "container", "lite"]);
+    assert_eq!(builtin_names(), ["strict", "standard", "build", "network", "container", "nested", "lite"]);
     for name in builtin_names() {
         let profile = load(name, &[]);
         assert_eq!(profile.name, *name);
