@@ -11,6 +11,9 @@ mod seeds;
 #[cfg(feature = "cli")]
 mod values;
 
+#[cfg(test)]
+pub(crate) use decoders::empty_plan;
+
 /// An entry.
 #[derive(Debug, Clone, Copy)]
 #[allow(clippy::exhaustive_structs)]

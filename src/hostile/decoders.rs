@@ -93,7 +93,7 @@ fn status_of(end: End) -> (Ended, u8, i32) {
 }
 
 /// A plan with nothing in it.
-pub(super) fn empty_plan() -> Plan {
+pub(crate) fn empty_plan() -> Plan {
     Plan {
         profile: String::new(),
         namespaces: 0,

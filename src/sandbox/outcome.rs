@@ -176,10 +176,9 @@ impl Ended {
             }
             Some(End::Limit(Watched::Memory) | End::Status(_) | End::Stopped) | None => {}
         }
-        if how.end.is_none()
-            && let Some(ended) = how.overdue.then(|| Self::overdue(plan, account))
-        {
-            return ended;
+        // init may still have answered.
+        if how.overdue && matches!(how.end, None | Some(End::Stopped)) {
+            return Self::overdue(plan, account);
         }
         if let Some((limit, account)) = account.and_then(|a| a.memory_limit().map(|limit| (limit, a))) {
             return Self::MemoryLimit { limit, peak: account.usage.memory_peak_bytes };
@@ -287,6 +286,43 @@ impl fmt::Display for Ended {
             Self::FileSize => f.write_str("it reached the limit of a file's size"),
             Self::Seccomp => f.write_str("the system-call filter killed it"),
             Self::KilledByCaller => f.write_str("the caller killed it"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cgroup::Usage;
+
+    #[test]
+    fn a_run_that_the_caller_ended_at_its_deadline_is_over_its_limit() {
+        let mut plan = crate::hostile::empty_plan();
+        plan.limits.timeout_ms = Some(1000);
+        let how =
+            |end, overdue| How { end, overdue, killed: !overdue, init: libc::SIGKILL, ..How::default() };
+        let ended = |end, overdue| Ended::new(&plan, &how(end, overdue), None);
+        for end in [None, Some(End::Stopped)] {
+            assert_eq!(ended(end, true), Ended::Timeout { limit_ms: 1000 });
+            assert_eq!(ended(end, false), Ended::KilledByCaller);
+        }
+        // What init said is what happened.
+        assert_eq!(ended(Some(End::Status(7 << 8)), true), Ended::Exit { code: 7 });
+    }
+
+    #[test]
+    fn which_limit_it_was_the_control_group_tells() {
+        let mut plan = crate::hostile::empty_plan();
+        plan.limits.timeout_ms = Some(1000);
+        let group = |cpu_time_ms| crate::plan::Cgroup { cpu_time_ms, ..crate::plan::Cgroup::default() };
+        let how = How { overdue: true, init: libc::SIGKILL, ..How::default() };
+        for (used, expected) in
+            [(600_001, Ended::CpuLimit { limit_ms: Some(600) }), (500_000, Ended::Timeout { limit_ms: 1000 })]
+        {
+            plan.cgroup = Some(group(Some(600)));
+            let usage = Usage { cpu_micros: Some(used), ..Usage::default() };
+            let account = Account { usage, ..Account::default() };
+            assert_eq!(Ended::new(&plan, &how, Some(&account)), expected);
         }
     }
 }
