@@ -167,7 +167,14 @@ impl Search<'_> {
             let host = PlainPathBuf::from(file.path.clone());
             if granted(rules, host.plain()) & EXECUTE == 0 {
                 let show = self.show(&file.path);
-                return Err(ProgramProblem::NotVisible { host: file.path, show, other: None, by: None });
+                let rustup = self.rustup(&file.path);
+                return Err(ProgramProblem::NotVisible {
+                    host: file.path,
+                    show,
+                    other: None,
+                    by: None,
+                    rustup,
+                });
             }
         }
         if file.noexec {
@@ -223,8 +230,11 @@ impl Search<'_> {
         }
         match self.on_host(path) {
             Some(host) => {
-                let other = self.search(path.file_name().unwrap_or_default(), &mut None);
-                ProgramProblem::NotVisible { show: self.show(&host), host, other, by: None }
+                let other = self
+                    .search(path.file_name().unwrap_or_default(), &mut None)
+                    .map(PathBuf::into_boxed_path);
+                let (show, rustup) = (self.show(&host), self.rustup(&host));
+                ProgramProblem::NotVisible { show, host, other, by: None, rustup }
             }
             None => ProgramProblem::NotFound { path: None },
         }
@@ -247,17 +257,44 @@ impl Search<'_> {
         let show = self.show(&host);
         let reached = std::env::split_paths(path).any(|folder| Some(folder.as_path()) == at.parent());
         let by = (!reached).then(|| if at.starts_with(&show) { at.into() } else { host.clone().into() });
-        ProgramProblem::NotVisible { host, show, other: None, by }
+        let rustup = self.rustup(&host);
+        ProgramProblem::NotVisible { host, show, other: None, by, rustup }
     }
 
-    /// The folder to show so that a program is visible with what belongs to it: `/opt/tool` for `/opt/tool/bin/tool`,
-    /// but never the caller's home or a folder directly below the root, rather its own folder or the file.
+    /// The folder to show so that a program is visible with what belongs to it: `/opt/tool` for `/opt/tool/bin/tool`, and `~/.pyenv` for
+    /// `~/.pyenv/shims/python`. Never the caller's home or a folder directly below the root, and of a hidden folder of the home only its
+    /// programs: beside them are credentials (`~/.cargo/credentials.toml`, `~/.local/share/keyrings`).
     fn show(&self, host: &Path) -> PathBuf {
         let home = self.caller_env.get(OsStr::new("HOME")).map(Path::new);
         let fits =
             |path: &&Path| path.components().count() > 2 && home.is_none_or(|home| !home.starts_with(path));
+        let hidden = |path: &Path| {
+            let name = path.file_name().unwrap_or_default().as_bytes();
+            name.starts_with(b".") && path.parent().is_some_and(|above| Some(above) == home)
+        };
         let folder = host.parent();
-        let above = folder.filter(|f| f.ends_with("bin")).and_then(Path::parent);
+        let above = match folder {
+            Some(folder) if folder.ends_with("bin") => folder.parent().filter(|above| !hidden(above)),
+            Some(folder) if folder.ends_with("shims") => folder.parent(),
+            _ => None,
+        };
+        let folder = folder.filter(|folder| !hidden(folder));
         above.filter(fits).or_else(|| folder.filter(fits)).unwrap_or(host).to_owned()
+    }
+
+    /// Where rustup keeps its toolchains, if a program is one of rustup's: the same file as rustup itself.
+    fn rustup(&self, host: &Path) -> Option<Box<Path>> {
+        let same = |path: &Path| {
+            let path = self.view.files.canonicalize(path).ok()?;
+            self.view.files.lstat(&path).ok().map(|stat| (stat.device, stat.inode))
+        };
+        let rustup = same(&host.with_file_name("rustup"))?;
+        if Some(rustup) != same(host) {
+            return None;
+        }
+        let named = self.caller_env.get(OsStr::new("RUSTUP_HOME")).map(PathBuf::from);
+        let home = || Some(Path::new(self.caller_env.get(OsStr::new("HOME"))?).join(".rustup"));
+        let path = named.filter(|path| path.is_absolute()).or_else(home)?;
+        self.view.files.lstat(&path).is_ok().then(|| path.into())
     }
 }

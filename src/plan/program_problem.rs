@@ -30,9 +30,11 @@ pub enum ProgramProblem {
         /// What would show it.
         show: PathBuf,
         /// Another program of the name that the sandbox does see.
-        other: Option<PathBuf>,
+        other: Option<Box<Path>>,
         /// The path to run it by, where a bare name would still not lead to it.
         by: Option<Box<Path>>,
+        /// Where rustup keeps its toolchains, which its programs only start.
+        rustup: Option<Box<Path>>,
     },
     /// A relative path that is right in the caller's working directory, and not in the sandbox's.
     #[error("it is {host:?} on the host, and the sandbox starts in {cwd:?}")]
@@ -166,14 +168,23 @@ impl ProgramProblem {
     /// What a person can do about it.
     pub(super) fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::NotVisible { show, other: None, by: None, .. } => {
-                format!("show it with --ro-bind {}", shown(show))
-            }
-            Self::NotVisible { show, other: None, by: Some(by), .. } => {
-                format!("show it with --ro-bind {}, and run {}", shown(show), shown(&**by))
-            }
-            Self::NotVisible { show, other: Some(other), .. } => {
-                format!("run {} in its place, or show it with --ro-bind {}", shown(other), shown(show))
+            Self::NotVisible { show, other, by, rustup, .. } => {
+                let mut hint = String::new();
+                if let Some(other) = other {
+                    hint += &format!("run {} in its place, or ", shown(&**other));
+                }
+                hint += &format!("show it with --ro-bind {}", shown(show));
+                if let Some(home) = rustup {
+                    let home = shown(&**home);
+                    // Its programs look for each other in PATH.
+                    let path = shown(show);
+                    hint += &format!(
+                        " --ro-bind {home} --env RUSTUP_HOME={home} --env PATH={path}:/usr/bin:/bin"
+                    );
+                } else if let Some(by) = by.as_ref().filter(|_| other.is_none()) {
+                    hint += &format!(", and run {}", shown(&**by));
+                }
+                hint
             }
             Self::Elsewhere { caller_cwd, show: None, .. } => {
                 format!("start there with --workdir {}", shown(&**caller_cwd))

@@ -101,6 +101,43 @@ fn why_not() {
     assert!(error.hint().unwrap().contains("line endings"));
 }
 
+/// Programs in the caller's home: what is shown has no credentials beside them, and is enough to run them.
+#[test]
+fn what_would_show_it_of_a_home() {
+    let files = [
+        "/home/me/.local/bin/tool",
+        "/home/me/.nvm/versions/node/v20/bin/node",
+        "/home/me/.pyenv/shims/python",
+        "/home/me/.hidden/own",
+        "/home/me/go1.22/bin/go",
+        "/home/me/.cargo/bin/rustup",
+        "/home/me/.cargo/bin/mdbook",
+    ]
+    .into_iter()
+    .fold(host().folder("/home/me/.rustup"), |files, path| files.file(path, 0o755, elf::sample(62, None)))
+    .symlink("/home/me/.cargo/bin/cargo", "rustup");
+    let hint = |path: &str| {
+        let mut call = Call::program([path]);
+        call.caller_env = [("HOME".into(), "/home/me".into())].into();
+        resolve(&profile(), &facts(), &files, &call).unwrap_err().hint().unwrap()
+    };
+    for (program, shown) in [
+        ("/home/me/.local/bin/tool", "/home/me/.local/bin"),
+        ("/home/me/.nvm/versions/node/v20/bin/node", "/home/me/.nvm/versions/node/v20"),
+        ("/home/me/.pyenv/shims/python", "/home/me/.pyenv"),
+        ("/home/me/.hidden/own", "/home/me/.hidden/own"),
+        ("/home/me/go1.22/bin/go", "/home/me/go1.22"),
+        ("/home/me/.cargo/bin/mdbook", "/home/me/.cargo/bin"),
+    ] {
+        assert_eq!(hint(program), format!("show it with --ro-bind {shown}"));
+    }
+    assert_eq!(
+        hint("/home/me/.cargo/bin/cargo"),
+        "show it with --ro-bind /home/me/.cargo/bin --ro-bind /home/me/.rustup --env RUSTUP_HOME=/home/me/.rustup \
+         --env PATH=/home/me/.cargo/bin:/usr/bin:/bin"
+    );
+}
+
 #[test]
 fn what_would_show_it() {
     let show = |name: &str| match run(name) {
@@ -110,7 +147,7 @@ fn what_would_show_it() {
     // Never the home as a whole.
     assert_eq!(show("mine"), ("/home/me/bin".into(), None));
     // Another of the name is visible.
-    assert_eq!(show("/home/me/sh"), ("/home/me/sh".into(), Some(SHELL.into())));
+    assert_eq!(show("/home/me/sh"), ("/home/me/sh".into(), Some(Path::new(SHELL).into())));
     let call = Call::program(["/home/me/sh"]);
     let error = resolve(&profile(), &facts(), &host(), &call).unwrap_err();
     assert!(error.hint().unwrap().starts_with("run /usr/bin/sh in its place, or show it with --ro-bind"));
