@@ -52,6 +52,8 @@ pub struct Facts {
     pub cwd: Option<PathBuf>,
     /// The caller's own resource limits, by `RLIMIT_*` number.
     pub limits: Vec<HostLimit>,
+    /// Whether the host starts a program of its own for a crash with `RLIMIT_CORE` 0, which is then the caller's hard limit.
+    pub crash_handler: bool,
 }
 
 /// A resource limit of the caller.
@@ -97,6 +99,7 @@ impl Facts {
         let groups = nix::unistd::getgroups().map_err(|e| syscall("getgroups")(e.into()))?;
         let maps = [IdMap::read("/proc/self/uid_map"), IdMap::read("/proc/self/gid_map")];
         let uid = nix::unistd::geteuid().as_raw();
+        let limits = limits().map_err(syscall("getrlimit"))?;
         Ok(Self {
             uid,
             gid: nix::unistd::getegid().as_raw(),
@@ -112,7 +115,9 @@ impl Facts {
             landlock_abi: landlock_abi().map_err(|e| syscall("landlock_create_ruleset")(e.into()))?,
             arch: Arch::NATIVE,
             cwd: std::env::current_dir().ok().filter(|cwd| cwd.is_absolute()),
-            limits: limits().map_err(syscall("getrlimit"))?,
+            crash_handler: limits.iter().any(|limit| limit.resource == CORE && limit.hard == 0)
+                && crash_handler(),
+            limits,
         })
     }
 
@@ -162,6 +167,15 @@ fn landlock_abi() -> Result<Option<u32>, Errno> {
         abi => abi.map(Some),
     }
 }
+
+/// Whether `core_pattern` names a program or a socket; it does, where it cannot be read (core(5)).
+fn crash_handler() -> bool {
+    std::fs::read("/proc/sys/kernel/core_pattern")
+        .map_or(true, |pattern| pattern.starts_with(b"|") || pattern.starts_with(b"@"))
+}
+
+/// `RLIMIT_CORE`
+const CORE: u32 = 4;
 
 fn limits() -> io::Result<Vec<HostLimit>> {
     (0..RESOURCES)

@@ -53,6 +53,7 @@ fn plans() {
         landlock_abi: Some(7),
         arch: Arch::X86_64,
         cwd: Some("/work".into()),
+        crash_handler: false,
         limits: (0..16)
             .map(|resource| crate::host::HostLimit { resource, soft: 1 << 40, hard: 1 << 40 })
             .collect(),

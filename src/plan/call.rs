@@ -18,6 +18,8 @@ pub struct Call {
     pub cwd: Option<PathBuf>,
     /// Numbers, inside, of descriptors beyond 2 that the task gets.
     pub descriptors: Vec<i32>,
+    /// Whether any descriptor that the task gets, the standard streams too, is a regular file.
+    pub files_given: bool,
     /// Whether the task gets a terminal of its own.
     pub terminal: bool,
 }
@@ -57,6 +59,7 @@ impl Call {
             caller_env: BTreeMap::new(),
             cwd: None,
             descriptors: Vec::new(),
+            files_given: false,
             terminal: false,
         }
     }

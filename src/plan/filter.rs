@@ -1,24 +1,39 @@
 //! The system-call filter, compiled for this machine.
 
-use super::{Note, PlanError, Seccomp};
+use super::{Exposed, Note, PlanError, Seccomp};
 use crate::host::Facts;
 use crate::profile::Profile;
 use crate::seccomp::{Action, Data, Policy, Program, Unknown, compile, names};
 
-/// The compiled filter; `None` where the profile turned it off.
+/// The compiled filter; `None` where the profile turned it off. Where others can reach what the task writes (`exposed`), it refuses
+/// set-user-ID and set-group-ID bits before anything that the profile says, with a note where the profile would have allowed them.
 ///
 /// A name that no system call has is left out, with a note, where the filter allows only what it lists: less is allowed
 /// then. Where it lists what is refused, leaving one out would allow more, and it is an error.
 pub(super) fn filter(
     profile: &Profile,
     facts: &Facts,
+    exposed: Option<&Exposed>,
     notes: &mut Vec<Note>,
 ) -> Result<Option<Seccomp>, PlanError> {
     let Some(policy) = &profile.seccomp else { return Ok(None) };
-    let program = match crate::profile::built_filter(policy, facts.arch) {
-        Some(program) => program,
-        None => compiled(policy, facts, notes)?,
+    let (program, allowed) = match crate::profile::built_filter(policy, facts.arch, exposed.is_some()) {
+        Some(built) => built,
+        None => {
+            let asked = compiled(policy, facts, notes)?;
+            match exposed {
+                None => (asked, false),
+                Some(_) => {
+                    let kept = compiled(&policy.without_set_id(), facts, &mut Vec::new())?;
+                    let changed = kept != asked;
+                    (kept, changed)
+                }
+            }
+        }
     };
+    if let Some(exposed) = exposed.filter(|_| allowed) {
+        notes.push(Note::SetId { exposed: exposed.clone() });
+    }
     // A program that was just compiled evaluates; an answer that is unknown is treated as one that kills.
     let readback = program.readback(facts.arch).unwrap_or(None);
     Ok(Some(Seccomp { flags: policy.flags, program, readback }))

@@ -6,8 +6,7 @@ use std::path::Path;
 
 use super::text::c_path;
 use super::{
-    Call, Cgroup, Identity, Limits, Note, PlanError, Rlimit, Seccomp, env, filter, identity, kept, limits,
-    lite, resources,
+    Call, Cgroup, Identity, Limits, Note, PlanError, Rlimit, env, identity, kept, limits, lite, resources,
 };
 use crate::host::Facts;
 use crate::host::kernel::{self, Version};
@@ -34,9 +33,10 @@ pub(crate) struct Frame<'a> {
     /// A mask.
     pub(crate) capabilities: u64,
     pub(crate) inner: bool,
-    pub(super) seccomp: Option<Seccomp>,
     pub(super) variables: Vec<(OsString, OsString)>,
     pub(super) descriptors: Vec<i32>,
+    /// See [`Call::files_given`].
+    pub(crate) files_given: bool,
     pub(crate) limits: Limits,
     pub(crate) cgroup: Option<Cgroup>,
     pub(super) notes: Vec<Note>,
@@ -70,9 +70,9 @@ impl<'a> Frame<'a> {
             capabilities,
             inner: kept::inner(namespaces, capabilities),
             variables: env::variables(profile, call)?,
-            seccomp: filter::filter(profile, facts, &mut notes)?,
             umask: umask(profile)?,
             descriptors: descriptors(&call.descriptors)?,
+            files_given: call.files_given,
             notes,
         })
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Limits, Note, PlanError, Rlimit};
+use super::{Exposed, Limits, Note, PlanError, Rlimit};
 use crate::host::{Facts, HostLimit};
 use crate::profile::{CAPABILITIES, Profile};
 
@@ -26,8 +26,10 @@ pub(super) const RLIMITS: [&str; 16] = [
     "rtprio",
     "rttime",
 ];
+const SETFCAP: u64 = 1 << 31;
 const CPU: u32 = 0;
 const FSIZE: u32 = 1;
+const CORE: u32 = 4;
 const STACK: u32 = 3;
 const UNLIMITED: u64 = u64::MAX;
 
@@ -40,6 +42,20 @@ pub(super) fn capabilities(profile: &Profile) -> Result<u64, PlanError> {
         mask |= 1 << number.ok_or_else(unknown)?;
     }
     Ok(mask)
+}
+
+/// Without CAP_SETFCAP where others can reach what the task writes: capabilities of a file are worth as much there as inside, where an
+/// id-mapped mount shows root's files.
+pub(super) fn unexposed(capabilities: u64, exposed: Option<&Exposed>, notes: &mut Vec<Note>) -> u64 {
+    let kept = capabilities & !SETFCAP;
+    if let Some(exposed) = exposed.filter(|_| kept != capabilities) {
+        let note = Note::SetId { exposed: exposed.clone() };
+        if !notes.contains(&note) {
+            notes.push(note);
+        }
+        return kept;
+    }
+    capabilities
 }
 
 /// The resource limits, by number. A limit above the caller's own hard limit cannot be had by an unprivileged sandbox; the
@@ -75,6 +91,16 @@ pub(super) fn rlimits(
     }
     for (resource, value, hard) in super::resources::stand_ins(profile, notes)? {
         tighten(resource, value, hard);
+    }
+    if let Some((1.., _)) = wanted.get(&CORE)
+        && facts.crash_handler
+    {
+        return Err(PlanError::Unenforceable {
+            key: "process.rlimits.core = 1".to_owned(),
+            reason: "the caller's own hard limit is 0, with which a crash inside starts the host's crash handler (core_pattern)",
+            hint: "raise the hard limit of core files to 1 or more before (limits.conf(5), LimitCORE=), or accept the handler \
+                   with --set process.rlimits.core=0",
+        });
     }
     Ok(wanted
         .into_iter()

@@ -78,6 +78,7 @@ mod place;
 mod places;
 mod program;
 mod program_problem;
+mod reach;
 mod resolve;
 mod resources;
 mod show;
@@ -97,6 +98,7 @@ pub(crate) use frame::Frame;
 pub use model::*;
 pub use note::Note;
 pub use program_problem::ProgramProblem;
+pub use reach::Exposed;
 pub use resolve::{resolve, resolve_with_notes};
 #[cfg(feature = "cli")]
 pub(crate) use resources::asks_for_group;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::Exposed;
 use super::limits::RLIMITS;
 
 /// A decision that is not plain from the profile. Never a weakening.
@@ -64,6 +65,11 @@ pub enum Note {
         /// The names.
         names: Vec<String>,
     },
+    /// The profile allows set-user-ID bits or file capabilities, but others could execute such a file on the host: they are refused.
+    SetId {
+        /// What they reach.
+        exposed: Exposed,
+    },
 }
 
 impl fmt::Display for Note {
@@ -98,6 +104,10 @@ impl fmt::Display for Note {
             Self::UnknownSyscalls { names } => {
                 write!(f, "unknown system calls are not allowed: {}", names.join(", "))
             }
+            Self::SetId { exposed } => write!(
+                f,
+                "set-user-ID and set-group-ID bits and file capabilities are refused, as others may reach {exposed}"
+            ),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::check::role_name;
 use super::etc::Setting;
@@ -13,8 +13,8 @@ use super::program::Search;
 use super::text::c_path;
 use super::view::{Ground, View};
 use super::{
-    Call, Ending, Frame, Identity, Note, Plan, PlanError, Root, Seccomp, Task, TaskRequest, cwd, env, filter,
-    landlock, limits, lite, mounts,
+    Call, Ending, Exposed, Frame, HostIdentity, Identity, Note, Plan, PlanError, Root, Task, TaskRequest,
+    cwd, env, filter, landlock, limits, lite, mounts, reach,
 };
 use crate::host::plain::PlainPathBuf;
 use crate::host::{Facts, Files};
@@ -51,12 +51,12 @@ impl Frame<'_> {
     /// # Errors
     /// As [`resolve`].
     pub(crate) fn complete(self, files: &dyn Files) -> Result<(Plan, Vec<Note>), PlanError> {
-        let Self { profile, facts, call, identity, seccomp, variables, rlimits, mut notes, .. } = self;
+        let Self { profile, facts, call, identity, variables, rlimits, mut notes, .. } = self;
         cwd::is_not_the_home(profile, facts, files, call)?;
         let asked_cwd = cwd::asked(profile, facts, call)?;
         let scene = Scene { profile, facts, files, identity };
         let built = match self.namespaces {
-            0 => scene.lite(asked_cwd.as_deref(), seccomp.as_ref(), &mut notes)?,
+            0 => scene.lite(asked_cwd.as_deref(), &mut notes)?,
             _ => {
                 let host_network = !profile.namespaces.contains(&Namespace::Network);
                 let home = env::get(&variables, "HOME").map(OsStr::as_bytes);
@@ -66,6 +66,12 @@ impl Frame<'_> {
             }
         };
 
+        let exposed = built.exposed.clone().or_else(|| {
+            let own = matches!(identity.host, HostIdentity::Own { .. });
+            (self.files_given && own).then_some(Exposed::Given)
+        });
+        let seccomp = filter::filter(profile, facts, exposed.as_ref(), &mut notes)?;
+        let capabilities = limits::unexposed(self.capabilities, exposed.as_ref(), &mut notes);
         if !profile.process.no_new_privileges && (seccomp.is_some() || built.landlock.is_some()) {
             return Err(PlanError::Unenforceable {
                 key: "process.noNewPrivileges = false".to_owned(),
@@ -95,7 +101,7 @@ impl Frame<'_> {
             root: built.root,
             rlimits,
             umask: self.umask,
-            capabilities: self.capabilities,
+            capabilities,
             inner: self.inner,
             no_new_privileges: profile.process.no_new_privileges,
             landlock: built.landlock,
@@ -124,7 +130,9 @@ struct Scene<'a> {
 struct Paths {
     root: Option<Root>,
     landlock: Option<super::Landlock>,
-    cwd: std::path::PathBuf,
+    /// See [`reach`].
+    exposed: Option<Exposed>,
+    cwd: PathBuf,
     /// In *lite*.
     lite_rules: Option<Rules>,
     ground: Ground,
@@ -160,17 +168,14 @@ impl Scene<'_> {
         let landlock = landlock::ruleset(profile, facts.landlock_abi, &rules, false)?;
         let cwd = cwd::cwd(asked_cwd, &built.view(files))?;
         let mounts::Built { root, ground, items, masked, .. } = built;
-        Ok(Paths { root: Some(root), landlock, cwd, lite_rules: None, ground, items, masked })
+        let exposed = reach::exposed(&root, &ground, &items, facts.uid, files);
+        Ok(Paths { root: Some(root), landlock, exposed, cwd, lite_rules: None, ground, items, masked })
     }
 
-    fn lite(
-        &self,
-        asked_cwd: Option<&Path>,
-        seccomp: Option<&Seccomp>,
-        notes: &mut Vec<Note>,
-    ) -> Result<Paths, PlanError> {
+    fn lite(&self, asked_cwd: Option<&Path>, notes: &mut Vec<Note>) -> Result<Paths, PlanError> {
         let Self { profile, facts, files, identity } = *self;
         let rules = lite::rules(profile, identity.host, facts, files, notes)?;
+        let seccomp = filter::filter(profile, facts, None, &mut Vec::new())?;
         let internet = seccomp.map(|seccomp| filter::allows_internet(&seccomp.program, facts));
         // A filter that allows internet sockets says that the network is wanted; one that denies them already holds it,
         // and Landlock is a second lock where the kernel has it. Without a filter Landlock is the only one.
@@ -184,7 +189,8 @@ impl Scene<'_> {
         // The host itself is what a sandbox without a root of its own sees.
         let ground = Ground::Folder { path: "/".into(), owner: None };
         let (items, masked) = (Places::new(), Vec::new());
-        Ok(Paths { root: None, landlock, cwd, lite_rules, ground, items, masked })
+        let exposed = Some(Exposed::All);
+        Ok(Paths { root: None, landlock, exposed, cwd, lite_rules, ground, items, masked })
     }
 }
 

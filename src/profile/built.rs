@@ -75,8 +75,17 @@ struct Filter<'a> {
     /// SHA-256 of its text in a profile.
     text: [u8; 32],
     rules: &'a [u8],
-    x86_64: &'a [u8],
-    aarch64: &'a [u8],
+    x86_64: Programs<'a>,
+    aarch64: Programs<'a>,
+}
+
+/// Programs, encoded.
+#[derive(Debug, Serialize, Deserialize)]
+struct Programs<'a> {
+    /// What the policy is compiled to,
+    asked: &'a [u8],
+    /// and with `@no-set-id` before it, where that is another.
+    without_set_id: Option<&'a [u8]>,
 }
 
 fn filters() -> Option<Vec<Filter<'static>>> {
@@ -102,14 +111,16 @@ fn find(policy: &Policy) -> Option<Filter<'static>> {
         .find(|filter| (filter.default, filter.flags) == (policy.default, policy.flags) && same(filter))
 }
 
-/// The compiled filter of a policy that is exactly that of a built-in profile.
-pub(crate) fn filter(policy: &Policy, arch: Arch) -> Option<Program> {
+/// The compiled filter of a policy that is exactly that of a built-in profile; with `@no-set-id` before it, if asked for, and whether that
+/// makes a difference.
+pub(crate) fn filter(policy: &Policy, arch: Arch, without_set_id: bool) -> Option<(Program, bool)> {
     let filter = find(policy)?;
-    let program = match arch {
+    let programs = match arch {
         Arch::X86_64 => filter.x86_64,
         Arch::Aarch64 => filter.aarch64,
     };
-    postcard::from_bytes(program).ok()
+    let other = programs.without_set_id.filter(|_| without_set_id);
+    Some((postcard::from_bytes(other.unwrap_or(programs.asked)).ok()?, other.is_some()))
 }
 
 /// SHA-256 of the text of a policy that is exactly that of a built-in profile.
@@ -148,7 +159,7 @@ mod tests {
     #[test]
     fn what_is_built_in_is_what_the_texts_make() {
         check("texts.hash", &fingerprint().to_le_bytes());
-        let mut filters: Vec<(Policy, [Vec<u8>; 3])> = Vec::new();
+        let mut filters: Vec<(Policy, Encoded)> = Vec::new();
         for name in NAMES {
             let mut profile = of_text(name);
             let filter = profile.seccomp.take().map(|policy| {
@@ -164,8 +175,10 @@ mod tests {
         }
         let filters: Vec<_> = filters
             .iter()
-            .map(|(policy, [rules, x86_64, aarch64])| {
+            .map(|(policy, Encoded { rules, x86_64, aarch64 })| {
                 let (default, flags) = (policy.default, policy.flags);
+                let [x86_64, aarch64] = [x86_64, aarch64]
+                    .map(|(asked, other)| Programs { asked, without_set_id: other.as_deref() });
                 Filter { default, flags, text: hash(policy), rules, x86_64, aarch64 }
             })
             .collect();
@@ -177,18 +190,28 @@ mod tests {
     }
 
     /// A policy's rules and its programs.
-    fn encoded(name: &str, policy: &Policy) -> [Vec<u8>; 3] {
+    struct Encoded {
+        rules: Vec<u8>,
+        x86_64: (Vec<u8>, Option<Vec<u8>>),
+        aarch64: (Vec<u8>, Option<Vec<u8>>),
+    }
+
+    fn encoded(name: &str, policy: &Policy) -> Encoded {
         let unknown = match policy.default {
             Action::Allow | Action::Log => Unknown::Refuse,
             _ => Unknown::Skip,
         };
         let [x86_64, aarch64] = [Arch::X86_64, Arch::Aarch64].map(|arch| {
-            let compiled = compile(policy, arch, unknown).unwrap();
-            // Else there would be a note about them.
-            assert!(compiled.skipped.is_empty(), "{name}: {:?}", compiled.skipped);
-            postcard::to_stdvec(&compiled.program).unwrap()
+            let [asked, other] = [policy, &policy.without_set_id()].map(|policy| {
+                let compiled = compile(policy, arch, unknown).unwrap();
+                // Else there would be a note about them.
+                assert!(compiled.skipped.is_empty(), "{name}: {:?}", compiled.skipped);
+                compiled.program
+            });
+            let encode = |program: &Program| postcard::to_stdvec(program).unwrap();
+            (encode(&asked), (other != asked).then(|| encode(&other)))
         });
-        [policy.rules.encoded().unwrap().into_owned(), x86_64, aarch64]
+        Encoded { rules: policy.rules.encoded().unwrap().into_owned(), x86_64, aarch64 }
     }
 
     #[test]
@@ -201,8 +224,13 @@ mod tests {
             assert_eq!(Profile::load(name).unwrap(), expected, "{name}");
             let Some(policy) = &expected.seccomp else { continue };
             for &arch in Arch::ALL {
-                let compiled = compile(policy, arch, Unknown::Skip).unwrap();
-                assert_eq!(filter(policy, arch), Some(compiled.program), "{name}");
+                let [asked, other] = [policy, &policy.without_set_id()]
+                    .map(|policy| compile(policy, arch, Unknown::Skip).unwrap().program);
+                let differs = other != asked;
+                // Only a container may have files with set-user-ID bits, where nobody else can reach them.
+                assert_eq!(differs, name == "container", "{name}");
+                assert_eq!(filter(policy, arch, false), Some((asked, false)), "{name}");
+                assert_eq!(filter(policy, arch, true), Some((other, differs)), "{name}");
             }
             for policy in [policy, profile(name).unwrap().seccomp.as_ref().unwrap()] {
                 assert_eq!(text_hash(policy), Some(hash(policy)), "{name}");
@@ -210,11 +238,11 @@ mod tests {
             // Any other policy is compiled.
             let mut other = policy.clone();
             other.flags ^= 1;
-            assert_eq!(filter(&other, Arch::NATIVE), None);
+            assert_eq!(filter(&other, Arch::NATIVE, false), None);
             assert_eq!(text_hash(&other), None);
             let mut other = policy.clone();
             other.rules.pop();
-            assert_eq!(filter(&other, Arch::NATIVE), None);
+            assert_eq!(filter(&other, Arch::NATIVE, false), None);
         }
     }
 }

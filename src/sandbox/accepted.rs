@@ -59,11 +59,12 @@ impl RefusedKind {
     }
 }
 
-/// Whether a task may have it; what it is if not.
-pub(super) fn refusal(fd: BorrowedFd<'_>) -> Result<Option<RefusedKind>, Errno> {
+/// Whether a task may have it, and what it is if not; and whether it is a regular file.
+pub(super) fn look(fd: BorrowedFd<'_>) -> Result<(Option<RefusedKind>, bool), Errno> {
     let flags = OFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFL)?);
     let stat = sys::fstat(fd)?;
-    Ok(match stat.st_mode & libc::S_IFMT {
+    let kind = stat.st_mode & libc::S_IFMT;
+    let refusal = match kind {
         libc::S_IFDIR => Some(RefusedKind::Directory),
         _ if flags.contains(OFlag::O_PATH) => Some(RefusedKind::Path),
         libc::S_IFIFO => None,
@@ -73,7 +74,8 @@ pub(super) fn refusal(fd: BorrowedFd<'_>) -> Result<Option<RefusedKind>, Errno> 
         // Block devices, and what has no type.
         libc::S_IFBLK => Some(RefusedKind::Device),
         _ => Some(RefusedKind::Anonymous),
-    })
+    };
+    Ok((refusal, kind == libc::S_IFREG))
 }
 
 fn socket(fd: BorrowedFd<'_>) -> Result<Option<RefusedKind>, Errno> {
@@ -157,7 +159,7 @@ mod tests {
     use super::*;
 
     fn kind(fd: impl AsFd) -> Option<RefusedKind> {
-        refusal(fd.as_fd()).expect("an answer")
+        look(fd.as_fd()).expect("an answer").0
     }
 
     fn open(path: &str, flags: i32) -> OwnedFd {

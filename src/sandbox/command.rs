@@ -154,12 +154,17 @@ impl<'a> Command<'a> {
         self.plan_with_notes().map(|(plan, _)| plan)
     }
 
-    /// [`plan`](Self::plan), with what a person may want to know besides: what was clamped, skipped or added.
+    /// [`plan`](Self::plan), with what a person may want to know besides: what was clamped, skipped or added. Descriptors are not looked
+    /// at, as [`dry_run`](Self::dry_run) does.
     ///
     /// # Errors
     /// As [`plan`](Self::plan).
     pub fn plan_with_notes(&self) -> Result<(Plan, Vec<Note>), Error> {
-        let (call, facts) = (self.call(), Facts::detect()?);
+        self.planned(false)
+    }
+
+    fn planned(&self, files_given: bool) -> Result<(Plan, Vec<Note>), Error> {
+        let (call, facts) = (Call { files_given, ..self.call() }, Facts::detect()?);
         let files = crate::host::Remembered::new(&crate::host::RealFiles);
         Ok(plan::resolve_with_notes(&self.sandbox.profile, &facts, &files, &call)?)
     }
@@ -180,7 +185,7 @@ impl<'a> Command<'a> {
     /// # Errors
     /// As [`plan`](Self::plan); and if the group cannot be made.
     pub fn dry_run(&self) -> Result<(Plan, Vec<Note>), Error> {
-        self.accept_kept()?;
+        let mut files = self.accept_kept()?;
         for (stdio, stream) in self.stdio.iter().zip(STREAMS) {
             // A terminal of its own takes the place of all three.
             if self.terminal {
@@ -190,9 +195,9 @@ impl<'a> Command<'a> {
             let end = stdio.as_ref().unwrap_or(&inherited).prepare(stream).map_err(|source| {
                 Error::prepare(Step::Descriptors, "open", "standard streams")(errno_of(&source))
             })?;
-            accept(end.as_fd(), || format!("standard {stream}"))?;
+            files |= accept(end.as_fd(), || format!("standard {stream}"))?;
         }
-        let (plan, mut notes) = self.plan_with_notes()?;
+        let (plan, mut notes) = self.planned(files)?;
         if let Some(cgroup) = &plan.cgroup {
             let parents = crate::cgroup::look(cgroup).map_err(|source| Error::Cgroup { source })?;
             notes.push(Note::ControlGroup { parents });
@@ -242,7 +247,7 @@ impl<'a> Command<'a> {
         super::spawn::fill_streams()?;
         let mut stopwatch = self.stopwatch.take().unwrap_or_else(Stopwatch::start);
         let (asked, facts) = (self.call(), Facts::detect()?);
-        let frame = Frame::new(&self.sandbox.profile, &facts, &asked)?;
+        let mut frame = Frame::new(&self.sandbox.profile, &facts, &asked)?;
         stopwatch.mark("decisions");
         let prepare = |source: std::io::Error| {
             Error::prepare(Step::Descriptors, "open", "standard streams")(errno_of(&source))
@@ -267,10 +272,10 @@ impl<'a> Command<'a> {
         }
         let mut child_ends = Vec::new();
         for (end, stream) in prepared.iter().zip(STREAMS) {
-            accept(end.as_fd(), || format!("standard {stream}"))?;
+            frame.files_given |= accept(end.as_fd(), || format!("standard {stream}"))?;
             child_ends.push(end.as_fd().try_clone_to_owned().map_err(prepare)?);
         }
-        self.accept_kept()?;
+        frame.files_given |= self.accept_kept()?;
         let mut ours = prepared.into_iter().map(Prepared::into_ours);
         let (stdin, stdout, stderr) = (ours.next(), ours.next(), ours.next());
         let [input, output, error] = <[OwnedFd; 3]>::try_from(child_ends)
@@ -352,12 +357,14 @@ impl<'a> Command<'a> {
         Ok(child)
     }
 
-    /// Refuses descriptors of kinds that a task is not given.
-    fn accept_kept(&self) -> Result<(), Error> {
+    /// Refuses descriptors of kinds that a task is not given; whether one is a regular file.
+    fn accept_kept(&self) -> Result<bool, Error> {
         if self.every_kind {
-            return Ok(());
+            return Ok(true);
         }
-        self.kept.iter().try_for_each(|(fd, number)| accept(fd.as_fd(), || format!("descriptor {number}")))
+        self.kept.iter().try_fold(false, |files, (fd, number)| {
+            Ok(accept(fd.as_fd(), || format!("descriptor {number}"))? || files)
+        })
     }
 
     /// A role finds its arguments in `std::env::args`, which is init's own argument list.
@@ -381,10 +388,11 @@ impl<'a> Command<'a> {
     }
 }
 
-fn accept(fd: BorrowedFd<'_>, name: impl Fn() -> String) -> Result<(), Error> {
-    match accepted::refusal(fd).map_err(Error::prepare(Step::Descriptors, "fstat", &name()))? {
-        Some(kind) => Err(Error::DescriptorKind { descriptor: name(), kind }),
-        None => Ok(()),
+/// Whether it is a regular file.
+fn accept(fd: BorrowedFd<'_>, name: impl Fn() -> String) -> Result<bool, Error> {
+    match accepted::look(fd).map_err(Error::prepare(Step::Descriptors, "fstat", &name()))? {
+        (Some(kind), _) => Err(Error::DescriptorKind { descriptor: name(), kind }),
+        (None, file) => Ok(file),
     }
 }
 

@@ -27,6 +27,12 @@ impl Policy {
         self.rules.extend(rules);
         self
     }
+
+    /// With `@no-set-id` before everything that it says.
+    pub(crate) fn without_set_id(&self) -> Self {
+        let first = super::groups::no_set_id();
+        Self { rules: first.into_iter().chain(self.rules.iter().cloned()).collect(), ..self.clone() }
+    }
 }
 
 /// One rule: some system calls, an action, and conditions that must all hold.

@@ -20,6 +20,7 @@ mod programs;
 mod races;
 mod scale;
 mod streams;
+mod traces;
 mod workloads;
 
 use libtest_mimic::{Arguments, Trial};
@@ -45,6 +46,7 @@ fn main() {
         races::trials(),
         scale::trials(),
         streams::trials(),
+        traces::trials(),
         workloads::trials(),
     ]
     .into_iter()

@@ -411,3 +411,22 @@ proptest::proptest! {
         }
     }
 }
+
+/// core(5): with 0 a pipe of core_pattern is started all the same, and nobody inside could raise it.
+#[test]
+fn a_core_limit_of_none_is_refused_where_it_would_start_a_handler() {
+    let core = |soft, hard| {
+        let mut profile = profile();
+        let limit = profile::Rlimit { soft: Some(soft), hard: Some(hard) };
+        profile.process.rlimits = [("core".into(), limit)].into();
+        profile
+    };
+    let mut facts = facts();
+    facts.limits[4] = HostLimit { resource: 4, soft: 0, hard: 0 };
+    let plan = |profile: &Profile, facts: &Facts| resolve(profile, facts, &files(), &Call::program(["sh"]));
+    assert_eq!(plan(&core(1, 1), &facts).unwrap().rlimits[0], Rlimit { resource: 4, soft: 0, hard: 0 });
+    facts.crash_handler = true;
+    let error = plan(&core(1, 1), &facts).unwrap_err().to_string();
+    assert!(error.contains("process.rlimits.core") && error.contains("crash handler"), "{error}");
+    assert!(plan(&core(0, 0), &facts).is_ok());
+}

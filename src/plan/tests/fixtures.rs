@@ -57,6 +57,7 @@ pub fn facts() -> Facts {
         landlock_abi: Some(6),
         arch: Arch::X86_64,
         cwd: Some("/home/me/project".into()),
+        crash_handler: false,
         limits: (0..16).map(|resource| HostLimit { resource, soft: u64::MAX, hard: u64::MAX }).collect(),
     }
 }

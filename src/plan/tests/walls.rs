@@ -218,3 +218,54 @@ fn a_persons_view() {
         assert!(text.contains(line), "{line:?} in\n{text}");
     }
 }
+
+/// Set-user-ID bits and file capabilities are let through where nobody else can reach them, and nowhere else.
+#[test]
+fn set_id_bits_are_for_what_nobody_else_reaches() {
+    use crate::plan::Exposed;
+    use crate::seccomp::Data;
+    let files = || {
+        let files = files().folder("/srv/open/root").folder("/srv/closed/root").folder("/srv/theirs/root");
+        files.folder("/srv/closed/also").owned("/srv/closed", 1000, 1000, 0o700).owned(
+            "/srv/theirs",
+            1001,
+            1001,
+            0o700,
+        )
+    };
+    let chmod = |plan: &Plan| {
+        let program = &plan.seccomp.as_ref().unwrap().program;
+        let answer = program.evaluate(&Data::new(90, crate::seccomp::Arch::X86_64, [0, 0o4755, 0, 0, 0, 0]));
+        Action::from_return(answer.unwrap())
+    };
+    const SETFCAP: u64 = 1 << 31;
+    let run = |binds: &[(&str, bool)], files_given| {
+        let mut profile = with(binds.iter().map(|(path, readonly)| bind(path, path, *readonly)));
+        profile.seccomp = Some(policy(Action::Errno(38), &["chmod", "prctl"], Action::Allow));
+        profile.process.capabilities = ["SETFCAP".to_owned()].into();
+        let call = Call { files_given, ..Call::program(["sh"]) };
+        let (plan, notes) = resolve_with_notes(&profile, &facts(), &files(), &call).unwrap();
+        let exposed = notes.iter().find_map(|note| match note {
+            Note::SetId { exposed } => Some(exposed.clone()),
+            _ => None,
+        });
+        // The note, the filter and the capability say the same.
+        assert_eq!(chmod(&plan) == Action::Errno(1), exposed.is_some(), "{notes:?}");
+        assert_eq!(plan.capabilities & SETFCAP == 0, exposed.is_some(), "{notes:?}");
+        exposed
+    };
+    let path = |path: &str| Some(Exposed::Path(path.into()));
+    assert_eq!(run(&[], false), None);
+    assert_eq!(run(&[], true), Some(Exposed::Given));
+    assert_eq!(run(&[("/srv/open/root", true)], false), None);
+    assert_eq!(run(&[("/srv/open/root", false)], false), path("/srv/open/root"));
+    assert_eq!(run(&[("/srv/closed/root", false)], false), None);
+    // Another user's private directory is open to that one.
+    assert_eq!(run(&[("/srv/theirs/root", false)], false), path("/srv/theirs/root"));
+    // The task opens what it can write to itself.
+    assert_eq!(run(&[("/srv/closed", false)], false), path("/srv/closed"));
+    let both = [("/srv", false), ("/srv/closed/root", false)];
+    assert_eq!(run(&both, false), path("/srv"));
+    let both = [("/srv/closed/also", false), ("/srv/closed/root", false)];
+    assert_eq!(run(&both, false), None);
+}

@@ -203,6 +203,11 @@ pub fn group(name: &str) -> Option<&'static Group> {
     calls::GROUPS.iter().chain(sets::GROUPS).chain(policies::GROUPS).find(|group| group.name == name)
 }
 
+/// The rules of `@no-set-id`.
+pub(crate) fn no_set_id() -> Vec<super::Rule> {
+    resolve(&["@no-set-id"], Action::Allow, &[]).expect("a group of the table, for allowing")
+}
+
 // The tables' own words.
 
 const fn group_of(name: &'static str, description: &'static str, entries: &'static [Entry]) -> Group {
