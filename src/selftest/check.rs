@@ -272,7 +272,7 @@ fn outside(row: &Row, probe: &Probe) -> Result<Answer, SelfTestError> {
         setup.value("namespaces", "fresh");
     }
     (probe.setup)(&mut setup)?;
-    let mut command = reexec::command(ROLE);
+    let mut command = reexec::own_command(ROLE);
     command.arg(row.id).args(arguments(&setup));
     for (name, value) in &setup.environment {
         command.env(name, value);

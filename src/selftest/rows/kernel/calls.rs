@@ -249,6 +249,73 @@ pub(super) const ROWS: &[Row] = &[
         ],
     ),
     probe(
+        "K38",
+        "a file with a set-user-ID bit",
+        "chmod(2), RestrictSUIDSGID= of systemd.exec(5)",
+        |_| {
+            let made = call!(libc::SYS_memfd_create, c"set-id".as_ptr(), libc::MFD_CLOEXEC)
+                .and_then(|fd| call!(libc::SYS_fchmod, fd, 0o4755));
+            Answer::of("fchmod(memfd, 4755)", made.map(drop))
+        },
+        nothing,
+        &[Claim {
+            profiles: &["strict", "standard", "build", "network", "lite"],
+            walls: &["seccomp: @no-set-id"],
+            removal: super::NO_FILTER,
+        }],
+    ),
+    tests(
+        "K38b",
+        "set-user-ID bits and capabilities on the host's files, by every call and in every profile",
+        "CVE-2023-0386",
+        &[
+            "tests/end_to_end/traces.rs: leaves_none",
+            "src/plan/tests/walls.rs: set_id_bits_are_for_what_nobody_else_reaches",
+        ],
+    ),
+    probe(
+        "K39",
+        "a file's flags by a descriptor that was opened for reading",
+        "FS_IOC_SETFLAGS(2const), file_setattr(2)",
+        |_| {
+            let set = call!(libc::SYS_memfd_create, c"flags".as_ptr(), libc::MFD_CLOEXEC).and_then(|fd| {
+                let mut flags = 0_i64;
+                call!(libc::SYS_ioctl, fd, 0x8008_6601_u64, &raw mut flags)?;
+                call!(libc::SYS_ioctl, fd, 0x4008_6602_u64, &raw const flags)
+            });
+            Answer::of("ioctl(memfd, FS_IOC_SETFLAGS): what they are", set.map(drop))
+        },
+        nothing,
+        &[super::FILTER],
+    ),
+    probe(
+        "K40",
+        "huge pages, which no memory limit counts",
+        "mmap(2), MAP_HUGETLB",
+        |_| {
+            // Nothing is taken from the pool before it is mapped.
+            let made = call!(libc::SYS_memfd_create, c"huge".as_ptr(), libc::MFD_HUGETLB);
+            Answer::of("memfd_create(MFD_HUGETLB)", made.map(drop))
+        },
+        nothing,
+        &[super::FILTER],
+    ),
+    probe(
+        "K41",
+        "all contexts of asynchronous I/O that the host has",
+        "io_setup(2), fs.aio-max-nr",
+        |_| {
+            let mut context = 0_u64;
+            Answer::of("io_setup(1)", call!(libc::SYS_io_setup, 1, &raw mut context).map(drop))
+        },
+        nothing,
+        &[Claim {
+            profiles: &["strict", "standard", "build", "network", "lite"],
+            walls: &["seccomp"],
+            removal: super::NO_FILTER,
+        }],
+    ),
+    probe(
         "K35",
         "the whole host's files written back: sync and syncfs",
         "sync(2)",

@@ -142,6 +142,41 @@ pub(super) const ROWS: &[Row] = &[
         &[PIDS, LITE_FILTER],
     ),
     probe(
+        "K34c",
+        "limits, processors and niceness of the sandbox's init",
+        "prlimit(2), setpriority(2)",
+        |scene| {
+            if let Some(answer) = is_init(scene) {
+                return answer;
+            }
+            let pid = if scene.stage() == "control" { scene.number("pid") } else { 1 };
+            let mut limit = [0_u64; 2];
+            let set = call!(
+                libc::SYS_prlimit64,
+                pid,
+                libc::RLIMIT_NOFILE,
+                std::ptr::null::<u64>(),
+                limit.as_mut_ptr()
+            )
+            .and_then(|_| {
+                let none = std::ptr::null_mut::<u64>();
+                call!(libc::SYS_prlimit64, pid, libc::RLIMIT_NOFILE, limit.as_ptr(), none)
+            });
+            let nice = call!(libc::SYS_getpriority, libc::PRIO_PROCESS, pid)
+                .and_then(|nice| call!(libc::SYS_setpriority, libc::PRIO_PROCESS, pid, 20 - nice));
+            Answer::any([
+                Answer::of("prlimit(init): a limit set to what it is", set.map(drop)),
+                Answer::of("setpriority(init): what it is", nice.map(drop)),
+            ])
+        },
+        victim,
+        &[Claim {
+            profiles: NAMESPACED,
+            walls: &["seccomp: @init-resources-keep"],
+            removal: super::NO_FILTER,
+        }],
+    ),
+    probe(
         "K34b",
         "processors and niceness of a process outside",
         "sched_setaffinity(2), setpriority(2)",

@@ -113,6 +113,22 @@ pub(super) const ROWS: &[Row] = &[
         }],
     ),
     probe(
+        "K29c",
+        "the limit of core files lowered to 0, which starts the host's crash handler",
+        "core(5)",
+        |_| {
+            in_child("setrlimit(RLIMIT_CORE, 0), and it is", &[], || {
+                let (before, hard) = getrlimit(Resource::RLIMIT_CORE)?;
+                let wanted = u64::from(before == 0).min(hard);
+                setrlimit(Resource::RLIMIT_CORE, wanted, hard)?;
+                let changed = getrlimit(Resource::RLIMIT_CORE)?.0 != before;
+                if changed { Ok(()) } else { Err(Errno::EPERM) }
+            })
+        },
+        nothing,
+        &[Claim { profiles: ALL, walls: &["seccomp: @core-limit-keep"], removal: super::NO_FILTER }],
+    ),
+    probe(
         "K29b",
         "mode bits of the process that forge /proc, or use the memory reserves: PR_SET_MM, PR_SET_IO_FLUSHER",
         "prctl(2)",

@@ -52,6 +52,26 @@ pub(super) const ROWS: &[Row] = &[
         &[super::FILTER],
     ),
     probe(
+        "K20e",
+        "a packet socket by its type: SOCK_PACKET of AF_INET",
+        "packet(7)",
+        |_| any_socket([(libc::AF_INET, SOCK_PACKET, 0)].into_iter()),
+        nothing,
+        &[Claim { profiles: &["container"], walls: &["seccomp: @socket-inet"], removal: super::NO_FILTER }],
+    ),
+    probe(
+        "K20f",
+        "datagrams of a socket pair to any unix socket's address",
+        "unix(7)",
+        |_| {
+            let mut pair = [0_i32; 2];
+            let made = call!(libc::SYS_socketpair, libc::AF_UNIX, libc::SOCK_DGRAM, 0, pair.as_mut_ptr());
+            Answer::of("socketpair(AF_UNIX, SOCK_DGRAM)", made.map(drop))
+        },
+        nothing,
+        &[Claim { profiles: &["lite"], walls: &["seccomp: @socket-pair"], removal: super::NO_FILTER }],
+    ),
+    probe(
         "K32",
         "out-of-band data on unix sockets",
         "CVE-2025-38236",
@@ -71,6 +91,9 @@ pub(super) const ROWS: &[Row] = &[
         }],
     ),
 ];
+
+/// Obsolete, and not in all C libraries.
+const SOCK_PACKET: i32 = 10;
 
 /// Families that ask for a capability, too.
 const RAW: [i32; 2] = [libc::AF_PACKET, libc::AF_XDP];
