@@ -80,7 +80,6 @@ pub use guard::EXIT_REFUSED;
 pub use image::{ImageError, SelfExe, self_exe};
 pub use launch_error::LaunchError;
 pub use process::Child;
-pub(crate) use process::read_to_end;
 pub use refusal::Refusal;
 pub use registry::{LookupError, RegisterError, RoleError, RoleOutcome, RoleResult, register, roles};
 pub use stdio::{Stdio, Stream};

@@ -140,10 +140,7 @@ impl AsFd for Child {
 }
 
 /// Reads what is piped of a child's output to its end.
-pub(crate) fn read_to_end(
-    stdout: Option<ChildStdout>,
-    stderr: Option<ChildStderr>,
-) -> io::Result<(Vec<u8>, Vec<u8>)> {
+fn read_to_end(stdout: Option<ChildStdout>, stderr: Option<ChildStderr>) -> io::Result<(Vec<u8>, Vec<u8>)> {
     let (mut out_bytes, mut err_bytes) = (Vec::new(), Vec::new());
     match (stdout, stderr) {
         (Some(mut out), None) => drop(out.read_to_end(&mut out_bytes)?),

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::codec::{self, CodecError};
 use super::error::{Error, Step};
+use super::reading::Reading;
 use super::spawn::errno_of;
 use super::{Command, Ended, Sandbox};
 use crate::plan::TaskRequest;
@@ -92,21 +93,17 @@ impl Sandbox {
             Some((argument, writer.into())),
             &mut (),
         )?;
-        let mut reply = Vec::new();
-        let read = reader.take(RESULT_LIMIT + 1).read_to_end(&mut reply);
-        let too_long = reply.len() as u64 > RESULT_LIMIT;
-        if too_long || read.is_err() {
-            child.kill().map_err(|source| Error::Child { action: "end", source })?;
-        }
-        let outcome = child.wait_outcome()?;
-        read.map_err(|source| Error::Child { action: "read the result of", source })?;
-        if too_long {
+        // The function may give the writing end to somebody outside: what ends the call is the end of its process.
+        let mut reply = [Reading::new(Some(reader.into()), RESULT_LIMIT)];
+        let outcome = child.wait_reading(&mut (), &mut reply)?;
+        let [reply] = reply;
+        if reply.has_too_much() {
             return Err(Error::ResultTooLong { limit: RESULT_LIMIT });
         }
         if outcome.ended != (Ended::Exit { code: 0 }) {
             return Err(Error::CallEnded { ended: outcome.ended });
         }
-        decode_reply(&reply)
+        decode_reply(&reply.into_bytes())
     }
 }
 

@@ -12,11 +12,12 @@ use super::beside::{self, Beside};
 use super::ender::Reins;
 use super::error::Error;
 use super::outcome::{Ended, How, Outcome, Protections};
-use super::relay::Relay;
+use super::reading::{self, Reading};
+use super::relay::{Finishing, Relay};
 use super::spawn::{MOST_MESSAGES, Started, log};
-use super::timing::Stopwatch;
+use super::timing::{Stopwatch, Timing};
 use super::watch::{self, Seen};
-use crate::cgroup::{Group, Meter};
+use crate::cgroup::{Account, CgroupError, Group, Meter};
 use crate::plan::Plan;
 use crate::protocol::{End, Message, Used};
 use crate::reexec::{Dropped, keep_dropped};
@@ -47,7 +48,23 @@ pub struct Child {
     pub(super) stopwatch: Stopwatch,
     /// What init said last.
     pub(super) last: Option<Last>,
+    /// Once the sandbox has ended, until all that it wrote was passed on.
+    pub(super) over: Option<Over>,
     pub(super) outcome: Option<Outcome>,
+}
+
+/// A sandbox that has ended, and what is still to be said of it.
+#[derive(Debug)]
+pub(super) struct Over {
+    /// init's own wait status, if it could be had.
+    status: Option<i32>,
+    failure: Option<Error>,
+    wall: Duration,
+    protections: Protections,
+    timing: Timing,
+    account: Option<Result<Account, CgroupError>>,
+    left: Option<CgroupError>,
+    relay: Option<Finishing>,
 }
 
 /// What init says of the end.
@@ -149,11 +166,15 @@ impl Child {
     }
 
     /// Waits until the sandbox has ended or one of `others` is ready, whichever comes first, and ends it where its deadline has
-    /// passed. What init does about the deadline itself comes earlier.
+    /// passed. What init does about the deadline itself comes earlier. Where there is nothing but the sandbox to wait for it returns at
+    /// once: reaping waits by itself.
     pub(super) fn watch(&mut self, others: &[BorrowedFd<'_>], beside: &mut dyn Beside) -> io::Result<()> {
         loop {
             let started = self.started()?;
             let deadline = started.deadline.filter(|_| !self.overdue);
+            if deadline.is_none() && others.is_empty() && beside.watched().is_none() {
+                return Ok(());
+            }
             let fds: Vec<BorrowedFd<'_>> =
                 std::iter::once(started.pidfd.as_fd()).chain(others.iter().copied()).collect();
             match watch::wait(&fds, deadline, beside)? {
@@ -167,7 +188,7 @@ impl Child {
         }
     }
 
-    /// The outcome, if the run has ended.
+    /// The status, if the run has ended and all that it wrote was passed on. Does not block.
     ///
     /// # Errors
     /// As [`Child::wait_outcome`].
@@ -175,11 +196,18 @@ impl Child {
         if let Some(outcome) = &self.outcome {
             return Ok(Some(outcome.status));
         }
-        let failed = |source| Error::Child { action: "wait for", source };
-        let started = self.started().map_err(failed)?;
-        let mut watched = [PollFd::new(started.pidfd.as_fd(), PollFlags::POLLIN)];
-        let ready = poll(&mut watched, PollTimeout::ZERO).map_err(|errno| failed(errno.into()))?;
-        if ready == 0 { Ok(None) } else { self.wait().map(Some) }
+        if self.over.is_none() {
+            if !ready(self.started().map_err(cannot_wait)?.pidfd.as_fd()).map_err(cannot_wait)? {
+                return Ok(None);
+            }
+            self.over = Some(self.reap()?);
+        }
+        if let Some(relay) = self.over.as_ref().and_then(|over| over.relay.as_ref())
+            && !ready(relay.done()).map_err(cannot_wait)?
+        {
+            return Ok(None);
+        }
+        self.wait().map(Some)
     }
 
     /// Waits for the end, and gives the task's status. Closes a piped standard input first, as `std` does.
@@ -190,36 +218,105 @@ impl Child {
         self.wait_outcome().map(|outcome| outcome.status)
     }
 
-    /// Waits for the end. Closes a piped standard input first, as `std` does.
+    /// Waits for the end. Closes a piped standard input first, as `std` does. With an output limit, what was written to a piped stream
+    /// that is not read meanwhile is passed on later, when it is read: the counts of what was thrown away are those of this moment.
     ///
     /// # Errors
     /// If init failed after the start, or ended without a word.
     pub fn wait_outcome(&mut self) -> Result<Outcome, Error> {
-        self.wait_beside(&mut ())
+        self.wait_reading(&mut (), &mut [])
     }
 
     /// [`wait_outcome`](Self::wait_outcome), for a caller that has something to see to meanwhile.
     pub(crate) fn wait_beside(&mut self, beside: &mut dyn Beside) -> Result<Outcome, Error> {
+        self.wait_reading(beside, &mut [])
+    }
+
+    /// The same, and reads pipes that the task writes to, until they end or the run does: somebody outside may hold their other ends.
+    pub(super) fn wait_reading(
+        &mut self,
+        beside: &mut dyn Beside,
+        pipes: &mut [Reading],
+    ) -> Result<Outcome, Error> {
         drop(self.stdin.take());
         if let Some(outcome) = &self.outcome {
             return Ok(outcome.clone());
         }
-        let failed = |source| Error::Child { action: "wait for", source };
-        // What init says it says before it ends: to be woken for that, and again for its end, would only take time.
-        self.watch(&[], beside).map_err(beside::failed)?;
-        let started = self.started().map_err(failed)?;
+        let over = match self.over.take() {
+            Some(over) => over,
+            None => {
+                self.read_until_the_end(beside, pipes)?;
+                self.reap()?
+            }
+        };
+        if let Some(relay) = &over.relay {
+            self.pass_on(relay, beside, pipes)?;
+        }
+        let read = pipes.iter_mut().try_for_each(Reading::read_the_rest);
+        read.map_err(|source| Error::Child { action: "read the output of", source })?;
+        self.conclude(over)
+    }
+
+    /// Reads `pipes` while the run goes on. Each turn looks at the run first. One that has too much ends the run.
+    fn read_until_the_end(&mut self, beside: &mut dyn Beside, pipes: &mut [Reading]) -> Result<(), Error> {
+        loop {
+            // What init says it says before it ends: to be woken for that, and again for its end, would only take time.
+            self.watch(&reading::open(pipes), beside).map_err(beside::failed)?;
+            if pipes.is_empty()
+                || ready(self.started().map_err(cannot_wait)?.pidfd.as_fd()).map_err(cannot_wait)?
+            {
+                return Ok(());
+            }
+            let read = pipes.iter_mut().try_for_each(Reading::read_some);
+            if read.is_err() || pipes.iter().any(Reading::has_too_much) {
+                self.kill().map_err(|source| Error::Child { action: "end", source })?;
+            }
+            read.map_err(|source| Error::Child { action: "read the output of", source })?;
+        }
+    }
+
+    /// Waits until the relay has passed on what the task wrote: not beyond the run's deadline, and not for a stream that nobody can
+    /// read meanwhile, as it is here. What is left then is passed on when it is read.
+    fn pass_on(
+        &self,
+        relay: &Finishing,
+        beside: &mut dyn Beside,
+        pipes: &mut [Reading],
+    ) -> Result<(), Error> {
+        let started = self.started().map_err(cannot_wait)?;
+        let mut deadline = started.deadline;
+        if self.stdout.is_some() || self.stderr.is_some() {
+            let soon = watch::now().map_err(cannot_wait)? + watch::GRACE;
+            deadline = Some(deadline.map_or(soon, |deadline| deadline.min(soon)));
+        }
+        loop {
+            let mut fds = vec![relay.done()];
+            fds.extend(reading::open(pipes));
+            // Whoever asks twice for the end does not wait for a reader who does not read.
+            let seen = watch::wait(&fds, deadline, beside).map_err(beside::failed)?;
+            drop(fds);
+            let read = pipes.iter_mut().try_for_each(Reading::read_some);
+            read.map_err(|source| Error::Child { action: "read the output of", source })?;
+            if seen != Seen::Ready || ready(relay.done()).map_err(cannot_wait)? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes over what is left of a sandbox that has ended.
+    fn reap(&mut self) -> Result<Over, Error> {
+        let started = self.started().map_err(cannot_wait)?;
         let waited = match sys::process::wait_pidfd(started.pidfd.as_fd(), 0) {
             // It has ended, and its status went elsewhere: `SIGCHLD` is ignored, or another thread waits for any child. How the
             // task ended is told by init.
             Err(Errno::ECHILD) => None,
-            waited => waited.map_err(|errno| failed(errno.into()))?,
+            waited => waited.map_err(|errno| cannot_wait(errno.into()))?,
         };
-        let failure = self.listen();
+        let failure = self.listen().err();
         if self.last.is_none() {
             self.stopwatch.mark("task");
         }
-        let end = self.last.map(|last| last.end);
-        let started = self.started().map_err(failed)?;
+        let started = self.started().map_err(cannot_wait)?;
         let wall = started.began.elapsed();
         let protections = Protections::new(&self.plan, &started.readback);
         let marks = started.readback.marks.clone();
@@ -229,27 +326,29 @@ impl Child {
             Some(group) => (Some(group.account()), group.remove().err()),
             None => (None, None),
         };
-        let ended_by_us = self.killed || self.overdue;
-        let cut = failure.is_err() || ended_by_us || !matches!(end, None | Some(End::Status(_)));
-        let relayed = match self.relay.take() {
-            Some(relay) => {
-                let relay = relay.over(cut);
-                // Whoever asks twice for the end does not wait for a reader who does not read.
-                watch::wait(&[relay.done()], None, beside).map_err(beside::failed)?;
-                relay.finish().map(Some)
-            }
-            None => Ok(None),
-        };
+        let by_itself = matches!(self.last.map(|last| last.end), None | Some(End::Status(_)));
+        let cut = failure.is_some() || self.killed || self.overdue || !by_itself;
+        let relay = self.relay.take().map(|relay| relay.over(cut));
+        let status = waited.map(|waited| waited.status);
+        Ok(Over { status, failure, wall, protections, timing, account, left, relay })
+    }
+
+    /// The outcome, once all is over.
+    fn conclude(&mut self, over: Over) -> Result<Outcome, Error> {
+        let Over { status: waited, failure, wall, protections, timing, account, left, relay } = over;
+        let relayed = relay.map(Finishing::finish).transpose();
         let relayed =
             relayed.map_err(|errno| Error::Child { action: "relay the output of", source: errno.into() })?;
         let flooded = relayed.is_some_and(|relayed| relayed.flooded);
-        if let Err(error) = failure
+        let ended_by_us = self.killed || self.overdue;
+        let end = self.last.map(|last| last.end);
+        if let Some(error) = failure
             && !(flooded || ended_by_us)
         {
             return Err(error);
         }
         // init is killed by the caller's side, or by the host; by itself it always says how the task ended.
-        let status = waited.map_or(0, |waited| waited.status);
+        let status = waited.unwrap_or(0);
         if end.is_none() && status & 0x7f == 0 && !(flooded || ended_by_us) {
             return Err(Error::Silent { status });
         }
@@ -322,11 +421,26 @@ impl Child {
     /// # Errors
     /// As [`Child::wait_outcome`], and if a pipe cannot be read.
     pub fn wait_with_output(mut self) -> Result<Output, Error> {
-        drop(self.stdin.take());
-        let (stdout, stderr) = crate::reexec::read_to_end(self.stdout.take(), self.stderr.take())
-            .map_err(|source| Error::Child { action: "read the output of", source })?;
-        let outcome = self.wait_outcome()?;
+        let streams = [self.stdout.take().map(OwnedFd::from), self.stderr.take().map(OwnedFd::from)];
+        let mut pipes = streams.map(|stream| Reading::new(stream, u64::MAX));
+        let outcome = self.wait_reading(&mut (), &mut pipes)?;
+        let [stdout, stderr] = pipes.map(Reading::into_bytes);
         Ok(Output { status: outcome.status, stdout, stderr, outcome })
+    }
+}
+
+fn cannot_wait(source: io::Error) -> Error {
+    Error::Child { action: "wait for", source }
+}
+
+/// Whether there is something to be read, or an end.
+fn ready(fd: BorrowedFd<'_>) -> io::Result<bool> {
+    loop {
+        match poll(&mut [PollFd::new(fd, PollFlags::POLLIN)], PollTimeout::ZERO) {
+            Ok(ready) => return Ok(ready > 0),
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
     }
 }
 

@@ -340,6 +340,7 @@ impl<'a> Command<'a> {
             overdue: false,
             stopwatch,
             last: None,
+            over: None,
             outcome: None,
         };
         if let Some(limit) = child.plan.limits.output {

@@ -13,6 +13,7 @@ mod host_id;
 mod id_maps;
 mod limits;
 mod outcome;
+mod reading;
 mod relay;
 mod running;
 mod spawn;

@@ -130,10 +130,14 @@ impl Finishing {
         self.done.as_fd()
     }
 
-    /// Waits until everything was passed on, and says what became of it. An error: output was lost, and the run was ended for it.
+    /// What became of the output. An error: output was lost, and the run was ended for it. A thread that is not done goes on by itself:
+    /// it waits for a reader, and keeps what it has for him.
     pub(super) fn finish(self) -> Result<Relayed, Errno> {
-        // A panic of the thread has printed itself; what it relayed is not known.
-        self.thread.join().unwrap_or(Err(Errno::ENOTRECOVERABLE))?;
+        let mut done = [PollFd::new(self.done.as_fd(), PollFlags::POLLIN)];
+        if poll(&mut done, PollTimeout::ZERO)? > 0 {
+            // A panic of the thread has printed itself; what it relayed is not known.
+            self.thread.join().unwrap_or(Err(Errno::ENOTRECOVERABLE))?;
+        }
         let (flooded, discarded) =
             (self.flooded.load(Ordering::Acquire), self.discarded.load(Ordering::Acquire));
         Ok(Relayed { flooded, discarded })

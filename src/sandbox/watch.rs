@@ -29,16 +29,12 @@ pub(super) fn now() -> io::Result<Duration> {
     Ok(clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from)?)
 }
 
-/// Waits until one of `fds` is ready, and sees to what is beside meanwhile. Where there is nothing but one descriptor to wait for it
-/// returns at once: what follows waits for that by itself.
+/// Waits until one of `fds` is ready, and sees to what is beside meanwhile.
 pub(super) fn wait(
     fds: &[BorrowedFd<'_>],
     deadline: Option<Duration>,
     beside: &mut dyn Beside,
 ) -> io::Result<Seen> {
-    if deadline.is_none() && fds.len() == 1 && beside.watched().is_none() {
-        return Ok(Seen::Ready);
-    }
     loop {
         let patience = match deadline {
             None => PollTimeout::NONE,

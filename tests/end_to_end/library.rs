@@ -29,6 +29,19 @@ const CASES: &[(&str, Case)] = &[
         "call_refuses_a_type_that_does_not_read_what_it_writes",
         call_refuses_a_type_that_does_not_read_what_it_writes,
     ),
+    (
+        "call_ends_with_its_process_whoever_holds_its_reply",
+        call_ends_with_its_process_whoever_holds_its_reply,
+    ),
+    (
+        "output_ends_with_its_task_whoever_holds_its_streams",
+        output_ends_with_its_task_whoever_holds_its_streams,
+    ),
+    (
+        "a_stream_that_nobody_reads_does_not_hold_a_wait_up",
+        a_stream_that_nobody_reads_does_not_hold_a_wait_up,
+    ),
+    ("hostile_functions_are_answered_in_time", hostile_functions_are_answered_in_time),
     ("call_that_exits_or_dies_is_an_error", call_that_exits_or_dies_is_an_error),
     ("call_sees_nothing_of_the_callers_memory_or_environment", call_sees_nothing_of_the_caller),
     ("role_runs_with_its_arguments", role_runs_with_its_arguments),
@@ -199,6 +212,208 @@ fn call_brings_a_panic_back() -> Outcome {
         }
         other => Err(format!("{other:?}").into()),
     }
+}
+
+/// Sends `fd` over the unix socket that is standard output.
+fn send_over_stdout(fd: i32) {
+    use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
+    let bytes = [std::io::IoSlice::new(b"x")];
+    sendmsg::<()>(1, &bytes, &[ControlMessage::ScmRights(&[fd])], MsgFlags::empty(), None)
+        .expect("to send it");
+}
+
+/// The number of the only other pipe that this process can write to: the reply's.
+fn reply_pipe() -> i32 {
+    use nix::fcntl::{FcntlArg, OFlag, fcntl};
+    let writable = |number: &i32| {
+        // SAFETY: only asked about; one that is not open is an error.
+        let fd = unsafe { std::os::fd::BorrowedFd::borrow_raw(*number) };
+        let flags = fcntl(fd, FcntlArg::F_GETFL).map(OFlag::from_bits_retain);
+        let pipe = std::fs::read_link(format!("/proc/self/fd/{number}"));
+        flags.is_ok_and(|flags| flags & OFlag::O_ACCMODE == OFlag::O_WRONLY)
+            && pipe.is_ok_and(|name| name.to_string_lossy().starts_with("pipe:"))
+    };
+    (3..64).find(writable).expect("the reply's pipe")
+}
+
+/// What a descriptor that was sent here is kept by, for as long as the case runs.
+fn socket_for_stdout() -> std::io::Result<std::os::unix::net::UnixStream> {
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+    nix::unistd::dup2_stdout(&theirs)?;
+    Ok(ours)
+}
+
+fn call_ends_with_its_process_whoever_holds_its_reply() -> Outcome {
+    // Unread: what was sent stays open in the socket.
+    let _ours = socket_for_stdout()?;
+    let sandbox = strict()?;
+    let began = Instant::now();
+    let value = sandbox.call(
+        |(): ()| {
+            send_over_stdout(reply_pipe());
+            7
+        },
+        &(),
+    )?;
+    ensure(value == 7, value)?;
+    // Nor is the time limit held off by it.
+    let sandbox = sandbox.limited(&belljar::Limits::new().timeout(Duration::from_millis(300)))?;
+    let ended = sandbox.call(
+        |(): ()| {
+            send_over_stdout(reply_pipe());
+            std::thread::sleep(Duration::from_secs(60));
+        },
+        &(),
+    );
+    ensure(matches!(ended, Err(Error::CallEnded { ended: Ended::Timeout { .. } })), format!("{ended:?}"))?;
+    ensure(began.elapsed() < Duration::from_secs(10), began.elapsed())
+}
+
+fn output_ends_with_its_task_whoever_holds_its_streams() -> Outcome {
+    let began = Instant::now();
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+    let sandbox = strict()?;
+    let mut command = sandbox.role("test-give-streams-away");
+    let output = command.stdin(std::os::fd::OwnedFd::from(theirs)).output()?;
+    drop(ours);
+    ensure(output.status.success() && output.stdout == b"said\n", &output)?;
+    ensure(began.elapsed() < Duration::from_secs(10), began.elapsed())
+}
+
+/// Standard input is a socket whose other end nobody reads.
+fn give_streams_away() {
+    use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
+    println!("said");
+    let bytes = [std::io::IoSlice::new(b"x")];
+    sendmsg::<()>(0, &bytes, &[ControlMessage::ScmRights(&[1, 2])], MsgFlags::empty(), None).expect("sent");
+}
+belljar::role!("test-give-streams-away", give_streams_away);
+
+fn a_stream_that_nobody_reads_does_not_hold_a_wait_up() -> Outcome {
+    let began = Instant::now();
+    let sandbox = strict()?.limited(&belljar::Limits::new().output(1 << 20))?;
+    // More than the two pipes on the way hold.
+    let spawn = || sandbox.command("head").args(["-c", "100000", "/dev/zero"]).stdout(Stdio::piped()).spawn();
+    let mut child = spawn()?;
+    let outcome = child.wait_outcome()?;
+    ensure(outcome.ended == Ended::Exit { code: 0 }, outcome.ended)?;
+    let mut all = Vec::new();
+    child.stdout.take().ok_or("piped")?.read_to_end(&mut all)?;
+    ensure(all.len() == 100_000, all.len())?;
+    let mut child = spawn()?;
+    let mut polls = 0;
+    while child.try_wait()?.is_none() && polls < 50 {
+        std::thread::sleep(Duration::from_millis(20));
+        polls += 1;
+    }
+    ensure(polls == 50, "it is not over while its output is not passed on")?;
+    all.clear();
+    child.stdout.take().ok_or("piped")?.read_to_end(&mut all)?;
+    ensure(all.len() == 100_000 && child.wait()?.success(), all.len())?;
+    ensure(began.elapsed() < Duration::from_secs(20), began.elapsed())
+}
+
+/// A way to misbehave, and whether the answer is as it should be.
+type Misdeed = (fn(()) -> u64, fn(&Result<u64, Error>) -> bool);
+
+fn hostile_functions_are_answered_in_time() -> Outcome {
+    use std::os::fd::FromRawFd as _;
+    fn raw(bytes: &[u8]) {
+        // SAFETY: the pipe that the reply goes to; the process ends without another use of it.
+        let mut reply = std::mem::ManuallyDrop::new(unsafe { std::fs::File::from_raw_fd(reply_pipe()) });
+        reply.write_all(bytes).expect("to write");
+    }
+    let refused: fn(&Result<u64, Error>) -> bool = |answer| {
+        matches!(
+            answer,
+            Err(Error::Value { .. } | Error::ResultTooDeep { .. } | Error::ResultTooLarge { .. })
+        )
+    };
+    let misdeeds: &[Misdeed] = &[
+        // Garbage, more than a reply, a reply twice, none.
+        (
+            |()| {
+                raw(&[0xff; 100]);
+                std::process::exit(0)
+            },
+            refused,
+        ),
+        (
+            |()| {
+                raw(&[0x8e; 100_000]);
+                std::process::exit(0)
+            },
+            refused,
+        ),
+        (
+            |()| {
+                raw(b"x");
+                7
+            },
+            refused,
+        ),
+        (|()| std::process::exit(0), refused),
+        // One byte at a time, beyond the deadline.
+        (
+            |()| loop {
+                raw(b"x");
+                std::thread::sleep(Duration::from_millis(20))
+            },
+            |answer| matches!(answer, Err(Error::CallEnded { ended: Ended::Timeout { .. } })),
+        ),
+        // More than is taken.
+        (
+            |()| loop {
+                raw(&[0; 1 << 20])
+            },
+            |answer| matches!(answer, Err(Error::ResultTooLong { .. })),
+        ),
+        // A process that lives on with the reply's pipe.
+        (
+            |()| {
+                // SAFETY: the child only sleeps.
+                match unsafe { libc::fork() } {
+                    0 => loop {
+                        std::thread::sleep(Duration::from_secs(1))
+                    },
+                    _ => 7,
+                }
+            },
+            |answer| matches!(answer, Ok(7)),
+        ),
+        // Stops; closes what it has; raises signals at itself.
+        (
+            |()| {
+                nix::sys::signal::raise(nix::sys::signal::Signal::SIGSTOP).expect("raise");
+                7
+            },
+            |answer| matches!(answer, Err(Error::CallEnded { ended: Ended::Timeout { .. } })),
+        ),
+        (
+            |()| {
+                // SAFETY: nothing of this process is used afterwards but the exit.
+                unsafe { libc::close_range(0, 999, 0) };
+                std::process::exit(0)
+            },
+            refused,
+        ),
+        (
+            |()| {
+                nix::sys::signal::raise(nix::sys::signal::Signal::SIGKILL).expect("raise");
+                7
+            },
+            |answer| matches!(answer, Err(Error::CallEnded { ended: Ended::Signal { signal: 9, .. } })),
+        ),
+    ];
+    let limits = belljar::Limits::new().timeout(Duration::from_millis(1500));
+    let sandbox = strict()?.limited(&limits)?;
+    for (number, (misdeed, expected)) in misdeeds.iter().enumerate() {
+        let began = Instant::now();
+        let answer = sandbox.call(*misdeed, &());
+        ensure(expected(&answer), format!("{number}: {answer:?}"))?;
+        ensure(began.elapsed() < Duration::from_secs(8), format!("{number}: {:?}", began.elapsed()))?;
+    }
+    Ok(())
 }
 
 fn call_that_exits_or_dies_is_an_error() -> Outcome {

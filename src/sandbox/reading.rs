@@ -1,0 +1,121 @@
+//! Pipes that a task writes to and the caller reads: without blocking, and never until they end, which whoever holds the other end
+//! decides, outside of the sandbox, too (SCM_RIGHTS).
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+/// Read at once; as much as a pipe holds unless it was made larger.
+const CHUNK: u64 = 65_536;
+
+/// A pipe, and what was read of it.
+#[derive(Debug)]
+pub(super) struct Reading {
+    /// `None` once it has ended.
+    from: Option<File>,
+    bytes: Vec<u8>,
+    /// Bytes; one more is too much.
+    most: u64,
+}
+
+impl Reading {
+    pub(super) fn new(from: Option<OwnedFd>, most: u64) -> Self {
+        Self { from: from.map(File::from), bytes: Vec::new(), most }
+    }
+
+    /// Reads what there is now, at most [`CHUNK`].
+    pub(super) fn read_some(&mut self) -> io::Result<()> {
+        let Some(from) = &self.from else { return Ok(()) };
+        let mut watched = [PollFd::new(from.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut watched, PollTimeout::ZERO) {
+            Ok(0) | Err(Errno::EINTR) => return Ok(()),
+            Ok(_) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        // One read: the second could block. Nobody else reads here.
+        let waiting = waiting(from.as_fd())?;
+        if waiting == 0 {
+            self.from = None;
+            return Ok(());
+        }
+        self.read(waiting.min(CHUNK))
+    }
+
+    /// Once nobody writes any more who belongs to the run: what the pipe holds at this moment.
+    pub(super) fn read_the_rest(&mut self) -> io::Result<()> {
+        let Some(from) = &self.from else { return Ok(()) };
+        let waiting = waiting(from.as_fd())?;
+        self.read(waiting)?;
+        self.from = None;
+        Ok(())
+    }
+
+    fn read(&mut self, count: u64) -> io::Result<()> {
+        let Some(from) = &mut self.from else { return Ok(()) };
+        let room = self.most.saturating_add(1).saturating_sub(self.bytes.len() as u64);
+        from.take(count.min(room)).read_to_end(&mut self.bytes).map(drop)
+    }
+
+    /// Whether it was more than the limit; of the rest only one byte is kept.
+    pub(super) fn has_too_much(&self) -> bool {
+        self.bytes.len() as u64 > self.most
+    }
+
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+}
+
+/// Those that have not ended.
+pub(super) fn open(pipes: &[Reading]) -> Vec<BorrowedFd<'_>> {
+    pipes.iter().filter_map(|pipe| pipe.from.as_ref().map(AsFd::as_fd)).collect()
+}
+
+nix::ioctl_read_bad!(fionread, libc::FIONREAD, libc::c_int);
+
+/// How much a pipe holds.
+fn waiting(pipe: BorrowedFd<'_>) -> io::Result<u64> {
+    let mut count = 0;
+    // SAFETY: the kernel writes one int.
+    unsafe { fionread(pipe.as_raw_fd(), &raw mut count) }?;
+    Ok(u64::try_from(count).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn reads_what_there_is_and_never_waits() {
+        let (reader, mut writer) = std::io::pipe().expect("a pipe");
+        let mut reading = Reading::new(Some(reader.into()), 5);
+        reading.read_some().expect("nothing");
+        writer.write_all(b"abc").expect("written");
+        reading.read_some().expect("three bytes");
+        assert!(!reading.has_too_much());
+        writer.write_all(&[b'x'; 1000]).expect("written");
+        // Its other end is still held.
+        reading.read_the_rest().expect("the rest");
+        assert!(reading.has_too_much() && open(&[reading]).is_empty());
+    }
+
+    #[test]
+    fn sees_the_end() {
+        let (reader, mut writer) = std::io::pipe().expect("a pipe");
+        writer.write_all(b"all").expect("written");
+        drop(writer);
+        let mut readings = [Reading::new(Some(reader.into()), u64::MAX)];
+        for _ in 0..2 {
+            assert_eq!(open(&readings).len(), 1);
+            readings[0].read_some().expect("read");
+        }
+        assert!(open(&readings).is_empty());
+        let [reading] = readings;
+        assert_eq!(reading.into_bytes(), b"all");
+    }
+}
