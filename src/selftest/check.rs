@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::inside::ROLE;
 use super::setup::Run;
 use super::{Answer, Check, Claim, Control, Probe, Removal, Row, SelfTestError, Setup, Verdict, rows};
-use crate::profile::{Profile, builtin_names};
+use crate::profile::{MountKind, Profile, builtin_names};
 use crate::reexec;
 use crate::sandbox::Sandbox;
 
@@ -318,6 +318,9 @@ fn inside(
     profile.set_timeout(Some(Duration::from_secs(10)))?;
     if let Some(Removal::Edit(edit)) = removal {
         edit(&mut profile, &setup)?;
+        if profile.root.path_required {
+            make_places(&setup.folder()?.join("root"), &profile)?;
+        }
     }
     let sandbox = Sandbox::with_profile(profile);
     let mut command = sandbox.role(ROLE);
@@ -390,6 +393,27 @@ pub(super) fn answer(
     Ok(answer)
 }
 
+/// Makes the mount points of what a row's removal shows: in a root of the caller's own belljar makes none.
+fn make_places(root: &Path, profile: &Profile) -> Result<(), SelfTestError> {
+    for mount in &profile.mounts {
+        let MountKind::Bind { source, .. } = &mount.kind else { continue };
+        let place = root.join(mount.destination.strip_prefix("/").unwrap_or(&mount.destination));
+        if !place.exists() {
+            make_place(source, &place)?;
+        }
+    }
+    Ok(())
+}
+
+fn make_place(source: &Path, place: &Path) -> Result<(), SelfTestError> {
+    let made = if source.is_dir() {
+        std::fs::create_dir_all(place)
+    } else {
+        place.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::write(place, ""))
+    };
+    made.map_err(SelfTestError::setup("make a mount point in the root"))
+}
+
 /// A root folder for a profile that needs one: empty but for the places where the host's system is shown.
 fn give_root(setup: &mut Setup, profile: &mut Profile) -> Result<(), SelfTestError> {
     let root = setup.folder()?.join("root");
@@ -399,12 +423,7 @@ fn give_root(setup: &mut Setup, profile: &mut Profile) -> Result<(), SelfTestErr
     make(&root)?;
     for bind in &setup.binds {
         let place = root.join(bind.destination.strip_prefix("/").unwrap_or(&bind.destination));
-        let made = if bind.source.is_dir() {
-            std::fs::create_dir_all(&place)
-        } else {
-            place.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::write(&place, ""))
-        };
-        made.map_err(SelfTestError::setup("make a mount point in the root"))?;
+        make_place(&bind.source, &place)?;
     }
     for name in ["usr", "etc", "dev", "proc", "tmp", "sys", "run", "root"] {
         make(&root.join(name))?;

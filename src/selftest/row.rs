@@ -108,6 +108,9 @@ pub(super) const ADMIN: Removal = Removal::Set(&[
     "process.capabilities=[\"CAP_SYS_ADMIN\"]",
 ]);
 
+/// Why a kept capability gives no power over what init has made.
+pub(super) const INNER: &str = "a kept capability is held in an inner user namespace, which owns neither the mounts nor the pid namespace";
+
 /// Profiles that build a root of their own from the host's system.
 pub(super) const WALLED: &[&str] = &["strict", "standard", "build", "network"];
 /// All that have namespaces.

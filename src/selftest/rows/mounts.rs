@@ -11,7 +11,7 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::stat::Mode;
 
 use crate::selftest::answer::{call, errno_of, in_child};
-use crate::selftest::row::{ADMIN, ALL, NAMESPACED, nothing, show};
+use crate::selftest::row::{ADMIN, ALL, INNER, NAMESPACED, nothing, show};
 use crate::selftest::{Answer, Check, Claim, Control, Probe, Removal, Row, Run, SelfTestError};
 
 /// Without a right on the host's own user namespace the kernel refuses.
@@ -102,8 +102,12 @@ pub(super) const ROWS: &[Row] = &[
             control: Control::Fresh,
             claims: &[Claim {
                 profiles: WHOLE_PROC,
-                walls: &["seccomp: @mount", "Landlock: no change of mounts", "capabilities: none of them"],
-                removal: ADMIN,
+                walls: &[
+                    "seccomp: @mount",
+                    "Landlock: no change of mounts",
+                    "capabilities: none of them, or in an inner user namespace, where mounts are locked",
+                ],
+                removal: Removal::Fixed(INNER),
             }],
         }),
     },
@@ -117,8 +121,12 @@ pub(super) const ROWS: &[Row] = &[
             control: Control::Fresh,
             claims: &[Claim {
                 profiles: NAMESPACED,
-                walls: &["seccomp: @mount", "Landlock: no change of mounts", "capabilities: none of them"],
-                removal: ADMIN,
+                walls: &[
+                    "seccomp: @mount",
+                    "Landlock: no change of mounts",
+                    "capabilities: none of them, or in an inner user namespace, where mounts are locked",
+                ],
+                removal: Removal::Fixed(INNER),
             }],
         }),
     },

@@ -79,10 +79,9 @@ pub(super) const ROWS: &[Row] = &[
             },
             Claim {
                 profiles: &["lite"],
-                walls: &["landlock.scopes: signal"],
-                removal: Removal::UserOnly(
-                    &super::kernel::NO_LANDLOCK,
-                    "the id of a sandbox that root starts may signal no other",
+                walls: &["landlock.scopes: signal", "landlock: init's domain, which the task is in"],
+                removal: Removal::Fixed(
+                    "init keeps its own signals in, in every run without a pid namespace",
                 ),
             },
         ],

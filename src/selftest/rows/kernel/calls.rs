@@ -186,8 +186,8 @@ pub(super) const ROWS: &[Row] = &[
         },
         &[Claim {
             profiles: NAMESPACED,
-            walls: &["seccomp", "no CAP_SYS_BOOT"],
-            removal: Removal::Set(&["seccomp.mode=off", "process.capabilities=+CAP_SYS_BOOT"]),
+            walls: &["seccomp", "no CAP_SYS_BOOT over the pid namespace"],
+            removal: Removal::Fixed(crate::selftest::row::INNER),
         }],
     ),
     fresh(
@@ -245,7 +245,14 @@ pub(super) const ROWS: &[Row] = &[
                 walls: &["namespaces: mount, with a root of its own"],
                 removal: Removal::Fixed("every profile with namespaces has one"),
             },
-            Claim { profiles: &["lite"], walls: &["seccomp: @attributes-keep"], removal: super::NO_FILTER },
+            Claim {
+                profiles: &["lite"],
+                walls: &["seccomp: @attributes-keep"],
+                removal: Removal::UserOnly(
+                    &super::NO_FILTER,
+                    "the id of a sandbox that root starts owns none of the caller's files",
+                ),
+            },
         ],
     ),
     probe(

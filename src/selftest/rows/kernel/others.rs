@@ -18,8 +18,8 @@ const PIDS: Claim = Claim {
 /// In *lite* by the filter, and by Landlock's domain.
 const LITE: Claim = Claim {
     profiles: &["lite"],
-    walls: &["seccomp", "landlock: its domain"],
-    removal: Removal::UserOnly(&super::NO_FILTER_NO_LANDLOCK, OTHER_ID),
+    walls: &["seccomp", "landlock: its domain", "landlock: init's domain"],
+    removal: Removal::Fixed("init enters a domain of its own in every run without a pid namespace"),
 };
 
 /// In *lite* by the filter alone.
