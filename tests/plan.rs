@@ -120,6 +120,10 @@ fn container_has_a_root_of_its_own() {
     std::fs::create_dir_all(image.join("usr/bin")).unwrap();
     std::fs::copy("/proc/self/exe", image.join("usr/bin/tool")).unwrap();
     std::os::unix::fs::symlink("usr/bin", image.join("bin")).unwrap();
+    // Nothing is made in a root that can be written to: the mount points are there, as in every image.
+    for name in ["dev", "proc"] {
+        std::fs::create_dir(image.join(name)).unwrap();
+    }
     let facts = facts(&image);
     let bare = resolve(&load("container"), &facts, &RealFiles, &sh());
     assert!(matches!(bare, Err(PlanError::NoRoot)), "{bare:?}");

@@ -41,7 +41,7 @@ fn with_sigchld_ignored() {
             Ok(())
         })
     };
-    let output = command.output().unwrap();
+    let output = command.arg("child").output().unwrap();
     assert!(text(&output.stdout).contains("EndedEarly { status: None }"), "{}", text(&output.stdout));
 }
 

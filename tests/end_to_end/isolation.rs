@@ -46,7 +46,7 @@ pub fn trials() -> Vec<Trial> {
         trials.push(trial(format!("isolation::a_folder_is_no_stream as {caller:?}"), needs, move || {
             let mut command = caller::belljar(caller, ["run", "--", "true"]);
             command.stdin(std::fs::File::open("/").map_err(|error| error.to_string())?);
-            Ok(caller::finish(command).refused(125, &["standard input is a folder"])?)
+            Ok(caller::finish(command).refused(125, &["standard input is a directory"])?)
         }));
         trials.push(trial(
             format!("isolation::home_is_no_working_directory as {caller:?}"),

@@ -113,7 +113,7 @@
 //!     .with(groups::resolve(&["@belljar-strict"], Action::Allow, &[])?)
 //!     .with(groups::resolve(&["@known"], Action::Errno(1), &[])?); // EPERM
 //! let program = compile(&policy, Arch::NATIVE, Unknown::Refuse)?.program;
-//! assert!(program.instructions.len() < 200);
+//! assert!(program.instructions.len() < 400);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
