@@ -357,24 +357,22 @@ fn signals_reach_the_program() {
         let (child, _out) = started(&mut by_default(), &script);
         send(&child, signal);
         let ran = finish(child, b"", name);
-        assert_eq!((ran.code(), ran.err().as_str()), (9, ""), "{signal}");
+        // The shell says what a signal did to the `sleep` that it waits for, which belongs to the same group.
+        assert!(ran.code() == 9 && !ran.err().contains("belljar"), "{signal}: {ran:?}");
     }
 }
 
+/// The program takes the first as it likes.
 #[test]
-fn a_second_interrupt_reaches_it_too() {
-    let script =
-        "n=0; trap 'n=$((n+1)); echo $n; [ $n = 2 ] && exit 6' INT; echo ready; while :; do sleep 0.02; done";
+fn a_second_interrupt_that_is_sent_ends_the_run_by_force() {
+    let script = "n=0; trap 'n=$((n+1)); echo $n' INT; echo ready; while :; do sleep 0.02; done";
     let (child, mut out) = started(&mut by_default(), script);
-    for count in ["1\n", "2\n"] {
-        send(&child, Signal::SIGINT);
-        let mut line = String::new();
-        out.read_line(&mut line).expect("read");
-        assert_eq!(line, count);
-        // Two within a second mean that the run is to end by force.
-        std::thread::sleep(Duration::from_millis(1100));
-    }
-    assert_eq!(finish(child, b"", "two interrupts").code(), 6);
+    send(&child, Signal::SIGINT);
+    let mut line = String::new();
+    out.read_line(&mut line).expect("read");
+    assert_eq!(line, "1\n");
+    send(&child, Signal::SIGINT);
+    assert_eq!(finish(child, b"", "two interrupts").code(), 130);
 }
 
 #[test]

@@ -211,9 +211,11 @@ impl Launched {
 
     fn greeting(&self, timeout: Duration) -> Result<(), LaunchError> {
         let failed = |source| LaunchError::Wait { source };
-        let mut turns = 1;
+        let (mut turns, mut waited) = (1, Duration::ZERO);
         while !wait::readable(self.channel.as_fd(), Instant::now() + timeout).map_err(failed)? {
-            if turns == MAX_TURNS || !wait::wants_to_run(self.pid, timeout) {
+            // Most of that time it waited for a processor, not we for it.
+            let before = std::mem::replace(&mut waited, wait::waited_for_processor(self.pid));
+            if turns == MAX_TURNS || waited.saturating_sub(before) < timeout / 2 {
                 return Err(LaunchError::TimedOut { timeout });
             }
             turns += 1;

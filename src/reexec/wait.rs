@@ -31,19 +31,12 @@ pub(super) fn readable(fd: BorrowedFd<'_>, deadline: Instant) -> io::Result<bool
     }
 }
 
-/// Whether a child of ours that was not reaped, and so has its number to itself, is not asleep and has not had a processor for as
-/// long as `most` yet: proc_pid_stat(5), fields 3, 14 and 15. Where that cannot be read, it is not known to be so.
-pub(super) fn wants_to_run(pid: i32, most: Duration) -> bool {
-    let stat = std::fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // The name is in parentheses and may have any in it.
-    let Some(name) = stat.iter().rposition(|byte| *byte == b')') else { return false };
-    let fields = String::from_utf8_lossy(&stat[name + 1..]);
-    let fields: Vec<&str> = fields.split_ascii_whitespace().collect();
-    let ticks = |field: usize| fields.get(field - 3).and_then(|ticks| ticks.parse::<u64>().ok());
-    let (Some(user), Some(system)) = (ticks(14), ticks(15)) else { return false };
-    // SAFETY: no preconditions.
-    let second = u64::try_from(unsafe { libc::sysconf(libc::_SC_CLK_TCK) }).unwrap_or(100).max(1);
-    fields.first() == Some(&"R") && user.saturating_add(system) < most.as_secs().saturating_mul(second)
+/// How long a child of ours that was not reaped, and so has its number to itself, has waited for a processor so far (schedstat,
+/// Documentation/scheduler/sched-stats.rst). Where that cannot be read it counts as not at all.
+pub(super) fn waited_for_processor(pid: i32) -> Duration {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap_or_default();
+    let waited = text.split_ascii_whitespace().nth(1).and_then(|time| time.parse().ok());
+    Duration::from_nanos(waited.unwrap_or(0))
 }
 
 /// Sends a signal.
