@@ -15,7 +15,9 @@ pub fn start(verbose: u8, quiet: u8) {
     match (level(verbose, quiet), std::env::var(VARIABLE)) {
         (Some(level), _) => builder.filter_level(level),
         (None, Ok(filter)) => builder.parse_filters(&filter),
-        (None, Err(_)) => builder.filter_level(LevelFilter::Error),
+        (None, Err(_)) => {
+            builder.filter_level(LevelFilter::Error).filter_module(crate::plan::NOTICE, LevelFilter::Warn)
+        }
     };
     builder.target(env_logger::Target::Stderr).write_style(env_logger::WriteStyle::Never);
     builder.format(|out, record| {

@@ -143,6 +143,8 @@ pub struct Followed {
     pub path: PathBuf,
     /// Whether `/proc`, or anything below it, is on the way.
     pub through_proc: bool,
+    /// The symlinks that it led through.
+    pub links: Vec<PathBuf>,
 }
 
 fn walk<F: Files + ?Sized>(files: &F, path: &Path) -> io::Result<Followed> {
@@ -152,7 +154,7 @@ fn walk<F: Files + ?Sized>(files: &F, path: &Path) -> io::Result<Followed> {
     let mut todo = Steps::new(path);
     let mut done = PlainPathBuf::root();
     let mut through_proc = false;
-    let mut links = 0;
+    let mut links = Vec::new();
     while let Some(part) = todo.next() {
         if part == ".." {
             done.pop();
@@ -163,10 +165,10 @@ fn walk<F: Files + ?Sized>(files: &F, path: &Path) -> io::Result<Followed> {
         let stat = files.lstat(done.path())?;
         match stat.kind {
             FileKind::Symlink => {
-                links += 1;
-                if links > MAX_LINKS {
+                if links.len() == MAX_LINKS {
                     return Err(io::Error::from_raw_os_error(libc::ELOOP));
                 }
+                links.push(done.path().to_owned());
                 let target = files.readlink(done.path())?;
                 done.lead(&target);
                 todo.insert(&target);
@@ -176,7 +178,7 @@ fn walk<F: Files + ?Sized>(files: &F, path: &Path) -> io::Result<Followed> {
             _ => return Err(io::Error::from_raw_os_error(libc::ENOTDIR)),
         }
     }
-    Ok(Followed { path: done.into_path(), through_proc })
+    Ok(Followed { path: done.into_path(), through_proc, links })
 }
 
 /// The file system of this process.

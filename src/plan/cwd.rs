@@ -8,7 +8,7 @@ use super::view::{Found, Stop, View};
 use super::{Call, PlanError};
 use crate::host::plain::PlainPath;
 use crate::host::{Facts, Files};
-use crate::profile::{Profile, Workdir};
+use crate::profile::{Mount, MountKind, Profile, Workdir};
 
 /// The working directory that was asked for: the call's, else the profile's, else the caller's where it is shown.
 pub(super) fn asked(profile: &Profile, facts: &Facts, call: &Call) -> Result<Option<PathBuf>, PlanError> {
@@ -28,31 +28,90 @@ pub(super) fn asked(profile: &Profile, facts: &Facts, call: &Call) -> Result<Opt
     }
 }
 
-/// A working directory that is shown must not bring the caller's home with it: a slip that shows every key and token to what runs.
-/// Whoever means it binds the folder by name.
-pub(super) fn is_not_the_home(
+/// The directory of the host that `workdir` shows: the caller's working directory, or the call's where that is neither below the
+/// caller's nor shown by anything else. `None` where none is to be, or need be.
+pub(super) fn shown(
     profile: &Profile,
     facts: &Facts,
     files: &dyn Files,
     call: &Call,
-) -> Result<(), PlanError> {
-    let Some(cwd) = facts.cwd.as_ref().filter(|_| profile.workdir != Workdir::None) else { return Ok(()) };
-    let home = call.caller_env.get(OsStr::new("HOME")).map(Path::new).filter(|home| home.is_absolute());
-    // A home that is not there, or out of reach, is not below the working directory either.
-    let Some(home) = home.and_then(|home| files.canonicalize(home).ok()) else { return Ok(()) };
-    let bound = profile.mounts.iter().any(|mount| mount.destination == *cwd);
-    if bound || !home.starts_with(cwd) || home == Path::new("/") {
-        return Ok(());
+) -> Result<Option<PathBuf>, PlanError> {
+    if profile.workdir == Workdir::None {
+        return Ok(None);
     }
-    Err(PlanError::Cwd {
-        path: cwd.clone(),
-        problem: "showing it would show all of the caller's home directory, keys and tokens included",
-    })
+    let callers = || facts.cwd.clone().ok_or(PlanError::NoCwd);
+    let check = |path: PathBuf| match unfit(&path, profile, files, call) {
+        Some(problem) => Err(PlanError::Cwd { path, problem }),
+        None => Ok(Some(path)),
+    };
+    // What is wrong with the call's is found when it is looked at inside.
+    let asked = call.cwd.as_ref().and_then(|asked| normal(&facts.cwd.as_deref()?.join(asked)).ok());
+    let Some(asked) = asked else { return check(callers()?) };
+    let callers = callers().and_then(check);
+    match callers {
+        Ok(Some(callers)) if asked.starts_with(&callers) => Ok(Some(callers)),
+        _ if is_covered(&asked, profile) => Ok(callers.unwrap_or_default()),
+        _ => check(asked),
+    }
 }
 
-/// The working directory as it is inside, without symlinks. Where none was asked for: `/tmp` if there is one, else `/`.
-pub(super) fn cwd(asked: Option<&Path>, view: &View<'_>) -> Result<PathBuf, PlanError> {
+/// Whether something else is at a path inside, or the root itself is.
+fn is_covered(path: &Path, profile: &Profile) -> bool {
+    if path == Path::new("/") || profile.root.path.is_some() {
+        return true;
+    }
+    let nearest = path.ancestors().find_map(|at| profile.mounts.iter().find(|mount| mount.destination == at));
+    match nearest {
+        // An empty file system has only what is mounted in it.
+        Some(Mount { kind: MountKind::Tmpfs { .. }, destination, .. }) if destination != path => {
+            profile.mounts.iter().any(|mount| mount.destination.starts_with(path))
+        }
+        Some(_) => true,
+        None => profile.root.synthetic_etc && path.starts_with("/etc"),
+    }
+}
+
+/// Why a working directory cannot be shown: the host's root, or one that brings the caller's home with it, a slip that shows every key
+/// and token to what runs. Whoever means it binds the directory by name.
+fn unfit(path: &Path, profile: &Profile, files: &dyn Files, call: &Call) -> Option<&'static str> {
+    if path == Path::new("/") {
+        return Some("the whole of the host would be its working directory");
+    }
+    let home = call.caller_env.get(OsStr::new("HOME")).map(Path::new).filter(|home| home.is_absolute())?;
+    // A home that is not there, or out of reach, is not below the working directory either.
+    let home = files.canonicalize(home).ok()?;
+    let bound = profile.mounts.iter().any(|mount| mount.destination == path);
+    let shows = !bound && home.starts_with(path) && home != Path::new("/");
+    shows.then_some("showing it would show all of the caller's home directory, keys and tokens included")
+}
+
+/// The caller's working directory, where what the call or a profile shows by name is in it, or it is in that: a path that starts from
+/// there leads to the same file inside.
+pub(super) fn callers(profile: &Profile, facts: &Facts) -> Option<PathBuf> {
+    let cwd = facts.cwd.as_deref().filter(|cwd| *cwd != Path::new("/"))?;
+    let shown = profile.mounts.iter().any(|mount| {
+        let MountKind::Bind { source, .. } = &mount.kind else { return false };
+        let at = &mount.destination;
+        !mount.system && source == at && (at.starts_with(cwd) || cwd.starts_with(at))
+    });
+    shown.then(|| cwd.to_owned())
+}
+
+/// The working directory as it is inside, without symlinks. Where none was asked for: the caller's if it is the same inside, else `/tmp` if
+/// there is one, else `/`.
+pub(super) fn cwd(
+    asked: Option<&Path>,
+    callers: Option<PathBuf>,
+    view: &View<'_>,
+) -> Result<PathBuf, PlanError> {
     let Some(path) = asked else {
+        let same = |path: &PathBuf| {
+            view.resolve(path)
+                .is_ok_and(|inside| inside.path.path() == path && matches!(inside.found, Found::Folder(_)))
+        };
+        if let Some(callers) = callers.filter(same) {
+            return Ok(callers);
+        }
         let usable = matches!(view.look(PlainPath::TMP), Ok(Found::Folder(_)));
         return Ok(if usable { PlainPath::TMP } else { PlainPath::ROOT }.path().to_owned());
     };

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::program_problem::ProgramProblem;
+use super::sockets::SocketsFound;
 use crate::host::FileKind;
 use crate::host::kernel::Version;
 
@@ -54,6 +55,26 @@ pub enum PlanError {
         path: PathBuf,
         /// Where it should appear.
         destination: PathBuf,
+    },
+    /// The source leads through a symlink that somebody else, or an earlier run, can have made.
+    #[error("plan: cannot mount at {destination:?}: {link:?} is a symlink, and leads to {path:?}")]
+    SourceLink {
+        /// The symlink.
+        link: PathBuf,
+        /// What the source leads to.
+        path: PathBuf,
+        /// Where it should appear.
+        destination: PathBuf,
+    },
+    /// The directory holds a socket or FIFO of the host, and the profile refuses these.
+    #[error("plan: cannot show {path:?} at {destination:?}: {found}")]
+    Sockets {
+        /// The directory on the host.
+        path: PathBuf,
+        /// Where it should appear.
+        destination: PathBuf,
+        /// What was found.
+        found: SocketsFound,
     },
     /// A file over a folder, or the reverse.
     #[error("plan: cannot mount {path:?} at {destination:?}: one is a folder and the other is not")]
@@ -409,6 +430,15 @@ impl PlanError {
             }
             Self::SourceKind { kind: FileKind::Fifo, .. } => {
                 "pass the pipe as standard input or as a descriptor"
+            }
+            Self::SourceLink { path, .. } => {
+                return Some(format!(
+                    "give {path:?} itself if that is what you mean, or follow symlinks with --follow-symlinks \
+                     (symlinks = \"follow\" in a profile)"
+                ));
+            }
+            Self::Sockets { .. } => {
+                "show a directory without it, or allow what they reach with --allow-sockets (sockets = \"allow\" in a profile)"
             }
             Self::SourceProc { .. } => "give the path of the file itself",
             Self::MountPoint { host, .. } => {

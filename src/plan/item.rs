@@ -1,6 +1,6 @@
 //! What a plan puts at a path, while it is being made.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{Mount, Node, PlanError, Source, Tmpfs, text::c_path};
 
@@ -55,6 +55,14 @@ impl Item {
             }
             Self::Bind(bind) => bind.source.folder,
             Self::Symlink(_) | Self::File { .. } | Self::Device { .. } => false,
+        }
+    }
+
+    /// A directory of the host that it shows.
+    pub fn folder(&self) -> Option<&Path> {
+        match self {
+            Self::Bind(bind) if bind.source.folder => Some(&bind.path),
+            _ => None,
         }
     }
 

@@ -12,7 +12,7 @@ use super::{DestinationProblem, HostIdentity, Note, PlanError, WallProblem};
 use super::{dev, mounts::workdir};
 use crate::host::plain::{PlainPath, PlainPathBuf};
 use crate::host::{Facts, Files};
-use crate::profile::{Mount, MountKind, Profile, Workdir};
+use crate::profile::{Mount, MountKind, Profile, Symlinks, Workdir};
 
 fn refused(key: String, reason: &'static str, hint: &'static str) -> PlanError {
     PlanError::Unenforceable { key, reason, hint }
@@ -51,10 +51,11 @@ pub(super) fn rules(
     host: HostIdentity,
     facts: &Facts,
     files: &dyn Files,
+    shown: Option<&Path>,
     notes: &mut Vec<Note>,
 ) -> Result<Rules, PlanError> {
     let mut rules = Rules::new();
-    let workdir = workdir(profile, facts)?;
+    let workdir = workdir(profile, shown)?;
     let mut wanted = std::collections::BTreeMap::new();
     for mount in profile.mounts.iter().chain(&workdir) {
         let problem = |problem| PlanError::Destination { path: mount.destination.clone(), problem };
@@ -65,7 +66,7 @@ pub(super) fn rules(
         wanted.insert(path, mount);
     }
     for (path, mount) in wanted {
-        for (path, access) in granted(&path, mount, host, facts, files, notes)? {
+        for (path, access) in granted(&path, mount, host, facts, files, notes, profile.symlinks)? {
             *rules.get_or_insert(PlainPathBuf::from(path).plain(), 0) |= access;
         }
     }
@@ -98,6 +99,7 @@ fn granted(
     facts: &Facts,
     files: &dyn Files,
     notes: &mut Vec<Note>,
+    symlinks: Symlinks,
 ) -> Result<Vec<(PathBuf, u64)>, PlanError> {
     const NO_MOUNT: &str = "without namespaces nothing can be mounted";
     let key = || format!("the mount at {path:?}");
@@ -108,9 +110,18 @@ fn granted(
                 let hint = "show it at its own path: --bind SRC without :DST";
                 return Err(refused(key(), "without namespaces a path cannot be another's", hint));
             }
-            let Mount { readonly, noexec, optional, .. } = *mount;
-            let wanted =
-                Wanted { source, destination: path, readonly, noexec, idmap: false, optional, system: false };
+            let Mount { readonly, noexec, optional, system, .. } = *mount;
+            let symlinks = if system { Symlinks::Follow } else { symlinks };
+            let wanted = Wanted {
+                source,
+                destination: path,
+                readonly,
+                noexec,
+                idmap: false,
+                optional,
+                system: false,
+                symlinks,
+            };
             Ok(match locate(wanted, host, facts, files)? {
                 // The rule is for what the path leads to: Landlock holds files, not names.
                 Some(Located { item: Item::Bind(b), .. }) => {
@@ -187,9 +198,14 @@ fn denied(rules: &Rules, key: &'static str, paths: &[PathBuf], rights: u64) -> R
     Ok(())
 }
 
-/// The working directory on the host, canonical.
-pub(super) fn cwd(asked: Option<&Path>, rules: &Rules, files: &dyn Files) -> Result<PathBuf, PlanError> {
-    let Some(path) = asked else { return Ok(PathBuf::from("/")) };
+/// The working directory on the host, canonical. Where none was asked for: the caller's if something is shown there, else `/`.
+pub(super) fn cwd(
+    asked: Option<&Path>,
+    callers: Option<PathBuf>,
+    rules: &Rules,
+    files: &dyn Files,
+) -> Result<PathBuf, PlanError> {
+    let Some(path) = asked else { return Ok(callers.unwrap_or_else(|| PathBuf::from("/"))) };
     let wrong = |problem| PlanError::Cwd { path: path.to_owned(), problem };
     let followed = match files.follow(path) {
         Err(e) if missing(&e) => return Err(wrong("it does not exist")),

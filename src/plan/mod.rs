@@ -20,7 +20,8 @@
 //! is created on the host. An overlay over a folder that something is mounted in is refused: it would show what the mount hides.
 //!
 //! **Symlinks.** A source is followed once, by the caller, and written down as canonical path, device and inode: init
-//! opens that without following anything, and stops if it is not the same file. A symlink at a `system` source
+//! opens that without following anything, and stops if it is not the same file. Unless `symlinks` says otherwise, only the system's own
+//! symlinks are followed: what an earlier run left in a directory that it could write to must not lead the next one elsewhere. A symlink at a `system` source
 //! (`/bin -> usr/bin`) is kept as it is, if inside it leads to the same file of the host with the same rights; else what
 //! it leads to is mounted in its place. A destination is resolved inside, through the symlinks that the sandbox itself
 //! will see, and never leaves the root; below `/proc` and `/dev` symlinks are refused.
@@ -30,7 +31,8 @@
 //! files as the sandbox's own, so that what is written there keeps that owner.
 //!
 //! **Kinds.** A folder cannot cover a file, nor the reverse. Sources are files and folders; a character device only
-//! below `/dev`; sockets, pipes and block devices never. A source that is, or is reached through, the host's `/proc` is
+//! below `/dev`; sockets, pipes and block devices never. A directory in which a bounded look finds a socket or FIFO is refused or told
+//! of, as `sockets` says, where Landlock does not hold them. A source that is, or is reached through, the host's `/proc` is
 //! refused.
 //!
 //! **Places.** `/` cannot be mounted over. At `/proc` only the sandbox's own procfs can be, and nothing below it. Below
@@ -46,8 +48,9 @@
 //! **Synthetic `/etc`.** Each file gives way to a mount over it; a mount at `/etc` replaces all of them. The same holds for the
 //! directories of installed programs in it ([`configuration`]), and one that a mount is asked for in is left out.
 //!
-//! **Working directory.** The call's, else the profile's, else the caller's where `workdir` shows it, else `/tmp`, else
-//! `/`. It must be a folder inside, is written down without symlinks, and is never in `/proc` (CVE-2024-21626).
+//! **Working directory.** The call's, else the profile's, else the caller's where `workdir` shows it, or where something is bound by
+//! name at its own path in it or above it, else `/tmp`, else `/`. `workdir` shows the caller's, or the call's where that is not below
+//! the caller's and nothing else shows it. It must be a folder inside, is written down without symlinks, and is never in `/proc` (CVE-2024-21626).
 //!
 //! **Lite** (no namespaces). A bind mount at its own path is a right to it. Everything else that only a mount or a
 //! namespace can give is an error. TCP is refused by Landlock unless the system-call filter allows internet sockets.
@@ -82,6 +85,7 @@ mod reach;
 mod resolve;
 mod resources;
 mod show;
+mod sockets;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -96,9 +100,11 @@ pub use encode::MAX_ENCODED;
 pub use error::{DestinationProblem, PlanError, WallProblem};
 pub(crate) use frame::Frame;
 pub use model::*;
+pub(crate) use note::NOTICE;
 pub use note::Note;
 pub use program_problem::ProgramProblem;
 pub use reach::Exposed;
 pub use resolve::{resolve, resolve_with_notes};
 #[cfg(feature = "cli")]
 pub(crate) use resources::asks_for_group;
+pub use sockets::SocketsFound;

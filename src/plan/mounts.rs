@@ -11,14 +11,15 @@ use super::landlock::Rules;
 use super::mount_points::Directory;
 use super::place::{Candidate, Rank, place};
 use super::places::Places;
-use super::source::{Located, Wanted, absolute, can_be_mapped, locate, via};
+use super::sockets::Look;
+use super::source::{Located, Wanted, absolute, can_be_mapped, locate, only_system_links, via};
 use super::text::{c_path, normal};
 use super::view::{Found, Ground, View};
 use super::walls::{Mark, Standing};
-use super::{Base, DestinationProblem, HostIdentity, Node, Note, PlanError, Root, Source, Tmpfs, Via};
+use super::{Base, Call, DestinationProblem, HostIdentity, Node, Note, PlanError, Root, Source, Tmpfs, Via};
 use crate::host::plain::{PlainPath, PlainPathBuf};
 use crate::host::{Facts, FileKind, Files};
-use crate::profile::{Mount, MountKind, Namespace, Profile, Workdir};
+use crate::profile::{Mount, MountKind, Namespace, Profile, Symlinks, Workdir};
 
 /// More mounts than any profile has; each costs init two system calls or more.
 const MAX_MOUNTS: usize = 512;
@@ -56,6 +57,8 @@ pub(super) fn build(
     facts: &Facts,
     files: &dyn Files,
     setting: &Setting<'_>,
+    call: &Call,
+    workdir: Option<&Path>,
     notes: &mut Vec<Note>,
 ) -> Result<Built, PlanError> {
     let host = setting.identity.host;
@@ -66,12 +69,22 @@ pub(super) fn build(
             candidates.push(Candidate { asked: asked.into(), item, rank: Rank::Synthetic, link: None });
         }
     }
-    let wanted = wanted(profile, facts)?;
+    let wanted = wanted(profile, workdir)?;
     if profile.root.synthetic_etc && profile.root.path.is_none() {
         candidates.extend(programs(profile, &wanted, host, facts, files, notes)?);
     }
+    let look = Look::new(profile, facts, &call.caller_env, files);
     for (destination, mount) in wanted.iter() {
-        candidates.extend(candidate(profile, destination.path(), mount, host, facts, files, notes)?);
+        let new = candidate(profile, destination.path(), mount, host, facts, files, notes)?;
+        if let Some(look) = look.as_ref().filter(|_| !mount.system) {
+            for bind in new.iter().filter_map(|candidate| candidate.item.folder()) {
+                look.at(bind, destination.path(), notes)?;
+            }
+        }
+        candidates.extend(new);
+    }
+    if let (Some(look), Ground::Folder { path, .. }) = (&look, &ground) {
+        look.at(path, Path::new("/"), notes)?;
     }
     let mut items = place(&candidates, &ground, files)?;
     if profile.root.synthetic_etc && profile.root.path.is_none() {
@@ -114,7 +127,7 @@ fn nodes(items: &Places<Item>, pins: &[PlainPathBuf], marks: &[Mark]) -> Result<
 }
 
 /// The mounts by destination: the last one for each. Sorted by path, so that the order of the list plays no part.
-fn wanted<'a>(profile: &'a Profile, facts: &Facts) -> Result<Places<Cow<'a, Mount>>, PlanError> {
+fn wanted<'a>(profile: &'a Profile, shown: Option<&Path>) -> Result<Places<Cow<'a, Mount>>, PlanError> {
     let mut wanted = Places::new();
     for mount in &profile.mounts {
         let path = normal(&mount.destination)
@@ -123,7 +136,7 @@ fn wanted<'a>(profile: &'a Profile, facts: &Facts) -> Result<Places<Cow<'a, Moun
             .map_err(|problem| PlanError::Destination { path: mount.destination.clone(), problem })?;
         wanted.insert(path, Cow::Borrowed(mount));
     }
-    if let Some(mount) = workdir(profile, facts)? {
+    if let Some(mount) = workdir(profile, shown)? {
         let path = PlainPathBuf::from(mount.destination.clone());
         let there = wanted.get_or_insert(path.plain(), Cow::Owned(mount.clone()));
         // What the profile binds there on purpose stays; an empty file system gives way to the caller's files.
@@ -163,6 +176,7 @@ fn programs(
             idmap: false,
             optional: true,
             system: false,
+            symlinks: Symlinks::System,
         };
         if let Some(Located { item, .. }) = locate(bind, host, facts, files)? {
             candidates.push(Candidate { asked, item, rank: Rank::Synthetic, link: None });
@@ -171,23 +185,13 @@ fn programs(
     Ok(candidates)
 }
 
-/// The caller's working directory as a mount.
-pub(super) fn workdir(profile: &Profile, facts: &Facts) -> Result<Option<Mount>, PlanError> {
-    let readonly = match profile.workdir {
-        Workdir::None => return Ok(None),
-        Workdir::Readonly => true,
-        Workdir::Writable => false,
-    };
-    let cwd = facts.cwd.clone().ok_or(PlanError::NoCwd)?;
+/// The working directory that is shown, as a mount.
+pub(super) fn workdir(profile: &Profile, shown: Option<&Path>) -> Result<Option<Mount>, PlanError> {
+    let Some(path) = shown else { return Ok(None) };
     let destination =
-        normal(&cwd).map_err(|problem| PlanError::Destination { path: cwd.clone(), problem })?;
-    if destination == Path::new("/") {
-        return Err(PlanError::Cwd {
-            path: destination,
-            problem: "the whole of the host would be its working directory",
-        });
-    }
-    let kind = MountKind::Bind { source: cwd, idmap: true };
+        normal(path).map_err(|problem| PlanError::Destination { path: path.to_owned(), problem })?;
+    let kind = MountKind::Bind { source: path.to_owned(), idmap: true };
+    let readonly = profile.workdir == Workdir::Readonly;
     Ok(Some(Mount { destination, kind, readonly, noexec: false, optional: false, system: false }))
 }
 
@@ -216,7 +220,9 @@ fn candidate(
     let (item, link) = match &mount.kind {
         MountKind::Bind { source, idmap } => {
             let Mount { readonly, noexec, optional, system, .. } = *mount;
-            let wanted = Wanted { source, destination, readonly, noexec, idmap: *idmap, optional, system };
+            let symlinks = profile.symlinks;
+            let idmap = *idmap;
+            let wanted = Wanted { source, destination, readonly, noexec, idmap, optional, system, symlinks };
             match locate(wanted, host, facts, files)? {
                 Some(Located { item: Item::Device { readonly: true, .. }, .. })
                     if !profile.landlock.require =>
@@ -284,6 +290,9 @@ fn base(
     let followed = files.follow(&asked).map_err(|source| PlanError::Read { path: asked.clone(), source })?;
     if followed.through_proc {
         return Err(wrong("it leads through the host's /proc"));
+    }
+    if profile.symlinks == Symlinks::System {
+        only_system_links(&followed, Path::new("/"), files)?;
     }
     let path = followed.path;
     if path == Path::new("/") {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::Exposed;
 use super::limits::RLIMITS;
+use super::sockets::SocketsFound;
 
 /// A decision that is not plain from the profile. Never a weakening.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +61,13 @@ pub enum Note {
         /// Whether it is shown writable.
         writable: bool,
     },
+    /// A directory that is shown holds sockets or FIFOs of the host.
+    Sockets {
+        /// The directory on the host.
+        path: PathBuf,
+        /// What was found.
+        found: SocketsFound,
+    },
     /// Names in the allow-list that no known system call has: they are not allowed.
     UnknownSyscalls {
         /// The names.
@@ -71,6 +79,19 @@ pub enum Note {
         exposed: Exposed,
     },
 }
+
+impl Note {
+    /// Writes it to the log: what opens a way out as a warning that is shown unless nothing is to be.
+    pub(crate) fn log(&self) {
+        match self {
+            Self::Sockets { .. } => log::warn!(target: NOTICE, "{self}"),
+            _ => log::info!("{self}"),
+        }
+    }
+}
+
+/// The log's target of what a person is told without having asked.
+pub(crate) const NOTICE: &str = "belljar::notice";
 
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -100,6 +121,9 @@ impl fmt::Display for Note {
             Self::NotForAll { path, writable } => {
                 let what = if *writable { "written" } else { "read" };
                 write!(f, "{path:?} may not be {what} by all users, and so not by the sandbox's own id")
+            }
+            Self::Sockets { path, found } => {
+                write!(f, "{path:?} is shown, and {found}: the program may talk to what listens there")
             }
             Self::UnknownSyscalls { names } => {
                 write!(f, "unknown system calls are not allowed: {}", names.join(", "))

@@ -26,9 +26,7 @@ use crate::profile::{Namespace, Profile};
 /// [`PlanError`]: everything that cannot be had as asked, before anything is started.
 pub fn resolve(profile: &Profile, facts: &Facts, files: &dyn Files, call: &Call) -> Result<Plan, PlanError> {
     let (plan, notes) = resolve_with_notes(profile, facts, files, call)?;
-    for note in notes {
-        log::info!("{note}");
-    }
+    notes.iter().for_each(Note::log);
     Ok(plan)
 }
 
@@ -52,9 +50,9 @@ impl Frame<'_> {
     /// As [`resolve`].
     pub(crate) fn complete(self, files: &dyn Files) -> Result<(Plan, Vec<Note>), PlanError> {
         let Self { profile, facts, call, identity, variables, rlimits, mut notes, .. } = self;
-        cwd::is_not_the_home(profile, facts, files, call)?;
+        let workdir = cwd::shown(profile, facts, files, call)?;
         let asked_cwd = cwd::asked(profile, facts, call)?;
-        let scene = Scene { profile, facts, files, identity };
+        let scene = Scene { profile, facts, files, identity, workdir };
         let built = match self.namespaces {
             0 => scene.lite(asked_cwd.as_deref(), &mut notes)?,
             _ => {
@@ -62,7 +60,7 @@ impl Frame<'_> {
                 let home = env::get(&variables, "HOME").map(OsStr::as_bytes);
                 let hostname = self.hostname.as_deref();
                 let setting = Setting { identity, home, hostname, host_network };
-                scene.full(asked_cwd.as_deref(), &setting, call.terminal, &mut notes)?
+                scene.full(asked_cwd.as_deref(), &setting, call, &mut notes)?
             }
         };
 
@@ -124,6 +122,8 @@ struct Scene<'a> {
     facts: &'a Facts,
     files: &'a dyn Files,
     identity: Identity,
+    /// What `workdir` shows.
+    workdir: Option<std::path::PathBuf>,
 }
 
 /// The part of a plan that has to do with paths.
@@ -151,12 +151,12 @@ impl Scene<'_> {
         &self,
         asked_cwd: Option<&Path>,
         setting: &Setting<'_>,
-        terminal: bool,
+        call: &Call,
         notes: &mut Vec<Note>,
     ) -> Result<Paths, PlanError> {
         let Self { profile, facts, files, .. } = *self;
-        let built = mounts::build(profile, facts, files, setting, notes)?;
-        if terminal && !built.items.values().any(|item| *item == Item::Devpts) {
+        let built = mounts::build(profile, facts, files, setting, call, self.workdir.as_deref(), notes)?;
+        if call.terminal && !built.items.values().any(|item| *item == Item::Devpts) {
             return Err(PlanError::Unenforceable {
                 key: "a terminal of its own".to_owned(),
                 reason: "the profile mounts no devpts",
@@ -166,15 +166,15 @@ impl Scene<'_> {
         let rules = landlock::rules(&built.ground, profile.root.readonly, &built.items, &built.marks);
         built.hold(profile, files, &rules)?;
         let landlock = landlock::ruleset(profile, facts.landlock_abi, &rules, false)?;
-        let cwd = cwd::cwd(asked_cwd, &built.view(files))?;
+        let cwd = cwd::cwd(asked_cwd, cwd::callers(profile, facts), &built.view(files))?;
         let mounts::Built { root, ground, items, masked, .. } = built;
         let exposed = reach::exposed(&root, &ground, &items, facts.uid, files);
         Ok(Paths { root: Some(root), landlock, exposed, cwd, lite_rules: None, ground, items, masked })
     }
 
     fn lite(&self, asked_cwd: Option<&Path>, notes: &mut Vec<Note>) -> Result<Paths, PlanError> {
-        let Self { profile, facts, files, identity } = *self;
-        let rules = lite::rules(profile, identity.host, facts, files, notes)?;
+        let Self { profile, facts, files, identity, .. } = *self;
+        let rules = lite::rules(profile, identity.host, facts, files, self.workdir.as_deref(), notes)?;
         let seccomp = filter::filter(profile, facts, None, &mut Vec::new())?;
         let internet = seccomp.map(|seccomp| filter::allows_internet(&seccomp.program, facts));
         // A filter that allows internet sockets says that the network is wanted; one that denies them already holds it,
@@ -184,7 +184,7 @@ impl Scene<'_> {
             return Err(PlanError::Landlock { key, needs: 4, has });
         }
         let landlock = landlock::ruleset(profile, facts.landlock_abi, &rules, internet != Some(true))?;
-        let cwd = lite::cwd(asked_cwd, &rules, files)?;
+        let cwd = lite::cwd(asked_cwd, cwd::callers(profile, facts), &rules, files)?;
         let lite_rules = landlock.is_some().then_some(rules);
         // The host itself is what a sandbox without a root of its own sees.
         let ground = Ground::Folder { path: "/".into(), owner: None };

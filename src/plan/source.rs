@@ -8,7 +8,8 @@ use super::text::c_path;
 use super::view::missing;
 use super::{HostIdentity, PlanError, Source, Via};
 use crate::host::plain::{self, PlainPath};
-use crate::host::{Facts, FileKind, Files, Stat};
+use crate::host::{Facts, FileKind, Files, Followed, Stat};
+use crate::profile::Symlinks;
 
 /// A bind mount that is asked for.
 #[derive(Debug, Clone, Copy)]
@@ -21,6 +22,8 @@ pub(super) struct Wanted<'a> {
     pub optional: bool,
     /// Whether a symlink at the source is worth keeping.
     pub system: bool,
+    /// Which symlinks may be followed.
+    pub symlinks: Symlinks,
 }
 
 /// What was found.
@@ -68,6 +71,9 @@ pub(super) fn locate(
     if followed.through_proc {
         return Err(proc());
     }
+    if !wanted.system && wanted.symlinks == Symlinks::System {
+        only_system_links(&followed, &destination, files)?;
+    }
     let path = followed.path;
     let stat = files.lstat(&path).map_err(fail)?;
     let folder = match stat.kind {
@@ -92,6 +98,42 @@ pub(super) fn locate(
     let source = Source { path: c_path(&path)?, device: stat.device, inode: stat.inode, folder, via };
     let bind = Bind { path, source, readonly: wanted.readonly, noexec: wanted.noexec, owner };
     Ok(Some(Located { item: Item::Bind(bind), link }))
+}
+
+/// Refuses a path that led through a symlink which somebody else, or an earlier run, can have made.
+pub(super) fn only_system_links(
+    followed: &Followed,
+    destination: &Path,
+    files: &dyn Files,
+) -> Result<(), PlanError> {
+    for link in &followed.links {
+        let is_systems =
+            is_systems(link, files).map_err(|source| PlanError::Read { path: link.clone(), source })?;
+        if !is_systems {
+            let (link, path) = (link.clone(), followed.path.clone());
+            return Err(PlanError::SourceLink { link, path, destination: destination.to_owned() });
+        }
+    }
+    Ok(())
+}
+
+/// Directories in which root's symlinks are the system's, though not below them: where a sandbox of root's can have been given one.
+const TOP: [&str; 4] = ["/", "/home", "/run", "/var"];
+/// What a distribution's packages own.
+const TREES: [&str; 10] =
+    ["/etc", "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/gnu/store"];
+
+/// Whether a symlink is part of the system: root's, where nobody else can write. That it is root's is not enough, as what an
+/// earlier sandbox of root's wrote can be root's, too.
+fn is_systems(link: &Path, files: &dyn Files) -> std::io::Result<bool> {
+    let Some(above) = link.parent() else { return Ok(false) };
+    let known =
+        TOP.iter().any(|top| above == Path::new(top)) || TREES.iter().any(|tree| above.starts_with(tree));
+    if !known || files.lstat(link)?.uid != 0 {
+        return Ok(false);
+    }
+    let above = files.lstat(above)?;
+    Ok(above.uid == 0 && above.mode & 0o022 == 0)
 }
 
 /// What the symlink at `path` holds, if there is one.

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::layer::{LandlockLayer, Layer, LimitsLayer, List, ProcessLayer, ResourcesLayer, RootLayer};
 use super::reader::{Source, Table, Value, word};
 use super::{
-    Enforce, Namespace, ProfileError, Rlimit, Scope, Throttle, Throttled, User, ValueError, Workdir,
+    Enforce, Namespace, ProfileError, Rlimit, Scope, Sockets, Symlinks, Throttle, Throttled, User,
+    ValueError, Workdir,
 };
 use super::{check, filter, mounts, names, units};
 
@@ -25,6 +26,12 @@ pub(crate) const SCOPES: [(&str, Scope); 2] =
 
 pub(crate) const WORKDIRS: [(&str, Workdir); 3] =
     [("none", Workdir::None), ("readonly", Workdir::Readonly), ("writable", Workdir::Writable)];
+
+pub(crate) const SYMLINKS: [(&str, Symlinks); 2] =
+    [("system", Symlinks::System), ("follow", Symlinks::Follow)];
+
+pub(crate) const SOCKETS: [(&str, Sockets); 3] =
+    [("refuse", Sockets::Refuse), ("tell", Sockets::Tell), ("allow", Sockets::Allow)];
 
 pub(crate) const THROTTLES: [(&str, Throttled); 4] = [
     ("throttleReadBpsDevice", Throttled::ReadBps),
@@ -56,6 +63,8 @@ pub(crate) fn layer(t: &Table<'_>) -> Result<Layer, ProfileError> {
             v.parse(|text| if text.is_empty() { Ok(None) } else { check::hostname(text).map(Some) })
         })?,
         workdir: t.read("workdir", |v| v.parse(|text| word(text, "workdir mode", &WORKDIRS)))?,
+        symlinks: t.read("symlinks", |v| v.parse(|text| word(text, "symlinks mode", &SYMLINKS)))?,
+        sockets: t.read("sockets", |v| v.parse(|text| word(text, "sockets mode", &SOCKETS)))?,
         namespaces: t.read("namespaces", |v| list(v, |text| word(text, "namespace", &NAMESPACES)))?,
         root: t.read("root", |v| v.keys(root))?.unwrap_or_default(),
         process: t.read("process", |v| v.keys(process))?.unwrap_or_default(),

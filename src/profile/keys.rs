@@ -20,10 +20,12 @@ const fn key(name: &'static str, takes: &'static str, meaning: &'static str) -> 
 
 /// Every key that an override can set, in the order of the file; `process.rlimits` takes [`RLIMITS`](super::RLIMITS).
 #[rustfmt::skip] // A line each.
-pub const KEYS: [Key; 51] = [
+pub const KEYS: [Key; 53] = [
     key("description", "text", "one line for `belljar profile list`"),
     key("hostname", "text, at most 64 bytes; `\"\"`: the host's", "the host name inside (needs the uts namespace)"),
     key("workdir", "`none`, `readonly`, `writable`", "whether and how the caller's working directory is shown, at its own path"),
+    key("symlinks", "`system`, `follow`", "which symlinks a path of the host may lead through: the system's own, or all"),
+    key("sockets", "`refuse`, `tell`, `allow`", "what is done where a shown directory holds sockets or FIFOs of the host"),
     key("namespaces", "list of `user`, `mount`, `pid`, `ipc`, `uts`, `network`, `cgroup`, `time`", "the namespaces of its own; `[]` is lite; with `extends`, `-NAME` takes one away and `+NAME` adds one"),
     key("root.path", "path", "a directory of the host that becomes the root (`--rootfs`)"),
     key("root.pathRequired", "true, false", "whether nothing runs without `root.path`"),

@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::filter::{FilterLayer, Mode};
 use super::validate::Conflict;
 use super::{
-    Enforce, Mount, Namespace, Origin, Place, ProfileError, Rlimit, Scope, Throttle, Throttled, User,
-    ValueError, Workdir,
+    Enforce, Mount, Namespace, Origin, Place, ProfileError, Rlimit, Scope, Sockets, Symlinks, Throttle,
+    Throttled, User, ValueError, Workdir,
 };
 
 /// What one text says; `None` and empty is "nothing".
@@ -18,6 +18,8 @@ pub(crate) struct Layer {
     /// `Some(None)` is none, in spite of what is inherited.
     pub(crate) hostname: Option<Option<String>>,
     pub(crate) workdir: Option<Workdir>,
+    pub(crate) symlinks: Option<Symlinks>,
+    pub(crate) sockets: Option<Sockets>,
     pub(crate) namespaces: Option<List<Namespace>>,
     pub(crate) root: RootLayer,
     pub(crate) process: ProcessLayer,
@@ -137,6 +139,8 @@ impl Layer {
         over(&mut self.description, above.description);
         over(&mut self.hostname, above.hostname);
         over(&mut self.workdir, above.workdir);
+        over(&mut self.symlinks, above.symlinks);
+        over(&mut self.sockets, above.sockets);
         // An edit of nothing would end in few namespaces or none, which nobody asked for.
         if self.namespaces.is_none() && matches!(above.namespaces, Some(List::Edit { .. })) {
             return Err(conflict(origin, "namespaces", Conflict::NothingInherited));

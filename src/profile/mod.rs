@@ -34,6 +34,8 @@
 //! | `namespaces` | list of `user` `mount` `pid` `ipc` `uts` `network` `cgroup` `time`; the first three, or none at all (lite) |
 //! | `hostname` | a host name, `""` for none |
 //! | `workdir` | `none`, `readonly`, `writable`: how the caller's working directory is shown |
+//! | `symlinks` | `system`, `follow`: which symlinks a source may lead through; see [`Symlinks`] |
+//! | `sockets` | `refuse`, `tell`, `allow`: what is done where sockets or FIFOs of the host would be shown; see [`Sockets`] |
 //! | `root.path` | a folder that becomes the root; else a minimal root is made |
 //! | `root.pathRequired` | whether a `root.path` has to be given |
 //! | `root.readonly` | boolean; true unless there is an overlay |

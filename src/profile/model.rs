@@ -21,6 +21,10 @@ pub struct Profile {
     pub hostname: Option<String>,
     /// Whether, and how, the caller's working directory is shown inside.
     pub workdir: Workdir,
+    /// Which symlinks a source of a mount, the root or the working directory may lead through.
+    pub symlinks: Symlinks,
+    /// What is done where a socket or FIFO of the host would be shown.
+    pub sockets: Sockets,
     /// The root file system.
     pub root: Root,
     /// The process that is started.
@@ -76,6 +80,36 @@ pub enum Workdir {
     Readonly,
     /// Bound at the same path, writable, and the process starts there.
     Writable,
+}
+
+/// Which symlinks are followed on the way to a file or directory of the host that is shown. Whoever could write to a directory that
+/// an earlier run was given can have left a symlink there, which leads the next run elsewhere. A profile's `system` mounts are
+/// followed in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Symlinks {
+    /// The system's own: root's, in a directory of root's that nobody else can write to, and that is `/`, `/home`, `/run`, `/var`,
+    /// or in a tree that the distribution's packages own (`/etc`, `/usr`, `/bin`, `/sbin`, `/lib*`, `/nix/store`, `/gnu/store`).
+    #[default]
+    System,
+    /// All.
+    Follow,
+}
+
+/// What is done where a directory would show sockets or FIFOs of the host: whoever reaches one talks to a process outside. Where the
+/// kernel's Landlock holds sockets that are connected to by path (ABI 9), none is reached, and nothing is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Sockets {
+    /// It is an error. The look is bounded: see SECURITY.md.
+    Refuse,
+    /// The directory is shown, and it is said once.
+    #[default]
+    Tell,
+    /// The directory is shown.
+    Allow,
 }
 
 /// The root file system.

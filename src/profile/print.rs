@@ -48,6 +48,8 @@ fn walls(text: &mut Text, profile: &Profile) {
     text.list("namespaces", profile.namespaces.iter().map(|n| quote(namespace_name(*n))));
     text.key("hostname", &quote(profile.hostname.as_deref().unwrap_or("")));
     text.key("workdir", &quote(workdir(profile.workdir)));
+    text.key("symlinks", &quote(word(&decode::SYMLINKS, profile.symlinks)));
+    text.key("sockets", &quote(word(&decode::SOCKETS, profile.sockets)));
     text.list("maskedPaths", profile.masked_paths.iter().map(|p| path(p)));
     text.list("readonlyPaths", profile.readonly_paths.iter().map(|p| path(p)));
     if !lite {
@@ -228,6 +230,11 @@ fn mounts(text: &mut Text, profile: &Profile) {
 
 fn workdir(workdir: Workdir) -> &'static str {
     decode::WORKDIRS.iter().find(|(_, w)| *w == workdir).map_or("none", |(name, _)| name)
+}
+
+/// The word for a value.
+fn word<T: PartialEq + Copy>(words: &[(&'static str, T)], value: T) -> &'static str {
+    words.iter().find(|(_, other)| *other == value).map_or("unknown", |(name, _)| name)
 }
 
 fn scope(scope: Scope) -> &'static str {

@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::layer::{Layer, List, ResourcesLayer};
 use super::validate::Conflict;
 use super::{
-    Landlock, Limits, MountKind, Origin, Process, Profile, ProfileError, Resources, Root, Workdir, units,
+    Landlock, Limits, MountKind, Origin, Process, Profile, ProfileError, Resources, Root, Sockets, Symlinks,
+    Workdir, units,
 };
 
 /// `root.size` where nobody says.
@@ -60,6 +61,8 @@ pub(crate) fn profile(layer: Layer, name: String, origin: &Origin) -> Result<Pro
         namespaces,
         hostname: layer.hostname.flatten(),
         workdir: layer.workdir.unwrap_or(Workdir::None),
+        symlinks: layer.symlinks.unwrap_or(Symlinks::System),
+        sockets: layer.sockets.unwrap_or(Sockets::Tell),
         root,
         process: Process {
             cwd: layer.process.cwd,

@@ -148,6 +148,16 @@ impl Profile {
         })
     }
 
+    /// Which symlinks a source may lead through.
+    pub fn set_symlinks(&mut self, symlinks: super::Symlinks) {
+        self.symlinks = symlinks;
+    }
+
+    /// What is done where a socket or FIFO of the host would be shown.
+    pub fn set_sockets(&mut self, sockets: super::Sockets) {
+        self.sockets = sockets;
+    }
+
     /// The working directory inside.
     ///
     /// # Errors

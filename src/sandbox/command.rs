@@ -374,7 +374,11 @@ impl<'a> Command<'a> {
             TaskRequest::Role { name, args } => {
                 std::iter::once(OsString::from(name)).chain(args.iter().cloned()).collect()
             }
-            _ => vec![OsString::from("belljar-init"), OsString::from(&self.sandbox.profile.name)],
+            _ => {
+                // The sandbox can read it: of a profile's path it gets the file's name alone.
+                let name = Path::new(&self.sandbox.profile.name);
+                vec![OsString::from("belljar-init"), name.file_name().unwrap_or_default().to_owned()]
+            }
         };
         strings
             .into_iter()

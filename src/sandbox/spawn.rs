@@ -115,7 +115,7 @@ pub(super) fn start(
         channel.try_clone().map_err(|source| Error::Child { action: "keep the channel to", source })?,
     );
     let (plan, notes) = frame.complete(&Remembered::new(&RealFiles))?;
-    notes.iter().for_each(|note| log::info!("{note}"));
+    notes.iter().for_each(crate::plan::Note::log);
     stopwatch.mark("plan");
     let told = sent(channel.send_long(&plan.encode()?))?;
     if let Some(site) = site {
@@ -137,8 +137,7 @@ pub(super) fn start(
     }
     beside.before().map_err(beside::failed)?;
     let told = told.and(sent(channel.send_with(&go, &descriptors))?);
-    let trees = trees::make(&plan, host_id.as_ref().map(HostId::id))?;
-    let told = told.and(sent(hand_trees(&channel, &trees))?);
+    let told = told.and(hand_trees(&channel, &plan, host_id.as_ref().map(HostId::id))?);
     stopwatch.mark("trees");
     afterwards(&plan)?;
     let readback = match hand_over(&channel, told, &plan, pidfd, beside) {
@@ -256,13 +255,21 @@ fn id_maps(plan: &Plan, host_id: Option<&HostId>) -> Option<IdMaps> {
     })
 }
 
-/// Sends the trees behind the go-ahead.
-fn hand_trees(channel: &Channel, trees: &[OwnedFd]) -> Result<(), ChannelError> {
-    trees.chunks(MAX_SENT).try_for_each(|trees| {
+/// Makes the trees and sends them behind the go-ahead: never more at once than go with one message, as each is a descriptor.
+fn hand_trees(
+    channel: &Channel,
+    plan: &Plan,
+    host_id: Option<u32>,
+) -> Result<Result<(), ChannelError>, Error> {
+    let mut maker = trees::Maker::new(host_id);
+    let mut told = Ok(());
+    for sources in trees::sources(plan).chunks(MAX_SENT) {
+        let trees = sources.iter().map(|source| maker.make(source)).collect::<Result<Vec<_>, _>>()?;
         let trees: Vec<_> = trees.iter().map(AsFd::as_fd).collect();
         let count = u32::try_from(trees.len()).unwrap_or(u32::MAX);
-        channel.send_with(&Trees { count }, &trees)
-    })
+        told = told.and(sent(channel.send_with(&Trees { count }, &trees))?);
+    }
+    Ok(told)
 }
 
 /// How sending went. If init was not there to take it, what it said before is still there to be read.

@@ -1,43 +1,70 @@
 //! Mount trees that only a privileged caller can reach or id-map: cloned here, handed to init by descriptor.
 
 use std::fs::File;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 
 use super::error::{Error, Step};
 use super::id_maps::IdMaps;
-use crate::plan::{Plan, Source, Via};
+use crate::plan::{NOTICE, Plan, Source, Via};
 use crate::protocol::{Failure, Fault, Stage, shown};
 use crate::{reexec, sys};
 
-/// The trees of a plan, in its order.
-pub(super) fn make(plan: &Plan, host_id: Option<u32>) -> Result<Vec<OwnedFd>, Error> {
-    let mut namespaces: Vec<((u32, u32), OwnedFd)> = Vec::new();
-    let mut trees = Vec::new();
-    for source in plan.sources().filter(|source| matches!(source.via, Via::Tree { .. })) {
-        let tree = clone(source)?;
-        if let (Via::Tree { idmap: Some(owner) }, Some(host_id)) = (source.via, host_id) {
-            let known = namespaces.iter().position(|(other, _)| *other == owner);
-            let index = match known {
-                Some(index) => index,
-                None => {
-                    namespaces.push((owner, user_namespace(owner, host_id)?));
-                    namespaces.len() - 1
-                }
-            };
-            if let Some((_, namespace)) = namespaces.get(index) {
-                sys::mount::set_idmap(tree.as_fd(), namespace.as_fd()).map_err(Error::prepare(
-                    Step::Trees,
-                    "mount_setattr(MOUNT_ATTR_IDMAP)",
-                    &shown(source.path.to_bytes()),
-                ))?;
-                check_idmap(&tree, source, owner, host_id)?;
-            }
-        }
-        trees.push(tree);
+/// What a plan wants cloned, in its order.
+pub(super) fn sources(plan: &Plan) -> Vec<&Source> {
+    plan.sources().filter(|source| matches!(source.via, Via::Tree { .. })).collect()
+}
+
+/// Makes the trees of one sandbox.
+pub(super) struct Maker {
+    host_id: Option<u32>,
+    /// User namespaces for id-mapped mounts, by the owner whose files they are for.
+    namespaces: Vec<((u32, u32), OwnedFd)>,
+}
+
+impl Maker {
+    pub(super) fn new(host_id: Option<u32>) -> Self {
+        Self { host_id, namespaces: Vec::new() }
     }
-    Ok(trees)
+
+    pub(super) fn make(&mut self, source: &Source) -> Result<OwnedFd, Error> {
+        let tree = clone(source)?;
+        if let (Via::Tree { idmap: Some(owner) }, Some(host_id)) = (source.via, self.host_id) {
+            set_idmap(&tree, source, self.namespace(owner, host_id)?)?;
+            check_idmap(&tree, source, owner, host_id)?;
+        }
+        Ok(tree)
+    }
+
+    fn namespace(&mut self, owner: (u32, u32), host_id: u32) -> Result<BorrowedFd<'_>, Error> {
+        let at = match self.namespaces.iter().position(|(other, _)| *other == owner) {
+            Some(at) => at,
+            None => {
+                self.namespaces.push((owner, user_namespace(owner, host_id)?));
+                self.namespaces.len() - 1
+            }
+        };
+        Ok(self.namespaces[at].1.as_fd())
+    }
+}
+
+/// Shows the owner's files as the sandbox's own, those on mounts below too. The kernel maps all of a tree or nothing: where a file system
+/// below cannot be mapped (procfs) or is so already, only the top is, and what is below belongs to strangers, as all else does.
+fn set_idmap(tree: &OwnedFd, source: &Source, namespace: BorrowedFd<'_>) -> Result<(), Error> {
+    let name = shown(source.path.to_bytes());
+    let failed = Error::prepare(Step::Trees, "mount_setattr(MOUNT_ATTR_IDMAP)", &name);
+    match sys::mount::set_idmap(tree.as_fd(), namespace, true) {
+        Err(Errno::EINVAL | Errno::EPERM) => {
+            sys::mount::set_idmap(tree.as_fd(), namespace, false).map_err(failed)?;
+            log::warn!(
+                target: NOTICE,
+                "what is mounted below {name} cannot be id-mapped: its files are not the sandbox's own inside"
+            );
+            Ok(())
+        }
+        done => done.map_err(failed),
+    }
 }
 
 /// What belongs to the owner belongs to the sandbox's id on the mount.

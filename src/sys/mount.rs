@@ -85,9 +85,13 @@ pub(crate) fn mount_id(fd: BorrowedFd<'_>) -> Result<u64, Errno> {
 }
 
 /// `mount_setattr(2)` with `MOUNT_ATTR_IDMAP` (a detached mount; Linux 5.12, each file system since its own version).
-pub(crate) fn set_idmap(fd: BorrowedFd<'_>, user_namespace: BorrowedFd<'_>) -> Result<(), Errno> {
+pub(crate) fn set_idmap(
+    fd: BorrowedFd<'_>,
+    user_namespace: BorrowedFd<'_>,
+    recursive: bool,
+) -> Result<(), Errno> {
     let userns_fd = u64::from(user_namespace.as_raw_fd().cast_unsigned());
-    setattr(fd, c"", &MountAttr { attr_set: ATTR_IDMAP, attr_clr: 0, propagation: 0, userns_fd }, false)
+    setattr(fd, c"", &MountAttr { attr_set: ATTR_IDMAP, attr_clr: 0, propagation: 0, userns_fd }, recursive)
 }
 
 /// Makes every mount that the calling process can see private: nothing propagates in or out.

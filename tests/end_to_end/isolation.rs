@@ -54,6 +54,11 @@ pub fn trials() -> Vec<Trial> {
             move || home_is_no_working_directory(caller),
         ));
         trials.push(trial(
+            format!("isolation::a_profiles_path_is_not_told as {caller:?}"),
+            needs,
+            move || a_profiles_path_is_not_told(caller),
+        ));
+        trials.push(trial(
             format!("isolation::a_script_that_looks_for_secrets as {caller:?}"),
             &[needs, &[Need::Program("python3")]].concat(),
             move || a_script_that_looks_for_secrets(caller),
@@ -251,6 +256,16 @@ fn init_tells_nothing(caller: Caller, profile: &str) -> Result<(), Failed> {
     prints(&shell(caller, profile, script), &format!("belljar-init {profile} alive\n"))
 }
 
+/// What PID 1 was started with can be read inside: of a profile it is the file's name, not where that is.
+fn a_profiles_path_is_not_told(caller: Caller) -> Result<(), Failed> {
+    let folder = caller::folder(caller);
+    let profile = folder.path().join("mine.toml");
+    caller::file(caller, &profile, "extends = \"strict\"\n");
+    let profile = profile.to_str().ok_or("a path that is not text")?;
+    let script = "tr '\\0' ' ' </proc/1/cmdline; grep -rlF mine.toml /etc /proc/self/mountinfo; true";
+    prints(&caller::run(caller, ["run", "-p", profile, "--", "sh", "-c", script]), "belljar-init mine.toml ")
+}
+
 fn privileges_cannot_be_had(caller: Caller, profile: &str) -> Result<(), Failed> {
     let script = "unshare -Ur true 2>/dev/null && echo user namespace; \
                   mount -t tmpfs none /tmp 2>/dev/null && echo mount; \
@@ -298,7 +313,14 @@ fn home_is_no_working_directory(caller: Caller) -> Result<(), Failed> {
     run(above, &[]).refused(125, &["home directory"])?;
     prints(&run(&project, &[]), &format!("{}\n", project.display()))?;
     let named = home.path().to_str().ok_or("a path that is not text")?;
-    prints(&run(home.path(), &["--bind", named]), &format!("{named}\n"))
+    prints(&run(home.path(), &["--bind", named]), &format!("{named}\n"))?;
+    // The hint, followed: from the home, and from the root.
+    let shown = project.to_str().ok_or("a path that is not text")?;
+    for cwd in [home.path(), std::path::Path::new("/")] {
+        prints(&run(cwd, &["-w", shown]), &format!("{shown}\n"))?;
+        prints(&run(cwd, &["--bind", shown, "-w", shown]), &format!("{shown}\n"))?;
+    }
+    Ok(())
 }
 
 /// The issue's own case: a script computes, and everything else that it tries fails.

@@ -506,9 +506,12 @@ fn hints_lead_to_a_run(caller: Caller) -> Result<(), Failed> {
     let first = run(&["--", "./draft"]);
     let hint = format!("hint: show it with --ro-bind {path}, and start there with --workdir {path}\n");
     check(first.code == Some(127) && first.stderr.ends_with(&hint), &first)?;
-    let second = run(&["--ro-bind", &path, "--", "./draft"]);
+    check(run(&["--ro-bind", &path, "--", "./draft"]).succeeded()? == format!("ran in {path}\n"), "")?;
+    let elsewhere = run(&["--ro-bind", &path, "--set", "process.cwd=/usr", "--", "./draft"]);
     let hint = format!("hint: start there with --workdir {path}\n");
-    check(second.code == Some(127) && second.stderr.ends_with(&hint), &second)?;
+    check(elsewhere.code == Some(127) && elsewhere.stderr.ends_with(&hint), &elsewhere)?;
+    // What is shown by a relative path is found by it, whoever looks for it.
+    check(run(&["--ro-bind", "draft", "--", "sh", "draft"]).succeeded()? == format!("ran in {path}\n"), "")?;
     check(
         run(&["--ro-bind", &path, "--workdir", &path, "--", "./draft"]).succeeded()?
             == format!("ran in {path}\n"),
@@ -524,7 +527,8 @@ fn hints_lead_to_a_run(caller: Caller) -> Result<(), Failed> {
     let second = run(&["--ro-bind", &path, "--", "tool"]);
     let hint = format!("hint: run {tool}, or set PATH with --env PATH=...\n");
     check(second.code == Some(127) && second.stderr.ends_with(&hint), &second)?;
-    check(run(&["--ro-bind", &path, "--", &tool]).succeeded()? == "ran in /tmp\n", "")?;
+    let ran = format!("ran in {path}\n");
+    check(run(&["--ro-bind", &path, "--", &tool]).succeeded()? == ran, "")?;
     let env = format!("PATH={}:/usr/bin:/bin", bin.display());
-    check(run(&["--ro-bind", &path, "--env", &env, "--", "tool"]).succeeded()? == "ran in /tmp\n", "")
+    check(run(&["--ro-bind", &path, "--env", &env, "--", "tool"]).succeeded()? == ran, "")
 }

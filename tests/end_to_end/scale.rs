@@ -11,16 +11,16 @@ pub fn trials() -> Vec<Trial> {
     let root = [Need::Root];
     let mut trials = Vec::new();
     for (who, needs) in [(Caller::Root, &root[..]), (Caller::User, &[])] {
-        trials.push(trial(format!("scale::three_hundred_binds as {who:?}"), needs, move || binds(who)));
+        trials.push(trial(format!("scale::five_hundred_binds as {who:?}"), needs, move || binds(who)));
         let needs: Vec<Need> = needs.iter().copied().chain([Need::Program("strace")]).collect();
         trials.push(trial(format!("scale::an_idle_init_lets_go as {who:?}"), &needs, move || idle(who)));
     }
     trials
 }
 
-/// Far more than one message of the caller's carries.
+/// Far more than one message of the caller's carries, and than the caller and init may have descriptors.
 fn binds(who: Caller) -> Result<(), Failed> {
-    const COUNT: usize = 300;
+    const COUNT: usize = 480;
     let folder = caller::folder(who);
     let mut options = Vec::new();
     for n in 0..COUNT {
@@ -31,7 +31,11 @@ fn binds(who: Caller) -> Result<(), Failed> {
     let script = "cd /many && for file in *; do [ \"$(cat $file)\" = $file ] || echo $file; done; ls | wc -l";
     let args =
         ["run"].into_iter().chain(options.iter().map(String::as_str)).chain(["--", "sh", "-c", script]);
-    let run = caller::run(who, args);
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 100 && exec \"$0\" \"$@\""]).arg(caller::shelf().join("belljar"));
+    command.args(args).current_dir(folder.path());
+    caller::as_caller(who, &mut command);
+    let run = caller::finish(command);
     let shown = run.succeeded()?;
     if shown.trim() == COUNT.to_string() { Ok(()) } else { Err(format!("shown: {shown}").into()) }
 }

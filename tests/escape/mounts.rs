@@ -11,6 +11,7 @@ use libtest_mimic::Failed;
 
 use crate::Entry;
 use crate::caller::{self, Caller};
+use crate::need::Need;
 
 pub const CHECKS: &[Entry] = &[
     ("racing_symlinks_lead_nowhere", &[], racing_symlinks_lead_nowhere),
@@ -23,6 +24,9 @@ pub const CHECKS: &[Entry] = &[
         a_read_only_folder_is_read_only_all_the_way_down,
     ),
     ("the_hosts_root_is_shown_as_it_is", &[], the_hosts_root_is_shown_as_it_is),
+    ("what_is_mounted_below_belongs_to_its_owner", &[], what_is_mounted_below_belongs_to_its_owner),
+    ("a_symlink_of_an_earlier_run_is_not_followed", &[], a_symlink_of_an_earlier_run_is_not_followed),
+    ("sockets_in_what_is_shown_are_refused_or_told", &[Need::Program("python3")], sockets_in_what_is_shown),
     ("a_report_follows_nothing_that_was_left", &[], a_report_follows_nothing_that_was_left),
 ];
 
@@ -78,7 +82,7 @@ fn the_hosts_root_is_shown_as_it_is(caller: Caller) -> Result<(), Failed> {
     let root = fs::metadata("/")?;
     let same = format!("{}:{}\n", root.dev(), root.ino());
     let look = |options: &[&str], folders: &[&str]| {
-        let mut args = [&["run"], options, &["--", "stat", "-c", "%d:%i"]].concat();
+        let mut args = [&["run", "-q", "--allow-sockets"], options, &["--", "stat", "-c", "%d:%i"]].concat();
         args.extend(folders);
         let run = caller::run(caller, &args);
         if run.succeeded()? == same.repeat(folders.len()) {
@@ -110,9 +114,118 @@ fn the_hosts_root_is_shown_as_it_is(caller: Caller) -> Result<(), Failed> {
     }
     let name = format!("belljar-test-{}", std::process::id());
     let script = format!("touch /host/{name}; ls / | grep -c {name}");
-    let run = caller::run(caller, ["run", "--bind", "/:/host", "--", "sh", "-c", &script]);
+    let run = caller::run(caller, ["run", "--allow-sockets", "--bind", "/:/host", "--", "sh", "-c", &script]);
     let made = fs::remove_file(Path::new("/").join(&name)).is_ok();
     if run.stdout == "0\n" && !made { Ok(()) } else { Err(format!("{run:#?}").into()) }
+}
+
+/// What a run was given to write to is given to the next one in parts: a symlink that the first one left must not lead that elsewhere.
+fn a_symlink_of_an_earlier_run_is_not_followed(caller: Caller) -> Result<(), Failed> {
+    let folder = caller::folder(caller);
+    let (job, victim) = (folder.path().join("job"), folder.path().join("victim"));
+    for path in [&job, &job.join("out"), &victim] {
+        fs::create_dir(path)?;
+        caller::give(caller, path);
+    }
+    let script = format!("rmdir /job/out && ln -s {} /job/out", victim.display());
+    caller::run(caller, ["run", "--bind", &format!("{}:/job", job.display()), "--", "sh", "-c", &script])
+        .succeeded()?;
+    let out = job.join("out");
+    let bind = format!("{}:/out", out.display());
+    let below = format!("{}/below:/out", out.display());
+    fs::create_dir(victim.join("below"))?;
+    for options in [
+        &["--bind", &bind][..],
+        &["--ro-bind", &bind],
+        &["--bind", &below],
+        &["-p", "container", "--rootfs", out.to_str().ok_or("not UTF-8")?],
+    ] {
+        let args = [&["run"], options, &["--", "touch", "/out/X"]].concat();
+        let words = ["is a symlink, and leads to", "--follow-symlinks"];
+        caller::run(caller, &args).refused(125, &words)?;
+    }
+    // By a path from the current directory.
+    let mut command = caller::belljar(caller, ["run", "--bind", "./job/out:/out", "--", "touch", "/out/X"]);
+    command.current_dir(folder.path());
+    caller::finish(command).refused(125, &["is a symlink"])?;
+    if fs::read_dir(&victim)?.count() != 1 {
+        return Err("something was made in what the symlink leads to".into());
+    }
+    // Whoever means it says so; and the system's own are followed.
+    let args = ["run", "--follow-symlinks", "--bind", &bind, "--", "touch", "/out/X"];
+    caller::run(caller, args).succeeded()?;
+    if !victim.join("X").exists() {
+        return Err("it was asked to follow, and did not".into());
+    }
+    caller::run(caller, ["run", "--ro-bind", "/bin:/x", "--", "/x/true"]).succeeded()?;
+    Ok(())
+}
+
+/// Before Landlock's ABI 9 a listening socket in a read-only directory can be connected to: `strict` refuses it, the others tell.
+fn sockets_in_what_is_shown(caller: Caller) -> Result<(), Failed> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = caller::folder(caller);
+    let shown = folder.path().join("shown");
+    fs::create_dir_all(shown.join("below"))?;
+    let socket = shown.join("below/socket");
+    let listener = std::os::unix::net::UnixListener::bind(&socket)?;
+    fs::set_permissions(&socket, fs::Permissions::from_mode(0o777))?;
+    caller::give(caller, &shown);
+    listener.set_nonblocking(true)?;
+    let bind = format!("{}:/shown", shown.display());
+    let connect = "import socket; socket.socket(socket.AF_UNIX).connect('/shown/below/socket'); print('in')";
+    let run = |options: &[&str]| {
+        let args = [&["run"], options, &["--ro-bind", &bind, "--", "python3", "-c", connect]].concat();
+        caller::run(caller, &args)
+    };
+    let held = belljar::host::Facts::detect()?.landlock_abi.is_some_and(|abi| abi >= 9);
+    if held {
+        for options in [&[][..], &["-p", "standard"], &["--allow-sockets"]] {
+            let run = run(options);
+            if run.code != Some(1) || !run.stderr.contains("PermissionError") {
+                return Err(format!("{run:#?}").into());
+            }
+        }
+        return Ok(());
+    }
+    run(&[]).refused(125, &["below/socket\" is a socket of the host", "--allow-sockets"])?;
+    let told = run(&["-p", "standard"]);
+    let said = told.stderr.matches("is a socket of the host").count();
+    if told.code != Some(0) || said != 1 {
+        return Err(format!("told {said} times: {told:#?}").into());
+    }
+    let allowed = run(&["--allow-sockets"]);
+    if allowed.succeeded()? != "in\n" || !allowed.stderr.is_empty() {
+        return Err(format!("{allowed:#?}").into());
+    }
+    Ok(())
+}
+
+/// As root, the owner's files on a mount below a bound directory are the sandbox's own, too; where the kernel cannot map one of the mounts
+/// (a procfs), that is told and the rest is as it was.
+fn what_is_mounted_below_belongs_to_its_owner(caller: Caller) -> Result<(), Failed> {
+    let folder = caller::folder(caller);
+    let shown = folder.path().join("shown");
+    fs::create_dir_all(shown.join("below"))?;
+    caller::give(caller, &shown);
+    caller::give(caller, &shown.join("below"));
+    let owner = if caller == Caller::Root { "" } else { "--user 1000 " };
+    let mount = "mount -t tmpfs -o mode=755 none $D/shown/below && chown 0:0 $D/shown";
+    let script =
+        format!("{mount} && $B run {owner}--bind $D/shown:/shown -- touch /shown/file /shown/below/file");
+    let run = in_own_mounts(caller, folder.path(), &script);
+    if run.code != Some(0) || !run.stderr.is_empty() {
+        return Err(format!("{run:#?}").into());
+    }
+    if caller == Caller::Root {
+        let more = "mkdir $D/shown/proc && mount -t proc none $D/shown/proc";
+        let script = format!("{mount} && {more} && $B run --bind $D/shown:/shown -- touch /shown/file");
+        let run = in_own_mounts(caller, folder.path(), &script);
+        if run.code != Some(0) || run.stderr.matches("cannot be id-mapped").count() != 1 {
+            return Err(format!("{run:#?}").into());
+        }
+    }
+    Ok(())
 }
 
 /// CVE-2021-30465: the place of a mount is a folder at one instant and a symlink at the next.
@@ -252,7 +365,7 @@ fn mounts_do_not_propagate(caller: Caller) -> Result<(), Failed> {
          { timeout 20 head -n1 $D/go/a; mount -t tmpfs marker $D/shown/in; timeout 20 sh -c 'echo >$D/go/b'; } >/dev/null & \
          while [ ! -p $D/go/b ]; do sleep 0.01; done; \
          $B run --set seccomp.mode=off --set landlock.mode=off --set 'process.capabilities=[\"CAP_SYS_ADMIN\"]' \
-         --bind $D/shown:/shown --bind $D/go:/go -- sh -c \
+         --allow-sockets --bind $D/shown:/shown --bind $D/go:/go -- sh -c \
          'mount -t tmpfs marker /shown/out && grep -c \" marker \" /proc/self/mountinfo; timeout 20 sh -c \"echo x >/go/a; head -n1 /go/b\" >/dev/null; grep -c \" marker \" /proc/self/mountinfo'; \
          wait; grep -c ' marker ' /proc/self/mountinfo",
     );

@@ -7,7 +7,7 @@ use super::options::{FileOptions, LimitOptions, Net, ProcessOptions, RunArgs, Wa
 use crate::cli::error::Error;
 use crate::cli::units::Limit;
 use crate::cli::values::Bind;
-use crate::profile::{Enforce, Network, Profile, ProfileError};
+use crate::profile::{Enforce, Network, Profile, ProfileError, Sockets, Symlinks};
 
 /// What is asked for on the command line wins over the profile; nothing that was asked for is left out.
 pub fn apply(args: &RunArgs, profile: &mut Profile) -> Result<(), Error> {
@@ -29,6 +29,12 @@ fn files(options: &FileOptions, profile: &mut Profile) -> Result<(), Error> {
     }
     if options.overlay_tmp {
         profile.set_overlay(true).map_err(of("--overlay-tmp"))?;
+    }
+    if options.follow_symlinks {
+        profile.set_symlinks(Symlinks::Follow);
+    }
+    if options.allow_sockets {
+        profile.set_sockets(Sockets::Allow);
     }
     let mut destinations = BTreeSet::new();
     let mut once = |destination: &Path| match destinations.insert(destination.to_owned()) {

@@ -94,6 +94,12 @@ pub(super) struct FileOptions {
     /// Let writes to the root go to memory, and throw them away
     #[arg(long)]
     pub overlay_tmp: bool,
+    /// Follow symlinks on the way to what is shown; otherwise only the system's own (/bin) are
+    #[arg(long)]
+    pub follow_symlinks: bool,
+    /// Show directories with sockets or FIFOs of the host, by which the program may reach processes outside
+    #[arg(long)]
+    pub allow_sockets: bool,
 }
 
 #[derive(Debug, Default, PartialEq, Args)]

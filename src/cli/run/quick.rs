@@ -46,13 +46,15 @@ pub fn read(argv: &[OsString]) -> Option<RunArgs> {
 }
 
 /// The options that mean the same whatever stands beside them.
-const OPTIONS: [&str; 24] = [
+const OPTIONS: [&str; 26] = [
+    "allow-sockets",
     "bind",
     "cgroup-parent",
     "cpu-time",
     "cpus",
     "env",
     "file-size",
+    "follow-symlinks",
     "hostname",
     "keep-fd",
     "limits",
@@ -86,6 +88,8 @@ fn long(short: char) -> Option<&'static str> {
 fn set(run: &mut RunArgs, option: &str, words: &mut Parser) -> Option<()> {
     let RunArgs { profile, files, process, limits, output, .. } = run;
     let flag = match option {
+        "allow-sockets" => Some(&mut files.allow_sockets),
+        "follow-symlinks" => Some(&mut files.follow_symlinks),
         "overlay-tmp" => Some(&mut files.overlay_tmp),
         "timing" => Some(&mut output.timing),
         "tty" => Some(&mut process.tty),

@@ -7,7 +7,8 @@ use super::super::{
 };
 use crate::host::{Facts, HostLimit, MemoryFiles};
 use crate::profile::{
-    Landlock, Limits, Mount, MountKind, Namespace, Process, Profile, Resources, Root, Workdir,
+    Landlock, Limits, Mount, MountKind, Namespace, Process, Profile, Resources, Root, Sockets, Symlinks,
+    Workdir,
 };
 use crate::seccomp::Arch;
 
@@ -100,6 +101,8 @@ pub fn profile() -> Profile {
         namespaces: [User, Mount, Pid, Ipc, Uts, Network, Cgroup].into(),
         hostname: Some("glass".into()),
         workdir: Workdir::None,
+        symlinks: Symlinks::System,
+        sockets: Sockets::Tell,
         root: Root {
             path: None,
             path_required: false,

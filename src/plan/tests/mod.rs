@@ -7,4 +7,5 @@ mod links;
 mod paths;
 mod precedence;
 mod programs;
+mod sources;
 mod walls;

@@ -8,7 +8,7 @@ use super::super::{
 };
 use super::fixtures::*;
 use crate::host::{Facts, FileKind, MemoryFiles};
-use crate::profile::{Mount, MountKind, Namespace, Profile, Workdir};
+use crate::profile::{Mount, MountKind, Namespace, Profile, Symlinks, Workdir};
 
 fn at(profile: &Profile, files: &MemoryFiles) -> Result<super::super::Plan, PlanError> {
     resolve(profile, &facts(), files, &Call::program(["sh"]))
@@ -53,7 +53,9 @@ fn a_missing_source_is_an_error_unless_optional() {
 
 #[test]
 fn a_source_is_written_down_canonical() {
-    let plan = plan(&with([bind("/home/me/link", "/x", true), bind("sub", "/y", true)])).unwrap();
+    let mut profile = with([bind("/home/me/link", "/x", true), bind("sub", "/y", true)]);
+    profile.symlinks = Symlinks::Follow;
+    let plan = plan(&profile).unwrap();
     let (source, _) = bound(&plan, "/x").unwrap();
     let stat = crate::host::Files::lstat(&files(), Path::new("/home/me/project")).unwrap();
     assert_eq!(text(&source.path), Path::new("/home/me/project"));
@@ -423,6 +425,76 @@ fn the_callers_folder_as_working_directory() {
         text(&bound(&plan(&bound_there).unwrap(), "/home/me/project").unwrap().0.path),
         Path::new("/opt")
     );
+}
+
+#[test]
+fn the_calls_working_directory_is_shown_where_the_callers_is_not_it() {
+    let work = Profile { workdir: Workdir::Writable, ..profile() };
+    let go = |profile: &Profile, cwd: &str, asked: &str| {
+        let facts = Facts { cwd: Some(cwd.into()), ..facts() };
+        let mut call = Call { cwd: Some(asked.into()), ..Call::program(["sh"]) };
+        call.caller_env = [("HOME".into(), "/home/me".into())].into();
+        resolve(profile, &facts, &files(), &call)
+    };
+    let project = "/home/me/project";
+    // From the root, from the home, by a path from there, and from a directory beside it.
+    for (cwd, asked) in [("/", project), ("/home/me", project), ("/home/me", "project"), ("/opt", project)] {
+        let plan = go(&work, cwd, asked).unwrap();
+        assert_eq!(text(&plan.cwd), Path::new(project));
+        assert!(!bound(&plan, project).unwrap().1);
+        assert!(bound(&plan, cwd).is_none(), "{cwd}");
+        // What shows it already stays as it is.
+        let mut named = work.clone();
+        named.mounts.push(bind(project, project, true));
+        let plan = go(&named, cwd, asked).unwrap();
+        assert_eq!(text(&plan.cwd), Path::new(project));
+        assert!(bound(&plan, project).unwrap().1);
+    }
+    // Below the caller's, that is shown.
+    let plan = go(&work, project, "sub").unwrap();
+    assert_eq!(text(&plan.cwd), Path::new("/home/me/project/sub"));
+    assert!(bound(&plan, project).is_some() && bound(&plan, "/home/me/project/sub").is_none());
+    // What the sandbox has of its own is not the host's.
+    for own in ["/tmp", "/etc", "/usr", "/"] {
+        for cwd in ["/", project] {
+            let plan = go(&work, cwd, own).unwrap();
+            assert_eq!(text(&plan.cwd), Path::new(own));
+            assert_eq!(bound(&plan, project).is_some(), cwd == project);
+            assert!(own == "/usr" || bound(&plan, own).is_none());
+        }
+    }
+    // The home is as little shown by its name.
+    for home in ["/home/me", "/home"] {
+        assert!(matches!(go(&work, "/", home), Err(PlanError::Cwd { .. })), "{home}");
+    }
+    // Nothing is shown that nobody asked to be.
+    assert!(go(&profile(), "/", project).is_err());
+}
+
+#[test]
+fn a_relative_path_leads_inside_to_what_is_bound_by_it() {
+    let go = |profile: &Profile, cwd: &str| {
+        let facts = Facts { cwd: Some(cwd.into()), ..facts() };
+        resolve(profile, &facts, &files(), &Call::program(["sh"])).map(|plan| text(&plan.cwd))
+    };
+    let shows = |source: &str| with([bind(source, source, true)]);
+    let (project, data) = ("/home/me/project", "/home/me/project/data");
+    for (profile, cwd, expected) in [
+        (shows(data), project, project),
+        (shows(data), "/home/me", "/home/me"),
+        (shows(project), "/home/me/project/sub", "/home/me/project/sub"),
+        // Somewhere else, under another name, or everything.
+        (shows(data), "/opt", "/tmp"),
+        (shows(data), "/", "/tmp"),
+        (with([bind(data, "/data", true)]), project, "/tmp"),
+        (profile(), "/usr/bin", "/tmp"),
+    ] {
+        assert_eq!(go(&profile, cwd).unwrap(), Path::new(expected), "{cwd}");
+    }
+    let mut lite = lite();
+    lite.mounts.push(bind(data, data, true));
+    assert_eq!(go(&lite, project).unwrap(), Path::new(project));
+    assert_eq!(go(&lite, "/opt").unwrap(), Path::new("/"));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::super::{Call, Plan, PlanError, ProgramProblem as P, Task, elf, resolve};
 use super::fixtures::*;
 use crate::host::{Facts, MemoryFiles};
-use crate::profile::{Mount, Profile, Workdir};
+use crate::profile::{Mount, Process, Profile, Workdir};
 
 fn host() -> MemoryFiles {
     files()
@@ -168,13 +168,16 @@ fn a_hint_that_was_followed_leads_on() {
     );
     assert_eq!(hint(&shown, "tool"), "run /opt/tool/bin/tool, or set PATH with --env PATH=...");
     assert_eq!(run_as(&shown, &facts(), "/opt/tool/bin/tool").unwrap(), Path::new("/opt/tool/bin/tool"));
-    // A path from the caller's working directory, where the sandbox does not start.
+    // A path from the caller's working directory, where the sandbox does not start unless it is shown.
     assert_eq!(
         hint(&profile(), "./run"),
         "show it with --ro-bind /home/me/project, and start there with --workdir /home/me/project"
     );
     let shown = with([bind("/home/me/project", "/home/me/project", true)]);
-    assert_eq!(hint(&shown, "./run"), "start there with --workdir /home/me/project");
+    assert_eq!(run_as(&shown, &facts(), "./run").unwrap(), Path::new("/home/me/project/./run"));
+    let elsewhere =
+        Profile { process: Process { cwd: Some("/usr".into()), ..shown.process.clone() }, ..shown };
+    assert_eq!(hint(&elsewhere, "./run"), "start there with --workdir /home/me/project");
     assert!(matches!(run_as(&profile(), &facts(), "./nope"), Err(P::NotFound { path: None })));
 }
 

@@ -10,6 +10,7 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::stat::Mode;
 
+use crate::profile::Sockets;
 use crate::selftest::answer::{call, errno_of, in_child};
 use crate::selftest::row::{ADMIN, ALL, INNER, NAMESPACED, nothing, show};
 use crate::selftest::{Answer, Check, Claim, Control, Probe, Removal, Row, Run, SelfTestError};
@@ -375,6 +376,7 @@ pub(super) const ROWS: &[Row] = &[
                         profile.landlock.require = false;
                         profile.landlock.scopes.clear();
                         // Read-only: a socket is connected to all the same, and no id map is needed.
+                        profile.set_sockets(Sockets::Allow);
                         show(profile, setup.told("folder"), true);
                         Ok(())
                     }),
