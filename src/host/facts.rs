@@ -88,6 +88,16 @@ pub enum FactsError {
     },
 }
 
+/// The working directory; `None` where it was removed or is out of reach. Any other failure is no answer: the run would begin elsewhere.
+fn cwd() -> io::Result<Option<PathBuf>> {
+    use io::ErrorKind::{NotFound, PermissionDenied};
+    match std::env::current_dir() {
+        Ok(cwd) => Ok(Some(cwd).filter(|cwd| cwd.is_absolute())),
+        Err(error) if matches!(error.kind(), NotFound | PermissionDenied) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 impl Facts {
     /// Asks the kernel.
     ///
@@ -114,7 +124,7 @@ impl Facts {
             kernel: version(&utsname.release().to_string_lossy())?,
             landlock_abi: landlock_abi().map_err(|e| syscall("landlock_create_ruleset")(e.into()))?,
             arch: Arch::NATIVE,
-            cwd: std::env::current_dir().ok().filter(|cwd| cwd.is_absolute()),
+            cwd: cwd().map_err(syscall("getcwd"))?,
             crash_handler: limits.iter().any(|limit| limit.resource == CORE && limit.hard == 0)
                 && crash_handler(),
             limits,

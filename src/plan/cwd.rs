@@ -50,7 +50,10 @@ pub(super) fn shown(
     let callers = callers().and_then(check);
     match callers {
         Ok(Some(callers)) if asked.starts_with(&callers) => Ok(Some(callers)),
-        _ if is_covered(&asked, profile) => Ok(callers.unwrap_or_default()),
+        // One that is only inside, where something is mounted below it, needs nothing of the host.
+        _ if is_covered(&asked, profile) || files.canonicalize(&asked).is_err() => {
+            Ok(callers.unwrap_or_default())
+        }
         _ => check(asked),
     }
 }

@@ -13,7 +13,7 @@ use crate::need::{Need, trial};
 /// up to the execution. Some more than there are: what a host has in /etc, and its descriptors, make a difference. Where java, php,
 /// perl, ImageMagick and fonts are installed, the caller looks at all that is directly in their directories of /etc (15 calls for each,
 /// while init is on its way), and init mounts these (9 for each).
-const BOUNDS: [(&str, usize); 3] = [("caller", 400), ("init", 580), ("task", 355)];
+const BOUNDS: [(&str, usize); 3] = [("caller", 410), ("init", 580), ("task", 355)];
 
 pub fn trials() -> Vec<Trial> {
     let strace = Need::Program("strace");

@@ -111,14 +111,15 @@ fn read_only_is_read_only_for_every_kind_of_file(caller: Caller) -> Result<(), F
     let script = "(echo X 1<>/e/deep/p >/e/deep/p) 2>/dev/null && echo pipe; (echo X >/dev/zero) 2>/dev/null && echo zero; true";
     let device = ["--set", "readonlyPaths=[\"/dev/zero\"]"];
     for device in [&["--ro-bind", "/dev/zero:/dev/zero"][..], &device] {
-        let run = place.run(&[&strict[..], &["--ro-bind", "$D/pipes:/e"], device].concat(), script);
+        let run = place
+            .run(&[&strict[..], &["--allow-sockets", "--ro-bind", "$D/pipes:/e"], device].concat(), script);
         if !run.stdout.is_empty() || run.code != Some(0) {
             return Err(format!("{device:?}: {run:#?}").into());
         }
         refused(&place.run(&[&image[..], device].concat(), "true"), "a device")?;
     }
     // What hides a pipe is not the pipe.
-    let hidden = ["--ro-bind", "$D/pipes:/d/f", "--set", "maskedPaths=[\"/d/f/deep/p\"]"];
+    let hidden = ["--allow-sockets", "--ro-bind", "$D/pipes:/d/f", "--set", "maskedPaths=[\"/d/f/deep/p\"]"];
     let run = place.run(&[&strict[..], &hidden].concat(), "echo X >/d/f/deep/p; stat -c %F /d/f/deep/p");
     if run.stdout != "character special file\n" {
         return Err(format!("{run:#?}").into());
