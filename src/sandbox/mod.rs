@@ -8,6 +8,7 @@ mod codec;
 mod command;
 mod ender;
 mod error;
+mod given;
 mod hints;
 mod host_id;
 mod id_maps;

@@ -13,6 +13,7 @@ use nix::sys::stat::{Mode, fchmod};
 use super::beside::{self, Beside};
 use super::ender::Reins;
 use super::error::{Error, Step};
+use super::given::Given;
 use super::host_id::HostId;
 use super::id_maps::IdMaps;
 use super::timing::Stopwatch;
@@ -55,6 +56,8 @@ pub(super) struct Started {
     pub(super) deadline: Option<Duration>,
     /// Its control group, if it has one.
     pub(super) group: Option<Group>,
+    /// Put back with the child: the run is over then.
+    _given: Given,
     /// The claim lasts as long as the sandbox.
     _host_id: Option<HostId>,
 }
@@ -86,6 +89,14 @@ pub(super) fn start(
         frame.becomes(host_id.id());
         give_pipes(&handed.stdio, host_id.id())?;
     }
+    let all = handed.stdio.iter().map(AsFd::as_fd).chain(handed.descriptors.iter().copied());
+    let given = match frame.identity.host {
+        // Its id owns nothing.
+        HostIdentity::Unique => Given::default(),
+        HostIdentity::Own { .. } => {
+            Given::note(all).map_err(Error::prepare(Step::Descriptors, "fstat", "streams"))?
+        }
+    };
     let own = sys::process::pidfd_open(nix::unistd::getpid().as_raw()).map_err(Error::prepare(
         Step::Descriptors,
         "pidfd_open",
@@ -155,7 +166,10 @@ pub(super) fn start(
     guard.keep();
     stopwatch.mark("hand-over");
     let reexec::Launched { pid, pidfd, .. } = launched;
-    Ok((Started { pid, pidfd, channel, readback, began, deadline, group, _host_id: host_id }, plan))
+    Ok((
+        Started { pid, pidfd, channel, readback, began, deadline, group, _given: given, _host_id: host_id },
+        plan,
+    ))
 }
 
 /// Starts init, which begins with what needs no plan.

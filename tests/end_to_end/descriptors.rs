@@ -29,6 +29,8 @@ pub fn trials() -> Vec<Trial> {
             trials.push(trial(format!("descriptors::{name} as {caller:?}"), needs, move || case(caller)));
         }
     }
+    let needs: &[Need] = &[Need::Program("python3")];
+    trials.push(trial("descriptors::files_keep_their_mode as User".to_owned(), needs, files_keep_their_mode));
     // An ordinary user's pipe is the sandbox's own as well: SECURITY.md.
     let needs: &[Need] = &[Need::Root, Need::Program("python3")];
     trials.push(trial(
@@ -164,4 +166,30 @@ fn terminals_are_bounded(caller: Caller) -> Result<(), Failed> {
         }
     }
     Ok(())
+}
+
+/// The owner of a file can change its mode through every descriptor of it. Offsets are shared as outside.
+fn files_keep_their_mode() -> Result<(), Failed> {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = caller::folder(Caller::User);
+    for name in ["in", "out", "kept"] {
+        caller::file(Caller::User, &folder.path().join(name), "first\nsecond\nthird\n");
+        std::fs::set_permissions(folder.path().join(name), PermissionsExt::from_mode(0o640))?;
+    }
+    let attack = "import os\nfor fd in 0, 1, 9: os.fchmod(fd, 0o777)\nos.write(2, os.read(0, 7))";
+    let script = "{ dd bs=6 count=1 of=/dev/null 2>/dev/null; \"$0\" run --keep-fd 9 -- python3 -c \"$1\"; cat; } <in >>out 9<kept";
+    let mut command = Command::new("sh");
+    command.args(["-c", script]).arg(caller::shelf().join("belljar")).arg(attack).current_dir(folder.path());
+    caller::as_caller(Caller::User, &mut command);
+    let run = caller::finish(command);
+    let mode = |name: &str| -> Result<u32, Failed> {
+        Ok(std::fs::metadata(folder.path().join(name))?.permissions().mode() & 0o7777)
+    };
+    let modes = [mode("in")?, mode("out")?, mode("kept")?];
+    let out = std::fs::read_to_string(folder.path().join("out"))?;
+    if modes == [0o640; 3] && run.stderr.contains("second\n") && out == "first\nsecond\nthird\nthird\n" {
+        Ok(())
+    } else {
+        Err(format!("{modes:?} {out:?} {run:#?}").into())
+    }
 }
