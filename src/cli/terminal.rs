@@ -2,15 +2,18 @@
 //! out as it is; the sandbox's terminal does the echo, the line editing and the signals.
 
 use std::fs::File;
-use std::io::{self, IsTerminal as _, PipeWriter, Read as _, Write as _};
+use std::io::{self, IsTerminal as _, PipeWriter, Write as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::thread::JoinHandle;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 
 use super::error::Error;
+
+mod screen;
+
+use screen::Screen;
 
 nix::ioctl_read_bad!(get_size, libc::TIOCGWINSZ, libc::winsize);
 nix::ioctl_write_ptr_bad!(set_size, libc::TIOCSWINSZ, libc::winsize);
@@ -19,8 +22,8 @@ nix::ioctl_write_ptr_bad!(set_size, libc::TIOCSWINSZ, libc::winsize);
 #[derive(Debug)]
 pub struct Terminal {
     settings: Settings,
-    output: JoinHandle<io::Result<()>>,
-    /// What is typed is carried until this is closed.
+    screen: Screen,
+    /// Closed when the run is over: nothing more is typed into it, and only what it has written by then is shown.
     stop: PipeWriter,
 }
 
@@ -32,7 +35,8 @@ struct Settings {
 
 impl Drop for Settings {
     fn drop(&mut self) {
-        if let Err(errno) = tcsetattr(io::stdin(), SetArg::TCSADRAIN, &self.before) {
+        // Not once all is written (TCSADRAIN): a stopped terminal would never let this return.
+        if let Err(errno) = tcsetattr(io::stdin(), SetArg::TCSANOW, &self.before) {
             log::error!("the terminal's settings cannot be put back: {errno}");
         }
     }
@@ -68,27 +72,29 @@ impl Terminal {
         let settings = Settings { before };
         let mut raw = settings.before.clone();
         cfmakeraw(&mut raw);
-        tcsetattr(io::stdin(), SetArg::TCSADRAIN, &raw).map_err(|errno| failed("tcsetattr")(errno.into()))?;
+        tcsetattr(io::stdin(), SetArg::TCSANOW, &raw).map_err(|errno| failed("tcsetattr")(errno.into()))?;
 
         let typed = inner.try_clone().map_err(failed("dup"))?;
         let (stopped, stop) = io::pipe().map_err(failed("pipe"))?;
-        let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
-        thread("keyboard")
+        let over = stopped.try_clone().map_err(failed("dup"))?;
+        std::thread::Builder::new()
+            .name("keyboard".to_owned())
             .spawn(move || {
                 if let Err(error) = carry_typed(File::from(typed), stopped.as_fd()) {
                     log::error!("what is typed no longer reaches the sandbox: {error}");
                 }
             })
             .map_err(failed("thread"))?;
-        let output =
-            thread("screen").spawn(move || carry_written(File::from(inner))).map_err(failed("thread"))?;
-        Ok(Terminal { settings, output, stop })
+        let out = io::stdout().as_fd().try_clone_to_owned().map_err(failed("dup"))?;
+        let screen =
+            Screen::start(File::from(inner), File::from(out), over.into()).map_err(failed("thread"))?;
+        Ok(Terminal { settings, screen, stop })
     }
 
     /// After the sandbox's end: carries what it wrote last, and puts the terminal's settings back.
     pub fn finish(self) -> Result<(), Error> {
         drop(self.stop);
-        let carried = self.output.join().unwrap_or(Ok(()));
+        let carried = self.screen.finish();
         drop(self.settings);
         carried.map_err(|source| Error::Terminal { action: "write to standard output", source })
     }
@@ -119,24 +125,6 @@ fn carry_typed(mut inner: File, stopped: BorrowedFd<'_>) -> io::Result<()> {
             },
             Err(Errno::EINTR | Errno::EAGAIN) => {}
             Err(errno) => return Err(errno.into()),
-        }
-    }
-}
-
-fn carry_written(mut inner: File) -> io::Result<()> {
-    let mut screen = io::stdout().lock();
-    let mut buffer = [0; 4096];
-    loop {
-        match inner.read(&mut buffer) {
-            Ok(0) => return Ok(()),
-            // Nobody has the other end open any more.
-            Err(error) if error.raw_os_error() == Some(libc::EIO) => return Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-            Ok(n) => {
-                screen.write_all(&buffer[..n])?;
-                screen.flush()?;
-            }
         }
     }
 }
