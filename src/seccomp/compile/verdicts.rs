@@ -158,13 +158,16 @@ fn number(name: &str, arch: Arch, unknown: Unknown) -> Result<Named, CompileErro
     }
 }
 
+/// How many branches of a call a new one is compared with: a policy of any length is compiled in time that grows with it.
+const COMPARED: usize = 128;
+
 /// Adds a rule, unless it can never be reached: its conditions cannot hold (`None`), or an earlier rule has the same.
 fn add(open: &mut Open, args: Option<&[Condition]>, rule: &Rule) {
     match args {
         _ if open.last.is_some() => {}
         None => {}
         Some([]) => open.last = Some(rule.action),
-        Some(args) if open.branches.iter().any(|branch| branch.args == args) => {}
+        Some(args) if open.branches.iter().take(COMPARED).any(|branch| branch.args == args) => {}
         Some(args) => open.branches.push(Branch { args: args.to_vec(), action: rule.action }),
     }
 }
