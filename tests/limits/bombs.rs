@@ -229,8 +229,10 @@ fn held_pipe(parent: &Parent) -> Result<(), Failed> {
         let listener = listener.try_clone().map_err(|error| error.to_string())?;
         let holder = std::thread::spawn(move || listener.accept().and_then(|(stream, _)| receive(&stream)));
         let began = Instant::now();
-        let (run, report) =
-            parent.run(&["--pids=9", "--timeout=30s", limit, &bind], &["python3", "-c", script])?;
+        let (run, report) = parent.run(
+            &["--pids=9", "--timeout=30s", "--allow-sockets", limit, &bind],
+            &["python3", "-c", script],
+        )?;
         check(run.code == Some(0) && run.stdout == passed, (&run, &report))?;
         check(began.elapsed() < Duration::from_secs(10), began.elapsed())?;
         drop(holder.join().map_err(|_| "a panic")?.map_err(|error| error.to_string())?);

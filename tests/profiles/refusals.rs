@@ -98,7 +98,7 @@ fn errors_name_the_key_the_line_and_the_nearest_key() {
             &["only goes with type \"tmpfs\""],
         ),
         (
-            "extends = \"strict\"\nmounts = [{ destination = \"/a\", type = \"tmpfs\", options = [\"size=65536k\"] }]",
+            "extends = \"strict\"\nmounts = [{ destination = \"/a\", type = \"tmpfs\", options = [\"size=65536KB\"] }]",
             &["ambiguous unit"],
         ),
         (
