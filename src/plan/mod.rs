@@ -46,7 +46,7 @@
 //! be renamed: the next run finds every wall at its place.
 //!
 //! **Synthetic `/etc`.** Each file gives way to a mount over it; a mount at `/etc` replaces all of them. The same holds for the
-//! directories of installed programs in it ([`configuration`]), and one that a mount is asked for in is left out.
+//! directories of installed programs in it (`configuration`), and one that a mount is asked for in is left out.
 //!
 //! **Working directory.** The call's, else the profile's, else the caller's where `workdir` shows it, or where something is bound by
 //! name at its own path in it or above it, else `/tmp`, else `/`. `workdir` shows the caller's, or the call's where that is not below

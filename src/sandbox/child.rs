@@ -228,6 +228,7 @@ impl Child {
     }
 
     /// [`wait_outcome`](Self::wait_outcome), for a caller that has something to see to meanwhile.
+    #[cfg(feature = "cli")]
     pub(crate) fn wait_beside(&mut self, beside: &mut dyn Beside) -> Result<Outcome, Error> {
         self.wait_reading(beside, &mut [])
     }
