@@ -140,7 +140,7 @@ pub(super) unsafe fn clone_into(
 #[derive(Debug)]
 pub(crate) struct Beside {
     pub(crate) pid: i32,
-    pidfd: OwnedFd,
+    pub(crate) pidfd: OwnedFd,
     stack: ManuallyDrop<Stack>,
 }
 

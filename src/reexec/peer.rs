@@ -7,10 +7,11 @@
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use super::image;
 use super::refusal::Refusal;
+use crate::sys::process;
 
 /// fcntl(2); not in libc's crate, the same number on every architecture but a few that belljar does not know.
 const F_SETSIG: i32 = 10;
@@ -35,7 +36,10 @@ pub(super) fn check(channel: BorrowedFd<'_>) -> Result<(), Refusal> {
         return Ok(());
     }
     let ours = file_of("self").map_err(|_| Refusal::UnreadableParent)?;
-    let theirs = file_of(&parent.to_string()).map_err(|_| Refusal::UnreadableParent)?;
+    // Its number there, which is another where `/proc` is of another pid namespace.
+    let number = process::pidfd_open(parent).and_then(|pidfd| process::number_in_proc(pidfd.as_fd()));
+    let number = number.map_err(|_| Refusal::UnreadableParent)?;
+    let theirs = file_of(&number.to_string()).map_err(|_| Refusal::UnreadableParent)?;
     // Asked again: if the parent ended in between, its number may mean another process.
     // SAFETY: no preconditions.
     if unsafe { libc::getppid() } != parent {

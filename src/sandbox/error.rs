@@ -52,6 +52,9 @@ pub enum Error {
         #[source]
         source: Errno,
     },
+    /// `/proc` is of another pid namespace, whose numbers mean other processes: without namespaces init could not tell its own.
+    #[error("/proc belongs to another pid namespace")]
+    ForeignProc,
     /// The control group with the limits that were asked for cannot be had.
     #[error("cannot limit the sandbox by a control group")]
     Cgroup {

@@ -24,6 +24,7 @@ impl Error {
             }
             Self::Plan(error) => error.hint().into_iter().collect(),
             Self::Cgroup { source } => source.hints(),
+            Self::ForeignProc => vec!["mount this namespace's own: mount -t proc proc /proc".to_owned()],
             Self::MemoryTooLow { .. } => vec!["raise it with --memory".to_owned()],
             Self::DescriptorKind { kind, .. } => vec![kind.hint().to_owned()],
             Self::Execute { .. } => vec![

@@ -2,10 +2,12 @@
 
 use std::fs::OpenOptions;
 use std::io::Write;
+use std::os::fd::BorrowedFd;
 
 use nix::errno::Errno;
 
 use super::error::{Error, Step};
+use crate::sys;
 
 /// One id inside, one outside, for users and for groups.
 #[derive(Debug, Clone, Copy)]
@@ -17,8 +19,14 @@ pub(super) struct IdMaps {
 }
 
 impl IdMaps {
-    /// Writes them for a child of ours that has not been waited for: its number is its own.
-    pub(super) fn write(&self, pid: i32) -> Result<(), Error> {
+    /// Writes them for a child of ours that has not been waited for. By the number that `/proc` has for it: where that is of another
+    /// pid namespace, ours is somebody else's there.
+    pub(super) fn write(&self, pidfd: BorrowedFd<'_>) -> Result<(), Error> {
+        let pid = sys::process::number_in_proc(pidfd).map_err(Error::prepare(
+            Step::Proc,
+            "read",
+            "/proc/self/fdinfo",
+        ))?;
         self.files().iter().try_for_each(|(file, text)| write(&format!("/proc/{pid}/{file}"), text))
     }
 

@@ -21,7 +21,7 @@ use super::trees;
 use super::watch::{self, GRACE, Seen};
 use crate::cgroup::{Group, Site};
 use crate::host::{RealFiles, Remembered};
-use crate::plan::{Frame, HostIdentity, Plan, Task};
+use crate::plan::{Ending, Frame, HostIdentity, Plan, Task};
 use crate::protocol::{Channel, ChannelError, Go, MAX_SENT, Message, ReadBack, Trees};
 use crate::{init, reexec, sys};
 
@@ -142,9 +142,13 @@ pub(super) fn start(
     // AT_EGID), one after the other, and to musl two that differ mean a set-user-ID program.
     launched.wait_ready(PATIENCE).map_err(|source| Error::Launch { namespaces: plan.namespaces, source })?;
     stopwatch.mark("start of the image");
+    if plan.ending == Ending::Children && sys::process::number_in_proc(pidfd) != Ok(*pid) {
+        // init ends by number what `/proc` lists.
+        return Err(Error::ForeignProc);
+    }
     if let Some(maps) = id_maps(&plan, host_id.as_ref()) {
         // An init that has ended already has said why.
-        maps.write(*pid).map_err(|error| failure(&channel, &plan).unwrap_or(error))?;
+        maps.write(pidfd).map_err(|error| failure(&channel, &plan).unwrap_or(error))?;
     }
     beside.before().map_err(beside::failed)?;
     let told = told.and(sent(channel.send_with(&go, &descriptors))?);

@@ -102,8 +102,14 @@ fn user_namespace(owner: (u32, u32), host_id: u32) -> Result<OwnedFd, Error> {
         let source = reexec::LaunchError::Clone { flags, source };
         Error::Launch { namespaces: flags, source }
     })?;
-    IdMaps { inside: owner, outside: (host_id, host_id), deny_setgroups: false }.write(holder.pid)?;
-    let path = format!("/proc/{}/ns/user", holder.pid);
+    IdMaps { inside: owner, outside: (host_id, host_id), deny_setgroups: false }
+        .write(holder.pidfd.as_fd())?;
+    let number = sys::process::number_in_proc(holder.pidfd.as_fd()).map_err(Error::prepare(
+        Step::Trees,
+        "read",
+        "/proc/self/fdinfo",
+    ))?;
+    let path = format!("/proc/{number}/ns/user");
     let namespace = File::open(&path).map_err(|error| {
         let errno = Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO));
         Error::prepare(Step::Trees, "open", &path)(errno)

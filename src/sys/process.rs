@@ -1,5 +1,6 @@
 //! Process attributes, pidfds and waiting.
 
+use std::io::Read as _;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
@@ -97,6 +98,18 @@ pub(crate) fn load_filter(
 pub(crate) fn pidfd_open(pid: libc::pid_t) -> Result<OwnedFd, Errno> {
     // SAFETY: numbers only.
     owned(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })
+}
+
+/// The number of a process as the procfs at `/proc` has it, which may be another pid namespace's (`Pid:` in its pidfd's fdinfo,
+/// pidfd_open(2)). `ESRCH`: it has none there, or has ended.
+pub(crate) fn number_in_proc(pidfd: BorrowedFd<'_>) -> Result<libc::pid_t, Errno> {
+    let failed = |error: std::io::Error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO));
+    let path = format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd());
+    let mut text = [0; 512];
+    let length = std::fs::File::open(path).and_then(|mut file| file.read(&mut text)).map_err(failed)?;
+    let text = String::from_utf8_lossy(text.get(..length).unwrap_or_default());
+    let number = text.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok());
+    number.filter(|number| *number > 0).ok_or(Errno::ESRCH)
 }
 
 /// `pidfd_send_signal(2)` (Linux 5.1).

@@ -74,7 +74,7 @@ fn check(setting: &Setting) -> Result<(), Failed> {
         return Err(format!("no container at all: {control:?}").into());
     }
     for (profile, refusal) in setting.cells {
-        let run = engine.run(setting, &["/work/belljar", "run", "-p", profile, "--", "id", "-u"])?;
+        let run = engine.run(setting, &["/shelf/belljar", "run", "-p", profile, "--", "id", "-u"])?;
         match refusal {
             None => {
                 let id: u32 = run.stdout.trim().parse().map_err(|_| format!("{profile}: {run:?}"))?;
@@ -99,14 +99,14 @@ impl Engine {
     fn new() -> Result<Self, Failed> {
         let folder = caller::folder(Caller::Root);
         let root = folder.path().join("root");
-        for name in ["usr", "etc", "proc", "sys", "dev", "tmp", "run", "work"] {
+        for name in ["usr", "etc", "proc", "sys", "dev", "tmp", "run", "shelf"] {
             std::fs::create_dir_all(root.join(name))?;
         }
         for name in ["bin", "lib", "lib64", "sbin"] {
             std::os::unix::fs::symlink(Path::new("usr").join(name), root.join(name))?;
         }
         std::fs::write(root.join("etc/passwd"), "root:x:0:0::/:/bin/sh\nuser:x:1000:1000::/:/bin/sh\n")?;
-        caller::copy_program(&caller::shelf().join("belljar"), &root.join("work/belljar"));
+        caller::copy_program(&caller::shelf().join("belljar"), &root.join("shelf/belljar"));
         // Some machines' root may not raise limits, which engines do.
         let settings = "[containers]\ndefault_ulimits = []\n[engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"none\"\n";
         std::fs::write(folder.path().join("containers.conf"), settings)?;

@@ -280,7 +280,10 @@ pub fn show() -> Result<(), Box<dyn std::error::Error>> {
 /// The library's caller.
 pub fn call() -> Result<(), Box<dyn std::error::Error>> {
     let seen = belljar::Sandbox::new("standard").and_then(|sandbox| sandbox.call(|(): ()| observe(), &()));
-    Ok(std::fs::write(std::env::var("OBSERVED")?, seen.map_err(with_causes)?)?)
+    let path = std::env::var("OBSERVED")?;
+    std::fs::write(&path, seen.map_err(with_causes)?)?;
+    // The umask is one of the states: the harness has to read it.
+    Ok(std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o644))?)
 }
 
 fn with_causes(error: belljar::Error) -> String {

@@ -66,6 +66,8 @@ pub fn trials() -> Vec<Trial> {
     }
     for (caller, needs) in [(Caller::Root, &[Need::Root][..]), (Caller::User, &[])] {
         let needs = [needs, &[Need::Program("unshare")]].concat();
+        let name = format!("isolation::a_proc_of_another_pid_namespace as {caller:?}");
+        trials.push(trial(name, &needs, move || proc_of_another_namespace(caller)));
         trials.push(trial(format!("isolation::called_root_by_one_id as {caller:?}"), &needs, move || {
             called_root(caller)
         }));
@@ -93,6 +95,26 @@ pub fn trials() -> Vec<Trial> {
 }
 
 /// In a user namespace that maps one id, as root: an ordinary user's id is the sandbox's as it always is, the host's root is nobody's.
+/// Numbers of processes mean others there: the id maps of somebody else were written, or refused.
+fn proc_of_another_namespace(caller: Caller) -> Result<(), Failed> {
+    for profile in ["strict", "build", "lite"] {
+        let mut command = std::process::Command::new("unshare");
+        if caller == Caller::User {
+            command.arg("-Ur");
+        }
+        command.args(["--pid", "--fork"]).arg(caller::shelf().join("belljar"));
+        command
+            .args(["run", "-p", profile, "--", "sh", "-c", "echo in; exit 3"])
+            .current_dir(caller::shelf());
+        caller::as_caller(caller, &mut command);
+        let run = caller::finish(command);
+        if run.code != Some(3) || run.stdout != "in\n" || !run.stderr.is_empty() {
+            return Err(format!("{profile}: {run:?}").into());
+        }
+    }
+    Ok(())
+}
+
 fn called_root(caller: Caller) -> Result<(), Failed> {
     for profile in ["strict", "build", "lite"] {
         let mut command = std::process::Command::new("unshare");
