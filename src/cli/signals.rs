@@ -15,20 +15,9 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use super::terminal;
+use crate::protocol::PASSED_ON;
 use crate::sandbox::{Asked, Beside};
 use crate::sys;
-
-const FORWARDED: [Signal; 9] = [
-    Signal::SIGTERM,
-    Signal::SIGINT,
-    Signal::SIGHUP,
-    Signal::SIGQUIT,
-    Signal::SIGTSTP,
-    Signal::SIGCONT,
-    Signal::SIGUSR1,
-    Signal::SIGUSR2,
-    Signal::SIGWINCH,
-];
 
 /// What the signals go to.
 #[derive(Debug)]
@@ -101,7 +90,7 @@ impl Beside for Forwarder {
     /// Blocks the signals, in this thread and those that it starts: one that comes now waits.
     fn before(&mut self) -> io::Result<()> {
         let mut signals = SigSet::empty();
-        for signal in FORWARDED {
+        for signal in PASSED_ON {
             if !is_ignored(signal)? {
                 signals.add(signal);
             }
@@ -312,7 +301,7 @@ mod tests {
     #[test]
     fn every_signal_is_forwarded_each_time_it_comes_until_the_end() {
         let mut state = State::Running { sandbox: () };
-        for signal in FORWARDED.iter().chain(&FORWARDED) {
+        for signal in PASSED_ON.iter().chain(&PASSED_ON) {
             assert_eq!(state.take(*signal), Action::Forward);
         }
         let mut state = State::<()>::Finishing;

@@ -16,21 +16,8 @@ use super::cgroup;
 use super::ending::{Done, Ender, Reaped, reap};
 use super::start::Context;
 use super::task::Running;
-use crate::protocol::{End, Failure, Fault, Message, Stage};
+use crate::protocol::{End, Failure, Fault, Message, PASSED_ON, Stage};
 use crate::sys;
-
-/// Signals that the task gets when init gets them.
-const FORWARDED: [Signal; 9] = [
-    Signal::SIGTERM,
-    Signal::SIGINT,
-    Signal::SIGHUP,
-    Signal::SIGQUIT,
-    Signal::SIGTSTP,
-    Signal::SIGCONT,
-    Signal::SIGUSR1,
-    Signal::SIGUSR2,
-    Signal::SIGWINCH,
-];
 
 /// What is ready, in [`WatchPosts::any`].
 const SIGNAL: u64 = 0;
@@ -117,7 +104,7 @@ fn posts(context: &Context) -> Result<WatchPosts, Fault> {
 /// What the signalfd wakes for: what is passed on, and the end of a child.
 fn heard() -> SigSet {
     let mut set = SigSet::from(Signal::SIGCHLD);
-    set.extend(FORWARDED);
+    set.extend(PASSED_ON);
     set
 }
 
@@ -212,7 +199,7 @@ fn tells(timer: &TimerFd, end: Duration) -> Result<bool, Fault> {
 /// those that queue (signal(7)) are not taken at all.
 fn forward(task: &Running) -> Result<(), Fault> {
     let mut heard = heard();
-    for _ in 0..=FORWARDED.len() {
+    for _ in 0..=PASSED_ON.len() {
         let next = sys::process::next_signal(&heard, Duration::ZERO);
         let Some(number) = next.map_err(Fault::on("sigtimedwait", b""))? else { return Ok(()) };
         let Ok(signal) = Signal::try_from(number) else { return Ok(()) };

@@ -14,10 +14,24 @@ pub use fault::{Failure, Fault, Stage};
 
 use std::ffi::CString;
 
+use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 
 /// The largest datagram either side takes.
 pub(crate) const LIMIT: usize = 16 * 1024;
+
+/// Signals that init passes on to the task.
+pub(crate) const PASSED_ON: [Signal; 9] = [
+    Signal::SIGTERM,
+    Signal::SIGINT,
+    Signal::SIGHUP,
+    Signal::SIGQUIT,
+    Signal::SIGTSTP,
+    Signal::SIGCONT,
+    Signal::SIGUSR1,
+    Signal::SIGUSR2,
+    Signal::SIGWINCH,
+];
 
 /// Where the descriptors beyond the channel start in init: the caller's pidfd, then the task's descriptors in the order of the Plan,
 /// then a call's argument and result. Those of the control group come with [`Go`], and the trees behind it: they are made while init

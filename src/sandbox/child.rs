@@ -19,7 +19,7 @@ use super::timing::{Stopwatch, Timing};
 use super::watch::{self, Seen};
 use crate::cgroup::{Account, CgroupError, Group, Meter};
 use crate::plan::Plan;
-use crate::protocol::{End, Message, Used};
+use crate::protocol::{End, Message, PASSED_ON, Used};
 use crate::reexec::{Dropped, keep_dropped};
 use crate::sys;
 
@@ -123,21 +123,11 @@ impl Child {
     /// # Errors
     /// `InvalidInput` for any other signal or once the sandbox was waited for, as `std::process::Child::kill`.
     pub fn signal(&mut self, signal: i32) -> io::Result<()> {
-        const PASSED_ON: [i32; 9] = [
-            libc::SIGTERM,
-            libc::SIGINT,
-            libc::SIGHUP,
-            libc::SIGQUIT,
-            libc::SIGTSTP,
-            libc::SIGCONT,
-            libc::SIGUSR1,
-            libc::SIGUSR2,
-            libc::SIGWINCH,
-        ];
         if signal == libc::SIGKILL {
             return self.kill();
         }
-        if self.outcome.is_some() || !PASSED_ON.contains(&signal) {
+        let passed_on = PASSED_ON.iter().any(|passed| *passed as i32 == signal);
+        if self.outcome.is_some() || !passed_on {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         Ok(sys::process::pidfd_send_signal(self.pidfd()?, signal)?)

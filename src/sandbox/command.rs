@@ -249,21 +249,10 @@ impl<'a> Command<'a> {
         let (asked, facts) = (self.call(), Facts::detect()?);
         let mut frame = Frame::new(&self.sandbox.profile, &facts, &asked)?;
         stopwatch.mark("decisions");
-        let prepare = |source: std::io::Error| {
-            Error::prepare(Step::Descriptors, "open", "standard streams")(errno_of(&source))
-        };
         for (stdio, default) in self.stdio.iter_mut().zip(defaults) {
             stdio.get_or_insert_with(default);
         }
-        let mut terminal = None;
-        if self.terminal {
-            let (ours, theirs) =
-                super::terminal::open().map_err(Error::prepare(Step::Descriptors, "posix_openpt", ""))?;
-            for stdio in &mut self.stdio {
-                *stdio = Some(theirs.try_clone().map_err(prepare)?.into());
-            }
-            terminal = Some(ours);
-        }
+        let terminal = if self.terminal { Some(self.open_terminal()?) } else { None };
         let mut prepared: Vec<Prepared<'_>> = Vec::new();
         for (stdio, stream) in self.stdio.iter().zip(STREAMS) {
             if let Some(stdio) = stdio {
@@ -281,24 +270,7 @@ impl<'a> Command<'a> {
         let [input, output, error] = <[OwnedFd; 3]>::try_from(child_ends)
             .map_err(|_| prepare(std::io::ErrorKind::InvalidInput.into()))?;
         let (stdio, relayed) = match frame.limits.output {
-            Some(_) => {
-                let same = is_same_file(output.as_fd(), error.as_fd()).map_err(Error::prepare(
-                    Step::Descriptors,
-                    "fstat",
-                    "standard streams",
-                ))?;
-                let (from_output, to_task) = std::io::pipe().map_err(prepare)?;
-                let mut relayed = vec![Relayed { from: from_output.into(), to: output }];
-                let to_task_error = if same {
-                    // One pipe for both keeps the order of what is written (2>&1).
-                    to_task.try_clone().map_err(prepare)?
-                } else {
-                    let (from_error, to_task_error) = std::io::pipe().map_err(prepare)?;
-                    relayed.push(Relayed { from: from_error.into(), to: error });
-                    to_task_error
-                };
-                ([input, to_task.into(), to_task_error.into()], relayed)
-            }
+            Some(_) => through_pipes(input, output, error)?,
             None => ([input, output, error], Vec::new()),
         };
         let mut kept: Vec<(BorrowedFd<'_>, i32)> =
@@ -343,19 +315,18 @@ impl<'a> Command<'a> {
             over: None,
             outcome: None,
         };
-        if let Some(limit) = child.plan.limits.output {
-            let limit = Limit { bytes: limit, truncate: child.plan.limits.output_truncated };
-            let relay = child.ender().and_then(|ender| Relay::start(relayed, limit, ender));
-            match relay {
-                Ok(relay) => child.relay = Some(relay),
-                Err(source) => {
-                    let failed = |source| Error::Child { action: "relay the output of", source };
-                    child.kill().map_err(failed)?;
-                    return Err(failed(source));
-                }
-            }
-        }
+        child.start_relay(relayed)?;
         Ok(child)
+    }
+
+    /// Makes a terminal for the three streams; gives the caller's end.
+    fn open_terminal(&mut self) -> Result<OwnedFd, Error> {
+        let (ours, theirs) =
+            super::terminal::open().map_err(Error::prepare(Step::Descriptors, "posix_openpt", ""))?;
+        for stdio in &mut self.stdio {
+            *stdio = Some(theirs.try_clone().map_err(prepare)?.into());
+        }
+        Ok(ours)
     }
 
     /// Refuses descriptors of kinds that a task is not given; whether one is a regular file.
@@ -408,7 +379,52 @@ fn is_same_file(one: BorrowedFd<'_>, other: BorrowedFd<'_>) -> Result<bool, Errn
     Ok((first.st_dev, first.st_ino) == (second.st_dev, second.st_ino) && flags(one)? == flags(other)?)
 }
 
+fn prepare(source: std::io::Error) -> Error {
+    Error::prepare(Step::Descriptors, "open", "standard streams")(errno_of(&source))
+}
+
+/// Streams whose output goes through pipes of ours, and what is relayed from these to where it should go.
+fn through_pipes(
+    input: OwnedFd,
+    output: OwnedFd,
+    error: OwnedFd,
+) -> Result<([OwnedFd; 3], Vec<Relayed>), Error> {
+    let same = is_same_file(output.as_fd(), error.as_fd()).map_err(Error::prepare(
+        Step::Descriptors,
+        "fstat",
+        "standard streams",
+    ))?;
+    let (from_output, to_task) = std::io::pipe().map_err(prepare)?;
+    let mut relayed = vec![Relayed { from: from_output.into(), to: output }];
+    let to_task_error = if same {
+        // One pipe for both keeps the order of what is written (2>&1).
+        to_task.try_clone().map_err(prepare)?
+    } else {
+        let (from_error, to_task_error) = std::io::pipe().map_err(prepare)?;
+        relayed.push(Relayed { from: from_error.into(), to: error });
+        to_task_error
+    };
+    Ok(([input, to_task.into(), to_task_error.into()], relayed))
+}
+
 impl Child {
+    /// Starts to relay its output where that is limited. An error ends it.
+    fn start_relay(&mut self, relayed: Vec<Relayed>) -> Result<(), Error> {
+        let Some(limit) = self.plan.limits.output else { return Ok(()) };
+        let limit = Limit { bytes: limit, truncate: self.plan.limits.output_truncated };
+        let failed = |source| Error::Child { action: "relay the output of", source };
+        match self.ender().and_then(|ender| Relay::start(relayed, limit, ender)) {
+            Ok(relay) => {
+                self.relay = Some(relay);
+                Ok(())
+            }
+            Err(source) => {
+                self.kill().map_err(failed)?;
+                Err(failed(source))
+            }
+        }
+    }
+
     /// What ends this run.
     pub(super) fn ender(&self) -> std::io::Result<Ender> {
         let started = self.started()?;
