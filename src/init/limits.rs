@@ -26,7 +26,7 @@ pub(super) fn set(context: &mut Context) -> Result<(), Fault> {
 }
 
 /// `SCHED_RESET_ON_FORK` may be set beside a policy (sched(7)).
-const RESET_ON_FORK: libc::c_int = 0x4000_0000;
+const RESET_ON_FORK: libc::c_long = 0x4000_0000;
 
 /// The kernel's default, nanoseconds (proc_pid_timerslack_ns(5)).
 const TIMER_SLACK: u64 = 50_000;
@@ -34,11 +34,12 @@ const TIMER_SLACK: u64 = 50_000;
 /// No real-time scheduling, which would leave the host no processor; addresses in no known order (`ADDR_NO_RANDOMIZE` is a personality);
 /// timers and huge pages as usual. Priorities that are low stay: the task is no more urgent than its caller.
 fn choose_attributes() -> Result<(), Fault> {
+    // The calls themselves: musl's functions answer ENOSYS, as they are for processes and POSIX means threads.
     // SAFETY: 0 is this process.
-    let policy = Errno::result(unsafe { libc::sched_getscheduler(0) })
+    let policy = Errno::result(unsafe { libc::syscall(libc::SYS_sched_getscheduler, 0) })
         .map_err(Fault::on("sched_getscheduler", b""))?
         & !RESET_ON_FORK;
-    if ![libc::SCHED_OTHER, libc::SCHED_BATCH, libc::SCHED_IDLE].contains(&policy) {
+    if ![libc::SCHED_OTHER, libc::SCHED_BATCH, libc::SCHED_IDLE].map(libc::c_long::from).contains(&policy) {
         // SAFETY: all zero is the parameter of the policies without priorities.
         let parameter: libc::sched_param = unsafe { std::mem::zeroed() };
         // SAFETY: the parameter lives through the call.

@@ -3,6 +3,7 @@
 //! Each state is set before `belljar` is executed, or a program that uses the library, and what the task sees of itself is compared
 //! with what it sees when nothing was set.
 
+use nix::sys::resource::{Resource, setrlimit};
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -43,8 +44,8 @@ const STATES: &[State] = &[
     open("signals_pending", leave_pending, Chosen),
     open("no_stream", || close(&[0, 1, 2]), Chosen),
     // RLIMIT_FSIZE holds for files in memory too.
-    open("file_size_0", || limit(libc::RLIMIT_FSIZE, 0), Refused(&["File too large"])),
-    open("file_size_100", || limit(libc::RLIMIT_FSIZE, 100), Refused(&["File too large"])),
+    open("file_size_0", || limit(Resource::RLIMIT_FSIZE, 0), Refused(&["File too large"])),
+    open("file_size_100", || limit(Resource::RLIMIT_FSIZE, 100), Refused(&["File too large"])),
     open("umask_0777", || umask(0o777), Chosen),
     open("niceness_19", || syscall(libc::SYS_setpriority, [0, 0, 19]), Callers(&["niceness"])),
     open("scheduler_batch", || scheduler(libc::SCHED_BATCH, 0), Callers(&["scheduler"])),
@@ -74,14 +75,14 @@ const STATES: &[State] = &[
     open("io_priority", || syscall(libc::SYS_ioprio_set, [1, 0, 3 << 13]), Callers(&["io priority"])),
     open("deleted_directory", deleted_directory, Chosen),
     open("a_thousand_descriptors", || many_descriptors(1000), Chosen),
-    open("descriptors_8", || limit(libc::RLIMIT_NOFILE, 8), Refused(&["oo many open files"])),
-    open("core_0", || limit(libc::RLIMIT_CORE, 0), Callers(&["Max core"])),
-    open("locked_memory_0", || limit(libc::RLIMIT_MEMLOCK, 0), Callers(&["Max locked"])),
-    open("stack_unlimited", || limit(libc::RLIMIT_STACK, libc::RLIM_INFINITY), Callers(&["Max stack"])),
-    open("stack_small", || limit(libc::RLIMIT_STACK, 256 << 10), Callers(&["Max stack"])),
-    open("processor_time", || limit(libc::RLIMIT_CPU, 1000), Callers(&["Max cpu"])),
-    open("address_space", || limit(libc::RLIMIT_AS, 4 << 30), Callers(&["Max address"])),
-    open("processes", || limit(libc::RLIMIT_NPROC, 900), Callers(&["Max processes"])),
+    open("descriptors_8", || limit(Resource::RLIMIT_NOFILE, 8), Refused(&["oo many open files"])),
+    open("core_0", || limit(Resource::RLIMIT_CORE, 0), Callers(&["Max core"])),
+    open("locked_memory_0", || limit(Resource::RLIMIT_MEMLOCK, 0), Callers(&["Max locked"])),
+    open("stack_unlimited", || limit(Resource::RLIMIT_STACK, libc::RLIM_INFINITY), Callers(&["Max stack"])),
+    open("stack_small", || limit(Resource::RLIMIT_STACK, 256 << 10), Callers(&["Max stack"])),
+    open("processor_time", || limit(Resource::RLIMIT_CPU, 1000), Callers(&["Max cpu"])),
+    open("address_space", || limit(Resource::RLIMIT_AS, 4 << 30), Callers(&["Max address"])),
+    open("processes", || limit(Resource::RLIMIT_NPROC, 900), Callers(&["Max processes"])),
     open("standard_input_closed", || close(&[0]), Chosen),
     open("standard_output_closed", || close(&[1]), Chosen),
     open("standard_error_closed", || close(&[2]), Chosen),
@@ -100,9 +101,9 @@ fn umask(mask: libc::mode_t) -> io::Result<()> {
 }
 
 fn scheduler(policy: libc::c_int, priority: libc::c_int) -> io::Result<()> {
-    let parameter = libc::sched_param { sched_priority: priority };
-    // SAFETY: a parameter that is read.
-    check(unsafe { libc::sched_setscheduler(0, policy, &raw const parameter) })
+    // The kernel's sched_param is a number. The call itself: musl's function answers ENOSYS.
+    // SAFETY: a number that is read.
+    check(unsafe { libc::syscall(libc::SYS_sched_setscheduler, 0, policy, &raw const priority) } as i32)
 }
 
 fn prctl(option: libc::c_int, value: u64) -> io::Result<()> {
@@ -155,10 +156,8 @@ const fn open(name: &'static str, apply: fn() -> io::Result<()>, then: Then) -> 
     State { name, privileged: false, apply, then }
 }
 
-fn limit(resource: libc::__rlimit_resource_t, most: u64) -> io::Result<()> {
-    let value = libc::rlimit { rlim_cur: most, rlim_max: most };
-    // SAFETY: reads the struct, which lives through the call.
-    check(unsafe { libc::setrlimit(resource, &raw const value) })
+fn limit(resource: Resource, most: u64) -> io::Result<()> {
+    Ok(setrlimit(resource, most, most)?)
 }
 
 fn check(result: libc::c_int) -> io::Result<()> {
@@ -246,7 +245,7 @@ fn told() -> Vec<(&'static str, i64)> {
     unsafe {
         let mut told = vec![
             ("niceness", libc::getpriority(libc::PRIO_PROCESS, 0).into()),
-            ("scheduler", libc::sched_getscheduler(0).into()),
+            ("scheduler", libc::syscall(libc::SYS_sched_getscheduler, 0)),
             ("personality", libc::personality(0xffff_ffff).into()),
             ("io priority", libc::syscall(libc::SYS_ioprio_get, 1, 0)),
             ("dumpable", libc::prctl(libc::PR_GET_DUMPABLE, 0, 0, 0, 0).into()),
