@@ -1,12 +1,11 @@
 //! What is given by descriptor gives no more than its open mode.
 
-use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use libtest_mimic::{Failed, Trial};
+use nix::fcntl::OFlag;
 
 use crate::caller::{self, Caller};
 use crate::need::{Need, trial};
@@ -95,7 +94,9 @@ fn kinds_that_lead_elsewhere_are_refused(caller: Caller) -> Result<(), Failed> {
     let path = folder.path().join("file");
     caller::file(caller, &path, "content");
     let open = |path: &std::path::Path, flags: i32| -> Result<OwnedFd, Failed> {
-        Ok(File::options().read(true).custom_flags(flags).open(path)?.into())
+        // std takes O_PATH out of the flags where the C library is musl.
+        let flags = OFlag::from_bits_retain(flags) | OFlag::O_CLOEXEC;
+        Ok(nix::fcntl::open(path, flags, nix::sys::stat::Mode::empty()).map_err(std::io::Error::from)?)
     };
     // SAFETY: numbers only, and the kernel has just made each of them.
     let made = |number: i32| unsafe { <OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(number) };

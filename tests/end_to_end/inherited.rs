@@ -75,7 +75,7 @@ const STATES: &[State] = &[
     open("io_priority", || syscall(libc::SYS_ioprio_set, [1, 0, 3 << 13]), Callers(&["io priority"])),
     open("deleted_directory", deleted_directory, Chosen),
     open("a_thousand_descriptors", || many_descriptors(1000), Chosen),
-    open("descriptors_8", || limit(Resource::RLIMIT_NOFILE, 8), Refused(&["oo many open files"])),
+    open("descriptors_8", || limit(Resource::RLIMIT_NOFILE, 8), Refused(&["RLIMIT_NOFILE is 8"])),
     open("core_0", || limit(Resource::RLIMIT_CORE, 0), Callers(&["Max core"])),
     open("locked_memory_0", || limit(Resource::RLIMIT_MEMLOCK, 0), Callers(&["Max locked"])),
     open("stack_unlimited", || limit(Resource::RLIMIT_STACK, libc::RLIM_INFINITY), Callers(&["Max stack"])),
@@ -168,7 +168,7 @@ fn ignore(mut signals: std::ops::RangeInclusive<i32>) -> io::Result<()> {
     signals.try_for_each(|signal| {
         // SAFETY: SIG_IGN is no function. KILL, STOP and what the C library keeps for itself cannot be ignored.
         let refused = unsafe { libc::signal(signal, libc::SIG_IGN) } == libc::SIG_ERR;
-        if refused && ![libc::SIGKILL, libc::SIGSTOP, 32, 33].contains(&signal) {
+        if refused && ![libc::SIGKILL, libc::SIGSTOP, 32, 33, 34].contains(&signal) {
             return Err(io::Error::last_os_error());
         }
         Ok(())

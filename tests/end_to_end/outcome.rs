@@ -115,7 +115,9 @@ fn signals_are_128_and_more(caller: Caller) -> Result<(), Failed> {
         (libc::SIGBUS, "SIGBUS", true),
         (libc::SIGTERM, "SIGTERM", false),
         (libc::SIGPIPE, "SIGPIPE", false),
-        (libc::SIGRTMIN() + 3, "SIGRTMIN+3", true),
+        // By glibc's count, whatever C library belljar has: musl's own is 35.
+        (34, "SIGRTMIN", true),
+        (37, "SIGRTMIN+3", true),
     ] {
         let script = format!("kill -{number} $$; sleep 5");
         let (run, report) = reported(caller, &["--", "sh", "-c", &script])?;
