@@ -5,7 +5,7 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use libtest_mimic::{Failed, Trial};
-use nix::fcntl::OFlag;
+use nix::fcntl::{FcntlArg, OFlag};
 
 use crate::caller::{self, Caller};
 use crate::need::{Need, trial};
@@ -80,6 +80,10 @@ fn pipes_open_in_one_direction() -> Result<(), Failed> {
 
 /// Gives the command a descriptor under a number, over the execution.
 fn with_descriptor(command: &mut Command, fd: OwnedFd, number: i32) {
+    // From a number that is none of these: dup2(2) of a descriptor to itself leaves it close-on-exec.
+    let high = nix::fcntl::fcntl(&fd, FcntlArg::F_DUPFD_CLOEXEC(100)).expect("a descriptor");
+    // SAFETY: the kernel has just made it.
+    let fd = unsafe { <OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(high) };
     // SAFETY: one system call between fork and exec.
     unsafe {
         command.pre_exec(move || {
