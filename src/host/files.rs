@@ -115,6 +115,14 @@ pub trait Files {
     /// # Errors
     /// `InvalidInput` for a relative path, `ELOOP` beyond 40 links, else the system calls' own.
     fn follow(&self, path: &Path) -> io::Result<Followed> {
+        self.follow_until(path).map_err(|stopped| stopped.error)
+    }
+
+    /// As [`follow`](Self::follow), but also says how far the path leads.
+    ///
+    /// # Errors
+    /// As [`follow`](Self::follow), with the part that cannot be followed.
+    fn follow_until(&self, path: &Path) -> Result<Followed, Stopped> {
         walk(self, path)
     }
 
@@ -147,9 +155,21 @@ pub struct Followed {
     pub links: Vec<PathBuf>,
 }
 
-fn walk<F: Files + ?Sized>(files: &F, path: &Path) -> io::Result<Followed> {
+/// A path that does not lead to its end.
+#[derive(Debug)]
+#[allow(clippy::exhaustive_structs)]
+pub struct Stopped {
+    /// The first part that cannot be followed; no symlinks before it.
+    pub at: PathBuf,
+    /// Why.
+    pub error: io::Error,
+}
+
+fn walk<F: Files + ?Sized>(files: &F, path: &Path) -> Result<Followed, Stopped> {
+    let stopped = |at: &Path, error| Stopped { at: at.to_owned(), error };
     if !path.is_absolute() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the path is relative"));
+        let error = io::Error::new(io::ErrorKind::InvalidInput, "the path is relative");
+        return Err(stopped(path, error));
     }
     let mut todo = Steps::new(path);
     let mut done = PlainPathBuf::root();
@@ -162,20 +182,20 @@ fn walk<F: Files + ?Sized>(files: &F, path: &Path) -> io::Result<Followed> {
         }
         done.push(part);
         through_proc |= done.plain().is_in(PlainPath::PROC);
-        let stat = files.lstat(done.path())?;
+        let stat = files.lstat(done.path()).map_err(|error| stopped(done.path(), error))?;
         match stat.kind {
             FileKind::Symlink => {
                 if links.len() == MAX_LINKS {
-                    return Err(io::Error::from_raw_os_error(libc::ELOOP));
+                    return Err(stopped(done.path(), io::Error::from_raw_os_error(libc::ELOOP)));
                 }
                 links.push(done.path().to_owned());
-                let target = files.readlink(done.path())?;
+                let target = files.readlink(done.path()).map_err(|error| stopped(done.path(), error))?;
                 done.lead(&target);
                 todo.insert(&target);
             }
             FileKind::Folder => {}
             _ if todo.is_empty() => {}
-            _ => return Err(io::Error::from_raw_os_error(libc::ENOTDIR)),
+            _ => return Err(stopped(done.path(), io::Error::from_raw_os_error(libc::ENOTDIR))),
         }
     }
     Ok(Followed { path: done.into_path(), through_proc, links })

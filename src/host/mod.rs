@@ -26,7 +26,7 @@ pub use doctor::Doctor;
 pub use facts::{Facts, FactsError, HostLimit};
 pub(crate) use failure::errno_name;
 pub use failure::{Failure, Step};
-pub use files::{FileKind, Files, Followed, RealFiles, Stat};
+pub use files::{FileKind, Files, Followed, RealFiles, Stat, Stopped};
 pub use finding::{Finding, State, Verdict};
 pub use layer::{Layer, needed};
 pub use memory_files::MemoryFiles;

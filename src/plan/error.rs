@@ -28,6 +28,16 @@ pub enum PlanError {
         /// Where it should appear.
         destination: PathBuf,
     },
+    /// The source of an optional mount is not there, and the task could make it: the first run would choose the second one's mounts.
+    #[error(
+        "plan: cannot leave out {path:?} at {destination:?}: it does not exist, and the task could make it, or has moved it away"
+    )]
+    Optional {
+        /// The source on the host.
+        path: PathBuf,
+        /// Where it should appear.
+        destination: PathBuf,
+    },
     /// The source of a mount cannot be looked at.
     #[error("plan: cannot mount {path:?} at {destination:?}: it cannot be looked up")]
     SourceLookup {
@@ -422,6 +432,9 @@ impl PlanError {
             }
             Self::SourceMissing { .. } => {
                 "create it, correct the path, or mark the mount as optional in the profile"
+            }
+            Self::Optional { .. } => {
+                "look for what an earlier run moved or removed; create it, or remove the mount from the profile"
             }
             Self::SourceLookup { .. } => "the caller itself must be able to reach what it shows to a sandbox",
             Self::SourceKind { kind: FileKind::CharDevice, .. } => "a device can only be shown below /dev",

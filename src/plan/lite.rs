@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::item::{Bind, Item};
 use super::landlock::{self, Rules};
-use super::source::{Located, Wanted, absolute, locate};
+use super::source::{Located, Sought, Wanted, absolute, locate};
 use super::text::normal;
 use super::view::missing;
 use super::{DestinationProblem, HostIdentity, Note, PlanError, WallProblem};
@@ -65,14 +65,27 @@ pub(super) fn rules(
         }
         wanted.insert(path, mount);
     }
+    let mut left_out = Vec::new();
     for (path, mount) in wanted {
-        for (path, access) in granted(&path, mount, host, facts, files, notes, profile.symlinks)? {
-            *rules.get_or_insert(PlainPathBuf::from(path).plain(), 0) |= access;
+        match granted(&path, mount, host, facts, files, notes, profile.symlinks)? {
+            Sought::Found(granted) => {
+                for (path, access) in granted {
+                    *rules.get_or_insert(PlainPathBuf::from(path).plain(), 0) |= access;
+                }
+            }
+            Sought::Missing(missing) => left_out.push(missing),
         }
+    }
+    let write = landlock::access::WRITE_FILE | landlock::access::MAKE_REG | landlock::access::REMOVE_FILE;
+    for missing in left_out {
+        let directory = PlainPathBuf::from(missing.directory.clone());
+        if landlock::granted(&rules, directory.plain()) & write != 0 {
+            return Err(missing.refuse());
+        }
+        notes.push(missing.note());
     }
     no_more_from_above(&rules)?;
     denied(&rules, "masked_paths", &profile.masked_paths, u64::MAX)?;
-    let write = landlock::access::WRITE_FILE | landlock::access::MAKE_REG | landlock::access::REMOVE_FILE;
     denied(&rules, "readonly_paths", &profile.readonly_paths, write)?;
     Ok(rules)
 }
@@ -100,7 +113,7 @@ fn granted(
     files: &dyn Files,
     notes: &mut Vec<Note>,
     symlinks: Symlinks,
-) -> Result<Vec<(PathBuf, u64)>, PlanError> {
+) -> Result<Sought<Vec<(PathBuf, u64)>>, PlanError> {
     const NO_MOUNT: &str = "without namespaces nothing can be mounted";
     let key = || format!("the mount at {path:?}");
     match &mount.kind {
@@ -122,36 +135,35 @@ fn granted(
                 system: false,
                 symlinks,
             };
-            Ok(match locate(wanted, host, facts, files)? {
+            Ok(Sought::Found(match locate(wanted, host, facts, files)? {
                 // The rule is for what the path leads to: Landlock holds files, not names.
-                Some(Located { item: Item::Bind(b), .. }) => {
+                Sought::Found(Located { item: Item::Bind(b), .. }) => {
                     if host == HostIdentity::Unique {
                         open_to_all(&b, files, notes)?;
                     }
                     let access = landlock::bind(b.source.folder, b.readonly, b.noexec);
                     vec![(b.path, access)]
                 }
-                Some(Located { item: Item::Device { source, major, minor, readonly }, .. }) => {
+                Sought::Found(Located { item: Item::Device { source, major, minor, readonly }, .. }) => {
                     vec![(source, landlock::device(major, minor, readonly))]
                 }
-                Some(_) => Vec::new(),
-                None => {
-                    notes.push(Note::Skipped { path: source.clone(), destination: path.to_owned() });
-                    Vec::new()
-                }
-            })
+                Sought::Found(_) => Vec::new(),
+                Sought::Missing(missing) => return Ok(Sought::Missing(missing)),
+            }))
         }
-        MountKind::Dev => Ok(dev::dev(false, files)?
-            .into_iter()
-            .filter_map(|(path, item)| match item {
-                Item::Device { major, minor, readonly, .. } => {
-                    Some((path, landlock::device(major, minor, readonly)))
-                }
-                _ => None,
-            })
-            .collect()),
+        MountKind::Dev => Ok(Sought::Found(
+            dev::dev(false, files)?
+                .into_iter()
+                .filter_map(|(path, item)| match item {
+                    Item::Device { major, minor, readonly, .. } => {
+                        Some((path, landlock::device(major, minor, readonly)))
+                    }
+                    _ => None,
+                })
+                .collect(),
+        )),
         MountKind::Proc { subset_pid: false } if path == Path::new("/proc") => {
-            Ok(vec![(path.to_owned(), landlock::bind(true, true, true))])
+            Ok(Sought::Found(vec![(path.to_owned(), landlock::bind(true, true, true))]))
         }
         MountKind::Proc { .. } => {
             Err(refused(key(), NO_MOUNT, "leave it out, or show the host's with subset_pid = false"))

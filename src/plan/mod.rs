@@ -14,8 +14,8 @@
 //! are an error, and so is one that they lead to a place above itself. The working directory (`workdir`) gives way to a
 //! bind mount at its own path and replaces anything else there. Nodes are listed parents before children.
 //!
-//! **Missing.** A source that does not exist is an error; an `optional` one is left out, with a note. A dangling symlink
-//! is missing. A mount point that does not exist is made on the sandbox's own file systems, with parents of mode 0755, and for a read-only
+//! **Missing.** A source that does not exist is an error; an `optional` one is left out, with a note, unless its
+//! source or destination is below something that the task can write to on the host. A dangling symlink is missing. A mount point that does not exist is made on the sandbox's own file systems, with parents of mode 0755, and for a read-only
 //! root folder in a tmpfs over it (an overlay); where the host's own files are shown or written to it must exist already, as nothing
 //! is created on the host. An overlay over a folder that something is mounted in is refused: it would show what the mount hides.
 //!

@@ -12,7 +12,9 @@ use super::mount_points::Directory;
 use super::place::{Candidate, Rank, place};
 use super::places::Places;
 use super::sockets::Look;
-use super::source::{Located, Wanted, absolute, can_be_mapped, locate, only_system_links, via};
+use super::source::{
+    LeftOut, Located, Sought, Wanted, absolute, can_be_mapped, locate, only_system_links, via,
+};
 use super::text::{c_path, normal};
 use super::view::{Found, Ground, View};
 use super::walls::{Mark, Standing};
@@ -73,9 +75,10 @@ pub(super) fn build(
     if profile.root.synthetic_etc && profile.root.path.is_none() {
         candidates.extend(programs(profile, &wanted, host, facts, files, notes)?);
     }
+    let mut left_out = Vec::new();
     let look = Look::new(profile, facts, &call.caller_env, files);
     for (destination, mount) in wanted.iter() {
-        let new = candidate(profile, destination.path(), mount, host, facts, files, notes)?;
+        let new = candidate(profile, destination.path(), mount, host, facts, files, &mut left_out)?;
         if let Some(look) = look.as_ref().filter(|_| !mount.system) {
             for bind in new.iter().filter_map(|candidate| candidate.item.folder()) {
                 look.at(bind, destination.path(), notes)?;
@@ -102,6 +105,12 @@ pub(super) fn build(
     };
     let root_shared = matches!(base, Base::Folder(_)) && !profile.root.readonly;
     let standing = Standing { files, ground: &ground, items: &items, root_shared };
+    for missing in left_out {
+        if standing.task_could_make(&missing)? {
+            return Err(missing.refuse());
+        }
+        notes.push(missing.note());
+    }
     let marks = standing.marks(&masked, &readonly)?;
     let nodes = nodes(&items, &standing.pins(&marks), &marks)?;
     Ok(Built { root: Root { base, readonly: profile.root.readonly, nodes }, ground, items, masked, marks })
@@ -178,7 +187,7 @@ fn programs(
             system: false,
             symlinks: Symlinks::System,
         };
-        if let Some(Located { item, .. }) = locate(bind, host, facts, files)? {
+        if let Sought::Found(Located { item, .. }) = locate(bind, host, facts, files)? {
             candidates.push(Candidate { asked, item, rank: Rank::Synthetic, link: None });
         }
     }
@@ -203,7 +212,7 @@ fn candidate(
     host: HostIdentity,
     facts: &Facts,
     files: &dyn Files,
-    notes: &mut Vec<Note>,
+    left_out: &mut Vec<LeftOut>,
 ) -> Result<Vec<Candidate>, PlanError> {
     let needs = |namespace, key: &str| {
         if profile.namespaces.contains(&namespace) {
@@ -224,16 +233,16 @@ fn candidate(
             let idmap = *idmap;
             let wanted = Wanted { source, destination, readonly, noexec, idmap, optional, system, symlinks };
             match locate(wanted, host, facts, files)? {
-                Some(Located { item: Item::Device { readonly: true, .. }, .. })
+                Sought::Found(Located { item: Item::Device { readonly: true, .. }, .. })
                     if !profile.landlock.require =>
                 {
                     let reason = "only Landlock can make a device read-only, and it is off";
                     let (key, hint) = (format!("a read-only {destination:?}"), "require Landlock");
                     return Err(PlanError::Unenforceable { key, reason, hint });
                 }
-                Some(Located { item, link }) => (item, link),
-                None => {
-                    notes.push(Note::Skipped { path: source.clone(), destination: asked });
+                Sought::Found(Located { item, link }) => (item, link),
+                Sought::Missing(missing) => {
+                    left_out.push(missing);
                     return Ok(Vec::new());
                 }
             }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::item::{Bind, Item};
 use super::text::c_path;
 use super::view::missing;
-use super::{HostIdentity, PlanError, Source, Via};
+use super::{HostIdentity, Note, PlanError, Source, Via};
 use crate::host::plain::{self, PlainPath};
 use crate::host::{Facts, FileKind, Files, Followed, Stat};
 use crate::profile::Symlinks;
@@ -26,6 +26,37 @@ pub(super) struct Wanted<'a> {
     pub symlinks: Symlinks,
 }
 
+/// What became of the search for a source.
+#[derive(Debug, Clone)]
+pub(super) enum Sought<T = Located> {
+    Found(T),
+    /// It is optional, and not there.
+    Missing(LeftOut),
+}
+
+/// An optional mount whose source is missing.
+#[derive(Debug, Clone)]
+pub(super) struct LeftOut {
+    /// The source on the host, as it was asked for.
+    pub source: PathBuf,
+    pub destination: PathBuf,
+    /// The directory of the host in which somebody would have to make something for the source to be there.
+    pub directory: PathBuf,
+    /// Whether it would have been the system's own.
+    pub system: bool,
+}
+
+impl LeftOut {
+    pub fn note(&self) -> Note {
+        Note::Skipped { path: self.source.clone(), destination: self.destination.clone() }
+    }
+
+    /// Who can write there, or at the destination, would choose the next run's mounts.
+    pub fn refuse(self) -> PlanError {
+        PlanError::Optional { path: self.source, destination: self.destination }
+    }
+}
+
 /// What was found.
 #[derive(Debug, Clone)]
 pub(super) struct Located {
@@ -42,13 +73,13 @@ pub(super) fn absolute(path: &Path, facts: &Facts) -> Result<PathBuf, PlanError>
     Ok(facts.cwd.as_deref().ok_or(PlanError::NoCwd)?.join(path))
 }
 
-/// Locates the source of a bind mount; `None` for an optional one that is not there.
+/// Locates the source of a bind mount.
 pub(super) fn locate(
     wanted: Wanted<'_>,
     host: HostIdentity,
     facts: &Facts,
     files: &dyn Files,
-) -> Result<Option<Located>, PlanError> {
+) -> Result<Sought, PlanError> {
     let asked = absolute(wanted.source, facts)?;
     let destination = wanted.destination.to_owned();
     let fail = |source: std::io::Error| {
@@ -64,9 +95,13 @@ pub(super) fn locate(
     if plain::is_in(&asked, PlainPath::PROC) {
         return Err(proc());
     }
-    let followed = match files.follow(&asked) {
-        Err(e) if wanted.optional && missing(&e) => return Ok(None),
-        followed => followed.map_err(fail)?,
+    let followed = match files.follow_until(&asked) {
+        Err(stopped) if wanted.optional && missing(&stopped.error) => {
+            let system = wanted.system;
+            let directory = stopped.at.parent().unwrap_or(Path::new("/")).to_owned();
+            return Ok(Sought::Missing(LeftOut { source: asked, destination, directory, system }));
+        }
+        followed => followed.map_err(|stopped| fail(stopped.error))?,
     };
     if followed.through_proc {
         return Err(proc());
@@ -82,7 +117,7 @@ pub(super) fn locate(
         FileKind::CharDevice if destination.starts_with("/dev") => {
             let (major, minor) = (libc::major(stat.rdev), libc::minor(stat.rdev));
             let item = Item::Device { source: path, major, minor, readonly: wanted.readonly };
-            return Ok(Some(Located { item, link: None }));
+            return Ok(Sought::Found(Located { item, link: None }));
         }
         kind => return Err(PlanError::SourceKind { path: asked, destination, kind }),
     };
@@ -97,7 +132,7 @@ pub(super) fn locate(
     };
     let source = Source { path: c_path(&path)?, device: stat.device, inode: stat.inode, folder, via };
     let bind = Bind { path, source, readonly: wanted.readonly, noexec: wanted.noexec, owner };
-    Ok(Some(Located { item: Item::Bind(bind), link }))
+    Ok(Sought::Found(Located { item: Item::Bind(bind), link }))
 }
 
 /// Refuses a path that led through a symlink which somebody else, or an earlier run, can have made.

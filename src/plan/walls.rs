@@ -3,7 +3,8 @@
 //! A mount hides or protects a path, not a file: who can rename a directory above the path leaves the wall at the new name until the
 //! end of this run, and the next run, with the same options, finds the files without it. So
 //!
-//! * a masked or read-only path must be there where the task could make it (an earlier run may have moved it away);
+//! * a masked or read-only path must be there where the task could make it (an earlier run may have moved it away), and so must the
+//!   source of an optional mount, or it would be the task that chooses the next run's mounts;
 //! * the directories between a writable directory of the host and a mount or mark below it are pinned: each is mounted onto itself,
 //!   and a mount point can be neither renamed nor removed (`EBUSY`, `rename(2)`, `rmdir(2)`);
 //! * what a read-only mount does not hold (`open(2)` of a named pipe or a device for writing asks no mount) is held by Landlock, whose
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 use super::item::Item;
 use super::landlock::{self, Rules};
 use super::places::Places;
+use super::source::LeftOut;
 use super::text::c_path;
 use super::view::{Found, Ground, Stop, View};
 use super::{Node, PlanError, Presence, WallProblem};
@@ -114,6 +116,42 @@ impl Standing<'_> {
             }
         }
         Ok(self.root_shared)
+    }
+
+    /// Whether the task could make the source of an optional mount, on the host, or choose where its destination leads.
+    pub fn task_could_make(&self, missing: &LeftOut) -> Result<bool, PlanError> {
+        if self.shows_writable(&missing.directory) {
+            return Ok(true);
+        }
+        // The system's own shows the same whatever is made there.
+        if missing.system {
+            return Ok(false);
+        }
+        let destination = match self.view().resolve(&missing.destination) {
+            Ok(resolved) => resolved.path,
+            Err(Stop::Host { path, source }) => return Err(PlanError::Read { path, source }),
+            Err(Stop::NotAFolder) => missing.destination.clone().into(),
+            Err(Stop::Unknown) => return Ok(false),
+            Err(Stop::Loop | Stop::Parent) => return Ok(true),
+        };
+        self.could_be_made(destination.plain())
+    }
+
+    /// Whether a directory of the host is seen inside, at a place where it can be written to.
+    fn shows_writable(&self, directory: &Path) -> bool {
+        let root = match self.ground {
+            Ground::Folder { path, .. } => Some((PlainPath::ROOT, path)),
+            Ground::Tmpfs => None,
+        };
+        let binds = self.items.iter().filter_map(|(at, item)| Some((at, item.folder()?)));
+        let mut shown = root.map(|(at, path)| (at, path.as_path())).into_iter().chain(binds);
+        shown.any(|(at, host)| {
+            directory.strip_prefix(host).is_ok_and(|rest| {
+                let inside = PlainPathBuf::from(at.path().join(rest));
+                let nearest = self.items.nearest(inside.plain(), None).map_or(PlainPath::ROOT, |(at, _)| at);
+                nearest == at && self.shared(inside.plain())
+            })
+        })
     }
 
     /// The directories above mounts and marks that the task could rename on the host.

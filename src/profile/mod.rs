@@ -78,7 +78,7 @@
 //!
 //! A mount's `type` is `bind` (the default; `source` is the same path as the destination unless it is given), `tmpfs`, `proc`,
 //! `dev` (the minimal one) or `mqueue`. Its `options`: `ro` or `rw` (a bind says which), `noexec` or `exec`, for binds `optional` (no
-//! error if it is missing), `system` (see [`Mount::system`]) and `idmap`, for tmpfs `size=`, `nr_inodes=` and `mode=` (64 MiB, 8192
+//! error if it is missing, unless the task could make it), `system` (see [`Mount::system`]) and `idmap`, for tmpfs `size=`, `nr_inodes=` and `mode=` (64 MiB, 8192
 //! and 1777 where they are missing), for proc `subset=pid`. `nosuid` and `nodev` always hold.
 //!
 //! # Merging

@@ -188,7 +188,7 @@ pub struct Mount {
     pub readonly: bool,
     /// Whether programs on it may be executed.
     pub noexec: bool,
-    /// Whether a missing source is skipped; otherwise it is an error.
+    /// Whether a missing source is skipped; otherwise it is an error, and so it is where the task could make the source.
     pub optional: bool,
     /// A folder or file of the host's own system, for the minimal root: a symlink at the source is kept as a symlink
     /// (`/bin -> usr/bin`). Never there together with [`Root::path`], which brings a system of its own.

@@ -19,6 +19,7 @@ mod outcome;
 mod programs;
 mod races;
 mod scale;
+mod sources;
 mod streams;
 mod traces;
 mod workloads;
@@ -45,6 +46,7 @@ fn main() {
         programs::trials(),
         races::trials(),
         scale::trials(),
+        sources::trials(),
         streams::trials(),
         traces::trials(),
         workloads::trials(),

@@ -9,7 +9,7 @@ use super::super::{
 };
 use super::fixtures::*;
 use crate::host::{FileKind, Files, MemoryFiles, Stat};
-use crate::profile::{Profile, Root, Workdir};
+use crate::profile::{Mount, Profile, Root, Workdir};
 
 fn on(profile: &Profile, files: &dyn Files) -> Result<Plan, PlanError> {
     resolve(profile, &facts(), files, &Call::program(["/usr/bin/sh"]))
@@ -129,6 +129,58 @@ fn a_wall_whose_object_is_missing_is_refused_where_the_task_could_make_it() {
     let shown = plan.to_text(&[]);
     assert!(shown.lines().any(|line| line.split_whitespace().eq(["/w/s", "absent"])), "{shown}");
     assert!(plan.to_json(&[]).to_string().contains(r#""presence":"absent""#));
+}
+
+#[test]
+fn an_optional_mount_is_not_left_out_where_the_task_could_make_it() {
+    let files = files().folder("/w/a/shut").file("/w/file", 0o644, "").folder("/x");
+    let files = files.symlink("/x/link", "/w/a/none").symlink("/x/out", "/x/none");
+    let with_it = |source: &str, destination: &str, system| {
+        let missing = Mount { optional: true, system, ..bind(source, destination, true) };
+        with([bind("/w", "/shown", false), bind("/x", "/shown/a/shut", true), missing])
+    };
+    let in_lite = |source: &str| {
+        let mut profile = lite();
+        let missing = Mount { optional: true, ..bind(source, source, true) };
+        profile.mounts.extend([bind("/w", "/w", false), missing]);
+        profile
+    };
+    for source in ["/w/none", "/w/a/none/deep", "/w/file/in", "/x/link", "/x/link/deep", "/x/../w/none"] {
+        for profile in [with_it(source, "/there", false), with_it(source, "/there", true)] {
+            let error = on(&profile, &files).unwrap_err();
+            assert!(
+                matches!(error, PlanError::Optional { .. }) && error.hint().is_some(),
+                "{source}: {error:?}"
+            );
+        }
+    }
+    for source in ["/w/none", "/w/a/none/deep"] {
+        let error = on(&in_lite(source), &files).unwrap_err();
+        assert!(matches!(error, PlanError::Optional { .. }), "{source}: {error:?}");
+    }
+    // The place where it would be seen.
+    for destination in ["/shown/none", "/shown/a", "/shown/a/none/deep", "/shown/file/in"] {
+        let error = on(&with_it("/x/none", destination, false), &files).unwrap_err();
+        assert!(matches!(error, PlanError::Optional { .. }), "{destination}: {error:?}");
+        assert!(on(&with_it("/x/none", destination, true), &files).is_ok(), "{destination}");
+    }
+    for (source, destination) in [
+        ("/x/none", "/there"),
+        ("/x/out", "/there"),
+        ("/none", "/tmp/there"),
+        ("/x/none", "/shown/a/shut/none"),
+    ] {
+        let plan = on(&with_it(source, destination, false), &files);
+        assert!(plan.is_ok(), "{source} at {destination}: {plan:?}");
+    }
+    assert!(on(&in_lite("/x/none"), &files).is_ok());
+    // A root directory that the task writes to, one that it does not, and one whose changes are thrown away.
+    for (readonly, overlay, refused) in [(false, false, true), (true, false, false), (false, true, false)] {
+        let (mut profile, files) = container(readonly);
+        profile.root.overlay = overlay;
+        profile.mounts.push(Mount { optional: true, ..bind("/image/etc/none", "/tmp/there", true) });
+        assert_eq!(on(&profile, &files).is_err(), refused, "{readonly} {overlay}");
+    }
 }
 
 #[test]
