@@ -275,6 +275,72 @@ cmake -S . -B out >log 2>&1 && make -s -j2 -C out >/dev/null && out/job && ctest
          print(string.format(\"%q\", \"a\\nb\"), utf8.len(\"\u{fc}ber\"), os.date(\"!%Y\", 0)) print(io.popen(\"echo from a shell\"):read())'",
     ),
     (
+        "r",
+        &["Rscript"],
+        BOTH,
+        r#"cat >main.R <<'END'
+set.seed(1); x <- 1:50; y <- 2 * x + rnorm(50)
+print(coef(lm(y ~ x))); print(summary(iris$Sepal.Length)); print(solve(matrix(c(2, 1, 1, 3), 2)))
+print(unlist(parallel::mclapply(1:8, function(n) n^2, mc.cores = 2)))
+pdf("x.pdf"); plot(x, y); invisible(dev.off()); print(file.size("x.pdf"))
+saveRDS(list(a = 1), "x.rds"); str(readRDS("x.rds")); print(system("echo from a shell", intern = TRUE))
+cat(R.home("etc"), Sys.getenv("R_LIBS_SITE"), Sys.getenv("PAGER"), file.exists(file.path(R.home("etc"), "repositories")), "\n")
+END
+Rscript --vanilla main.R 2>&1 && R CMD config CC && Rscript -e 'cat(R.version.string, "\n")'"#,
+    ),
+    (
+        "r_cluster_and_compiled_code",
+        &["Rscript", "gcc", "make"],
+        BUILD,
+        r#"echo 'void twice(int *n) { *n *= 2; }' >twice.c && R CMD SHLIB twice.c >log 2>&1 && cat >main.R <<'END'
+dyn.load("twice.so"); print(.C("twice", 21L)[[1]])
+cluster <- parallel::makeCluster(2); print(parallel::parSapply(cluster, 1:4, function(n) n + 1)); parallel::stopCluster(cluster)
+END
+Rscript main.R"#,
+    ),
+    (
+        "octave",
+        &["octave-cli"],
+        BOTH,
+        r#"cat >main.m <<'END'
+A = magic(4); disp(rank(A)); x = A(1:3, 1:3) \ [1; 2; 3]; printf("%.6f\n", x); [q, r] = qr([1 2; 3 4]); printf("%.4f\n", abs(r));
+save("-text", "x.txt", "A"); B = load("x.txt"); disp(isequal(A, B.A)); [status, out] = system("echo from a shell"); printf("%s", out);
+disp(real(fft([1 0 0 0]))); disp(regexprep("aab", "a+", "c")); disp(version()); s = quad(@(x) x.^2, 0, 3)
+m = containers.Map(); m("a") = 1; disp(m.keys()); disp(jsonencode(struct("a", [1 2])));
+END
+octave-cli --quiet main.m 2>&1"#,
+    ),
+    (
+        "ffmpeg",
+        &["ffmpeg", "ffprobe"],
+        BOTH,
+        "ffmpeg -v error -f lavfi -i testsrc2=size=128x72:rate=10:duration=1 -f lavfi -i sine=duration=1 -c:v mpeg4 -c:a aac \
+         -flags bitexact -threads 2 x.mkv 2>&1 && ffmpeg -v error -i x.mkv -c:v libx264 -threads 2 -c:a libmp3lame y.mp4 2>&1 && \
+         ffprobe -v error -show_entries stream=codec_name,nb_frames,channels -of csv y.mp4 && \
+         ffmpeg -v error -i y.mp4 -vf 'scale=64:-1,drawtext=text=hello:font=sans' -frames:v 1 -f framemd5 - 2>&1 | tail -n 1 && \
+         ffmpeg -v error -i x.mkv -f framemd5 - | tail -n 2 && ffmpeg -v error -i pipe:0 -f wav pipe:1 <x.mkv | wc -c",
+    ),
+    (
+        "pandoc",
+        &["pandoc"],
+        BOTH,
+        r#"cat >x.md <<'END'
+# Title
+
+Some *text* and `code`, and $x^2$.
+
+| a | b |
+|---|---|
+| 1 | 2 |
+
+``` {.python}
+print(1)
+```
+END
+pandoc x.md -s --mathml --metadata title=T -t html -o x.html && cat x.html && pandoc x.html -t json | sha256sum && \
+pandoc x.md -o x.docx && pandoc x.docx -t markdown && pandoc x.md --metadata title=T -o x.epub && pandoc x.epub -t plain"#,
+    ),
+    (
         "tar_and_rsync",
         &["tar", "rsync"],
         BOTH,
