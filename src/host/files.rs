@@ -107,6 +107,12 @@ pub trait Files {
     /// The system call's own.
     fn filesystem(&self, path: &Path) -> io::Result<u32>;
 
+    /// `ST_NOEXEC` of `statvfs(3)`: whether the mount that a path is seen through lets nothing be executed.
+    ///
+    /// # Errors
+    /// The system call's own.
+    fn noexec(&self, path: &Path) -> io::Result<bool>;
+
     /// Follows a path to its end; every part must exist.
     ///
     /// Links are followed by their text, one part at a time, so that a magic link of procfs
@@ -254,6 +260,10 @@ impl Files for RealFiles {
         // The number's type differs between the C libraries; all of them fit into 32 bits.
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::unnecessary_cast)]
         Ok(nix::sys::statfs::statfs(path)?.filesystem_type().0 as u32)
+    }
+
+    fn noexec(&self, path: &Path) -> io::Result<bool> {
+        Ok(nix::sys::statvfs::statvfs(path)?.flags().contains(nix::sys::statvfs::FsFlags::ST_NOEXEC))
     }
 
     fn mounted_below(&self, path: &Path) -> io::Result<Option<PathBuf>> {

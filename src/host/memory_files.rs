@@ -13,6 +13,7 @@ use super::{FileKind, Files, Stat};
 pub struct MemoryFiles {
     entries: BTreeMap<PathBuf, Entry>,
     mounted: Vec<PathBuf>,
+    noexec: Vec<PathBuf>,
     filesystem: u32,
 }
 
@@ -24,7 +25,8 @@ struct Entry {
 
 impl Default for MemoryFiles {
     fn default() -> Self {
-        let mut files = Self { entries: BTreeMap::new(), mounted: Vec::new(), filesystem: 0xef53 };
+        let mut files =
+            Self { entries: BTreeMap::new(), mounted: Vec::new(), noexec: Vec::new(), filesystem: 0xef53 };
         files.insert(Path::new("/"), FileKind::Folder, 0o755, Vec::new());
         files
     }
@@ -109,6 +111,13 @@ impl MemoryFiles {
         self
     }
 
+    /// Something is mounted at `path`, and nothing on it may be executed.
+    #[must_use]
+    pub fn mounted_noexec(mut self, path: impl Into<PathBuf>) -> Self {
+        self.noexec.push(path.into());
+        self
+    }
+
     fn entry(&self, path: &Path) -> io::Result<&Entry> {
         let real = match (path.parent(), path.file_name()) {
             (Some(parent), Some(name)) if !self.entries.contains_key(path) => {
@@ -136,6 +145,10 @@ impl Files for MemoryFiles {
 
     fn filesystem(&self, _: &Path) -> io::Result<u32> {
         Ok(self.filesystem)
+    }
+
+    fn noexec(&self, path: &Path) -> io::Result<bool> {
+        Ok(self.noexec.iter().any(|point| path.starts_with(point)))
     }
 
     fn mounted_below(&self, path: &Path) -> io::Result<Option<PathBuf>> {

@@ -85,6 +85,10 @@ impl Files for Remembered<'_> {
         self.files.filesystem(path)
     }
 
+    fn noexec(&self, path: &Path) -> io::Result<bool> {
+        self.files.noexec(path)
+    }
+
     fn mounted_below(&self, path: &Path) -> io::Result<Option<PathBuf>> {
         self.files.mounted_below(path)
     }
@@ -131,6 +135,10 @@ mod tests {
 
         fn filesystem(&self, path: &Path) -> io::Result<u32> {
             self.0.filesystem(path)
+        }
+
+        fn noexec(&self, path: &Path) -> io::Result<bool> {
+            self.0.noexec(path)
         }
 
         fn mounted_below(&self, path: &Path) -> io::Result<Option<PathBuf>> {

@@ -11,7 +11,7 @@ use super::program_problem::ProgramProblem;
 use super::text::shown;
 use super::view::{Found, HostFile, Stop, View};
 use super::{HostIdentity, Identity, PlanError};
-use crate::host::plain::PlainPathBuf;
+use crate::host::plain::{self, PlainPath, PlainPathBuf};
 use crate::host::{Facts, FileKind};
 
 /// `PATH` where the sandbox has none: what `execvp(3)` uses.
@@ -105,6 +105,9 @@ impl Search<'_> {
                 let loader = PathBuf::from(OsStr::from_bytes(&loader));
                 match self.executable(&self.cwd.join(&loader)) {
                     Ok(_) => Ok(()),
+                    Err(problem @ (ProgramProblem::NoExec { .. } | ProgramProblem::HostNoExec { .. })) => {
+                        Err(problem)
+                    }
                     Err(_) => Err(ProgramProblem::Loader { program: path.to_owned(), loader }),
                 }
             }
@@ -183,7 +186,16 @@ impl Search<'_> {
         if !self.may_execute(&file) {
             return Err(ProgramProblem::Permission { path });
         }
-        Ok(file)
+        match self.noexec_on_host(&file.path) {
+            Ok(false) => Ok(file),
+            Ok(true) => Err(ProgramProblem::HostNoExec { path, host: file.path }),
+            Err(source) => Err(ProgramProblem::Host { path: file.path, source }),
+        }
+    }
+
+    /// Whether the mount that shows a file to the host is `noexec`. Nobody asks below `/usr`: the host itself would run nothing.
+    fn noexec_on_host(&self, file: &Path) -> std::io::Result<bool> {
+        Ok(!plain::is_in(file, PlainPath::USR) && self.view.files.noexec(file)?)
     }
 
     /// The permission bits, as far as they tell: access control lists and capabilities are the kernel's to judge, and it

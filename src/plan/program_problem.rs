@@ -98,6 +98,14 @@ pub enum ProgramProblem {
         /// The mount.
         mount: PathBuf,
     },
+    /// On a file system that the host mounts without execution; a bind mount is no more than what it shows.
+    #[error("{path:?} is {host:?} on the host, where that is on a mount that is noexec")]
+    HostNoExec {
+        /// Its path inside.
+        path: PathBuf,
+        /// The file on the host.
+        host: PathBuf,
+    },
     /// The interpreter of a script is not inside.
     #[error("{script:?} wants the interpreter {interpreter:?}, which the sandbox does not see")]
     Interpreter {
@@ -207,6 +215,9 @@ impl ProgramProblem {
             }
             Self::Interpreter { interpreter, .. } => format!("show it with --ro-bind {}", shown(interpreter)),
             Self::NoExec { .. } => "copy it elsewhere, or leave noexec out of the profile".to_owned(),
+            Self::HostNoExec { .. } => {
+                "copy it to a file system that is mounted with exec, or name its interpreter".to_owned()
+            }
             Self::Format { .. } => "name its interpreter: belljar run -- sh FILE".to_owned(),
             Self::Permission { .. } => "chmod +x it, or name its interpreter".to_owned(),
             _ => return None,

@@ -1,19 +1,71 @@
 //! What a sandbox is shown of the host: the plan's answer is the run's, and what an earlier run did changes neither.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+
 use libtest_mimic::{Failed, Trial};
 
-use crate::caller::{self, Caller};
+use crate::caller::{self, Caller, Run};
 use crate::need::{Need, trial};
 
 pub fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
     for (who, needs) in [(Caller::Root, &[Need::Root][..]), (Caller::User, &[])] {
         let mut add = |name: &str, check: fn(Caller) -> Result<(), Failed>| {
-            trials.push(trial(format!("sources::{name} as {who:?}"), needs, move || check(who)));
+            let needs = [needs, &[Need::Program("unshare"), Need::Program("mount")]].concat();
+            trials.push(trial(format!("sources::{name} as {who:?}"), &needs, move || check(who)));
         };
+        add("what_the_host_does_not_execute_is_refused", what_the_host_does_not_execute_is_refused);
         add("no_run_chooses_the_next_ones_mounts", no_run_chooses_the_next_ones_mounts);
     }
     trials
+}
+
+/// `belljar` with arguments where a script was run before, in a mount namespace of its own.
+fn after(who: Caller, script: &str, folder: &Path, args: &[&str]) -> Run {
+    let mut command = Command::new("unshare");
+    if who == Caller::User {
+        command.arg("-Ur");
+    }
+    command.args(["--mount", "sh", "-ec", &format!("{script}\nexec \"$@\""), "sh"]);
+    command.arg(caller::shelf().join("belljar")).args(args).current_dir(folder);
+    caller::as_caller(who, &mut command);
+    caller::finish(command)
+}
+
+/// The host's own mount is `noexec`: a program on it, a script's interpreter.
+fn what_the_host_does_not_execute_is_refused(who: Caller) -> Result<(), Failed> {
+    let folder = caller::folder(who);
+    let at = |name: &str| folder.path().join(name);
+    std::fs::create_dir(at("shut"))?;
+    let program = |path: &Path, text: &[u8]| {
+        caller::file(who, path, text);
+        std::fs::set_permissions(path, Permissions::from_mode(0o755))
+    };
+    program(&at("shut/true"), &std::fs::read("/usr/bin/true")?)?;
+    program(&at("shut/script"), b"#!/bin/sh\n")?;
+    program(&at("open"), format!("#!{}\n", at("shut/true").display()).as_bytes())?;
+    let shut = "mount --bind shut shut; mount -o remount,bind,noexec shut";
+    let bind = format!("--ro-bind={}", folder.path().display());
+    for profile in ["strict", "lite"] {
+        for name in ["shut/true", "shut/script", "open"] {
+            let program = at(name).display().to_string();
+            for dry in [&["--dry-run"][..], &[]] {
+                let args = [&["run", "-p", profile, &bind], dry, &["--", &program]].concat();
+                let plain = after(who, "", folder.path(), &args);
+                if plain.code != Some(0) {
+                    return Err(format!("{profile} {name}: {plain:?}").into());
+                }
+                let refused = after(who, shut, folder.path(), &args);
+                refused
+                    .refused(126, &["where that is on a mount that is noexec", "hint: "])
+                    .map_err(|error| format!("{profile} {name} {dry:?}: {error}"))?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// An optional mount is missing where the task could make its source.

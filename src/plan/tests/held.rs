@@ -249,6 +249,10 @@ impl Files for Endless {
         self.0.filesystem(path)
     }
 
+    fn noexec(&self, path: &Path) -> io::Result<bool> {
+        self.0.noexec(path)
+    }
+
     fn mounted_below(&self, path: &Path) -> io::Result<Option<PathBuf>> {
         self.0.mounted_below(path)
     }

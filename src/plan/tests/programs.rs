@@ -188,6 +188,36 @@ fn mounts_without_execution() {
         Err(P::NoExec { mount, .. }) => assert_eq!(mount, Path::new("/opt/tool")),
         other => panic!("{other:?}"),
     }
+    // A bind mount shows what the host's own mount lets it: the file, its interpreter and its loader.
+    let shown = with([bind("/opt/tool", "/t", true), bind("/lib", "/lib", true)]);
+    let on = |point: &str, name: &str| {
+        let files = host().file("/opt/tool/bin/script", 0o755, "#!/t/bin/tool\n").file(
+            "/lib/ld-musl-x86_64.so.1",
+            0o755,
+            elf::sample(62, None),
+        );
+        let files = files.mounted_noexec(point);
+        resolve(&shown, &facts(), &files, &Call::program([name])).map(drop)
+    };
+    for name in ["/t/bin/tool", "/t/bin/script", "musl"] {
+        on("/home", name).unwrap();
+    }
+    for (point, name, found) in [
+        ("/opt", "/t/bin/tool", "/opt/tool/bin/tool"),
+        ("/opt/tool/bin/script", "/t/bin/script", "/opt/tool/bin/script"),
+        ("/opt/tool/bin/tool", "/t/bin/script", "/opt/tool/bin/tool"),
+        ("/lib", "musl", "/lib/ld-musl-x86_64.so.1"),
+    ] {
+        let error = on(point, name).unwrap_err();
+        assert_eq!(error.exit_code(), 126);
+        assert!(error.hint().is_some());
+        match error {
+            PlanError::Program { problem: P::HostNoExec { host, .. }, .. } => {
+                assert_eq!(host, Path::new(found));
+            }
+            other => panic!("{point} {name}: {other:?}"),
+        }
+    }
 }
 
 #[test]
