@@ -20,6 +20,14 @@
 //! The corridor, each step in a module of its own: [`profile`] (what is asked for) → [`plan`] (every decision taken) →
 //! [`reexec`] (a fresh image of the same program) → init (the walls, read back from the kernel) → [`sandbox`] (the outcome).
 
+//!
+//! # Features
+//!
+//! * `cli` (default): the program `belljar`. It brings `selftest` with it.
+//! * `selftest`: the attacks of `belljar selftest` and the role `probe`.
+//!
+//! A program that only uses the library turns both off: `default-features = false`.
+
 #![cfg(target_os = "linux")]
 
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
@@ -30,23 +38,26 @@ compile_error!(
 
 pub mod cgroup;
 pub mod host;
-#[doc(hidden)]
-pub mod hostile;
 mod init;
 pub mod plan;
-pub mod probe;
 pub mod profile;
 pub mod protocol;
 pub mod reexec;
 pub mod sandbox;
 pub mod seccomp;
-pub mod selftest;
 mod sys;
 mod text;
 
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod cli;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
+#[cfg(feature = "selftest")]
+pub mod probe;
+#[cfg(feature = "selftest")]
+pub mod selftest;
 
 pub use reexec::init;
 pub use sandbox::{Child, Command, Ended, Error, Limits, Outcome, Output, Protections, Sandbox};

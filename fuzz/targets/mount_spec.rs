@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| { belljar::hostile::check("mount_spec", bytes); });
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| { belljar::fuzzing::check("mount_spec", bytes); });

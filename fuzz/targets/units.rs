@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| { belljar::hostile::check("units", bytes); });
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| { belljar::fuzzing::check("units", bytes); });

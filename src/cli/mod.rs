@@ -26,7 +26,7 @@ use std::process::ExitCode;
 use args::{Command, Parsed};
 use error::Error;
 
-use crate::sandbox::Stopwatch;
+use crate::sandbox::timing::Stopwatch;
 
 /// Runs the command line. The exit status is the program's own; 124 to 127 and 128+N as `belljar --help` says.
 pub fn main() -> ExitCode {

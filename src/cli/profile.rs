@@ -61,7 +61,8 @@ pub fn main(args: &ProfileArgs) -> Result<u8, Error> {
 fn keys() -> String {
     let entry =
         |key: &profile::Key| format!("  {}\n      {}\n      takes {}\n", key.name, key.meaning, key.takes);
-    format!("Keys of a profile (a TOML file; --set KEY=VALUE sets one):\n{}", profile::keys_page(entry))
+    let all: String = profile::KEYS.iter().map(entry).collect();
+    format!("Keys of a profile (a TOML file; --set KEY=VALUE sets one):\n{all}")
 }
 
 fn row(listed: &Listed) -> (String, String) {

@@ -16,7 +16,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use super::terminal;
 use crate::protocol::PASSED_ON;
-use crate::sandbox::{Asked, Beside};
+use crate::sandbox::beside::{Asked, Beside};
 use crate::sys;
 
 /// What the signals go to.

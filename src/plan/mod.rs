@@ -83,7 +83,9 @@ mod program;
 mod program_problem;
 mod reach;
 mod resolve;
-mod resources;
+pub(crate) mod resources;
+#[cfg(any(test, feature = "fuzzing"))]
+mod sample;
 mod show;
 mod sockets;
 mod source;
@@ -105,6 +107,6 @@ pub use note::Note;
 pub use program_problem::ProgramProblem;
 pub use reach::Exposed;
 pub use resolve::{resolve, resolve_with_notes};
-#[cfg(feature = "cli")]
-pub(crate) use resources::asks_for_group;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use sample::empty;
 pub use sockets::SocketsFound;

@@ -9,7 +9,7 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, fork};
 use serde::Serialize;
 
-use crate::host::errno_name;
+use crate::host::failure::errno_name;
 
 /// After so many seconds an attempt is ended by `SIGALRM`.
 const SECONDS: u32 = 2;

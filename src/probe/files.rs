@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use serde::Serialize;
 
-use crate::host::{errno_name, read};
+use crate::host::failure::errno_name;
+use crate::host::read;
 use crate::text::unescape_octal;
 
 /// More entries of a folder are counted, but not named.

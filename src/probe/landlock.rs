@@ -7,7 +7,7 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, fork};
 use serde::Serialize;
 
-use crate::host::errno_name;
+use crate::host::failure::errno_name;
 
 /// `LANDLOCK_MAX_NUM_LAYERS`
 const LAYERS: i32 = 16;

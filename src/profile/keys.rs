@@ -76,12 +76,6 @@ pub const KEYS: [Key; 53] = [
     key("resources.enforce", "`cgroup`, `rlimit`", "what enforces memory, processes and CPUs (`--limits`)"),
 ];
 
-/// All keys as a page: what `belljar help profile` ends with, and docs/profile.md has.
-#[cfg(any(test, feature = "cli"))]
-pub(crate) fn page(line: fn(&Key) -> String) -> String {
-    KEYS.iter().map(line).collect()
-}
-
 /// The key that a wrong one was most likely meant to be: the same word in another table, else the most similar.
 pub(crate) fn nearest_key(key: &str) -> Option<&'static str> {
     let names = || KEYS.iter().map(|key| key.name);
@@ -106,7 +100,7 @@ mod tests {
         let text = std::fs::read_to_string(path).expect("docs/profile.md");
         let (head, _) = text.split_once("| --- |").expect("a table");
         let row = |key: &Key| format!("| `{}` | {} | {} |\n", key.name, key.takes, key.meaning);
-        let expected = format!("{head}| --- | --- | --- |\n{}", page(row));
+        let expected = format!("{head}| --- | --- | --- |\n{}", KEYS.iter().map(row).collect::<String>());
         if std::env::var_os("BELLJAR_WRITE").is_some() {
             std::fs::write(path, &expected).expect("to write it");
         }

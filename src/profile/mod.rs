@@ -126,8 +126,6 @@ pub(crate) use built::filter as built_filter;
 pub use builtin::builtin_names;
 pub use error::*;
 pub use find::user_folder;
-#[cfg(feature = "cli")]
-pub(crate) use keys::page as keys_page;
 pub use keys::{KEYS, Key};
 pub use list::{Listed, Shown, list, show};
 pub use load::MAX_CHAIN;

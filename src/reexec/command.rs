@@ -84,7 +84,8 @@ pub enum CommandError {
 pub struct Command {
     role: String,
     /// It may be one of belljar's own.
-    own: bool,
+    /// Whether one of belljar's own roles is meant.
+    pub(crate) own: bool,
     args: Vec<OsString>,
     clear_env: bool,
     env: BTreeMap<OsString, Option<OsString>>,
@@ -126,11 +127,6 @@ pub fn command(role: impl Into<String>) -> Command {
         stderr: None,
         death_with_parent: true,
     }
-}
-
-/// [`command()`] for one of belljar's own roles.
-pub(crate) fn own_command(role: &str) -> Command {
-    Command { own: true, ..command(role) }
 }
 
 impl Command {

@@ -51,14 +51,6 @@ pub(super) struct Credential {
     pub(super) payload: Vec<u8>,
 }
 
-impl Credential {
-    /// Its bytes.
-    pub(super) fn encode(&self) -> Vec<u8> {
-        let head = header(self.flags, &self.nonce, self.extra, &self.role, &self.payload);
-        [&head, self.role.as_bytes(), &self.payload].concat()
-    }
-}
-
 /// What is wrong with a credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Defect {
@@ -78,7 +70,7 @@ pub(super) fn nonce() -> io::Result<Nonce> {
 }
 
 /// The bytes in front of role and payload.
-fn header(flags: u32, nonce: &Nonce, extra: u32, role: &str, payload: &[u8]) -> [u8; HEADER] {
+pub(super) fn header(flags: u32, nonce: &Nonce, extra: u32, role: &str, payload: &[u8]) -> [u8; HEADER] {
     let mut bytes = [0; HEADER];
     bytes[..16].copy_from_slice(&MAGIC);
     bytes[16..20].copy_from_slice(&VERSION.to_le_bytes());

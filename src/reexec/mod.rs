@@ -47,6 +47,8 @@
 //!   [`ImageError::SharedLibrary`].
 //! * Where `/proc` is out of reach the child sees who its parent is, but not which program it runs.
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod again;
 mod child;
 mod clone;
 mod command;
@@ -72,7 +74,6 @@ mod test_support;
 mod wait;
 
 pub use child::Step;
-pub(crate) use command::own_command;
 pub use command::{Command, CommandError, command};
 pub use credential::{MAX_PAYLOAD, MAX_ROLE_NAME};
 pub use dispatch::{DispatchError, dispatch, init};
@@ -90,25 +91,8 @@ pub(crate) use dispatch::{Inherited, inherited};
 pub(crate) use dropped::{Dropped, keep as keep_dropped};
 pub(crate) use image::proc_in_reach;
 pub(crate) use launch::{Launch, Launched, launch};
-pub(crate) use registry::{ROLES, Role, find};
+pub(crate) use registry::{ROLES, Role, find, is_reserved};
 pub(crate) use stdio::Prepared;
-
-/// What a launcher writes for what a child reads from these bytes, if it takes them for a credential.
-pub(crate) fn credential_again(bytes: &[u8]) -> Option<Vec<u8>> {
-    credential::parse(bytes).ok().map(|credential| credential.encode())
-}
-
-/// The bytes of a credential.
-#[cfg(test)]
-pub(crate) fn credential_of(role: &str, payload: &[u8]) -> Vec<u8> {
-    let (role, payload) = (role.to_owned(), payload.to_vec());
-    credential::Credential { flags: 3, nonce: [7; 16], extra: 2, role, payload }.encode()
-}
-
-/// What a child sends for what a launcher reads from these bytes, if it takes them for a child's first word.
-pub(crate) fn greeting_again(bytes: &[u8]) -> Option<Vec<u8>> {
-    hello::Greeting::decode(bytes).map(|greeting| greeting.encode())
-}
 
 /// What the macros expand to. Not for use by hand.
 #[doc(hidden)]

@@ -89,7 +89,7 @@ const fn is_valid(name: &str) -> bool {
 }
 
 /// Is the role one of belljar's own, which alone may run in a new namespace.
-pub(super) fn is_reserved(name: &str) -> bool {
+pub(crate) fn is_reserved(name: &str) -> bool {
     name.contains(':')
 }
 
@@ -191,6 +191,15 @@ pub enum LookupError {
     },
 }
 
+impl LookupError {
+    /// With what there is instead.
+    pub(crate) fn unknown(name: &str) -> Self {
+        let known = roles();
+        let nearest = nearest(name, &known);
+        Self::Unknown { name: name.to_owned(), nearest, known }
+    }
+}
+
 fn hint(nearest: Option<&str>) -> String {
     nearest.map(|nearest| format!(" (did you mean {nearest:?}?)")).unwrap_or_default()
 }
@@ -218,9 +227,7 @@ pub(crate) fn find(name: &str) -> Result<Function, LookupError> {
         return Ok(Arc::clone(function));
     }
     drop(table);
-    let known = roles();
-    let nearest = nearest(name, &known);
-    Err(LookupError::Unknown { name: name.to_owned(), nearest, known })
+    Err(LookupError::unknown(name))
 }
 
 /// The known name that is fewest edits away, if that is few.
@@ -265,6 +272,10 @@ fn edits(left: &str, right: &str) -> usize {
 /// ```compile_fail
 /// belljar::role!("a/path", || ());
 /// ```
+///
+/// ```compile_fail
+/// belljar::role!("belljar:probe", || ());
+/// ```
 #[macro_export]
 macro_rules! role {
     ($name:expr, $function:expr $(,)?) => {
@@ -292,7 +303,7 @@ mod tests {
     #[test]
     fn names_are_checked() {
         assert_eq!(register("", || ()), Err(RegisterError::Empty));
-        for bad in ["a/b", "/", "a:b", "-a", "a\0b", &"x".repeat(256)] {
+        for bad in ["a/b", "/", "a:b", "belljar:probe", "belljar:", "-a", "a\0b", &"x".repeat(256)] {
             assert_eq!(register(bad, || ()), Err(RegisterError::Invalid { name: bad.into() }));
         }
         register("registry-run-time", || ()).unwrap();

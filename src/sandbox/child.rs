@@ -217,14 +217,9 @@ impl Child {
         self.wait_reading(&mut (), &mut [])
     }
 
-    /// [`wait_outcome`](Self::wait_outcome), for a caller that has something to see to meanwhile.
-    #[cfg(feature = "cli")]
-    pub(crate) fn wait_beside(&mut self, beside: &mut dyn Beside) -> Result<Outcome, Error> {
-        self.wait_reading(beside, &mut [])
-    }
-
-    /// The same, and reads pipes that the task writes to, until they end or the run does: somebody outside may hold their other ends.
-    pub(super) fn wait_reading(
+    /// The same, for a caller that has something to see to meanwhile. Reads pipes that the task writes to, until they end or the run
+    /// does: somebody outside may hold their other ends.
+    pub(crate) fn wait_reading(
         &mut self,
         beside: &mut dyn Beside,
         pipes: &mut [Reading],

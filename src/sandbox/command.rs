@@ -19,7 +19,7 @@ use super::timing::Stopwatch;
 use super::{Sandbox, accepted};
 use crate::host::Facts;
 use crate::plan::{self, Call, Frame, Note, Plan, TaskRequest};
-use crate::reexec::{self, Prepared, Stdio, Stream};
+use crate::reexec::{self, LookupError, Prepared, Stdio, Stream};
 
 /// A program or a role to be run in a [`Sandbox`].
 #[derive(Debug)]
@@ -31,9 +31,14 @@ pub struct Command<'a> {
     stdio: [Option<Stdio>; 3],
     kept: Vec<(OwnedFd, i32)>,
     terminal: bool,
-    stopwatch: Option<Stopwatch>,
-    hashes: bool,
-    every_kind: bool,
+    /// One that was started before, to go on with.
+    pub(crate) stopwatch: Option<Stopwatch>,
+    /// Whether the outcome has the hashes: to make them takes as long as some walls, and only a report shows them.
+    pub(crate) hashes: bool,
+    /// Whether a descriptor of any kind may be given.
+    pub(crate) every_kind: bool,
+    /// Whether one of belljar's own roles is meant.
+    pub(crate) own: bool,
 }
 
 const STREAMS: [Stream; 3] = [Stream::Stdin, Stream::Stdout, Stream::Stderr];
@@ -51,27 +56,8 @@ impl<'a> Command<'a> {
             stopwatch: None,
             hashes: true,
             every_kind: false,
+            own: false,
         }
-    }
-
-    /// Goes on with a stopwatch that was started before.
-    #[cfg(feature = "cli")]
-    pub(crate) fn stopwatch(&mut self, stopwatch: Stopwatch) -> &mut Self {
-        self.stopwatch = Some(stopwatch);
-        self
-    }
-
-    /// Leaves the hashes in the outcome empty: to make them takes as long as some walls, and only a report shows them.
-    #[cfg(feature = "cli")]
-    pub(crate) fn without_hashes(&mut self) -> &mut Self {
-        self.hashes = false;
-        self
-    }
-
-    /// Gives descriptors of all kinds: for the selftest, which shows what that would let through.
-    pub(crate) fn accept_every_descriptor(&mut self) -> &mut Self {
-        self.every_kind = true;
-        self
     }
 
     /// Adds an argument.
@@ -242,6 +228,9 @@ impl<'a> Command<'a> {
     ) -> Result<Child, Error> {
         if let TaskRequest::Role { name, .. } = &self.task {
             // Looked up here too, where the error can say what there is.
+            if reexec::is_reserved(name) && !self.own {
+                return Err(LookupError::unknown(name).into());
+            }
             reexec::find(name)?;
         }
         super::spawn::fill_streams()?;

@@ -1,8 +1,8 @@
 //! The caller's side: a [`Sandbox`] is resolved once and used many times; each use starts a [`Command`] in walls of its own.
 
 mod accepted;
-mod beside;
-mod call;
+pub(crate) mod beside;
+pub(crate) mod call;
 mod child;
 mod codec;
 mod command;
@@ -13,13 +13,13 @@ mod hints;
 mod host_id;
 mod id_maps;
 mod limits;
-mod outcome;
+pub(crate) mod outcome;
 mod reading;
 mod relay;
 mod running;
 mod spawn;
 mod terminal;
-mod timing;
+pub(crate) mod timing;
 mod trees;
 mod watch;
 
@@ -27,21 +27,14 @@ use std::ffi::OsStr;
 use std::sync::OnceLock;
 
 pub use accepted::RefusedKind;
-#[cfg(feature = "cli")]
-pub(crate) use beside::{Asked, Beside};
 pub use call::RESULT_LIMIT;
-#[cfg(test)]
-pub(crate) use call::encode_panic;
-pub(crate) use call::{decode_reply, encode_reply, enter_call};
+pub(crate) use call::enter_call;
 pub use child::{Child, Output};
 pub use codec::CodecError;
 pub use command::Command;
 pub use error::{Error, Step};
 pub use limits::Limits;
-pub(crate) use outcome::How;
 pub use outcome::{Ended, Outcome, Protections};
-#[cfg(feature = "cli")]
-pub(crate) use timing::Stopwatch;
 pub use timing::{TimedProcess, TimedStep, Timing};
 
 pub use running::{Running, running};

@@ -297,7 +297,7 @@ mod tests {
 
     #[test]
     fn a_run_that_the_caller_ended_at_its_deadline_is_over_its_limit() {
-        let mut plan = crate::hostile::empty_plan();
+        let mut plan = crate::plan::empty();
         plan.limits.timeout_ms = Some(1000);
         let how =
             |end, overdue| How { end, overdue, killed: !overdue, init: libc::SIGKILL, ..How::default() };
@@ -312,7 +312,7 @@ mod tests {
 
     #[test]
     fn which_limit_it_was_the_control_group_tells() {
-        let mut plan = crate::hostile::empty_plan();
+        let mut plan = crate::plan::empty();
         plan.limits.timeout_ms = Some(1000);
         let group = |cpu_time_ms| crate::plan::Cgroup { cpu_time_ms, ..crate::plan::Cgroup::default() };
         let how = How { overdue: true, init: libc::SIGKILL, ..How::default() };

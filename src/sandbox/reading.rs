@@ -13,7 +13,7 @@ const CHUNK: u64 = 65_536;
 
 /// A pipe, and what was read of it.
 #[derive(Debug)]
-pub(super) struct Reading {
+pub(crate) struct Reading {
     /// `None` once it has ended.
     from: Option<File>,
     bytes: Vec<u8>,

@@ -7,7 +7,7 @@ use nix::unistd::{ForkResult, fork};
 use serde::{Deserialize, Serialize};
 
 use super::Scene;
-use crate::host::errno_name;
+use crate::host::failure::errno_name;
 
 /// Whether the attack worked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -13,7 +13,6 @@ use super::inside::ROLE;
 use super::setup::Run;
 use super::{Answer, Check, Claim, Control, Probe, Removal, Row, SelfTestError, Setup, Verdict, rows};
 use crate::profile::{MountKind, Profile, builtin_names};
-use crate::reexec;
 use crate::sandbox::Sandbox;
 
 /// What is run.
@@ -272,7 +271,7 @@ fn outside(row: &Row, probe: &Probe) -> Result<Answer, SelfTestError> {
         setup.value("namespaces", "fresh");
     }
     (probe.setup)(&mut setup)?;
-    let mut command = reexec::own_command(ROLE);
+    let mut command = super::own_role(ROLE);
     command.arg(row.id).args(arguments(&setup));
     for (name, value) in &setup.environment {
         command.env(name, value);
@@ -324,6 +323,7 @@ fn inside(
     }
     let sandbox = Sandbox::with_profile(profile);
     let mut command = sandbox.role(ROLE);
+    command.own = true;
     command.arg(row.id).args(arguments(&setup));
     if let Some(stdin) = setup.stdin.take() {
         command.stdin(stdin);
@@ -332,7 +332,7 @@ fn inside(
         command.stderr(stderr);
     }
     // A row may give what no task is given, to show what that would let through.
-    command.accept_every_descriptor();
+    command.every_kind = true;
     for (fd, number) in setup.kept.drain(..) {
         command.keep_fd(fd, number);
     }

@@ -30,6 +30,13 @@ pub use scene::Scene;
 pub use setup::{Run, Setup};
 pub use under::{SHOW, Under, probe, under};
 
+/// A process of one of belljar's own roles, outside of any sandbox.
+fn own_role(name: &str) -> crate::reexec::Command {
+    let mut command = crate::reexec::command(name);
+    command.own = true;
+    command
+}
+
 /// A variable that the caller sets in its own environment, to [`SECRET_VALUE`], before [`run`]: the rows about leaks look for it.
 /// Without it they are not testable.
 pub const SECRET: &str = "BELLJAR_SELFTEST_SECRET";

@@ -3,7 +3,7 @@
 use std::io::{Read as _, Write as _};
 
 use super::{SelfTestError, Setup};
-use crate::reexec::{self, Child, Stdio};
+use crate::reexec::{Child, Stdio};
 
 const ROLE: &str = "belljar:selftest-victim";
 
@@ -33,7 +33,7 @@ impl Drop for Guard {
 
 /// Starts a victim and tells the probe its `pid`, as the host counts.
 pub(super) fn victim(setup: &mut Setup) -> Result<(), SelfTestError> {
-    let mut child = reexec::own_command(ROLE)
+    let mut child = super::own_role(ROLE)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

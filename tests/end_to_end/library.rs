@@ -64,6 +64,7 @@ const CASES: &[(&str, Case)] = &[
     ),
     ("kill_needs_no_descriptor", kill_needs_no_descriptor),
     ("a_name_that_two_roles_have_is_told", a_name_that_two_roles_have_is_told),
+    ("a_role_of_belljars_own_is_no_task", a_role_of_belljars_own_is_no_task),
     ("a_thread_that_ends_does_not_end_its_sandbox", a_thread_that_ends_does_not_end_its_sandbox),
     ("a_large_caller_costs_no_more", a_large_caller_costs_no_more),
     ("a_dropped_child_lives_on", a_dropped_child_lives_on),
@@ -646,6 +647,14 @@ fn a_name_that_two_roles_have_is_told() -> Outcome {
     ensure(error.contains("2 roles are named"), &error)?;
     let error = strict()?.role("never").status().expect_err("unknown").to_string();
     ensure(error.contains("no role is named") && !error.contains("belljar:"), error)
+}
+
+fn a_role_of_belljars_own_is_no_task() -> Outcome {
+    for name in ["belljar:init", "belljar:probe", "belljar:"] {
+        let error = strict()?.role(name).status().expect_err("reserved").to_string();
+        ensure(error.starts_with(&format!("no role is named {name:?}")), error)?;
+    }
+    Ok(())
 }
 
 fn open_descriptors() -> std::io::Result<usize> {

@@ -24,7 +24,8 @@ use super::sink::Sink;
 use super::terminal::{self, Terminal};
 use super::{ended, stdio};
 use crate::profile::{Enforce, Limits, Profile};
-use crate::sandbox::{Child, Command, Ended, Outcome, Sandbox, Stopwatch, TimedProcess, TimedStep, Timing};
+use crate::sandbox::timing::Stopwatch;
+use crate::sandbox::{Child, Command, Ended, Outcome, Sandbox, TimedProcess, TimedStep, Timing};
 
 /// What runs.
 #[derive(Debug, PartialEq, Eq)]
@@ -117,7 +118,7 @@ fn execute(args: &RunArgs, kept: Vec<(OwnedFd, i32)>, mut stopwatch: Stopwatch) 
     if args.process.tty && profile.limits.output.is_some() {
         return Err(Error::TerminalLimit);
     }
-    if args.output.stats.is_some() && !crate::plan::asks_for_group(&profile.resources) {
+    if args.output.stats.is_some() && !crate::plan::resources::asks_for_group(&profile.resources) {
         return Err(Error::StatsWithoutGroup);
     }
     let sandbox = Sandbox::with_profile(profile);
@@ -128,9 +129,10 @@ fn execute(args: &RunArgs, kept: Vec<(OwnedFd, i32)>, mut stopwatch: Stopwatch) 
         Task::Role { name, args } => (sandbox.role(name), args),
         Task::Program { path, args } => (sandbox.command(path), args),
     };
+    command.own = matches!(task, Task::Role { name: PROBE, .. });
     command.args(task_args).terminal(args.process.tty);
     if args.output.report.is_none() && args.output.report_fd.is_none() {
-        command.without_hashes();
+        command.hashes = false;
     }
     for variable in &args.process.env {
         match &variable.value {
@@ -156,7 +158,7 @@ fn execute(args: &RunArgs, kept: Vec<(OwnedFd, i32)>, mut stopwatch: Stopwatch) 
         stdio::print(text.as_bytes())?;
         return Ok(Done::Planned);
     }
-    command.stopwatch(stopwatch);
+    command.stopwatch = Some(stopwatch);
     let (outcome, forced) = supervise(&mut command, args.output.stats)?;
     drop(command);
     let mut limits = sandbox.profile().limits.clone();
@@ -208,7 +210,7 @@ fn supervise(command: &mut Command<'_>, stats: Option<Duration>) -> Result<(Outc
             return Err(error);
         }
     };
-    let outcome = child.wait_beside(&mut signals);
+    let outcome = child.wait_reading(&mut signals, &mut []);
     if let Some(stats) = stats {
         stats.stop();
     }

@@ -1,5 +1,5 @@
 //! Hostile input, without a fuzzer: every seed and every kept input of the fuzzers goes through the same entries, and so do
-//! mutations of them for a few seconds (`BELLJAR_HOSTILE_SECONDS`, 4 by default, divided among the entries). Each input must
+//! mutations of them for a few seconds (`BELLJAR_FUZZING_SECONDS`, 4 by default, divided among the entries). Each input must
 //! be done in bounded time and memory.
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -7,7 +7,7 @@ use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use belljar::hostile::{ENTRIES, Entry};
+use belljar::fuzzing::{ENTRIES, Entry};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -153,7 +153,7 @@ enum Large {
 }
 
 fn kinds() -> Vec<Kind> {
-    use belljar::hostile::{is_value, value_bytes};
+    use belljar::fuzzing::{is_value, value_bytes};
     use std::collections::{BTreeSet, LinkedList, VecDeque};
     type Numbers = [u64; 32];
     fn large() -> Large {
@@ -343,7 +343,7 @@ fn apply(bytes: &mut Vec<u8>, step: &Step, others: &[Vec<u8>]) {
 
 #[test]
 fn mutated_inputs_hold() {
-    let seconds = std::env::var("BELLJAR_HOSTILE_SECONDS")
+    let seconds = std::env::var("BELLJAR_FUZZING_SECONDS")
         .map_or(4.0, |text| text.parse().expect("a number of seconds"));
     let share = Duration::from_secs_f64(seconds / ENTRIES.len() as f64);
     for entry in ENTRIES {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::decoders::{Tree, empty_plan};
+use super::decoders::Tree;
 use crate::host::{Facts, MemoryFiles};
 use crate::plan::{Call, TaskRequest, resolve};
 use crate::profile::Profile;
@@ -27,7 +27,7 @@ fn write_seeds() {
 }
 
 fn plans() {
-    write("plan", "empty", &empty_plan().encode().expect("a plan"));
+    write("plan", "empty", &crate::plan::empty().encode().expect("a plan"));
     // A host that has what the profiles that ship ask for.
     let elf = crate::plan::sample_elf(62, None);
     let mut files =
@@ -154,7 +154,7 @@ fn replies() {
     for (n, tree) in trees.iter().enumerate() {
         write("call_reply", &format!("tree-{n}"), &bytes(tree));
     }
-    write("call_reply", "panicked", &crate::sandbox::encode_panic("no\u{1b}[0m", "src/x.rs:1:2"));
+    write("call_reply", "panicked", &crate::sandbox::call::encode_panic("no\u{1b}[0m", "src/x.rs:1:2"));
     let list: Result<Vec<(u32, String)>, String> = Ok(vec![(1, "one".into()), (2, "two".into())]);
     write("call_reply", "list", &super::value_bytes(&list));
 }
@@ -162,7 +162,7 @@ fn replies() {
 fn credentials() {
     for (name, role, payload) in [("small", "probe", &b""[..]), ("init", "belljar:init", b"\x01\x02payload")]
     {
-        write("credential", name, &crate::reexec::credential_of(role, payload));
+        write("credential", name, &crate::reexec::again::credential_of(role, payload));
     }
 }
 

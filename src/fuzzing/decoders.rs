@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::assert_tame;
 use crate::plan::Plan;
 use crate::protocol::{End, Go, Message, Prelude, decode};
-use crate::sandbox::{Ended, Error, How, decode_reply, encode_reply};
+use crate::sandbox::call::{decode_reply, encode_reply};
+use crate::sandbox::outcome::How;
+use crate::sandbox::{Ended, Error};
 use crate::seccomp::{Action, Arch, Data};
 
 /// init's side: the plan.
@@ -52,7 +54,7 @@ pub(super) fn plan(bytes: &[u8]) -> bool {
 /// same channel takes the caller's.
 pub(super) fn status(bytes: &[u8]) -> bool {
     let go = decode::<Go>(bytes).is_ok() || decode::<Prelude>(bytes).is_ok();
-    let greeting = crate::reexec::greeting_again(bytes);
+    let greeting = crate::reexec::again::greeting(bytes);
     assert!(greeting.as_deref().is_none_or(|again| again == bytes), "two greetings that read alike");
     let Ok(message) = decode::<Message>(bytes) else { return go || greeting.is_some() };
     let again = postcard::to_stdvec(&message).expect("what was decoded is encoded again");
@@ -87,40 +89,9 @@ pub(super) fn status(bytes: &[u8]) -> bool {
 /// Everything that is said of an end.
 fn status_of(end: End) -> (Ended, u8, i32) {
     use std::os::unix::process::ExitStatusExt;
-    let ended = Ended::new(&empty_plan(), &How { end: Some(end), ..How::default() }, None);
+    let ended = Ended::new(&crate::plan::empty(), &How { end: Some(end), ..How::default() }, None);
     assert_tame(&ended.to_string());
     (ended, ended.exit_code(), ended.status(Some(end), 0).into_raw())
-}
-
-/// A plan with nothing in it.
-pub(crate) fn empty_plan() -> Plan {
-    Plan {
-        profile: String::new(),
-        namespaces: 0,
-        ending: crate::plan::Ending::Children,
-        identity: crate::plan::Identity {
-            uid: 1,
-            gid: 1,
-            host: crate::plan::HostIdentity::Own { uid: 1, gid: 1 },
-        },
-        hostname: None,
-        loopback: false,
-        root: None,
-        cwd: c"/".into(),
-        rlimits: Vec::new(),
-        umask: 0,
-        capabilities: 0,
-        inner: false,
-        no_new_privileges: true,
-        landlock: None,
-        seccomp: None,
-        env: Vec::new(),
-        task: crate::plan::Task::Role { name: "role".to_owned() },
-        descriptors: Vec::new(),
-        terminal: false,
-        limits: crate::plan::Limits::default(),
-        cgroup: None,
-    }
 }
 
 /// A type with what a hostile reply could abuse: nesting without an end, lists of nothing, absent large values.
@@ -166,7 +137,7 @@ fn reply<R: Serialize + serde::de::DeserializeOwned>(bytes: &[u8]) -> bool {
 
 /// A re-executed child's side: what is in its memfd. Only what a launcher would write is taken.
 pub(super) fn credential(bytes: &[u8]) -> bool {
-    let again = crate::reexec::credential_again(bytes);
+    let again = crate::reexec::again::credential(bytes);
     assert!(again.as_deref().is_none_or(|again| again == bytes), "two credentials that read alike");
     again.is_some()
 }

@@ -1,5 +1,5 @@
-//! Entries for hostile input: one function for each kind of bytes that come from somebody else. Each says what must hold
-//! whatever the bytes are, and panics where it does not. For the fuzzers (`fuzz/`) and `tests/hostile.rs`; no part of the
+//! Entries for the fuzzers: one function for each kind of bytes that come from somebody else. Each says what must hold
+//! whatever the bytes are, and panics where it does not. For `fuzz/` and `tests/fuzzing.rs`; no part of the
 //! interface.
 
 mod decoders;
@@ -8,11 +8,7 @@ mod profiles;
 mod programs;
 #[cfg(test)]
 mod seeds;
-#[cfg(feature = "cli")]
 mod values;
-
-#[cfg(test)]
-pub(crate) use decoders::empty_plan;
 
 /// An entry.
 #[derive(Debug, Clone, Copy)]
@@ -30,7 +26,6 @@ pub struct Entry {
 pub const ENTRIES: &[Entry] = &[
     Entry { name: "call_reply", check: decoders::call_reply, max_len: 1 << 16 },
     Entry { name: "credential", check: decoders::credential, max_len: 1 << 12 },
-    #[cfg(feature = "cli")]
     Entry { name: "mount_spec", check: values::mount_spec, max_len: 1 << 12 },
     Entry { name: "override", check: profiles::setting, max_len: 1 << 12 },
     Entry { name: "plan", check: decoders::plan, max_len: 1 << 16 },
@@ -52,7 +47,7 @@ pub fn check(name: &str, bytes: &[u8]) -> bool {
 
 /// Whether these bytes of a sandbox's stand for a value of this type.
 pub fn is_value<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> bool {
-    crate::sandbox::decode_reply::<T>(bytes).is_ok()
+    crate::sandbox::call::decode_reply::<T>(bytes).is_ok()
 }
 
 /// What a call that returned this value sends.
@@ -60,7 +55,7 @@ pub fn is_value<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> bool {
 /// # Panics
 /// Where the type cannot be encoded.
 pub fn value_bytes<T: serde::Serialize>(value: &T) -> Vec<u8> {
-    crate::sandbox::encode_reply(value).expect("a type that can be encoded")
+    crate::sandbox::call::encode_reply(value).expect("a type that can be encoded")
 }
 
 /// A message for people: one line, nothing that a terminal obeys, of a bounded length.
