@@ -17,6 +17,8 @@
 //! }
 //! ```
 //!
+//! `docs/library.md` in the repository goes through all of it: directories, limits, errors, tests, threads.
+//!
 //! The corridor, each step in a module of its own: [`profile`] (what is asked for) → [`plan`] (every decision taken) →
 //! [`reexec`] (a fresh image of the same program) → init (the walls, read back from the kernel) → [`sandbox`] (the outcome).
 
@@ -76,4 +78,13 @@ pub fn error_chain(error: &dyn std::error::Error) -> String {
         next = cause.source();
     }
     text
+}
+
+/// The pages whose code is compiled and, but for the README's, run by `cargo test --doc`.
+#[cfg(doctest)]
+mod pages {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+    #[doc = include_str!("../docs/library.md")]
+    struct Library;
 }
