@@ -38,6 +38,7 @@ compile_error!(
      add src/seccomp/tables/<arch>.rs and the clone in src/reexec/clone.rs"
 );
 
+mod capability;
 pub mod cgroup;
 pub mod host;
 mod init;

@@ -8,18 +8,19 @@ use belljar::host::{Facts, RealFiles};
 use belljar::plan::{
     Call, HostIdentity, Mount, Node, Plan, PlanError, Task, Via, resolve, resolve_with_notes,
 };
-use belljar::profile::Profile;
+use belljar::profile::{Capability, CapabilitySet, Profile};
 
 /// This host, as somebody with nothing special has it.
 fn facts(cwd: &Path) -> Facts {
     let detected = Facts::detect().unwrap();
-    let unprivileged = Facts { uid: 65534, gid: 65534, groups: vec![], capabilities: 0, ..detected };
+    let unprivileged =
+        Facts { uid: 65534, gid: 65534, groups: vec![], capabilities: CapabilitySet::EMPTY, ..detected };
     Facts { landlock_abi: Some(7), mapped_ids: Some(1 << 32), cwd: Some(cwd.to_owned()), ..unprivileged }
 }
 
 fn root(cwd: &Path) -> Facts {
     let spare_ids = Some((0x7000_0000, 0x7ffe_0000));
-    Facts { uid: 0, gid: 0, root_outside: true, spare_ids, capabilities: (1 << 41) - 1, ..facts(cwd) }
+    Facts { uid: 0, gid: 0, root_outside: true, spare_ids, capabilities: CapabilitySet::NAMED, ..facts(cwd) }
 }
 
 fn load(name: &str) -> Profile {
@@ -87,7 +88,7 @@ fn strict_shows_the_system_and_nothing_else() {
         let system = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc"];
         assert!(system.iter().any(|folder| source.starts_with(folder)), "{source:?}");
     }
-    assert!(plan.root.as_ref().unwrap().readonly && plan.loopback && plan.capabilities == 0);
+    assert!(plan.root.as_ref().unwrap().readonly && plan.loopback && plan.capabilities.is_empty());
     assert_eq!(path(&plan.cwd), Path::new("/tmp"));
     assert!(
         plan.env.iter().all(|entry| entry.as_bytes().starts_with(b"PATH=")
@@ -145,8 +146,11 @@ fn container_has_a_root_of_its_own() {
     let role = belljar::plan::TaskRequest::Role { name: "probe".into(), args: vec![] };
     let plan = resolve(&profile, &facts, &RealFiles, &Call::new(role)).unwrap();
     settled(&plan);
-    // Without CAP_SETFCAP (31): others can reach what is written here.
-    assert_eq!((plan.identity.uid, plan.capabilities.count_ones(), plan.capabilities >> 31 & 1), (0, 13, 0));
+    // Without CAP_SETFCAP: others can reach what is written here.
+    assert_eq!(
+        (plan.identity.uid, plan.capabilities.len(), plan.capabilities.contains(Capability::CAP_SETFCAP)),
+        (0, 13, false)
+    );
     assert!(binds(&plan).is_empty());
 }
 
@@ -193,7 +197,7 @@ fn lite_has_rights_in_place_of_mounts() {
     std::fs::set_permissions(&work, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let plan = resolve(&profile, &root(&work), &RealFiles, &sh()).unwrap();
     assert_eq!(plan.identity.host, HostIdentity::Unique);
-    let unable = Facts { capabilities: 0, ..root(&work) };
+    let unable = Facts { capabilities: CapabilitySet::EMPTY, ..root(&work) };
     assert!(matches!(resolve(&profile, &unable, &RealFiles, &sh()), Err(PlanError::RootWithoutNamespaces)));
 }
 

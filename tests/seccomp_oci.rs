@@ -1,21 +1,21 @@
 //! Docker's, podman's and the runtime-spec's profiles: shapes, meaning, errors.
 
-use std::collections::BTreeSet;
 use std::error::Error;
 
+use belljar::profile::{Capability, CapabilitySet};
 use belljar::seccomp::oci::{Context, MAX_SIZE, OciError, Place, parse};
 use belljar::seccomp::{Action, Arch, Data, Policy, Unknown, compile, names};
 use proptest::prelude::*;
 
 fn read_with(
     json: &str,
-    caps: &[&str],
+    caps: &[Capability],
     kernel: (u32, u32),
     arch: Arch,
     unknown: Unknown,
 ) -> Result<Policy, OciError> {
-    let capabilities: BTreeSet<String> = caps.iter().map(|&cap| cap.to_owned()).collect();
-    parse(json.as_bytes(), &Context { capabilities: &capabilities, kernel, arch, unknown })
+    let capabilities = CapabilitySet::of(caps);
+    parse(json.as_bytes(), &Context { capabilities, kernel, arch, unknown })
 }
 
 fn read(json: &str) -> Policy {
@@ -153,11 +153,19 @@ fn includes_and_excludes() {
     assert_eq!(answer(&later, "ptrace", &[]), Action::Allow);
 
     // All of `includes.caps`, any of `excludes.caps`; with and without the prefix.
-    let admin = read_with(DOCKER, &["SYS_ADMIN"], (6, 18), Arch::X86_64, Unknown::Skip).unwrap();
+    let admin =
+        read_with(DOCKER, &[Capability::CAP_SYS_ADMIN], (6, 18), Arch::X86_64, Unknown::Skip).unwrap();
     assert_eq!(answer(&admin, "bpf", &[]), Action::Errno(1));
     assert_eq!(answer(&admin, "clone", &[17]), Action::Errno(1));
     assert_eq!(answer(&admin, "clone3", &[]), Action::Errno(1));
-    let both = read_with(DOCKER, &["CAP_SYS_ADMIN", "BPF"], (6, 18), Arch::X86_64, Unknown::Skip).unwrap();
+    let both = read_with(
+        DOCKER,
+        &[Capability::CAP_SYS_ADMIN, Capability::CAP_BPF],
+        (6, 18),
+        Arch::X86_64,
+        Unknown::Skip,
+    )
+    .unwrap();
     assert_eq!(answer(&both, "bpf", &[]), Action::Allow);
     assert_eq!(answer(&both, "clone", &[0x1000_0011]), Action::Allow);
 
@@ -342,8 +350,8 @@ proptest! {
     /// Any bytes, and any damage to a good profile: a result or an error.
     #[test]
     fn never_panics(bytes in prop::collection::vec(any::<u8>(), 0..200), at in 0..DOCKER.len(), byte in any::<u8>(), cut in 0..DOCKER.len()) {
-        let capabilities = BTreeSet::new();
-        let context = Context { capabilities: &capabilities, kernel: (6, 18), arch: Arch::NATIVE, unknown: Unknown::Skip };
+        let capabilities = CapabilitySet::EMPTY;
+        let context = Context { capabilities, kernel: (6, 18), arch: Arch::NATIVE, unknown: Unknown::Skip };
         let mut damaged = DOCKER.as_bytes().to_vec();
         damaged[at] = byte;
         for text in [bytes.as_slice(), &damaged, &DOCKER.as_bytes()[..cut]] {

@@ -15,6 +15,7 @@ use super::dir::Dir;
 use super::error::CgroupError;
 use super::place::Place;
 use super::{Version, remove};
+use crate::capability::CapabilitySet;
 use crate::{reexec, sys};
 
 /// The reserved role of the keeper.
@@ -60,7 +61,7 @@ impl Keeper {
             stdio: [null.as_fd(); 3],
             extra: &extra,
             clone_flags: 0,
-            raise_capabilities: 0,
+            raise_capabilities: CapabilitySet::EMPTY,
             cwd: Some(c"/"),
             // It has to outlive the caller, and what ends the caller's terminal or process group.
             death_signal: false,

@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::capability::CapabilitySet;
 
 fn outcome(ended: Ended) -> Outcome {
     Outcome {
@@ -21,8 +22,8 @@ fn outcome(ended: Ended) -> Outcome {
             uid: 1000,
             gid: 1001,
             new_root: true,
-            capabilities: 0,
-            bounding: 0,
+            capabilities: CapabilitySet::EMPTY,
+            bounding: CapabilitySet::EMPTY,
             no_new_privileges: true,
             landlock: true,
             seccomp: true,

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::assert_tame;
+use crate::capability::{Capability, CapabilitySet};
 use crate::seccomp::oci::{Context, parse};
 use crate::seccomp::{Action, Arch, Condition, Data, Op, Policy, Unknown, compile, names};
 
@@ -13,11 +14,11 @@ const TRIED: usize = 64;
 
 /// Parses, compiles, validates and evaluates; the compiled filter says what the policy says.
 pub(super) fn json(bytes: &[u8]) -> bool {
-    let capabilities = BTreeSet::from(["CAP_SYS_ADMIN".to_owned(), "CHOWN".to_owned()]);
+    let capabilities = CapabilitySet::of(&[Capability::CAP_SYS_ADMIN, Capability::CAP_CHOWN]);
     let mut accepted = false;
     for arch in [Arch::X86_64, Arch::Aarch64] {
         for unknown in [Unknown::Skip, Unknown::Refuse] {
-            let context = Context { capabilities: &capabilities, kernel: (6, 18), arch, unknown };
+            let context = Context { capabilities, kernel: (6, 18), arch, unknown };
             match parse(bytes, &context) {
                 Ok(policy) => {
                     accepted = true;

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use super::assert_tame;
+use crate::capability::CapabilitySet;
 use crate::host::{Facts, Files, HostLimit, MemoryFiles, RealFiles};
 use crate::plan::{Call, Plan, PlanError, Task, resolve};
 use crate::profile::Profile;
@@ -27,7 +28,7 @@ fn facts() -> Facts {
         uid: 1000,
         gid: 1000,
         groups: Vec::new(),
-        capabilities: 0,
+        capabilities: CapabilitySet::EMPTY,
         mapped_ids: Some(1 << 32),
         spare_ids: Some((0x7000_0000, 0x7ffe_0000)),
         root_outside: true,

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::decoders::Tree;
+use crate::capability::CapabilitySet;
 use crate::host::{Facts, MemoryFiles};
 use crate::plan::{Call, TaskRequest, resolve};
 use crate::profile::Profile;
@@ -45,7 +46,7 @@ fn plans() {
         uid: 1000,
         gid: 1000,
         groups: vec![4],
-        capabilities: 0,
+        capabilities: CapabilitySet::EMPTY,
         mapped_ids: Some(1 << 32),
         spare_ids: Some((0x7000_0000, 0x7ffe_0000)),
         root_outside: true,
@@ -99,7 +100,7 @@ fn messages() {
     let readback = ReadBack {
         uid: 1000,
         namespaces: vec!["user".into(), "mnt".into()],
-        capabilities: [1 << 40; 5],
+        capabilities: [CapabilitySet::from_bits(1 << 40); 5],
         ..ReadBack::default()
     };
     write("status", "ready", &bytes(&Message::Ready(readback)));

@@ -9,7 +9,8 @@ use super::cause::Cause;
 use super::failure::{Failure, Step};
 use super::kernel::{self, Version};
 use super::namespace::option;
-use super::symptoms::{CAP_SYS_ADMIN, Symptoms};
+use super::symptoms::Symptoms;
+use crate::capability::Capability;
 use crate::profile::Namespace;
 
 /// Why something failed and what to do about it.
@@ -133,7 +134,7 @@ fn invalid(failure: &Failure, symptoms: &Symptoms) -> Option<Cause> {
 /// EPERM and EACCES, in the order of the module's text.
 fn refused(failure: &Failure, symptoms: &Symptoms) -> Option<Cause> {
     let creates_user = failure.step == Step::Namespace(Namespace::User);
-    let admin = symptoms.capable(CAP_SYS_ADMIN);
+    let admin = symptoms.capable(Capability::CAP_SYS_ADMIN);
     match failure.step {
         // Where even the proc mount was reached, tmpfs could be mounted: the masks are the surer reading.
         Step::MountProc
@@ -217,7 +218,7 @@ pub fn kernel_for_namespaces(symptoms: &Symptoms) -> Option<Diagnosis> {
 /// Why root is without capabilities that its own sets hold: an AppArmor profile takes them away, which shows in capget(2)
 /// but not in `/proc/self/status`.
 pub fn capabilities_withheld(symptoms: &Symptoms) -> Option<Diagnosis> {
-    let label = symptoms.confined().filter(|_| symptoms.capable(CAP_SYS_ADMIN))?;
+    let label = symptoms.confined().filter(|_| symptoms.capable(Capability::CAP_SYS_ADMIN))?;
     let cause = Cause::AppArmorProfile { label: label.to_owned() };
     Some(Diagnosis { mend: cause.mend(symptoms), cause })
 }

@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use super::*;
+use crate::capability::CapabilitySet;
 use crate::host::Container;
 use crate::profile::Namespace;
 
@@ -9,7 +10,7 @@ fn host() -> Symptoms {
     Symptoms {
         kernel: Version::parse("6.12.0"),
         uid: 1000,
-        capabilities: Some(0),
+        capabilities: Some(CapabilitySet::EMPTY),
         seccomp: Some(0),
         threads: Some(1),
         namespaces: Some(crate::host::namespace::ALL.into_iter().collect()),
@@ -46,7 +47,7 @@ const NET: Step = Step::Namespace(Namespace::Network);
 
 #[test]
 fn each_case_has_its_cause() {
-    let full = u64::MAX;
+    let full = CapabilitySet::NAMED;
     let table: Vec<(&str, Step, &str, &str, Errno, Symptoms, Cause)> = vec![
         ("outer filter", USER, "unshare", "", Errno::EPERM, with(|s| s.seccomp = Some(2)), outer("unshare")),
         (
@@ -560,10 +561,14 @@ fn capabilities_that_apparmor_takes_away_are_told_from_those_that_root_lacks() {
     let root = |capabilities, label: &str| {
         with(|s| (s.uid, s.capabilities, s.apparmor_label) = (0, Some(capabilities), Some(label.to_owned())))
     };
-    let withheld = capabilities_withheld(&root(u64::MAX, "belljar (enforce)")).expect("AppArmor's");
+    let withheld =
+        capabilities_withheld(&root(CapabilitySet::NAMED, "belljar (enforce)")).expect("AppArmor's");
     assert_eq!(withheld.cause, Cause::AppArmorProfile { label: "belljar (enforce)".to_owned() });
-    assert_eq!(capabilities_withheld(&root(0xa804_25fb, "docker-default (enforce)")), None);
-    assert_eq!(capabilities_withheld(&root(u64::MAX, "unconfined")), None);
+    assert_eq!(
+        capabilities_withheld(&root(CapabilitySet::from_bits(0xa804_25fb), "docker-default (enforce)")),
+        None
+    );
+    assert_eq!(capabilities_withheld(&root(CapabilitySet::NAMED, "unconfined")), None);
 }
 
 #[test]

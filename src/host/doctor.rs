@@ -17,6 +17,7 @@ use super::failure::{Failure, Step};
 use super::layer::{Layer, needed};
 use super::symptoms::Symptoms;
 use super::trial::{self, Line, Miss, Outcome};
+use crate::capability::CapabilitySet;
 use crate::profile::Profile;
 use crate::reexec::{self, Launch, LaunchError, Stdio, Stream};
 
@@ -157,7 +158,7 @@ fn trials() -> Result<Vec<Line>, (Vec<Line>, TrialsError)> {
         stdio: [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()],
         extra: &[],
         clone_flags: 0,
-        raise_capabilities: 0,
+        raise_capabilities: CapabilitySet::EMPTY,
         cwd: None,
         death_signal: true,
         death_watch: true,

@@ -5,21 +5,26 @@ use std::path::PathBuf;
 
 use nix::errno::Errno;
 
+use crate::capability::{Capability, CapabilitySet};
 use crate::seccomp::Arch;
 use crate::sys;
 
 /// Number of `RLIMIT_*` resources (`RLIM_NLIMITS`).
 const RESOURCES: u32 = 16;
 /// Capabilities that the caller's side uses as root: it maps ids, clones and id-maps trees, and gives files away.
-const NEEDED: u64 = 1 << CAP_CHOWN | 1 << CAP_SETGID | 1 << CAP_SETUID | 1 << CAP_SYS_ADMIN;
+const NEEDED: CapabilitySet = CapabilitySet::of(&[
+    Capability::CAP_CHOWN,
+    Capability::CAP_SETGID,
+    Capability::CAP_SETUID,
+    Capability::CAP_SYS_ADMIN,
+]);
 /// Those that it uses to run the sandbox as somebody else: the ids, pipes that become theirs, and to end it.
-const NEEDED_TO_STEP_DOWN: u64 = 1 << CAP_CHOWN | 1 << CAP_KILL | 1 << CAP_SETGID | 1 << CAP_SETUID;
-const CAP_CHOWN: u32 = 0;
-const CAP_KILL: u32 = 5;
-const CAP_SETGID: u32 = 6;
-const CAP_SETUID: u32 = 7;
-const CAP_SYS_ADMIN: u32 = 21;
-const CAP_SETFCAP: u32 = 31;
+const NEEDED_TO_STEP_DOWN: CapabilitySet = CapabilitySet::of(&[
+    Capability::CAP_CHOWN,
+    Capability::CAP_KILL,
+    Capability::CAP_SETGID,
+    Capability::CAP_SETUID,
+]);
 /// Ids that nobody hands out, the first choice first (systemd's UIDS-GIDS table): 1879048192 to 2147352575 is unused; 61184 to 65519 are
 /// its dynamic users, of which there are none in a container that maps 65536 ids.
 const SPARE: [(u32, u32); 2] = [(0x7000_0000, 0x7ffe_0000), (61_184, 65_520)];
@@ -34,8 +39,8 @@ pub struct Facts {
     pub gid: u32,
     /// Supplementary groups.
     pub groups: Vec<u32>,
-    /// Effective capabilities, bit N is capability N.
-    pub capabilities: u64,
+    /// Effective capabilities.
+    pub capabilities: CapabilitySet,
     /// Ids that the caller's user namespace maps, the lesser of users and groups; `None` where `/proc` does not tell.
     pub mapped_ids: Option<u64>,
     /// Ids that nothing else has and that the caller's user namespace maps, first and last + 1; `None` where it maps none.
@@ -134,13 +139,13 @@ impl Facts {
     /// Whether the caller is root with what it takes to give a sandbox an id of its own and to id-map what it binds.
     #[must_use]
     pub fn privileged(&self) -> bool {
-        self.uid == 0 && self.capabilities & NEEDED == NEEDED
+        self.uid == 0 && self.capabilities.contains_all(NEEDED)
     }
 
     /// Whether the caller is root and can run a sandbox without namespaces under an id that is not root's.
     #[must_use]
     pub fn can_step_down(&self) -> bool {
-        self.uid == 0 && self.capabilities & NEEDED_TO_STEP_DOWN == NEEDED_TO_STEP_DOWN
+        self.uid == 0 && self.capabilities.contains_all(NEEDED_TO_STEP_DOWN)
     }
 
     /// Whether the caller's uid 0 is an ordinary user's id outside of its user namespace (`unshare -Ur`, the root of a rootless
@@ -160,7 +165,7 @@ impl Facts {
 
     /// Whether a caller who is uid 0 may map this id into a further user namespace (user_namespaces(7), since Linux 5.12).
     fn can_map_root(&self) -> bool {
-        self.capabilities & (1 << CAP_SETFCAP) != 0
+        self.capabilities.contains(Capability::CAP_SETFCAP)
     }
 
     /// The caller's limit for a resource.
@@ -271,7 +276,7 @@ mod tests {
             let line = status.lines().find(|l| l.starts_with(name)).unwrap();
             line.split_whitespace().nth(1).unwrap().to_owned()
         };
-        assert_eq!(facts.capabilities, u64::from_str_radix(&field("CapEff:"), 16).unwrap());
+        assert_eq!(facts.capabilities.bits(), u64::from_str_radix(&field("CapEff:"), 16).unwrap());
         let uid = status.lines().find(|l| l.starts_with("Uid:")).unwrap().split_whitespace().nth(2).unwrap();
         assert_eq!(facts.uid.to_string(), uid);
         assert!(facts.kernel >= (4, 0));
@@ -312,7 +317,7 @@ mod tests {
         facts.uid = 0;
         facts.capabilities = NEEDED;
         assert!(facts.privileged());
-        facts.capabilities &= !(1 << CAP_SYS_ADMIN);
+        facts.capabilities = NEEDED & !CapabilitySet::of(&[Capability::CAP_SYS_ADMIN]);
         assert!(!facts.privileged());
         facts.capabilities = NEEDED;
         facts.uid = 1000;

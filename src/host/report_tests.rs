@@ -1,6 +1,7 @@
 use nix::errno::Errno;
 
 use super::*;
+use crate::capability::CapabilitySet;
 use crate::host::failure::{Failure, Step};
 use crate::host::layer::Layer;
 use crate::host::symptoms::Symptoms;
@@ -10,7 +11,7 @@ fn finding(layer: Layer, outcome: Outcome, needed_by: &[&str]) -> Finding {
     let symptoms = Symptoms {
         apparmor_userns: Some(1),
         program: Some("/usr/bin/belljar".into()),
-        capabilities: Some(0),
+        capabilities: Some(CapabilitySet::EMPTY),
         uid: 1000,
         ..Symptoms::default()
     };

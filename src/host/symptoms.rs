@@ -9,10 +9,8 @@ use std::path::{Path, PathBuf};
 use super::kernel::Version;
 use super::namespace::{self, kernel_name};
 use super::read;
+use crate::capability::{Capability, CapabilitySet};
 use crate::profile::Namespace;
-
-/// Bits of capabilities(7) that matter for a diagnosis.
-pub(super) const CAP_SYS_ADMIN: u32 = 21;
 
 /// Readings of the host and of the calling process.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -23,7 +21,7 @@ pub struct Symptoms {
     /// The caller's effective user id.
     pub uid: u32,
     /// `CapEff` of the caller.
-    pub capabilities: Option<u64>,
+    pub capabilities: Option<CapabilitySet>,
     /// `Seccomp` of the caller: 2 is a filter that somebody put over it.
     pub seccomp: Option<u64>,
     /// Threads of the caller.
@@ -101,7 +99,7 @@ impl Symptoms {
         Self {
             kernel: release.as_deref().and_then(Version::parse),
             uid: 0,
-            capabilities: read::field(&status, "CapEff").and_then(|set| u64::from_str_radix(set, 16).ok()),
+            capabilities: read::field(&status, "CapEff").and_then(CapabilitySet::from_hexadecimal),
             seccomp: read::field(&status, "Seccomp").and_then(|mode| mode.parse().ok()),
             threads: read::field(&status, "Threads").and_then(|threads| threads.parse().ok()),
             userns_clone: read::number(at("proc/sys/kernel/unprivileged_userns_clone")),
@@ -144,8 +142,8 @@ impl Symptoms {
     }
 
     /// Whether the caller has this capability; unknown counts as not.
-    pub(super) fn capable(&self, capability: u32) -> bool {
-        self.capabilities.is_some_and(|set| set >> capability & 1 == 1)
+    pub(super) fn capable(&self, capability: Capability) -> bool {
+        self.capabilities.is_some_and(|set| set.contains(capability))
     }
 
     /// Whether somebody put a system-call filter over the caller.
@@ -296,7 +294,7 @@ mod tests {
         let symptoms = Symptoms::read_under(root.path());
         assert_eq!(symptoms.kernel, Version::parse("5.15"));
         assert!(symptoms.filtered());
-        assert!(!symptoms.capable(CAP_SYS_ADMIN));
+        assert!(!symptoms.capable(Capability::CAP_SYS_ADMIN));
         assert_eq!(symptoms.threads, Some(3));
         assert_eq!(symptoms.userns_clone, Some(0));
         assert_eq!(symptoms.apparmor_userns, Some(1));

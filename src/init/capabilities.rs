@@ -1,27 +1,37 @@
 //! Capabilities: none in any of the five sets but those that the Plan keeps, and no way back.
 
 use super::start::Context;
+use crate::capability::{Capability, CapabilitySet};
 use crate::protocol::Fault;
 use crate::sys;
 
-/// What init itself needs until all walls stand, by its stages; capabilities(7) has the numbers. It gets these and those that the Plan
+/// What init itself needs until all walls stand, by its stages; it gets these and those that the Plan
 /// keeps, no others.
-const NEEDED: u64 = 1 << 0 // CHOWN,
-    | 1 << 1 // DAC_OVERRIDE,
-    | 1 << 2 // DAC_READ_SEARCH,
-    | 1 << 3 // FOWNER,
-    | 1 << 4 // FSETID: files and folders below a root folder of the mapped owner's
-    | 1 << 6 // SETGID,
-    | 1 << 7 // SETUID: the ids inside
-    | 1 << 8 // SETPCAP: the bounding set and the securebits
-    | 1 << 12 // NET_ADMIN: the loopback interface
-    | 1 << 18 // SYS_CHROOT: away from an initramfs
-    | 1 << 21 // SYS_ADMIN: mounts, the host name
-    | 1 << 24; // SYS_RESOURCE: limits
+const NEEDED: CapabilitySet = CapabilitySet::of(&[
+    // Files and directories below a root directory of the mapped owner's.
+    Capability::CAP_CHOWN,
+    Capability::CAP_DAC_OVERRIDE,
+    Capability::CAP_DAC_READ_SEARCH,
+    Capability::CAP_FOWNER,
+    Capability::CAP_FSETID,
+    // The ids inside.
+    Capability::CAP_SETGID,
+    Capability::CAP_SETUID,
+    // The bounding set and the securebits.
+    Capability::CAP_SETPCAP,
+    // The loopback interface.
+    Capability::CAP_NET_ADMIN,
+    // Away from an initramfs.
+    Capability::CAP_SYS_CHROOT,
+    // Mounts, the host name.
+    Capability::CAP_SYS_ADMIN,
+    // Limits.
+    Capability::CAP_SYS_RESOURCE,
+]);
 
 /// What init is given: what it needs, and what it is to keep for the task.
-pub(crate) fn needed(keep: u64, inner: bool) -> u64 {
-    NEEDED | keep | if inner { super::inner::NEEDED } else { 0 }
+pub(crate) fn needed(keep: CapabilitySet, inner: bool) -> CapabilitySet {
+    NEEDED | keep | if inner { super::inner::NEEDED } else { CapabilitySet::EMPTY }
 }
 
 /// Locked for ever: uid 0 means nothing, ids change no sets, nothing is kept over a change of ids, nothing becomes ambient.
@@ -40,13 +50,13 @@ pub(super) fn drop_all_but_kept(context: &mut Context) -> Result<(), Fault> {
     sys::capability::clear_ambient().map_err(Fault::on("prctl", b"PR_CAP_AMBIENT_CLEAR_ALL"))?;
     if may_change_securebits(context)? {
         sys::capability::limit_bounding(keep).map_err(Fault::on("prctl", b"PR_CAPBSET_DROP"))?;
-        if keep == 0 {
+        if keep.is_empty() {
             sys::capability::set_securebits(SECUREBITS).map_err(Fault::on("prctl", b"PR_SET_SECUREBITS"))?;
         }
     }
     // Root keeps its capabilities over an execution by itself; another id needs them as ambient (CVE-2022-24769: nothing
     // is inheritable that need not be).
-    let ambient = if context.plan.identity.uid == 0 { 0 } else { keep };
+    let ambient = if context.plan.identity.uid == 0 { CapabilitySet::EMPTY } else { keep };
     sys::capability::set(keep, ambient).map_err(Fault::on("capset", b""))?;
     sys::capability::raise_ambient(ambient).map_err(Fault::on("prctl", b"PR_CAP_AMBIENT_RAISE"))
 }
@@ -56,8 +66,7 @@ fn may_change_securebits(context: &Context) -> Result<bool, Fault> {
         return Ok(true);
     }
     let sets = sys::capability::get().map_err(Fault::on("capget", b""))?;
-    const SETPCAP: u32 = 8;
-    Ok(sets.effective & (1 << SETPCAP) != 0)
+    Ok(sets.effective.contains(Capability::CAP_SETPCAP))
 }
 
 /// From here on no execution gives privileges.
@@ -70,9 +79,9 @@ pub(super) fn set_no_new_privileges(context: &mut Context) -> Result<(), Fault> 
 
 /// What is left to init once the task runs: nothing.
 pub(super) fn drop_own() -> Result<(), Fault> {
-    sys::capability::set(0, 0).map_err(Fault::on("capset", b"init"))?;
+    sys::capability::set(CapabilitySet::EMPTY, CapabilitySet::EMPTY).map_err(Fault::on("capset", b"init"))?;
     let left = sys::capability::permitted().map_err(Fault::on("capget", b"init"))?;
-    if left != 0 {
+    if !left.is_empty() {
         return Err(Fault::mismatch("init's permitted capability set", "0x0", format!("{left:#x}")));
     }
     sys::process::set_no_new_privileges().map_err(Fault::on("prctl", b"PR_SET_NO_NEW_PRIVS"))?;

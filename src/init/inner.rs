@@ -17,12 +17,13 @@ use nix::unistd::{ForkResult, Pid, fork, pipe2};
 
 use super::start::{Context, exit};
 use super::{loopback, mounts};
+use crate::capability::{Capability, CapabilitySet};
 use crate::protocol::Fault;
 use crate::sys;
 use crate::sys::mount::ATTR_NOSUID;
 
 /// Besides what init needs: to map an id that is called 0 on both sides (user_namespaces(7)).
-pub(super) const NEEDED: u64 = 1 << 31; // SETFCAP
+pub(super) const NEEDED: CapabilitySet = CapabilitySet::of(&[Capability::CAP_SETFCAP]);
 
 /// Those that belong to the inner user namespace where the plan has them.
 const OWN: CloneFlags =

@@ -10,6 +10,7 @@ use nix::unistd::{chdir, chroot, fchdir};
 use super::start::Context;
 use super::table::Procfs;
 use super::{mounts, root};
+use crate::capability::Capability;
 use crate::plan::Tmpfs;
 use crate::protocol::Fault;
 use crate::sys;
@@ -17,8 +18,6 @@ use crate::sys::mount::{ATTR_NODEV, ATTR_NOSUID, ATTR_RDONLY};
 
 /// What an initramfs is covered with, for as long as it takes to pivot away from it.
 const COVER: Tmpfs = Tmpfs { size: 4096, inodes: 1, mode: 0o555 };
-
-const SYS_ADMIN: u64 = 1 << 21;
 
 /// pivot_root(2) onto itself: the old root ends up over the new one and is detached with everything that was mounted in it.
 pub(super) fn pivot(context: &mut Context) -> Result<(), Fault> {
@@ -66,7 +65,7 @@ fn close_for_writing(old_root: OwnedFd) -> Result<(), Fault> {
 /// The initramfs stays below the new root, as it does on every system that was started from one (there it is empty), and no
 /// path leads down to it. Only setns(2) to the own mount namespace does, after an unmount of `/`; both need CAP_SYS_ADMIN.
 fn from_initramfs(context: &Context, new_root: OwnedFd, initramfs: OwnedFd) -> Result<(), Fault> {
-    if context.plan.capabilities & SYS_ADMIN != 0 {
+    if context.plan.capabilities.contains(Capability::CAP_SYS_ADMIN) {
         let found = "an initramfs, to which a sandbox with CAP_SYS_ADMIN could return";
         return Err(Fault::mismatch("the host's root", "a new root without a way back", found));
     }

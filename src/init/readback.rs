@@ -4,6 +4,7 @@ use nix::unistd::{getgroups, getresgid, getresuid};
 
 use super::capabilities::SECUREBITS;
 use super::start::Context;
+use crate::capability::CapabilitySet;
 use crate::plan::HostIdentity;
 use crate::protocol::Fault;
 use crate::sys;
@@ -63,7 +64,7 @@ fn ids(context: &mut Context) -> Result<(), Fault> {
 
 fn capabilities(context: &mut Context) -> Result<(), Fault> {
     let keep = context.plan.capabilities;
-    let ambient = if context.plan.identity.uid == 0 { 0 } else { keep };
+    let ambient = if context.plan.identity.uid == 0 { CapabilitySet::EMPTY } else { keep };
     let sets = sys::capability::get().map_err(Fault::on("capget", b""))?;
     let bits = sys::capability::securebits().map_err(Fault::on("prctl", b"PR_GET_SECUREBITS"))?;
     // Without a user namespace an unprivileged process cannot change these two; they mean nothing to one whose other sets
@@ -80,7 +81,7 @@ fn capabilities(context: &mut Context) -> Result<(), Fault> {
             return Err(Fault::mismatch(what, format!("{expected:#x}"), format!("{found:#x}")));
         }
     }
-    if locked && keep == 0 && bits != SECUREBITS {
+    if locked && keep.is_empty() && bits != SECUREBITS {
         return Err(Fault::mismatch("securebits", format!("{SECUREBITS:#x}"), format!("{bits:#x}")));
     }
     if !locked && !context.plan.no_new_privileges {

@@ -7,7 +7,7 @@ use std::path::{Component, Path};
 
 use super::limits::RLIMITS;
 use super::{Base, Ending, Landlock, Mount, Node, Plan, PlanError, Root, Task, landlock};
-use crate::profile::CAPABILITIES;
+use crate::profile::CapabilitySet;
 
 /// `CLONE_NEWTIME | NEWNS | NEWCGROUP | NEWUTS | NEWIPC | NEWUSER | NEWPID | NEWNET`
 const NAMESPACES: u64 =
@@ -61,7 +61,7 @@ impl Plan {
             last = Some(limit.resource);
         }
         ensure(self.umask <= 0o777, "a umask beyond 0777")?;
-        ensure(self.capabilities >> CAPABILITIES.len() == 0, "unknown capabilities")?;
+        ensure(CapabilitySet::NAMED.contains_all(self.capabilities), "unknown capabilities")?;
         ensure(
             self.inner == super::kept::inner(namespaces, self.capabilities),
             "capabilities that could undo a wall, or an inner user namespace without them",

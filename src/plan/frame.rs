@@ -8,6 +8,7 @@ use super::text::c_path;
 use super::{
     Call, Cgroup, Identity, Limits, Note, PlanError, Rlimit, env, identity, kept, limits, lite, resources,
 };
+use crate::capability::CapabilitySet;
 use crate::host::Facts;
 use crate::host::kernel::{self, Version};
 use crate::profile::{MountKind, Namespace, Profile};
@@ -30,8 +31,8 @@ pub(crate) struct Frame<'a> {
     pub(crate) loopback: bool,
     pub(super) rlimits: Vec<Rlimit>,
     pub(super) umask: u32,
-    /// A mask.
-    pub(crate) capabilities: u64,
+    /// Those that are kept.
+    pub(crate) capabilities: CapabilitySet,
     pub(crate) inner: bool,
     pub(super) variables: Vec<(OsString, OsString)>,
     pub(super) descriptors: Vec<i32>,
@@ -54,7 +55,7 @@ impl<'a> Frame<'a> {
         }
         let identity = identity::identity(profile, facts)?;
         let cgroup = resources::cgroup(profile)?;
-        let capabilities = limits::capabilities(profile)?;
+        let capabilities = profile.process.capabilities;
         kept::check(capabilities, cgroup.as_ref(), identity.host)?;
         Ok(Self {
             profile,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Exposed, Limits, Note, PlanError, Rlimit};
 use crate::host::{Facts, HostLimit};
-use crate::profile::{CAPABILITIES, Profile};
+use crate::profile::{Capability, CapabilitySet, Profile};
 
 /// `RLIMIT_*` by their OCI names, lower case, at their numbers on x86-64 and aarch64 (`asm-generic/resource.h`).
 pub(super) const RLIMITS: [&str; 16] = [
@@ -26,28 +26,20 @@ pub(super) const RLIMITS: [&str; 16] = [
     "rtprio",
     "rttime",
 ];
-const SETFCAP: u64 = 1 << 31;
 const CPU: u32 = 0;
 const FSIZE: u32 = 1;
 const CORE: u32 = 4;
 const STACK: u32 = 3;
 const UNLIMITED: u64 = u64::MAX;
 
-/// The capabilities that are kept, as a bit mask.
-pub(super) fn capabilities(profile: &Profile) -> Result<u64, PlanError> {
-    let mut mask = 0;
-    for name in &profile.process.capabilities {
-        let number = CAPABILITIES.iter().position(|known| *known == name.as_str());
-        let unknown = || PlanError::UnknownName { what: "capability", name: name.clone() };
-        mask |= 1 << number.ok_or_else(unknown)?;
-    }
-    Ok(mask)
-}
-
 /// Without CAP_SETFCAP where others can reach what the task writes: capabilities of a file are worth as much there as inside, where an
 /// id-mapped mount shows root's files.
-pub(super) fn unexposed(capabilities: u64, exposed: Option<&Exposed>, notes: &mut Vec<Note>) -> u64 {
-    let kept = capabilities & !SETFCAP;
+pub(super) fn unexposed(
+    capabilities: CapabilitySet,
+    exposed: Option<&Exposed>,
+    notes: &mut Vec<Note>,
+) -> CapabilitySet {
+    let kept = capabilities & !CapabilitySet::of(&[Capability::CAP_SETFCAP]);
     if let Some(exposed) = exposed.filter(|_| kept != capabilities) {
         let note = Note::SetId { exposed: exposed.clone() };
         if !notes.contains(&note) {

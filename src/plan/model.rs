@@ -4,6 +4,7 @@
 
 use std::ffi::CString;
 
+use crate::capability::CapabilitySet;
 use serde::{Deserialize, Serialize};
 
 /// Everything that init does, in the order of the fields.
@@ -30,8 +31,8 @@ pub struct Plan {
     pub rlimits: Vec<Rlimit>,
     /// File mode creation mask.
     pub umask: u32,
-    /// Capabilities that are kept, as a bit mask (bit N is capability N).
-    pub capabilities: u64,
+    /// Capabilities that are kept.
+    pub capabilities: CapabilitySet,
     /// Whether the task has them in a user namespace below init's, and a mount namespace of that one's: one of them could undo a wall.
     pub inner: bool,
     /// Whether `no_new_privs` is set.

@@ -15,7 +15,7 @@ pub(crate) fn empty() -> Plan {
         cwd: c"/".into(),
         rlimits: Vec::new(),
         umask: 0,
-        capabilities: 0,
+        capabilities: crate::capability::CapabilitySet::EMPTY,
         inner: false,
         no_new_privileges: true,
         landlock: None,

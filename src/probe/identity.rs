@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use nix::unistd::{getgroups, getresgid, getresuid};
 use serde::Serialize;
 
-use super::capability;
+use crate::capability::CapabilitySet;
 use crate::host::namespace;
 use crate::host::read;
 
@@ -83,8 +83,8 @@ impl Hardening {
         let capabilities = sets
             .into_iter()
             .map(|(name, key)| {
-                let set = u64::from_str_radix(field(key)?, 16).ok()?;
-                Some((name.to_owned(), capability::names(set)))
+                let set = CapabilitySet::from_hexadecimal(field(key)?)?;
+                Some((name.to_owned(), set.names().collect()))
             })
             .collect();
         Self {

@@ -4,7 +4,6 @@
 
 mod attempt;
 mod attempts;
-mod capability;
 mod files;
 mod identity;
 mod landlock;

@@ -9,6 +9,7 @@ use super::{
     ValueError, Workdir,
 };
 use super::{check, filter, mounts, names, units};
+use crate::capability::CapabilitySet;
 
 pub(crate) const NAMESPACES: [(&str, Namespace); 8] = [
     ("user", Namespace::User),
@@ -106,7 +107,7 @@ fn process(t: &Table<'_>) -> Result<ProcessLayer, ProfileError> {
             }
         })?,
         capabilities: t
-            .read("capabilities", |v| list(v, |text| names::capability(text).map(str::to_owned)))?,
+            .read("capabilities", |v| list(v, |text| names::capability(text).map(CapabilitySet::from)))?,
         no_new_privileges: t.read("noNewPrivileges", Value::boolean)?,
         umask: t.read("umask", |v| v.octal(0o777))?,
         rlimits: t.read("rlimits", rlimits)?.unwrap_or_default(),

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::filter_source;
 use super::reader::{Table, Value, word};
 use super::{Place, ProfileError, ValueError, names};
+use crate::capability::CapabilitySet;
 use crate::seccomp::{Action, Condition, Op, Policy, Unknown, groups};
 
 /// Whether there is a filter.
@@ -131,7 +132,7 @@ impl FilterLayer {
     /// There is no default action, a group or a name is not known, or an OCI profile can not be read.
     pub(crate) fn resolve(
         self,
-        capabilities: &BTreeSet<String>,
+        capabilities: CapabilitySet,
         missing: impl Fn(&str) -> ProfileError,
     ) -> Result<Option<Policy>, ProfileError> {
         if self.mode == Some(Mode::Off) {

@@ -1,10 +1,10 @@
 //! Where a filter's names come from: the kernel's tables, belljar's groups, OCI JSON profiles.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::filter::Sited;
 use super::{Origin, ProfileError, ValueError, find, units};
+use crate::capability::CapabilitySet;
 use crate::seccomp::names::{self, Known};
 use crate::seccomp::oci::{self, Context};
 use crate::seccomp::{Arch, Policy, Unknown};
@@ -51,7 +51,7 @@ pub(crate) fn trace_data(text: &str) -> Result<u16, ValueError> {
 /// Reads an OCI JSON profile. Where nobody says what happens with unknown names, they are left out, as container engines do.
 pub(crate) fn oci(
     file: &Sited<PathBuf>,
-    capabilities: &BTreeSet<String>,
+    capabilities: CapabilitySet,
     unknown: Option<Unknown>,
 ) -> Result<Policy, ProfileError> {
     let found = find::read_path(&file.value)

@@ -10,6 +10,7 @@ use super::{
     Enforce, Mount, Namespace, Origin, Place, ProfileError, Rlimit, Scope, Sockets, Symlinks, Throttle,
     Throttled, User, ValueError, Workdir,
 };
+use crate::capability::CapabilitySet;
 
 /// What one text says; `None` and empty is "nothing".
 #[derive(Debug, Default, Clone)]
@@ -81,7 +82,7 @@ pub(crate) struct ProcessLayer {
     pub(crate) env: BTreeMap<String, String>,
     /// `Some(None)` is the default, in spite of what is inherited.
     pub(crate) user: Option<Option<User>>,
-    pub(crate) capabilities: Option<List<String>>,
+    pub(crate) capabilities: Option<List<CapabilitySet>>,
     pub(crate) no_new_privileges: Option<bool>,
     pub(crate) umask: Option<u32>,
     pub(crate) rlimits: BTreeMap<String, Rlimit>,

@@ -122,6 +122,7 @@ pub mod units;
 mod validate;
 mod value_error;
 
+pub use crate::capability::{Capability, CapabilitySet};
 pub(crate) use built::filter as built_filter;
 pub use builtin::builtin_names;
 pub use error::*;
@@ -130,7 +131,7 @@ pub use keys::{KEYS, Key};
 pub use list::{Listed, Shown, list, show};
 pub use load::MAX_CHAIN;
 pub use model::*;
-pub use names::{CAPABILITIES, RLIMITS};
+pub use names::RLIMITS;
 pub use set::Network;
 pub use validate::Conflict;
 pub use value_error::ValueError;

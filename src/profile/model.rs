@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::capability::CapabilitySet;
 use crate::seccomp;
 
 /// What a sandbox should be: a profile with its `extends` chain and overrides applied.
@@ -145,8 +146,8 @@ pub struct Process {
     pub env: Vec<String>,
     /// The ids inside. `None`: the caller's own, or 1000:1000 for root.
     pub user: Option<User>,
-    /// Capabilities that are kept, by their kernel names without `CAP_`, upper case. Mostly none.
-    pub capabilities: BTreeSet<String>,
+    /// Capabilities that are kept. Mostly none.
+    pub capabilities: CapabilitySet,
     /// `PR_SET_NO_NEW_PRIVS`; false is only accepted with namespaces.
     pub no_new_privileges: bool,
     /// The file mode creation mask.

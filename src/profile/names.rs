@@ -2,63 +2,18 @@
 
 use super::ValueError;
 use super::reader::unknown;
+use crate::capability::{Capability, CapabilitySet};
 
-/// Capabilities (`linux/capability.h`), without `CAP_`; the index is the number.
-pub const CAPABILITIES: [&str; 41] = [
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "DAC_READ_SEARCH",
-    "FOWNER",
-    "FSETID",
-    "KILL",
-    "SETGID",
-    "SETUID",
-    "SETPCAP",
-    "LINUX_IMMUTABLE",
-    "NET_BIND_SERVICE",
-    "NET_BROADCAST",
-    "NET_ADMIN",
-    "NET_RAW",
-    "IPC_LOCK",
-    "IPC_OWNER",
-    "SYS_MODULE",
-    "SYS_RAWIO",
-    "SYS_CHROOT",
-    "SYS_PTRACE",
-    "SYS_PACCT",
-    "SYS_ADMIN",
-    "SYS_BOOT",
-    "SYS_NICE",
-    "SYS_RESOURCE",
-    "SYS_TIME",
-    "SYS_TTY_CONFIG",
-    "MKNOD",
-    "LEASE",
-    "AUDIT_WRITE",
-    "AUDIT_CONTROL",
-    "SETFCAP",
-    "MAC_OVERRIDE",
-    "MAC_ADMIN",
-    "SYSLOG",
-    "WAKE_ALARM",
-    "BLOCK_SUSPEND",
-    "AUDIT_READ",
-    "PERFMON",
-    "BPF",
-    "CHECKPOINT_RESTORE",
-];
-
-/// A capability with or without `CAP_`, as [`CAPABILITIES`] has it.
-pub(crate) fn capability(text: &str) -> Result<&'static str, ValueError> {
-    let bare = text.strip_prefix("CAP_").unwrap_or(text);
-    CAPABILITIES.into_iter().find(|name| *name == bare).ok_or_else(|| {
-        match crate::text::nearest(bare, CAPABILITIES) {
-            Some(near) => ValueError::Unknown {
-                what: "capability",
-                word: text.to_owned(),
-                nearest: Some(format!("CAP_{near}")),
-            },
-            None => ValueError::Unknown { what: "capability", word: text.to_owned(), nearest: None },
+/// A capability with or without `CAP_`.
+pub(crate) fn capability(text: &str) -> Result<Capability, ValueError> {
+    crate::capability::parse(text).ok_or_else(|| {
+        let known: Vec<String> = CapabilitySet::NAMED.names().collect();
+        let bare = text.strip_prefix("CAP_").unwrap_or(text);
+        let near = crate::text::nearest(bare, known.iter().map(String::as_str));
+        ValueError::Unknown {
+            what: "capability",
+            word: text.to_owned(),
+            nearest: near.map(|near| format!("CAP_{near}")),
         }
     })
 }
@@ -119,20 +74,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn capabilities_are_in_the_kernels_order() {
-        // linux/capability.h
-        for (number, name) in [
-            (0, "CHOWN"),
-            (7, "SETUID"),
-            (12, "NET_ADMIN"),
-            (21, "SYS_ADMIN"),
-            (31, "SETFCAP"),
-            (40, "CHECKPOINT_RESTORE"),
-        ] {
-            assert_eq!(CAPABILITIES[number], name);
+    fn capabilities_by_name() {
+        for text in ["CAP_NET_RAW", "NET_RAW"] {
+            assert_eq!(capability(text).unwrap(), Capability::CAP_NET_RAW);
         }
-        assert_eq!(capability("CAP_NET_RAW"), Ok("NET_RAW"));
-        assert_eq!(capability("NET_RAW"), Ok("NET_RAW"));
         assert!(
             matches!(capability("CAP_NET_RAWW"), Err(ValueError::Unknown { nearest: Some(n), .. }) if n == "CAP_NET_RAW")
         );

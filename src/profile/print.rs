@@ -86,7 +86,7 @@ fn process(text: &mut Text, profile: &Profile) {
     text.list("env", process.env.iter().map(|e| quote(e)));
     let user = process.user.map_or_else(|| "default".to_owned(), |user| format!("{}:{}", user.uid, user.gid));
     text.key("user", &quote(&user));
-    text.list("capabilities", process.capabilities.iter().map(|c| quote(&format!("CAP_{c}"))));
+    text.list("capabilities", process.capabilities.iter().map(|c| quote(&c.to_string())));
     text.key("noNewPrivileges", &process.no_new_privileges.to_string());
     text.key("umask", &format!("0o{:03o}", process.umask));
     text.table("process.rlimits");

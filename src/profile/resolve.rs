@@ -52,8 +52,8 @@ pub(crate) fn profile(layer: Layer, name: String, origin: &Origin) -> Result<Pro
         // Without an /etc of its own there is none to show them in.
         etc_programs: if synthetic_etc { List::entries(root.etc_programs) } else { BTreeSet::new() },
     };
-    let capabilities = List::entries(layer.process.capabilities);
-    let seccomp = layer.seccomp.resolve(&capabilities, missing)?;
+    let capabilities = List::entries(layer.process.capabilities).into_iter().collect();
+    let seccomp = layer.seccomp.resolve(capabilities, missing)?;
     let mounts = layer.mounts.into_values().filter_map(|entry| entry.mount);
     let profile = Profile {
         name,

@@ -14,6 +14,7 @@ pub use fault::{Failure, Fault, Stage};
 
 use std::ffi::CString;
 
+use crate::capability::CapabilitySet;
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 
@@ -154,8 +155,8 @@ pub struct ReadBack {
     pub uid: u32,
     /// Group id inside.
     pub gid: u32,
-    /// The capability sets, as masks: effective, permitted, inheritable, bounding, ambient.
-    pub capabilities: [u64; 5],
+    /// The capability sets: effective, permitted, inheritable, bounding, ambient.
+    pub capabilities: [CapabilitySet; 5],
     /// `PR_GET_SECUREBITS`
     pub securebits: i32,
     /// `PR_GET_NO_NEW_PRIVS`

@@ -14,6 +14,7 @@ use super::launch_error::LaunchError;
 use super::process::Child;
 use super::registry::{self, LookupError};
 use super::stdio::{Prepared, Stdio, Stream};
+use crate::capability::CapabilitySet;
 
 /// How long a child may take until it is in its role. Its own guard ends it well before.
 const READY: Duration = Duration::from_secs(10);
@@ -283,7 +284,7 @@ impl Command {
             stdio: [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()],
             extra: &[],
             clone_flags: 0,
-            raise_capabilities: 0,
+            raise_capabilities: CapabilitySet::EMPTY,
             cwd: cwd.as_deref(),
             death_signal: self.death_with_parent,
             death_watch: self.death_with_parent,

@@ -19,6 +19,7 @@ use super::hello::{self, Greeting};
 use super::image;
 use super::launch_error::LaunchError;
 use super::wait;
+use crate::capability::CapabilitySet;
 
 /// Here, in the module that launches, so that no program that can launch is linked without it. Miri, which runs the unit tests
 /// of the pure modules (fuzz/README.md), has neither the system calls in it nor processes; `test` is never set for a dependency.
@@ -45,7 +46,7 @@ pub(crate) struct Launch<'a> {
     pub(crate) clone_flags: u64,
     /// Carry these capabilities over the exec, as far as they are permitted (inheritable and ambient; bit N is capability N):
     /// for a new user namespace, where the ids are not mapped yet.
-    pub(crate) raise_capabilities: u64,
+    pub(crate) raise_capabilities: CapabilitySet,
     /// The child's working directory; `None`: the caller's.
     pub(crate) cwd: Option<&'a CStr>,
     /// `PR_SET_PDEATHSIG` = `SIGKILL`. It follows the launching *thread*, so it is set only if that is the main one.
@@ -134,7 +135,7 @@ pub(crate) fn launch(wanted: &Launch<'_>) -> Result<Launched, LaunchError> {
         new_session: wanted.new_session,
         death_signal: wanted.death_signal && on_main_thread(),
         parent: std::process::id() as i32,
-        raise_capabilities: wanted.raise_capabilities,
+        raise_capabilities: wanted.raise_capabilities.bits(),
         clear_handlers: false,
         step: AtomicU32::new(0),
         errno: AtomicI32::new(0),

@@ -12,6 +12,7 @@ use super::launch::{Launch, Launched, launch};
 use super::launch_error::LaunchError;
 use super::registry::{ROLES, Role, RoleOutcome};
 use super::{child::Step, wait};
+use crate::capability::CapabilitySet;
 
 // Miri knows neither the seals that are looked for before `main` nor processes: fuzz/README.md says what runs there.
 #[cfg(not(miri))]
@@ -74,7 +75,7 @@ fn plain<'a>(argv: &'a [CString], null: BorrowedFd<'a>) -> Launch<'a> {
         stdio: [null; 3],
         extra: &[],
         clone_flags: 0,
-        raise_capabilities: 0,
+        raise_capabilities: CapabilitySet::EMPTY,
         cwd: None,
         death_signal: true,
         death_watch: false,
@@ -172,7 +173,8 @@ const NEW: u64 = (libc::CLONE_NEWUSER | libc::CLONE_NEWPID | libc::CLONE_NEWNS |
 #[test]
 fn in_new_namespaces_with_all_capabilities() {
     let (null, argv) = (null(), strings(&["shown"]));
-    let wanted = Launch { clone_flags: NEW, raise_capabilities: u64::MAX, ..plain(&argv, null.as_fd()) };
+    let wanted =
+        Launch { clone_flags: NEW, raise_capabilities: CapabilitySet::NAMED, ..plain(&argv, null.as_fd()) };
     // Before the ids are mapped, and after.
     for map in [false, true] {
         let launched = launch(&wanted).unwrap();

@@ -9,6 +9,7 @@ use nix::sys::signal::Signal;
 use serde::Serialize;
 
 use super::timing::Timing;
+use crate::capability::CapabilitySet;
 use crate::cgroup::Account;
 use crate::plan::Plan;
 use crate::protocol::{End, ReadBack, Watched};
@@ -117,10 +118,10 @@ pub struct Protections {
     pub gid: u32,
     /// Whether the root is one of the sandbox's own.
     pub new_root: bool,
-    /// The effective capability set, as a mask.
-    pub capabilities: u64,
-    /// The bounding capability set, as a mask.
-    pub bounding: u64,
+    /// The effective capability set (in JSON a mask).
+    pub capabilities: CapabilitySet,
+    /// The bounding capability set (in JSON a mask).
+    pub bounding: CapabilitySet,
     /// `no_new_privs`
     pub no_new_privileges: bool,
     /// Whether a Landlock domain was entered.

@@ -19,6 +19,7 @@ use super::id_maps::IdMaps;
 use super::timing::Stopwatch;
 use super::trees;
 use super::watch::{self, GRACE, Seen};
+use crate::capability::CapabilitySet;
 use crate::cgroup::{Group, Site};
 use crate::host::{RealFiles, Remembered};
 use crate::plan::{Ending, Frame, HostIdentity, Plan, Task};
@@ -195,7 +196,7 @@ fn launch(frame: &Frame<'_>, handed: &Handed<'_>, own: &OwnedFd) -> Result<reexe
         extra: &extra,
         clone_flags: frame.namespaces,
         raise_capabilities: match frame.namespaces {
-            0 => 0,
+            0 => CapabilitySet::EMPTY,
             _ => init::capabilities_for(frame.capabilities, frame.inner),
         },
         cwd: None,

@@ -1,6 +1,13 @@
-//! Capability sets and securebits of the calling thread (capabilities(7)), as bit masks.
+//! Capability sets and securebits of the calling thread (capabilities(7)).
+//!
+//! The ambient set is changed by the crate caps, a call for a call. The others are read, set and dropped by the system calls: capset(2)
+//! once where the crate needs six calls, and to the kernel's last capability, not the crate's.
 
+use caps::CapSet;
+use caps::errors::CapsError;
 use nix::errno::Errno;
+
+use crate::capability::CapabilitySet;
 
 use super::check;
 
@@ -26,20 +33,20 @@ struct Data {
 /// All five sets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Sets {
-    pub(crate) effective: u64,
-    pub(crate) permitted: u64,
-    pub(crate) inheritable: u64,
-    pub(crate) bounding: u64,
-    pub(crate) ambient: u64,
+    pub(crate) effective: CapabilitySet,
+    pub(crate) permitted: CapabilitySet,
+    pub(crate) inheritable: CapabilitySet,
+    pub(crate) bounding: CapabilitySet,
+    pub(crate) ambient: CapabilitySet,
 }
 
-fn join(low: u32, high: u32) -> u64 {
-    u64::from(low) | u64::from(high) << 32
+fn join(low: u32, high: u32) -> CapabilitySet {
+    CapabilitySet::from_bits(u64::from(low) | u64::from(high) << 32)
 }
 
 #[allow(clippy::cast_possible_truncation)] // taking the halves is the point
-fn halves(set: u64) -> (u32, u32) {
-    (set as u32, (set >> 32) as u32)
+fn halves(set: CapabilitySet) -> (u32, u32) {
+    (set.bits() as u32, (set.bits() >> 32) as u32)
 }
 
 fn data() -> Result<[Data; 2], Errno> {
@@ -51,13 +58,13 @@ fn data() -> Result<[Data; 2], Errno> {
 }
 
 /// The effective set.
-pub(crate) fn effective() -> Result<u64, Errno> {
+pub(crate) fn effective() -> Result<CapabilitySet, Errno> {
     let [low, high] = data()?;
     Ok(join(low.effective, high.effective))
 }
 
 /// Reads the permitted set: no other can have what it has not.
-pub(crate) fn permitted() -> Result<u64, Errno> {
+pub(crate) fn permitted() -> Result<CapabilitySet, Errno> {
     data().map(|[low, high]| join(low.permitted, high.permitted))
 }
 
@@ -75,7 +82,7 @@ pub(crate) fn get() -> Result<Sets, Errno> {
     })
 }
 
-fn read_set(read: impl Fn(u64) -> Result<libc::c_long, Errno>) -> Result<u64, Errno> {
+fn read_set(read: impl Fn(u64) -> Result<libc::c_long, Errno>) -> Result<CapabilitySet, Errno> {
     let mut set = 0;
     for cap in 0..LIMIT {
         match read(u64::from(cap)) {
@@ -85,11 +92,11 @@ fn read_set(read: impl Fn(u64) -> Result<libc::c_long, Errno>) -> Result<u64, Er
             Err(errno) => return Err(errno),
         }
     }
-    Ok(set)
+    Ok(CapabilitySet::from_bits(set))
 }
 
 /// `capset(2)`: effective = permitted.
-pub(crate) fn set(permitted: u64, inheritable: u64) -> Result<(), Errno> {
+pub(crate) fn set(permitted: CapabilitySet, inheritable: CapabilitySet) -> Result<(), Errno> {
     let header = Header { version: VERSION_3, pid: 0 };
     let (permitted_low, permitted_high) = halves(permitted);
     let (inheritable_low, inheritable_high) = halves(inheritable);
@@ -102,9 +109,9 @@ pub(crate) fn set(permitted: u64, inheritable: u64) -> Result<(), Errno> {
 }
 
 /// Drops from the bounding set all that is not in `keep`.
-pub(crate) fn limit_bounding(keep: u64) -> Result<(), Errno> {
+pub(crate) fn limit_bounding(keep: CapabilitySet) -> Result<(), Errno> {
     for cap in 0..LIMIT {
-        if keep & (1 << cap) != 0 {
+        if keep.bits() >> cap & 1 == 1 {
             continue;
         }
         match prctl(libc::PR_CAPBSET_DROP, u64::from(cap), 0) {
@@ -118,15 +125,17 @@ pub(crate) fn limit_bounding(keep: u64) -> Result<(), Errno> {
 
 /// Empties the ambient set.
 pub(crate) fn clear_ambient() -> Result<(), Errno> {
-    prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL.cast_unsigned().into(), 0).map(drop)
+    caps::clear(None, CapSet::Ambient).map_err(errno)
 }
 
 /// Raises each capability of `set` (permitted and inheritable already) as ambient.
-pub(crate) fn raise_ambient(set: u64) -> Result<(), Errno> {
-    for cap in (0..LIMIT).filter(|cap| set & (1 << cap) != 0) {
-        prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE.cast_unsigned().into(), u64::from(cap))?;
-    }
-    Ok(())
+pub(crate) fn raise_ambient(set: CapabilitySet) -> Result<(), Errno> {
+    set.iter().try_for_each(|capability| caps::raise(None, CapSet::Ambient, capability)).map_err(errno)
+}
+
+/// The crate makes its error a text, of the errno that the call has left.
+fn errno(_: CapsError) -> Errno {
+    Errno::last()
 }
 
 /// Sets and reads the securebits.

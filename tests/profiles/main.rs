@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use belljar::error_chain;
 use belljar::profile::{
-    self, MountKind, Namespace, Network, Profile, ProfileError, Rlimit, Throttled, User, ValueError, Workdir,
-    builtin_names,
+    self, Capability, MountKind, Namespace, Network, Profile, ProfileError, Rlimit, Throttled, User,
+    ValueError, Workdir, builtin_names,
 };
 use belljar::seccomp::{Action, Arch, Unknown, compile};
 use proptest::prelude::*;

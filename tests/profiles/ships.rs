@@ -143,7 +143,7 @@ fn the_others_differ_from_strict_as_they_say() {
     let mut container = load("container", &[]);
     assert_eq!(container.process.user, Some(User { uid: 0, gid: 0 }));
     assert_eq!(container.process.capabilities.len(), 14);
-    assert!(!container.process.capabilities.contains("SYS_ADMIN"));
+    assert!(!container.process.capabilities.contains(Capability::CAP_SYS_ADMIN));
     assert!(container.masked_paths.contains(&PathBuf::from("/proc/kcore")));
     assert!(container.readonly_paths.contains(&PathBuf::from("/proc/sys")));
     assert!(container.mounts.iter().all(|mount| !matches!(mount.kind, MountKind::Bind { .. })));

@@ -8,7 +8,7 @@ use super::super::{
     Base, Ending, HostIdentity, Landlock, Mount, Node, Note, Plan, Presence, Root, Seccomp, Source, Task,
     Tmpfs, Via,
 };
-use super::{capabilities, namespaces, network_rights, rlimit, scopes, text};
+use super::{namespaces, network_rights, rlimit, scopes, text};
 
 impl Plan {
     /// The plan as JSON, for `--dry-run --json`. The filter is counted, not listed; the encoded plan has it all.
@@ -43,7 +43,7 @@ impl Plan {
             "rlimits": self.rlimits.iter().map(|limit| json!({
                 "type": rlimit(limit.resource), "soft": number(limit.soft), "hard": number(limit.hard),
             })).collect::<Vec<_>>(),
-            "capabilities": capabilities(self.capabilities),
+            "capabilities": self.capabilities.names().collect::<Vec<_>>(),
             "innerUserNamespace": self.inner,
             "no_new_privileges": self.no_new_privileges,
             "landlock": self.landlock.as_ref().map(landlock),

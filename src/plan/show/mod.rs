@@ -7,7 +7,6 @@ use std::ffi::CString;
 
 use super::limits::RLIMITS;
 use super::text::escaped;
-use crate::profile::CAPABILITIES;
 
 /// `CLONE_NEW*` by their OCI names, in the order in which people list them.
 const NAMESPACES: [(u64, &str); 8] = [
@@ -23,10 +22,6 @@ const NAMESPACES: [(u64, &str); 8] = [
 
 fn namespaces(flags: u64) -> Vec<&'static str> {
     NAMESPACES.iter().filter(|(flag, _)| flags & flag != 0).map(|(_, name)| *name).collect()
-}
-
-fn capabilities(mask: u64) -> Vec<&'static str> {
-    CAPABILITIES.iter().enumerate().filter(|(bit, _)| mask >> bit & 1 == 1).map(|(_, name)| *name).collect()
 }
 
 fn rlimit(resource: u32) -> &'static str {

@@ -7,7 +7,7 @@ use super::super::{
     Base, Cgroup, HostIdentity, Landlock, Mount, Node, Note, Plan, Presence, Source, Task, Throttle, Tmpfs,
     Via,
 };
-use super::{capabilities, namespaces, network_rights, rlimit, scopes, text};
+use super::{namespaces, network_rights, rlimit, scopes, text};
 use crate::profile::Throttled;
 
 impl Plan {
@@ -78,7 +78,8 @@ impl Plan {
     fn walls(&self, out: &mut String) -> fmt::Result {
         let none = |names: Vec<&str>| if names.is_empty() { "none".to_owned() } else { names.join(" ") };
         line(out, "  namespaces", &none(namespaces(self.namespaces)))?;
-        line(out, "  capabilities", &none(capabilities(self.capabilities)))?;
+        let capabilities: Vec<String> = self.capabilities.names().collect();
+        line(out, "  capabilities", &none(capabilities.iter().map(String::as_str).collect()))?;
         if self.inner {
             line(out, "  inner", "a user and mount namespace below init's, in which the capabilities count")?;
         }

@@ -9,6 +9,7 @@ use super::super::{
 };
 use super::super::{Cgroup, Throttle};
 use super::fixtures::*;
+use crate::capability::CapabilitySet;
 use crate::host::{Facts, HostLimit};
 use crate::profile::{self, MountKind, Namespace, Profile, User, Workdir};
 
@@ -18,7 +19,7 @@ fn as_user(profile: &Profile, facts: &Facts) -> Result<Plan, PlanError> {
 
 /// Root with the capabilities of Docker's default list.
 fn without_admin() -> Facts {
-    Facts { capabilities: 0xa804_25fb, ..root_facts() }
+    Facts { capabilities: CapabilitySet::from_bits(0xa804_25fb), ..root_facts() }
 }
 
 /// An ordinary user who is called root in a user namespace of one id.
@@ -52,7 +53,7 @@ fn who_the_sandbox_is() {
     ] {
         assert_eq!(as_user(&with_user(user, profile), &facts).unwrap().identity, expected);
     }
-    let plain_root = Facts { capabilities: 0, ..root_facts() };
+    let plain_root = Facts { capabilities: CapabilitySet::EMPTY, ..root_facts() };
     let alone = Facts { root_outside: true, ..called_root() };
     assert!(matches!(as_user(&profile(), &without_admin()), Err(PlanError::RootWithoutCapabilities)));
     assert!(matches!(as_user(&lite(), &plain_root), Err(PlanError::RootWithoutNamespaces)));
@@ -242,15 +243,6 @@ fn what_nothing_enforces_is_refused() {
 }
 
 #[test]
-fn capabilities_become_bits() {
-    let mut profile = profile();
-    profile.process.capabilities = ["CHOWN".into(), "SYS_ADMIN".into(), "CHECKPOINT_RESTORE".into()].into();
-    assert_eq!(as_user(&profile, &facts()).unwrap().capabilities, 1 | 1 << 21 | 1 << 40);
-    profile.process.capabilities = ["CAP_CHOWN".into()].into();
-    assert!(matches!(as_user(&profile, &facts()), Err(PlanError::UnknownName { .. })));
-}
-
-#[test]
 fn the_environment_is_an_allow_list() {
     let mut profile = profile();
     profile.process.env = vec!["PATH=/usr/bin".into(), "TERM".into(), "UNSET".into(), "A=1=2".into()];
@@ -359,7 +351,7 @@ fn a_plan_that_could_not_be_is_refused() {
         ("host name", Box::new(|p| p.hostname = Some(c"".into()))),
         ("id", Box::new(|p| p.identity.uid = u32::MAX)),
         ("umask", Box::new(|p| p.umask = 0o1000)),
-        ("capabilities", Box::new(|p| p.capabilities = 1 << 41)),
+        ("capabilities", Box::new(|p| p.capabilities = CapabilitySet::from_bits(1 << 41))),
         ("env", Box::new(|p| p.env.push(c"=x".into()))),
         ("argv", Box::new(|p| p.task = Task::Program { path: c"/x".into(), argv: vec![] })),
         ("program", Box::new(|p| p.task = Task::Program { path: c"x".into(), argv: vec![c"x".into()] })),

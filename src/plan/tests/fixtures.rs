@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::super::{
     Call, HostIdentity, Mount as PlanMount, Node, Note, Plan, PlanError, Source, elf, resolve_with_notes,
 };
+use crate::capability::CapabilitySet;
 use crate::host::{Facts, HostLimit, MemoryFiles};
 use crate::profile::{
     Landlock, Limits, Mount, MountKind, Namespace, Process, Profile, Resources, Root, Sockets, Symlinks,
@@ -50,7 +51,7 @@ pub fn facts() -> Facts {
         uid: 1000,
         gid: 1000,
         groups: vec![],
-        capabilities: 0,
+        capabilities: CapabilitySet::EMPTY,
         mapped_ids: Some(1 << 32),
         spare_ids: Some((0x7000_0000, 0x7ffe_0000)),
         root_outside: false,
@@ -65,7 +66,7 @@ pub fn facts() -> Facts {
 
 /// Root with everything.
 pub fn root_facts() -> Facts {
-    Facts { uid: 0, gid: 0, root_outside: true, capabilities: (1 << 41) - 1, ..facts() }
+    Facts { uid: 0, gid: 0, root_outside: true, capabilities: CapabilitySet::NAMED, ..facts() }
 }
 
 pub fn mount(destination: &str, kind: MountKind) -> Mount {
@@ -117,7 +118,7 @@ pub fn profile() -> Profile {
             cwd: None,
             env: vec!["PATH=/usr/bin:/bin".into(), "HOME=/tmp".into()],
             user: None,
-            capabilities: [].into(),
+            capabilities: CapabilitySet::EMPTY,
             no_new_privileges: true,
             umask: 0o022,
             rlimits: [].into(),

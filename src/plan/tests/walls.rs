@@ -5,6 +5,7 @@ use std::path::Path;
 use super::super::landlock::{access::*, handled_fs};
 use super::super::{Call, Note, Plan, PlanError, resolve, resolve_with_notes};
 use super::fixtures::*;
+use crate::capability::Capability;
 use crate::host::Facts;
 use crate::profile::{Landlock, Mount, MountKind, Profile, Scope, Workdir};
 use crate::seccomp::{Action, Policy, Rule};
@@ -172,7 +173,7 @@ fn lite_refuses_what_only_a_mount_can_give() {
     refused(&|p| p.root.path = Some("/image".into()));
     refused(&|p| p.hostname = Some("x".into()));
     refused(&|p| p.process.no_new_privileges = false);
-    refused(&|p| p.process.capabilities = ["CHOWN".into()].into());
+    refused(&|p| p.process.capabilities = Capability::CAP_CHOWN.into());
     refused(&|p| p.landlock.require = false);
     let contradicted = |change: &dyn Fn(&mut Profile)| {
         let mut profile = lite();
@@ -238,11 +239,11 @@ fn set_id_bits_are_for_what_nobody_else_reaches() {
         let answer = program.evaluate(&Data::new(90, crate::seccomp::Arch::X86_64, [0, 0o4755, 0, 0, 0, 0]));
         Action::from_return(answer.unwrap())
     };
-    const SETFCAP: u64 = 1 << 31;
+    let setfcap = Capability::CAP_SETFCAP;
     let run = |binds: &[(&str, bool)], files_given| {
         let mut profile = with(binds.iter().map(|(path, readonly)| bind(path, path, *readonly)));
         profile.seccomp = Some(policy(Action::Errno(38), &["chmod", "prctl"], Action::Allow));
-        profile.process.capabilities = ["SETFCAP".to_owned()].into();
+        profile.process.capabilities = setfcap.into();
         let call = Call { files_given, ..Call::program(["sh"]) };
         let (plan, notes) = resolve_with_notes(&profile, &facts(), &files(), &call).unwrap();
         let exposed = notes.iter().find_map(|note| match note {
@@ -251,7 +252,7 @@ fn set_id_bits_are_for_what_nobody_else_reaches() {
         });
         // The note, the filter and the capability say the same.
         assert_eq!(chmod(&plan) == Action::Errno(1), exposed.is_some(), "{notes:?}");
-        assert_eq!(plan.capabilities & SETFCAP == 0, exposed.is_some(), "{notes:?}");
+        assert_eq!(!plan.capabilities.contains(setfcap), exposed.is_some(), "{notes:?}");
         exposed
     };
     let path = |path: &str| Some(Exposed::Path(path.into()));

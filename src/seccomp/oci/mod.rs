@@ -23,10 +23,9 @@ mod error;
 mod json;
 mod merge;
 
-use std::collections::BTreeSet;
-
 use super::names::{self, Known};
 use super::{Action, Arch, Condition, Op, Policy, Unknown};
+use crate::capability::{self, CapabilitySet};
 pub use error::{OciError, Place, SyntaxError};
 use merge::Merger;
 
@@ -38,9 +37,9 @@ pub const MAX_RULES: usize = 1 << 16;
 /// What `includes` and `excludes` are decided by, and how strict to be.
 #[derive(Debug, Clone, Copy)]
 #[allow(clippy::exhaustive_structs)]
-pub struct Context<'a> {
-    /// The capabilities that the process keeps (its bounding set), with or without `CAP_`.
-    pub capabilities: &'a BTreeSet<String>,
+pub struct Context {
+    /// The capabilities that the process keeps (its bounding set).
+    pub capabilities: CapabilitySet,
     /// The kernel's version, major and minor.
     pub kernel: (u32, u32),
     /// What the filter is for.
@@ -53,7 +52,7 @@ pub struct Context<'a> {
 ///
 /// # Errors
 /// [`OciError`], with the line and column or the entry.
-pub fn parse(json: &[u8], context: &Context<'_>) -> Result<Policy, OciError> {
+pub fn parse(json: &[u8], context: &Context) -> Result<Policy, OciError> {
     if json.len() > MAX_SIZE {
         return Err(OciError::Size { size: json.len() });
     }
@@ -166,7 +165,7 @@ fn alternatives(
 }
 
 /// Whether the architecture has it.
-fn exists(name: &str, place: Place, context: &Context<'_>) -> Result<bool, OciError> {
+fn exists(name: &str, place: Place, context: &Context) -> Result<bool, OciError> {
     match (names::lookup(name, context.arch), context.unknown) {
         (Known::Here(_), _) => Ok(true),
         (Known::Elsewhere, _) => Ok(false),
@@ -182,7 +181,7 @@ fn exists(name: &str, place: Place, context: &Context<'_>) -> Result<bool, OciEr
 }
 
 /// All that is asked for is there.
-fn included(filter: Option<&json::Filter>, context: &Context<'_>) -> bool {
+fn included(filter: Option<&json::Filter>, context: &Context) -> bool {
     filter.is_none_or(|filter| {
         let caps = filter.caps.as_deref().unwrap_or_default();
         let arches = filter.arches.as_deref().unwrap_or_default();
@@ -193,7 +192,7 @@ fn included(filter: Option<&json::Filter>, context: &Context<'_>) -> bool {
 }
 
 /// Anything of it is there.
-fn excluded(filter: Option<&json::Filter>, context: &Context<'_>) -> bool {
+fn excluded(filter: Option<&json::Filter>, context: &Context) -> bool {
     filter.is_some_and(|filter| {
         let caps = filter.caps.as_deref().unwrap_or_default();
         let arches = filter.arches.as_deref().unwrap_or_default();
@@ -203,9 +202,8 @@ fn excluded(filter: Option<&json::Filter>, context: &Context<'_>) -> bool {
     })
 }
 
-fn has(cap: &str, context: &Context<'_>) -> bool {
-    let bare = |cap: &str| cap.strip_prefix("CAP_").unwrap_or(cap).to_owned();
-    context.capabilities.iter().any(|kept| bare(kept) == bare(cap))
+fn has(cap: &str, context: &Context) -> bool {
+    capability::parse(cap).is_some_and(|cap| context.capabilities.contains(cap))
 }
 
 fn flags(flags: &[json::Flag]) -> Result<u64, OciError> {
