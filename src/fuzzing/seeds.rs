@@ -122,6 +122,7 @@ fn messages() {
         Fault::Mismatch { what: "uid".into(), expected: "1".into(), found: text.clone() },
         Fault::Replaced { path: "/x".into() },
         Fault::UnknownRole { name: text.clone() },
+        Fault::OverlayDepth { path: "/x".into() },
         Fault::Protocol { what: "path".into() },
     ];
     for (n, fault) in faults.into_iter().enumerate() {

@@ -28,11 +28,18 @@ pub(super) fn set(context: &mut Context) -> Result<(), Fault> {
 /// `SCHED_RESET_ON_FORK` may be set beside a policy (sched(7)).
 const RESET_ON_FORK: libc::c_long = 0x4000_0000;
 
+/// linux/ioprio.h, ioprio_set(2).
+const IOPRIO_WHO_PROCESS: libc::c_int = 1;
+const IOPRIO_CLASS_SHIFT: u32 = 13;
+const IOPRIO_CLASS_RT: libc::c_long = 1;
+/// Class and level that follow from the niceness.
+const IOPRIO_NONE: libc::c_int = 0;
+
 /// The kernel's default, nanoseconds (proc_pid_timerslack_ns(5)).
 const TIMER_SLACK: u64 = 50_000;
 
-/// No real-time scheduling, which would leave the host no processor; addresses in no known order (`ADDR_NO_RANDOMIZE` is a personality);
-/// timers and huge pages as usual. Priorities that are low stay: the task is no more urgent than its caller.
+/// Nothing in real time, which would leave the host no processor and no disk; addresses in no known order (`ADDR_NO_RANDOMIZE` is a
+/// personality); timers and huge pages as usual. Priorities that are low stay: the task is no more urgent than its caller.
 fn choose_attributes() -> Result<(), Fault> {
     // The calls themselves: musl's functions answer ENOSYS, as they are for processes and POSIX means threads.
     // SAFETY: 0 is this process.
@@ -48,6 +55,15 @@ fn choose_attributes() -> Result<(), Fault> {
         })
         .map_err(Fault::on("sched_setscheduler", b"SCHED_OTHER"))?;
     }
+    // After the policy, which it follows from where nobody has set it.
+    if real_time_io()? {
+        // SAFETY: numbers only; 0 is this process.
+        Errno::result(unsafe { libc::syscall(libc::SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_NONE) })
+            .map_err(Fault::on("ioprio_set", b"IOPRIO_CLASS_NONE"))?;
+        if real_time_io()? {
+            return Err(Fault::mismatch("the I/O priority class", "none", "real-time"));
+        }
+    }
     // SAFETY: a number only.
     Errno::result(unsafe { libc::personality(0) }).map_err(Fault::on("personality", b""))?;
     // SAFETY: numbers only.
@@ -61,4 +77,11 @@ fn choose_attributes() -> Result<(), Fault> {
             .map_err(Fault::on("prctl", b"PR_SET_THP_DISABLE"))?;
     }
     Ok(())
+}
+
+fn real_time_io() -> Result<bool, Fault> {
+    // SAFETY: numbers only; 0 is this process.
+    let priority = Errno::result(unsafe { libc::syscall(libc::SYS_ioprio_get, IOPRIO_WHO_PROCESS, 0) })
+        .map_err(Fault::on("ioprio_get", b""))?;
+    Ok(priority >> IOPRIO_CLASS_SHIFT == IOPRIO_CLASS_RT)
 }

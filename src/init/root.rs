@@ -4,6 +4,7 @@ use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
+use nix::sys::statfs::{Statfs, fstatfs};
 
 use super::mounts::New;
 use super::place::MountPoint;
@@ -11,7 +12,7 @@ use super::start::Context;
 use super::table::Made;
 use super::{mounts, place, tree};
 use crate::plan::{Base, Node, Presence, Root, Source, Tmpfs};
-use crate::protocol::Fault;
+use crate::protocol::{Fault, shown};
 use crate::sys;
 use crate::sys::mount::{ATTR_NODEV, ATTR_NOEXEC, ATTR_NOSUID, ATTR_RDONLY, Parameter};
 
@@ -20,6 +21,9 @@ const OWN: u64 = ATTR_NOSUID | ATTR_NODEV;
 
 /// What a masked folder becomes: empty, and nothing can be made in it.
 const EMPTY: Tmpfs = Tmpfs { size: 4096, inodes: 1, mode: 0o555 };
+
+/// include/uapi/linux/magic.h.
+const OVERLAYFS: i64 = 0x794c_7630;
 
 /// Builds the root and everything in it.
 pub(super) fn build(context: &mut Context) -> Result<(), Fault> {
@@ -103,19 +107,32 @@ fn overlay(context: &mut Context, lower: &Source, upper: &Tmpfs) -> Result<Owned
     )
     .map_err(Fault::on("fchmodat", b"upper"))?;
     // By descriptor: no path of the host's goes through overlayfs's own option syntax.
-    let [lower, upper, work] = [&lower_tree, &upper, &work].map(sys::mount::descriptor_path);
+    let [lower_path, upper, work] = [&lower_tree, &upper, &work].map(sys::mount::descriptor_path);
     let parameters = [
-        Parameter::Text(c"lowerdir", &lower),
+        Parameter::Text(c"lowerdir", &lower_path),
         Parameter::Text(c"upperdir", &upper),
         Parameter::Text(c"workdir", &work),
         // An unprivileged overlay keeps its marks in user.* attributes; trusted.* of the lower one mean nothing.
         Parameter::Flag(c"userxattr"),
     ];
-    let overlay = mounts::filesystem(c"overlay", &parameters, OWN | noexec)?;
+    let overlay = mounts::filesystem(c"overlay", &parameters, OWN | noexec).map_err(|fault| {
+        // That is all that the kernel says where there are too many; its reason is in its own log only.
+        if fault.errno() == Some(Errno::EINVAL) && fstatfs(&lower_tree).is_ok_and(is_overlay) {
+            return Fault::OverlayDepth { path: shown(lower.path.to_bytes()) };
+        }
+        fault
+    })?;
     // It has private copies of both. Nothing but the new root may be stacked on the old one: what is would be all that goes when
     // the old root is detached, and the old root would stay in reach as `/..`.
     sys::mount::detach(c"/").map_err(Fault::on("umount2", b"/"))?;
     over_old_root(overlay)
+}
+
+fn is_overlay(found: Statfs) -> bool {
+    // The number's type differs between the C libraries.
+    #[allow(clippy::unnecessary_cast, clippy::cast_lossless)]
+    let kind = found.filesystem_type().0 as i64;
+    kind == OVERLAYFS
 }
 
 fn make<'a>(

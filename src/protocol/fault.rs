@@ -154,6 +154,13 @@ pub enum Fault {
         #[serde(deserialize_with = "tame")]
         what: String,
     },
+    /// The root directory is on overlays already (`FILESYSTEM_MAX_STACK_DEPTH`, include/linux/fs.h).
+    #[error("{path} is on an overlay over an overlay, and the kernel refuses a third one over them")]
+    OverlayDepth {
+        /// Its path.
+        #[serde(deserialize_with = "tame")]
+        path: String,
+    },
 }
 
 fn spaced(object: &str) -> String {
@@ -238,6 +245,7 @@ mod tests {
             Fault::Replaced { path: wild.clone() },
             Fault::UnknownRole { name: wild.clone() },
             Fault::Protocol { what: wild.clone() },
+            Fault::OverlayDepth { path: wild.clone() },
         ];
         for fault in faults {
             let Message::Failed(failure) = sent(&Message::Failed(Failure { stage: Stage::Root, fault }))

@@ -200,6 +200,8 @@ pub enum Step {
     IdMaps,
     /// An unprivileged host id of the sandbox's own.
     HostId,
+    /// The value by which the kernel spares a process when memory runs out.
+    OomScore,
     /// Trees that only the caller can reach.
     Trees,
     /// Standard streams, pipes, the channel.
@@ -214,6 +216,7 @@ impl std::fmt::Display for Step {
             Self::Proc => "cannot do without /proc",
             Self::IdMaps => "cannot map the sandbox's ids",
             Self::HostId => "cannot claim an id for the sandbox",
+            Self::OomScore => "cannot have the sandbox spared no more than others when memory runs out",
             Self::Trees => "cannot prepare a bind mount",
             Self::Descriptors => "cannot prepare the descriptors",
             Self::Namespaces => "cannot read the own namespaces",

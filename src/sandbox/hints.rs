@@ -32,6 +32,11 @@ impl Error {
                  --dry-run shows what is"
                     .to_owned(),
             ],
+            Self::Init { source: Failure { fault: Fault::OverlayDepth { .. }, .. } } => vec![
+                "copy it to another file system, or leave the overlay out (mount points that are missing in a read-only \
+                 root need one: proc, dev, tmp)"
+                    .to_owned(),
+            ],
             _ => self.refusal().map(|refusal| explain(&refusal)).unwrap_or_default(),
         }
     }

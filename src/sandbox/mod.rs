@@ -13,6 +13,7 @@ mod hints;
 mod host_id;
 mod id_maps;
 mod limits;
+mod oom_score;
 pub(crate) mod outcome;
 mod reading;
 mod relay;

@@ -16,6 +16,7 @@ use super::error::{Error, Step};
 use super::given::Given;
 use super::host_id::HostId;
 use super::id_maps::IdMaps;
+use super::oom_score;
 use super::timing::Stopwatch;
 use super::trees;
 use super::watch::{self, GRACE, Seen};
@@ -147,6 +148,8 @@ pub(super) fn start(
         // init ends by number what `/proc` lists.
         return Err(Error::ForeignProc);
     }
+    // Here as init is still dumpable: its files in /proc are its own user's.
+    oom_score::raise(pidfd).map_err(|error| failure(&channel, &plan).unwrap_or(error))?;
     if let Some(maps) = id_maps(&plan, host_id.as_ref()) {
         // An init that has ended already has said why.
         maps.write(pidfd).map_err(|error| failure(&channel, &plan).unwrap_or(error))?;

@@ -18,8 +18,8 @@ use crate::need::{Need, trial};
 /// A state that is inherited, and what becomes of it.
 struct State {
     name: &'static str,
-    /// Takes a right of root's.
-    privileged: bool,
+    /// The rights that it takes.
+    needs: &'static [Need],
     /// Runs between fork and exec: system calls only.
     apply: fn() -> io::Result<()>,
     then: Then,
@@ -73,6 +73,11 @@ const STATES: &[State] = &[
         Callers(&["coredump_filter"]),
     ),
     open("io_priority", || syscall(libc::SYS_ioprio_set, [1, 0, 3 << 13]), Callers(&["io priority"])),
+    by_root("io_priority_real_time", || syscall(libc::SYS_ioprio_set, [1, 0, 1 << 13]), Chosen),
+    State {
+        needs: &[Need::Root, Need::Capability("CAP_SYS_RESOURCE", 24)],
+        ..open("spared_when_memory_runs_out", || write_file(c"/proc/self/oom_score_adj", b"-900"), Chosen)
+    },
     open("deleted_directory", deleted_directory, Chosen),
     open("a_thousand_descriptors", || many_descriptors(1000), Chosen),
     open("descriptors_8", || limit(Resource::RLIMIT_NOFILE, 8), Refused(&["RLIMIT_NOFILE is 8"])),
@@ -91,7 +96,7 @@ const STATES: &[State] = &[
 
 /// One that takes a right of root's.
 const fn by_root(name: &'static str, apply: fn() -> io::Result<()>, then: Then) -> State {
-    State { name, privileged: true, apply, then }
+    State { name, needs: &[Need::Root], apply, then }
 }
 
 fn umask(mask: libc::mode_t) -> io::Result<()> {
@@ -153,7 +158,7 @@ fn many_descriptors(count: i32) -> io::Result<()> {
 
 /// One that everybody can set.
 const fn open(name: &'static str, apply: fn() -> io::Result<()>, then: Then) -> State {
-    State { name, privileged: false, apply, then }
+    State { name, needs: &[], apply, then }
 }
 
 fn limit(resource: Resource, most: u64) -> io::Result<()> {
@@ -369,8 +374,9 @@ pub fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
     for who in [Caller::Root, Caller::User] {
         for way in [Way::Command, Way::Library] {
-            for state in STATES.iter().filter(|state| who == Caller::Root || !state.privileged) {
-                let needs = if who == Caller::Root { &[Need::Root][..] } else { &[] };
+            for state in STATES.iter().filter(|state| who == Caller::Root || state.needs.is_empty()) {
+                let needs =
+                    if who == Caller::Root { &[&[Need::Root], state.needs].concat()[..] } else { &[] };
                 let name = format!("inherited::{} by {way:?} as {who:?}", state.name);
                 trials.push(trial(name, needs, move || holds(who, way, state)));
             }

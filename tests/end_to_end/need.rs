@@ -9,6 +9,10 @@ use libtest_mimic::{Failed, Trial};
 pub enum Need {
     /// The tests run as root (to become other users).
     Root,
+    /// A capability of the tests', its name and number.
+    // Not every harness that has this file asks for one.
+    #[allow(dead_code)]
+    Capability(&'static str, u32),
     /// A program in /usr/bin or /bin.
     Program(&'static str),
 }
@@ -17,13 +21,19 @@ impl Need {
     fn name(self) -> &'static str {
         match self {
             Need::Root => "root",
-            Need::Program(name) => name,
+            Need::Capability(name, _) | Need::Program(name) => name,
         }
     }
 
     fn missing(self) -> Option<String> {
         match self {
             Need::Root => (!nix::unistd::geteuid().is_root()).then(|| "not running as root".to_owned()),
+            Need::Capability(name, number) => {
+                let status = std::fs::read_to_string("/proc/self/status").expect("the own status");
+                let mask = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+                let mask = u64::from_str_radix(mask.expect("CapEff").trim(), 16).expect("a mask");
+                (mask & (1 << number) == 0).then(|| format!("{name} is missing"))
+            }
             Need::Program(name) => {
                 let found = ["/usr/bin", "/bin"].iter().any(|dir| Path::new(dir).join(name).exists());
                 (!found).then(|| format!("{name} is not installed"))

@@ -18,6 +18,9 @@ pub fn trials() -> Vec<Trial> {
             trials.push(trial(format!("sources::{name} as {who:?}"), &needs, move || check(who)));
         };
         add("what_the_host_does_not_execute_is_refused", what_the_host_does_not_execute_is_refused);
+        if who == Caller::User {
+            add("a_third_overlay_is_refused_by_its_name", a_third_overlay_is_refused_by_its_name);
+        }
         add("no_run_chooses_the_next_ones_mounts", no_run_chooses_the_next_ones_mounts);
     }
     trials
@@ -66,6 +69,30 @@ fn what_the_host_does_not_execute_is_refused(who: Caller) -> Result<(), Failed> 
         }
     }
     Ok(())
+}
+
+/// Overlays over each other: two are the most. As root none is laid over another at all, for want of id maps.
+fn a_third_overlay_is_refused_by_its_name(who: Caller) -> Result<(), Failed> {
+    let folder = caller::folder(who);
+    let layer = |name: &str, over: &str| {
+        format!(
+            "mkdir {name}up {name}work {name}\n\
+             mount -t overlay -o userxattr,lowerdir={over},upperdir={name}up,workdir={name}work x {name}\n"
+        )
+    };
+    let spare = "mkdir spare\nmount -t tmpfs x spare\ncd spare\nmkdir -p root/proc root/dev root/tmp root/usr\n\
+                 ln -s usr/bin usr/lib usr/lib64 root\n";
+    let args = |root: &'static str| {
+        ["run", "-p", "container", "--overlay-tmp", "--ro-bind=/usr", "--rootfs", root, "--", "/usr/bin/true"]
+    };
+    let one = format!("{spare}{}", layer("one", "root"));
+    let run = after(who, &one, folder.path(), &args("one"));
+    if run.code != Some(0) {
+        return Err(format!("over one overlay: {run:?}").into());
+    }
+    std::fs::remove_dir(folder.path().join("spare"))?;
+    let run = after(who, &format!("{one}{}", layer("two", "one")), folder.path(), &args("two"));
+    Ok(run.refused(125, &["spare/two", "is on an overlay over an overlay", "hint: copy it"])?)
 }
 
 /// An optional mount is missing where the task could make its source.
