@@ -494,6 +494,11 @@ impl PlanError {
             }
             Self::Landlock { .. } => "use a newer kernel, or do not require this in the profile",
             Self::TooLong { .. } => "pass large data through a file or standard input",
+            Self::Program { program, problem: ProgramProblem::NotFound { path: Some(_) } }
+                if program.contains(char::is_whitespace) =>
+            {
+                "the name has spaces in it; a command line is for a shell: belljar run -- sh -c 'COMMAND'"
+            }
             Self::Program { problem, .. } => return problem.hint(),
             _ => return None,
         };

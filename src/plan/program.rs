@@ -228,6 +228,16 @@ impl Search<'_> {
         (stat.kind == FileKind::File && stat.mode & 0o111 != 0).then_some(real)
     }
 
+    /// What a sandbox would have to see of a path that leads to a program of the host: the program or, where it sees that, the symlink to
+    /// it. (`venv/bin/python` leads to `/usr/bin/python3`.)
+    fn unseen(&self, path: &Path, host: PathBuf) -> PathBuf {
+        let link = || {
+            let directory = self.view.files.canonicalize(path.parent()?).ok()?;
+            Some(directory.join(path.file_name()?))
+        };
+        if self.examine(&host, 0).is_ok() { link().unwrap_or(host) } else { host }
+    }
+
     /// What is to be said of a path that leads to nothing inside: perhaps it does outside.
     fn outside_by_path(&self, name: &OsStr, path: &Path) -> ProgramProblem {
         if Path::new(name).is_relative()
@@ -236,12 +246,14 @@ impl Search<'_> {
         {
             // The same path inside, seen from the caller's working directory.
             let visible = self.examine(&caller_cwd.join(name), 0).is_ok();
+            let host = if visible { host } else { self.unseen(&caller_cwd.join(name), host) };
             let show = (!visible).then(|| self.show(&host).into());
             let (cwd, caller_cwd) = (self.cwd.into(), caller_cwd.into());
             return ProgramProblem::Elsewhere { host, cwd, caller_cwd, show };
         }
         match self.on_host(path) {
             Some(host) => {
+                let host = self.unseen(path, host);
                 let other = self
                     .search(path.file_name().unwrap_or_default(), &mut None)
                     .map(PathBuf::into_boxed_path);
@@ -266,6 +278,7 @@ impl Search<'_> {
         if self.examine(&at, 0).is_ok() {
             return ProgramProblem::NotInPath { at, path: path.to_owned() };
         }
+        let host = self.unseen(&at, host);
         let show = self.show(&host);
         let reached = std::env::split_paths(path).any(|folder| Some(folder.as_path()) == at.parent());
         let by = (!reached).then(|| if at.starts_with(&show) { at.into() } else { host.clone().into() });

@@ -271,7 +271,8 @@ fn known_role(name: &str, args: &[OsString], known: &[String]) -> Result<(), Err
     if known.iter().any(|role| role == name) {
         return Ok(());
     }
-    let words = std::iter::once(name.to_owned()).chain(args.iter().take(1).map(display_name));
+    let more = args.get(1).map(|_| "...".to_owned());
+    let words = std::iter::once(name.to_owned()).chain(args.iter().take(1).map(display_name)).chain(more);
     let command = words.collect::<Vec<_>>().join(" ");
     Err(Error::UnknownRole { name: name.to_owned(), known: known.to_vec(), command: Some(command) })
 }

@@ -85,7 +85,7 @@ fn an_unknown_role_is_told_with_those_that_there_are_and_the_program_it_may_be()
     assert_eq!(
         error.render(),
         "belljar: no role is called python3\n\
-         hint: a program comes after --: belljar run -- python3 job.py\n\
+         hint: a program comes after --: belljar run -- python3 job.py ...\n\
          hint: there are: probe, other\n"
     );
     assert_eq!(error.exit_code(), 125);

@@ -138,6 +138,35 @@ fn what_would_show_it_of_a_home() {
     );
 }
 
+/// A symlink to a program that is visible, as in a virtual environment of Python's: it is the symlink that is not seen.
+#[test]
+fn what_would_show_a_symlink_to_a_visible_program() {
+    let files = host().folder("/home/me/project/v/bin").symlink("/home/me/project/v/bin/sh2", "/usr/bin/sh");
+    let hint = |name: &str, profile: &Profile| {
+        let mut call = Call::program([name]);
+        call.caller_env = [("PATH".into(), "/home/me/project/v/bin:/usr/bin".into())].into();
+        resolve(profile, &facts(), &files, &call).map(drop).map_err(|error| error.hint().unwrap())
+    };
+    let shown = "show it with --ro-bind /home/me/project/v";
+    assert_eq!(hint("/home/me/project/v/bin/sh2", &profile()), Err(shown.to_owned()));
+    assert_eq!(
+        hint("v/bin/sh2", &profile()),
+        Err(format!("{shown}, and start there with --workdir /home/me/project"))
+    );
+    assert_eq!(hint("sh2", &profile()), Err(format!("{shown}, and run /home/me/project/v/bin/sh2")));
+    let followed = with([bind("/home/me/project/v", "/home/me/project/v", true)]);
+    assert_eq!(hint("/home/me/project/v/bin/sh2", &followed), Ok(()));
+}
+
+#[test]
+fn a_command_line_in_one_word_is_for_a_shell() {
+    let hint =
+        |name: &str| resolve(&profile(), &facts(), &host(), &Call::program([name])).unwrap_err().hint();
+    assert!(hint("sh -c x").unwrap().contains("sh -c 'COMMAND'"));
+    assert_eq!(hint("nope"), None);
+    assert_eq!(hint("/with a/space"), None);
+}
+
 #[test]
 fn what_would_show_it() {
     let show = |name: &str| match run(name) {
