@@ -141,6 +141,38 @@ fn the_program_has_a_terminal_of_its_own_and_the_users_is_put_back() {
 }
 
 #[test]
+fn the_terminal_has_a_name_inside() {
+    let script = "tty; echo by na\"\"me >/dev/stderr; echo as controll\"\"ing >/dev/tty; \
+                  stat -Lc '%a %t' /dev/stdin; test $(stat -Lc %u /dev/stdin) = $(id -u) && echo ow\"\"ned; ls /dev/pts";
+    for profile in ["strict", "standard", "build"] {
+        let mut user = User::starts_with(&["-p", profile], script);
+        for text in ["/dev/pts/0\r\n", "by name", "as controlling", "620 88", "owned", "0  ptmx"] {
+            user.sees(text);
+        }
+        assert_eq!(user.ends(), Some(0));
+    }
+}
+
+#[test]
+fn a_shell_inside_has_job_control() {
+    let mut user = User::starts("exec bash --norc --noprofile --noediting -i");
+    user.sees("$ ");
+    user.enters("sleep 77");
+    user.sees("sleep 77");
+    // It has to be in the foreground before the key is typed.
+    std::thread::sleep(Duration::from_millis(300));
+    user.types(SUSPEND);
+    user.sees("Stopped");
+    user.enters("fg");
+    user.sees("sleep 77");
+    std::thread::sleep(Duration::from_millis(300));
+    user.types(INTERRUPT);
+    user.enters("echo co\"\"de $?; exit 7");
+    user.sees("code 130");
+    assert_eq!(user.ends(), Some(7));
+}
+
+#[test]
 fn an_interrupt_that_is_typed_reaches_the_program() {
     let mut user = User::starts("trap 'echo caught; exit 6' INT; echo ready; while :; do sleep 0.02; done");
     user.sees("ready");

@@ -151,9 +151,6 @@ pub enum Error {
     /// `--tty` without a terminal to connect it to.
     #[error("--tty: standard input is not a terminal")]
     NoTerminal,
-    /// `--tty` with a limit of output, which is counted on pipes.
-    #[error("--tty: a limit of output cannot be held on a terminal")]
-    TerminalLimit,
     /// `--stats` of a sandbox that the kernel keeps no accounts of.
     #[error("--stats: without a control group there are no accounts to read")]
     StatsWithoutGroup,
@@ -238,7 +235,6 @@ impl Error {
                         .to_owned(),
                 ]
             }
-            Error::TerminalLimit => vec!["leave out --tty, or add --output-limit unlimited".to_owned()],
             Error::Sandbox(error) => error.hints(),
             _ => Vec::new(),
         }

@@ -7,7 +7,7 @@ use crate::capability::CapabilitySet;
 use crate::host::{Facts, MemoryFiles};
 use crate::plan::{Call, TaskRequest, resolve};
 use crate::profile::Profile;
-use crate::protocol::{End, Failure, Fault, Go, Message, Prelude, ReadBack, Stage, Watch, Watched};
+use crate::protocol::{End, Failure, Fault, Go, Message, Prelude, ReadBack, Stage, Watch, Watched, Window};
 use crate::seccomp::Arch;
 
 fn write(entry: &str, name: &str, bytes: &[u8]) {
@@ -105,6 +105,7 @@ fn messages() {
     };
     write("status", "ready", &bytes(&Message::Ready(readback)));
     write("status", "started", &bytes(&Message::Started));
+    write("status", "terminal", &bytes(&Message::Terminal));
     write("status", "timeout", &bytes(&Message::Ended { end: End::Timeout, at: 1, used: None, left: 1 }));
     for (name, status) in
         [("exit", 0x0100), ("signal", 9), ("seccomp", 31 | 0x80), ("stopped", 0x137f), ("lowest", i32::MIN)]
@@ -134,6 +135,7 @@ fn messages() {
     let prelude = Prelude { namespaces: 0x7e02_0000, callers, hostname, loopback: true };
     write("status", "prelude", &postcard::to_stdvec(&prelude).expect("a message"));
     let go = Go {
+        window: Some(Window { rows: 24, columns: 80, width: 0, height: 0 }),
         doors: 2,
         watches: vec![Watch { what: Watched::CpuTime, key: "usage_usec".into(), above: u64::MAX }],
     };

@@ -7,19 +7,20 @@ use super::opening::Opening;
 use super::start::{Context, take_descriptor};
 use super::table::Made;
 use crate::plan::{MAX_ENCODED, Plan, Task};
-use crate::protocol::{Channel, FIRST_DESCRIPTOR, Fault, Go, Prelude, Trees, Watch};
+use crate::protocol::{Channel, FIRST_DESCRIPTOR, Fault, Go, Prelude, Trees, Watch, Window};
 use crate::sys;
 
 /// Waits for it. Before, this process has no ids: it can make nothing that somebody owns.
 pub(super) fn wait(opening: Opening) -> Result<Context, (Fault, Channel)> {
     let Opening { prelude, channel, caller, readback, began } = opening;
     match receive(&prelude, &channel) {
-        Ok(Received { plan, doors, watches, descriptors, call }) => Ok(Context {
+        Ok(Received { plan, doors, watches, window, descriptors, call }) => Ok(Context {
             plan,
             channel,
             caller,
             doors,
             watches,
+            window,
             trees: CallersTrees::default(),
             roots: VecDeque::new(),
             descriptors,
@@ -41,6 +42,7 @@ struct Received {
     plan: Plan,
     doors: Vec<OwnedFd>,
     watches: Vec<(Watch, OwnedFd)>,
+    window: Option<Window>,
     descriptors: Vec<OwnedFd>,
     call: Option<(OwnedFd, OwnedFd)>,
 }
@@ -65,6 +67,9 @@ fn receive(prelude: &Prelude, channel: &Channel) -> Result<Received, Fault> {
     if doors.checked_add(go.watches.len()) != Some(sent.len()) {
         return Err(Fault::Protocol { what: "the control group's descriptors".to_owned() });
     }
+    if plan.terminal != go.window.is_some() {
+        return Err(Fault::Protocol { what: "the terminal's size".to_owned() });
+    }
     let mut sent = sent.into_iter();
     let doors: Vec<OwnedFd> = sent.by_ref().take(doors).collect();
     let mut next = FIRST_DESCRIPTOR;
@@ -77,7 +82,8 @@ fn receive(prelude: &Prelude, channel: &Channel) -> Result<Received, Fault> {
         Task::Call { .. } => Some((take()?, take()?)),
         _ => None,
     };
-    Ok(Received { plan, doors, watches: go.watches.into_iter().zip(sent).collect(), descriptors, call })
+    let watches = go.watches.into_iter().zip(sent).collect();
+    Ok(Received { plan, doors, watches, window: go.window, descriptors, call })
 }
 
 /// The Plan, in its parts.

@@ -31,6 +31,7 @@ mod start;
 mod supervise;
 mod table;
 mod task;
+mod terminal;
 mod tree;
 mod workdir;
 
@@ -61,6 +62,7 @@ const WALLS: &[Work<Context>] = &[
     (Stage::Root, root::build),
     (Stage::Pivot, pivot::pivot),
     (Stage::WorkingDirectory, workdir::enter),
+    (Stage::Terminal, terminal::open),
 ];
 
 /// What only the task's process gets, in order; the filter and the hand-over follow in `task`.

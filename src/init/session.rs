@@ -26,7 +26,7 @@ pub(super) fn start(context: &mut Context) -> Result<(), Fault> {
         return Err(Fault::mismatch("the session", expected, found));
     }
     if context.plan.terminal {
-        // Standard input is the task's own pty, made for it by the caller.
+        // Standard input is the task's own, see `terminal`.
         // SAFETY: TIOCSCTTY takes a number: 0, do not steal it from another session.
         Errno::result(unsafe { libc::ioctl(0, libc::TIOCSCTTY, 0) })
             .map_err(Fault::on("ioctl", b"TIOCSCTTY"))?;

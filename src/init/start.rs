@@ -12,7 +12,7 @@ use super::opening::Opening;
 use super::table::Made;
 use super::{OPENING, WALLS, goahead, lite, supervise, task, walk};
 use crate::plan::Plan;
-use crate::protocol::{Channel, Failure, Fault, Message, ReadBack, Stage, Watch};
+use crate::protocol::{Channel, Failure, Fault, Message, ReadBack, Stage, Watch, Window};
 use crate::reexec;
 
 /// The reserved role under which the sandbox's init is re-executed.
@@ -34,6 +34,8 @@ pub(super) struct Context {
     pub(super) doors: Vec<OwnedFd>,
     /// What ends the run besides the clock, and where it is read.
     pub(super) watches: Vec<(Watch, OwnedFd)>,
+    /// The size of the task's terminal, if it gets one.
+    pub(super) window: Option<Window>,
     /// Trees that the caller clones, in the Plan's order.
     pub(super) trees: CallersTrees,
     /// Copies of the old root that the Plan shows, in its order.

@@ -53,6 +53,10 @@ impl<'a> Frame<'a> {
         if namespaces == 0 {
             lite::possible(profile, call.terminal)?;
         }
+        let limits = limits::limits(profile)?;
+        if call.terminal && limits.output.is_some() {
+            return Err(terminal_limit());
+        }
         let identity = identity::identity(profile, facts)?;
         let cgroup = resources::cgroup(profile)?;
         let capabilities = profile.process.capabilities;
@@ -66,7 +70,7 @@ impl<'a> Frame<'a> {
             hostname: hostname(profile)?,
             loopback: profile.namespaces.contains(&Namespace::Network),
             rlimits: limits::rlimits(profile, facts, &mut notes)?,
-            limits: limits::limits(profile)?,
+            limits,
             cgroup,
             capabilities,
             inner: kept::inner(namespaces, capabilities),
@@ -101,6 +105,15 @@ impl<'a> Frame<'a> {
             hostname: self.hostname.as_deref().map(Path::new).map(c_path).transpose()?,
             loopback: self.loopback,
         })
+    }
+}
+
+/// Output is counted on pipes.
+fn terminal_limit() -> PlanError {
+    PlanError::Unenforceable {
+        key: "limits.output".to_owned(),
+        reason: "a limit of output cannot be held on a terminal",
+        hint: "leave out the terminal (--tty), or the limit (--output-limit unlimited)",
     }
 }
 

@@ -142,7 +142,8 @@ impl Channel {
         Ok(whole.then_some(buffer))
     }
 
-    /// In init, whose caller is trusted: one message with the descriptors that came with it; `None` once the other side is gone.
+    /// Receives one message with the at most [`MAX_SENT`] descriptors that came with it; `None` once the other side is gone. Only where
+    /// some are expected: in the caller that of a terminal, before anything untrusted runs.
     pub(crate) fn receive_with<T: DeserializeOwned>(
         &self,
     ) -> Result<Option<(T, Vec<OwnedFd>)>, ChannelError> {

@@ -31,6 +31,8 @@ pub enum Stage {
     Pivot,
     /// The working directory.
     WorkingDirectory,
+    /// A terminal of the sandbox's own.
+    Terminal,
     /// Capability sets and securebits.
     Capabilities,
     /// `no_new_privs`
@@ -76,6 +78,7 @@ impl fmt::Display for Stage {
             Self::Root => "root file system",
             Self::Pivot => "pivot root",
             Self::WorkingDirectory => "working directory",
+            Self::Terminal => "terminal",
             Self::Capabilities => "capabilities",
             Self::NoNewPrivileges => "no_new_privs",
             Self::Process => "process",

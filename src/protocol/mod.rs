@@ -59,6 +59,17 @@ pub(crate) struct Go {
     pub(crate) doors: u32,
     /// What is looked at while the task runs.
     pub(crate) watches: Vec<Watch>,
+    /// The size of the task's terminal, if it gets one.
+    pub(crate) window: Option<Window>,
+}
+
+/// The size of a terminal: characters and pixels, 0 where it is not known (TIOCSWINSZ(2const)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Window {
+    pub(crate) rows: u16,
+    pub(crate) columns: u16,
+    pub(crate) width: u16,
+    pub(crate) height: u16,
 }
 
 /// From the caller, after [`Go`]: at most [`MAX_SENT`] trees, in the order in which the Plan names them, until init has them all.
@@ -118,6 +129,8 @@ pub(crate) enum Message {
         #[serde(deserialize_with = "fault::tame")]
         text: String,
     },
+    /// With it comes the outer end of the task's terminal. Once, before the walls stand, and only where the Plan has one.
+    Terminal,
 }
 
 /// How the task ended.

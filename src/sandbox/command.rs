@@ -125,8 +125,9 @@ impl<'a> Command<'a> {
         self
     }
 
-    /// Gives the task a terminal of its own for its three standard streams, whatever they were set to; the caller's end is
-    /// [`Child::terminal`].
+    /// Gives the task a terminal of its own, of the sandbox's `/dev/pts`, for its three standard streams, whatever they were set to; the
+    /// caller's end is [`Child::terminal`]. Its size is that of the caller's terminal, if one of the caller's standard streams is one. A
+    /// profile without a devpts, and one with a limit of output, are refused.
     pub fn terminal(&mut self, on: bool) -> &mut Self {
         self.terminal = on;
         self
@@ -241,10 +242,11 @@ impl<'a> Command<'a> {
         for (stdio, default) in self.stdio.iter_mut().zip(defaults) {
             stdio.get_or_insert_with(default);
         }
-        let terminal = if self.terminal { Some(self.open_terminal()?) } else { None };
+        let null = Stdio::null();
         let mut prepared: Vec<Prepared<'_>> = Vec::new();
         for (stdio, stream) in self.stdio.iter().zip(STREAMS) {
-            if let Some(stdio) = stdio {
+            // init puts a terminal of its own in the place of all three.
+            if let Some(stdio) = if self.terminal { Some(&null) } else { stdio.as_ref() } {
                 prepared.push(stdio.prepare(stream).map_err(prepare)?);
             }
         }
@@ -281,12 +283,9 @@ impl<'a> Command<'a> {
             }
             Ok(())
         };
-        let (started, plan) = spawn::start(frame, &handed, beside, afterwards, &mut stopwatch)?;
+        let (mut started, plan) = spawn::start(frame, &handed, beside, afterwards, &mut stopwatch)?;
         drop(handed);
-        if self.terminal {
-            // The task's end must be the task's alone, or the caller's never comes to its end.
-            self.stdio = [const { None }; 3];
-        }
+        let terminal = started.terminal.take();
         let mut child = Child {
             stdin: stdin.flatten().map(Into::into),
             stdout: stdout.flatten().map(Into::into),
@@ -306,16 +305,6 @@ impl<'a> Command<'a> {
         };
         child.start_relay(relayed)?;
         Ok(child)
-    }
-
-    /// Makes a terminal for the three streams; gives the caller's end.
-    fn open_terminal(&mut self) -> Result<OwnedFd, Error> {
-        let (ours, theirs) =
-            super::terminal::open().map_err(Error::prepare(Step::Descriptors, "posix_openpt", ""))?;
-        for stdio in &mut self.stdio {
-            *stdio = Some(theirs.try_clone().map_err(prepare)?.into());
-        }
-        Ok(ours)
     }
 
     /// Refuses descriptors of kinds that a task is not given; whether one is a regular file.

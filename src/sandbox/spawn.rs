@@ -18,8 +18,8 @@ use super::host_id::HostId;
 use super::id_maps::IdMaps;
 use super::oom_score;
 use super::timing::Stopwatch;
-use super::trees;
 use super::watch::{self, GRACE, Seen};
+use super::{terminal, trees};
 use crate::capability::CapabilitySet;
 use crate::cgroup::{Group, Site};
 use crate::host::{RealFiles, Remembered};
@@ -56,6 +56,8 @@ pub(super) struct Started {
     pub(super) began: Instant,
     /// When the caller ends it if init has not, `CLOCK_BOOTTIME`.
     pub(super) deadline: Option<Duration>,
+    /// The outer end of its terminal, if it has one of its own, until the child has it.
+    pub(super) terminal: Option<OwnedFd>,
     /// Its control group, if it has one.
     pub(super) group: Option<Group>,
     /// Put back with the child: the run is over then.
@@ -138,7 +140,8 @@ pub(super) fn start(
     let doors = group.as_ref().map_or(Ok(Vec::new()), Group::doors).map_err(by_cgroup)?;
     let watches = group.as_ref().map_or(Ok(Vec::new()), Group::watches).map_err(by_cgroup)?;
     let (watches, watched): (Vec<_>, Vec<_>) = watches.into_iter().unzip();
-    let go = Go { doors: u32::try_from(doors.len()).unwrap_or(u32::MAX), watches };
+    let window = plan.terminal.then(terminal::size);
+    let go = Go { doors: u32::try_from(doors.len()).unwrap_or(u32::MAX), watches, window };
     let descriptors: Vec<BorrowedFd<'_>> = doors.iter().chain(&watched).map(AsFd::as_fd).collect();
     // The maps come only after the new image is up: the kernel tells it its ids while it is executed (AT_UID, AT_EUID, AT_GID,
     // AT_EGID), one after the other, and to musl two that differ mean a set-user-ID program.
@@ -159,8 +162,8 @@ pub(super) fn start(
     let told = told.and(hand_trees(&channel, &plan, host_id.as_ref().map(HostId::id))?);
     stopwatch.mark("trees");
     afterwards(&plan)?;
-    let readback = match hand_over(&channel, told, &plan, pidfd, beside) {
-        Ok(readback) => readback,
+    let (readback, terminal) = match hand_over(&channel, told, &plan, pidfd, beside) {
+        Ok(handed) => handed,
         Err(error) => {
             let account = group.as_ref().and_then(|group| group.account().ok());
             return Err(match account.and_then(|account| account.memory_too_low(error.errno())) {
@@ -175,7 +178,18 @@ pub(super) fn start(
     stopwatch.mark("hand-over");
     let reexec::Launched { pid, pidfd, .. } = launched;
     Ok((
-        Started { pid, pidfd, channel, readback, began, deadline, group, _given: given, _host_id: host_id },
+        Started {
+            pid,
+            pidfd,
+            channel,
+            readback,
+            began,
+            deadline,
+            terminal,
+            group,
+            _given: given,
+            _host_id: host_id,
+        },
         plan,
     ))
 }
@@ -328,15 +342,16 @@ fn deadline(plan: &Plan) -> Result<Option<Duration>, Error> {
     deadline.map_err(|source| Error::Child { action: "read the time for", source })
 }
 
-/// Waits until the task has started.
+/// Waits until the task has started; gives the outer end of its terminal, if it has one of its own.
 fn hand_over(
     channel: &Channel,
     sent: Result<(), ChannelError>,
     plan: &Plan,
     pidfd: BorrowedFd<'_>,
     beside: &mut dyn Beside,
-) -> Result<ReadBack, Error> {
+) -> Result<(ReadBack, Option<OwnedFd>), Error> {
     let mut ready = None;
+    let mut terminal = None;
     let mut started = false;
     let deadline = deadline(plan)?;
     for _ in 0..MOST_MESSAGES {
@@ -347,12 +362,18 @@ fn hand_over(
                 return Err(Error::NotStarted { limit_ms: plan.limits.timeout_ms.unwrap_or_default() });
             }
         }
-        match channel.receive::<Message>() {
-            Ok(Some(Message::Ready(readback))) if ready.is_none() => ready = Some(readback),
-            Ok(Some(Message::Started)) if !started => started = true,
-            Ok(Some(Message::Log { level, text })) => log(level, &text),
-            Ok(Some(Message::Failed(failure))) => return Err(Error::from_init(failure, &task_name(plan))),
-            Ok(Some(Message::Disturbed(source))) => return Err(Error::Disturbed { source }),
+        let expected = plan.terminal && terminal.is_none();
+        match terminal::receive(channel, expected) {
+            Ok(Some((_, Some(outer)))) => terminal = Some(outer),
+            Ok(Some((Message::Ready(readback), _))) if ready.is_none() && !expected => {
+                ready = Some(readback);
+            }
+            Ok(Some((Message::Started, _))) if !started => started = true,
+            Ok(Some((Message::Log { level, text }, _))) => log(level, &text),
+            Ok(Some((Message::Failed(failure), _))) => {
+                return Err(Error::from_init(failure, &task_name(plan)));
+            }
+            Ok(Some((Message::Disturbed(source), _))) => return Err(Error::Disturbed { source }),
             Ok(None) => {
                 let status =
                     sys::process::wait_pidfd(pidfd, 0).ok().flatten().map_or(0, |waited| waited.status);
@@ -361,7 +382,7 @@ fn hand_over(
             Ok(Some(_)) | Err(_) => return Err(Error::Protocol),
         }
         if started && let Some(readback) = ready.take() {
-            return sent.map(|()| readback).map_err(|_| Error::Protocol);
+            return sent.map(|()| (readback, terminal)).map_err(|_| Error::Protocol);
         }
     }
     Err(Error::Protocol)

@@ -115,9 +115,6 @@ fn execute(args: &RunArgs, kept: Vec<(OwnedFd, i32)>, mut stopwatch: Stopwatch) 
     stopwatch.mark("arguments");
     let mut profile = Profile::load_with(&args.profile.profile, &args.profile.set)?;
     apply::apply(args, &mut profile)?;
-    if args.process.tty && profile.limits.output.is_some() {
-        return Err(Error::TerminalLimit);
-    }
     if args.output.stats.is_some() && !crate::plan::resources::asks_for_group(&profile.resources) {
         return Err(Error::StatsWithoutGroup);
     }

@@ -315,6 +315,11 @@ fn descriptors_and_terminals() {
         assert!(run(wrong, false, &profile()).is_err());
     }
     assert!(run(vec![], true, &profile()).unwrap().terminal);
+    let mut limited = profile();
+    limited.limits.output = Some(1 << 20);
+    assert!(run(vec![], false, &limited).is_ok());
+    let refused = run(vec![], true, &limited);
+    assert!(matches!(refused, Err(PlanError::Unenforceable { key, .. }) if key == "limits.output"));
     let mut bare = profile();
     bare.mounts.retain(|m| m.kind != MountKind::Dev);
     assert!(matches!(run(vec![], true, &bare), Err(PlanError::Unenforceable { .. })));
