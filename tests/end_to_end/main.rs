@@ -18,6 +18,7 @@ mod need;
 mod outcome;
 mod programs;
 mod races;
+mod recipes;
 mod scale;
 mod sources;
 mod streams;
@@ -45,6 +46,7 @@ fn main() {
         outcome::trials(),
         programs::trials(),
         races::trials(),
+        recipes::trials(),
         scale::trials(),
         sources::trials(),
         streams::trials(),
