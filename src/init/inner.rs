@@ -18,6 +18,7 @@ use nix::unistd::{ForkResult, Pid, fork, pipe2};
 use super::start::{Context, exit};
 use super::{loopback, mounts};
 use crate::capability::{Capability, CapabilitySet};
+use crate::plan::Inner;
 use crate::protocol::Fault;
 use crate::sys;
 use crate::sys::mount::ATTR_NOSUID;
@@ -31,7 +32,7 @@ const OWN: CloneFlags =
 
 /// Makes the namespaces, with the ids that init has, before anything is mounted: message queues are those of the namespace that mounts them.
 pub(super) fn make(context: &mut Context) -> Result<(), Fault> {
-    if !context.plan.inner {
+    if context.plan.inner != Inner::Made {
         return Ok(());
     }
     let flags = libc::c_int::try_from(context.plan.namespaces).map_or(OWN, CloneFlags::from_bits_truncate);

@@ -1,11 +1,12 @@
 //! A session without the caller's terminal, so that nothing can be pushed into it (CVE-2017-5226), and a process group of the
-//! task's own, which gets what a terminal would send.
+//! task's own, which gets what a terminal would send. And no keys of the caller's session.
 
 use nix::errno::Errno;
 use nix::unistd::{Pid, getpgrp, getpid, getppid, getsid, setpgid, setsid};
 
 use super::start::Context;
 use crate::protocol::Fault;
+use crate::sys;
 
 /// Starts a group, and with a terminal of its own a session; in *lite* ties the task to init (with a pid namespace the kernel does).
 pub(super) fn start(context: &mut Context) -> Result<(), Fault> {
@@ -32,12 +33,26 @@ pub(super) fn start(context: &mut Context) -> Result<(), Fault> {
             .map_err(Fault::on("ioctl", b"TIOCSCTTY"))?;
     }
     if context.plan.namespaces == 0 {
-        crate::sys::process::set_death_signal(libc::SIGKILL)
-            .map_err(Fault::on("prctl", b"PR_SET_PDEATHSIG"))?;
-        let found = crate::sys::process::death_signal().map_err(Fault::on("prctl", b"PR_GET_PDEATHSIG"))?;
+        sys::process::set_death_signal(libc::SIGKILL).map_err(Fault::on("prctl", b"PR_SET_PDEATHSIG"))?;
+        let found = sys::process::death_signal().map_err(Fault::on("prctl", b"PR_GET_PDEATHSIG"))?;
         if found != libc::SIGKILL {
             return Err(Fault::mismatch("the parent-death signal", libc::SIGKILL, found));
         }
     }
-    Ok(())
+    if context.plan.session_keyring { own_keyring() } else { Ok(()) }
+}
+
+/// An empty session keyring in place of the caller's.
+fn own_keyring() -> Result<(), Fault> {
+    let fault = |errno| Fault::system("keyctl", b"KEYCTL_JOIN_SESSION_KEYRING", errno);
+    let joined = match sys::keys::join_session_keyring() {
+        Ok(joined) => joined,
+        // No call reaches a key, this one's descendants' neither: the kernel has none, or a filter around belljar refuses them.
+        Err(errno @ (Errno::ENOSYS | Errno::EPERM)) if sys::keys::session_keyring() == Err(errno) => {
+            return Ok(());
+        }
+        Err(errno) => return Err(fault(errno)),
+    };
+    let found = sys::keys::session_keyring().map_err(Fault::on("keyctl", b"KEYCTL_GET_KEYRING_ID"))?;
+    if found == joined { Ok(()) } else { Err(Fault::mismatch("the session keyring", joined, found)) }
 }

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 
 use super::limits::RLIMITS;
-use super::{Base, Ending, Landlock, Mount, Node, Plan, PlanError, Root, Task, landlock};
+use super::{Base, Ending, Inner, Landlock, Mount, Node, Plan, PlanError, Root, Task, landlock};
 use crate::profile::CapabilitySet;
 
 /// `CLONE_NEWTIME | NEWNS | NEWCGROUP | NEWUTS | NEWIPC | NEWUSER | NEWPID | NEWNET`
@@ -63,7 +63,7 @@ impl Plan {
         ensure(self.umask <= 0o777, "a umask beyond 0777")?;
         ensure(CapabilitySet::NAMED.contains_all(self.capabilities), "unknown capabilities")?;
         ensure(
-            self.inner == super::kept::inner(namespaces, self.capabilities),
+            (self.inner != Inner::Needless) == super::kept::inner(namespaces, self.capabilities),
             "capabilities that could undo a wall, or an inner user namespace without them",
         )?;
         if let Some(landlock) = &self.landlock {

@@ -51,6 +51,18 @@ fn compiled(policy: &Policy, facts: &Facts, notes: &mut Vec<Note>) -> Result<Pro
     Ok(compiled.program)
 }
 
+/// Whether a filter may let a call through that reaches keys. Keyrings are handed down to every child, and no namespace holds them apart.
+pub(super) fn reaches_keys(policy: Option<&Policy>) -> bool {
+    let Some(policy) = policy else { return true };
+    let reaches = |name: &String| ["keyctl", "add_key", "request_key"].contains(&name.as_str());
+    lets_through(policy.default)
+        || policy.rules.iter().any(|rule| lets_through(rule.action) && rule.names.iter().any(reaches))
+}
+
+fn lets_through(action: Action) -> bool {
+    matches!(action, Action::Allow | Action::Log | Action::Trace(_) | Action::Notify)
+}
+
 /// Whether a filter lets a process open internet sockets.
 pub(super) fn allows_internet(program: &Program, facts: &Facts) -> bool {
     let names::Known::Here(number) = names::lookup("socket", facts.arch) else { return true };
@@ -58,9 +70,7 @@ pub(super) fn allows_internet(program: &Program, facts: &Facts) -> bool {
         [libc::SOCK_STREAM, libc::SOCK_DGRAM].iter().any(|&kind| {
             let args = [family as u64, kind as u64, 0, 0, 0, 0];
             match program.evaluate(&Data::new(number, facts.arch, args)).map(Action::from_return) {
-                Ok(action) => {
-                    matches!(action, Action::Allow | Action::Log | Action::Trace(_) | Action::Notify)
-                }
+                Ok(action) => lets_through(action),
                 Err(_) => true,
             }
         })

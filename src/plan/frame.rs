@@ -76,7 +76,7 @@ impl<'a> Frame<'a> {
             inner: kept::inner(namespaces, capabilities),
             variables: env::variables(profile, call)?,
             umask: umask(profile)?,
-            descriptors: descriptors(&call.descriptors)?,
+            descriptors: descriptors(&call.descriptors, facts)?,
             files_given: call.files_given,
             notes,
         })
@@ -198,7 +198,7 @@ fn umask(profile: &Profile) -> Result<u32, PlanError> {
     Ok(umask)
 }
 
-fn descriptors(asked: &[i32]) -> Result<Vec<i32>, PlanError> {
+fn descriptors(asked: &[i32], facts: &Facts) -> Result<Vec<i32>, PlanError> {
     let mut numbers = asked.to_vec();
     numbers.sort_unstable();
     let wrong = |number: i32, problem| {
@@ -212,6 +212,13 @@ fn descriptors(asked: &[i32]) -> Result<Vec<i32>, PlanError> {
     }
     if numbers.len() > MAX_DESCRIPTORS {
         return Err(PlanError::TooMany { what: "descriptors", count: numbers.len(), limit: MAX_DESCRIPTORS });
+    }
+    // init keeps its own above them: all of these, its channel, a call's argument and result.
+    let more = numbers.len().saturating_add(3);
+    let most = limits::soft(limits::NOFILE, facts);
+    let fits = |number: i32| (number as u64).saturating_add(more as u64) < most;
+    if let Some(&number) = numbers.last().filter(|number| !fits(**number)) {
+        return wrong(number, "the limit on open files (RLIMIT_NOFILE) is too low for it");
     }
     Ok(numbers)
 }

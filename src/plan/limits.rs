@@ -29,6 +29,7 @@ pub(super) const RLIMITS: [&str; 16] = [
 const CPU: u32 = 0;
 const FSIZE: u32 = 1;
 const CORE: u32 = 4;
+pub(super) const NOFILE: u32 = 7;
 const STACK: u32 = 3;
 const UNLIMITED: u64 = u64::MAX;
 
@@ -115,6 +116,11 @@ pub(super) fn whole_seconds(time: Duration) -> Result<u64, PlanError> {
         return Err(PlanError::Value { key: "limits.cpu_time", value: format!("{time:?}"), problem });
     }
     Ok(time.as_secs())
+}
+
+/// The caller's own soft limit, which init has, too.
+pub(super) fn soft(resource: u32, facts: &Facts) -> u64 {
+    facts.limit(resource).map_or(UNLIMITED, |limit| limit.soft)
 }
 
 /// The stack limit that the task will have: a quarter of it is what arguments and environment may take.

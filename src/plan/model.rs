@@ -34,7 +34,9 @@ pub struct Plan {
     /// Capabilities that are kept.
     pub capabilities: CapabilitySet,
     /// Whether the task has them in a user namespace below init's, and a mount namespace of that one's: one of them could undo a wall.
-    pub inner: bool,
+    pub inner: Inner,
+    /// Whether the task gets a session keyring of its own: the filter lets it reach the keys of the caller's.
+    pub session_keyring: bool,
     /// Whether `no_new_privs` is set.
     pub no_new_privileges: bool,
     /// The Landlock ruleset; `None` only where the profile turned it off.
@@ -68,6 +70,18 @@ impl Plan {
         });
         base.chain(mounts)
     }
+}
+
+/// The second user namespace, for capabilities that could undo a wall.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Inner {
+    /// No capability that is kept asks for it.
+    Needless,
+    /// The task is in it.
+    Made,
+    /// One asks for it, and the task is not in it: for the selftest alone, which shows what it holds. No profile and no option says so.
+    LeftOut,
 }
 
 /// How init ends all processes of a run. One call reaches them all where something tells them from the user's others.

@@ -13,8 +13,8 @@ use super::program::Search;
 use super::text::c_path;
 use super::view::{Ground, View};
 use super::{
-    Call, Ending, Exposed, Frame, HostIdentity, Identity, Note, Plan, PlanError, Root, Task, TaskRequest,
-    cwd, env, filter, landlock, limits, lite, mounts, reach,
+    Call, Ending, Exposed, Frame, HostIdentity, Identity, Inner, Note, Plan, PlanError, Root, Task,
+    TaskRequest, cwd, env, filter, landlock, limits, lite, mounts, reach,
 };
 use crate::host::plain::PlainPathBuf;
 use crate::host::{Facts, Files};
@@ -100,7 +100,8 @@ impl Frame<'_> {
             rlimits,
             umask: self.umask,
             capabilities,
-            inner: self.inner,
+            inner: if self.inner { Inner::Made } else { Inner::Needless },
+            session_keyring: filter::reaches_keys(profile.seccomp.as_ref()),
             no_new_privileges: profile.process.no_new_privileges,
             landlock: built.landlock,
             seccomp,

@@ -39,6 +39,8 @@ pub struct Command<'a> {
     pub(crate) every_kind: bool,
     /// Whether one of belljar's own roles is meant.
     pub(crate) own: bool,
+    /// Changes the plan before init gets it: for the selftest, which takes away by it what no profile can.
+    pub(crate) amend: Option<fn(&mut Plan)>,
 }
 
 const STREAMS: [Stream; 3] = [Stream::Stdin, Stream::Stdout, Stream::Stderr];
@@ -57,6 +59,7 @@ impl<'a> Command<'a> {
             hashes: true,
             every_kind: false,
             own: false,
+            amend: None,
         }
     }
 
@@ -272,6 +275,7 @@ impl<'a> Command<'a> {
             descriptors: kept.into_iter().map(|(fd, _)| fd).collect(),
             call,
             argv: self.argv()?,
+            amend: self.amend,
         };
         stopwatch.mark("streams");
         let hashes = self.hashes;

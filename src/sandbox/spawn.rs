@@ -44,6 +44,8 @@ pub(super) struct Handed<'a> {
     pub(super) call: Option<(OwnedFd, OwnedFd)>,
     /// A role's arguments, its name first; for a program what `ps` shows of init.
     pub(super) argv: Vec<CString>,
+    /// See `Command::amend`.
+    pub(super) amend: Option<fn(&mut Plan)>,
 }
 
 /// A sandbox whose task has started.
@@ -129,7 +131,10 @@ pub(super) fn start(
     let channel = Channel::new(
         channel.try_clone().map_err(|source| Error::Child { action: "keep the channel to", source })?,
     );
-    let (plan, notes) = frame.complete(&Remembered::new(&RealFiles))?;
+    let (mut plan, notes) = frame.complete(&Remembered::new(&RealFiles))?;
+    if let Some(amend) = handed.amend {
+        amend(&mut plan);
+    }
     notes.iter().for_each(crate::plan::Note::log);
     stopwatch.mark("plan");
     let told = sent(channel.send_long(&plan.encode()?))?;

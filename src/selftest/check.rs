@@ -302,7 +302,7 @@ fn inside(
         other => other,
     };
     let sets: &[&str] = match removal {
-        Some(Removal::Set(sets)) => sets,
+        Some(Removal::Set(sets) | Removal::Plan(sets, _)) => sets,
         _ => &[],
     };
     let overrides: Vec<&str> =
@@ -333,6 +333,9 @@ fn inside(
     }
     // A row may give what no task is given, to show what that would let through.
     command.every_kind = true;
+    if let Some(Removal::Plan(_, amend)) = removal {
+        command.amend = Some(*amend);
+    }
     for (fd, number) in setup.kept.drain(..) {
         command.keep_fd(fd, number);
     }

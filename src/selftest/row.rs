@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::{Answer, Scene, SelfTestError, Setup};
+use crate::plan::{Ending, Inner, Plan};
 use crate::profile::{Mount, MountKind, Profile};
 
 /// One attack.
@@ -83,6 +84,8 @@ pub enum Removal {
     Set(&'static [&'static str]),
     /// By a change of the profile.
     Edit(fn(&mut Profile, &Setup) -> Result<(), SelfTestError>),
+    /// By overrides, and a change of the plan that no profile can make.
+    Plan(&'static [&'static str], fn(&mut Plan)),
     /// By the row's own setup, which looks at [`Setup::run`](super::Setup); what it does instead.
     Caller(&'static str),
     /// As an ordinary user in this way. As root not, and why: another wall, which no profile can remove, holds it there too.
@@ -101,15 +104,36 @@ pub(super) fn show(profile: &mut Profile, path: &str, readonly: bool) {
 }
 
 /// The capability that most of what a mount namespace offers asks for, without the walls before it.
-pub(super) const ADMIN: Removal = Removal::Set(&[
+pub(super) const ADMIN: Removal = Removal::Set(KEPT_ADMIN);
+
+/// The same, without the inner user namespace in which it is held.
+pub(super) const ADMIN_OF_INIT: Removal = Removal::Plan(KEPT_ADMIN, without_inner);
+
+const KEPT_ADMIN: &[&str] = &[
     "seccomp.mode=off",
     "landlock.mode=off",
     "landlock.scopes=[]",
     "process.capabilities=[\"CAP_SYS_ADMIN\"]",
-]);
+];
 
-/// Why a kept capability gives no power over what init has made.
-pub(super) const INNER: &str = "a kept capability is held in an inner user namespace, which owns neither the mounts nor the pid namespace";
+/// A kept capability counts for what init has made.
+pub(super) fn without_inner(plan: &mut Plan) {
+    plan.inner = Inner::LeftOut;
+}
+
+/// In *lite*: init enters no domain of its own, and the task's keeps no signals in.
+pub(super) fn without_scopes(plan: &mut Plan) {
+    plan.ending = Ending::Children;
+    if let Some(landlock) = &mut plan.landlock {
+        landlock.scoped = 0;
+    }
+}
+
+/// In *lite*: none of the domains, and no filter, which a profile cannot do without both of.
+pub(super) fn without_layers(plan: &mut Plan) {
+    plan.ending = Ending::Children;
+    (plan.landlock, plan.seccomp) = (None, None);
+}
 
 /// Profiles that build a root of their own from the host's system.
 pub(super) const WALLED: &[&str] = &["strict", "standard", "build", "network"];
@@ -120,3 +144,6 @@ pub(super) const ALL: &[&str] = &["strict", "standard", "build", "network", "con
 
 /// The filter, whole.
 pub(super) const NO_FILTER: Removal = Removal::Set(&["seccomp.mode=off"]);
+
+/// What holds it, too, where root starts it.
+pub(super) const OTHER_ID: &str = "the id of a sandbox that root starts is no other process's";

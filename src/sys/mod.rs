@@ -4,6 +4,7 @@
 
 pub(crate) mod capability;
 pub(crate) mod image;
+pub(crate) mod keys;
 pub(crate) mod landlock;
 pub(crate) mod memory;
 pub(crate) mod mount;

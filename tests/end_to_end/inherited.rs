@@ -4,7 +4,9 @@
 //! with what it sees when nothing was set.
 
 use nix::sys::resource::{Resource, setrlimit};
+use std::ffi::CString;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::sync::OnceLock;
@@ -20,6 +22,10 @@ struct State {
     name: &'static str,
     /// The rights that it takes.
     needs: &'static [Need],
+    /// Without the system-call filter, which would hold it by itself.
+    unfiltered: bool,
+    /// As an ordinary user it takes a right of root's until the ids have changed.
+    before_ids: bool,
     /// Runs between fork and exec: system calls only.
     apply: fn() -> io::Result<()>,
     then: Then,
@@ -80,10 +86,16 @@ const STATES: &[State] = &[
     },
     open("deleted_directory", deleted_directory, Chosen),
     open("a_thousand_descriptors", || many_descriptors(1000), Chosen),
+    open("descriptors_above_the_limit", descriptors_above_the_limit, Callers(&["Max open files"])),
+    open("no_gain_of_execution", || prctl(PR_SET_MDWE, 1), Callers(&["no gain of execution"])),
+    open("one_processor", one_processor, Callers(&["Cpus_allowed:"])),
+    open("session_keyring", session_keyring, Chosen),
+    State { unfiltered: true, ..open("session_keyring_without_a_filter", session_keyring, Chosen) },
+    State { before_ids: true, ..open("ambient_capabilities", ambient_capabilities, Chosen) },
     open("descriptors_8", || limit(Resource::RLIMIT_NOFILE, 8), Refused(&["RLIMIT_NOFILE is 8"])),
     open("core_0", || limit(Resource::RLIMIT_CORE, 0), Callers(&["Max core"])),
     open("locked_memory_0", || limit(Resource::RLIMIT_MEMLOCK, 0), Callers(&["Max locked"])),
-    open("stack_unlimited", || limit(Resource::RLIMIT_STACK, libc::RLIM_INFINITY), Callers(&["Max stack"])),
+    open("stack_unlimited", || limit(Resource::RLIMIT_STACK, libc::RLIM_INFINITY), Chosen),
     open("stack_small", || limit(Resource::RLIMIT_STACK, 256 << 10), Callers(&["Max stack"])),
     open("processor_time", || limit(Resource::RLIMIT_CPU, 1000), Callers(&["Max cpu"])),
     open("address_space", || limit(Resource::RLIMIT_AS, 4 << 30), Callers(&["Max address"])),
@@ -96,7 +108,7 @@ const STATES: &[State] = &[
 
 /// One that takes a right of root's.
 const fn by_root(name: &'static str, apply: fn() -> io::Result<()>, then: Then) -> State {
-    State { name, needs: &[Need::Root], apply, then }
+    State { needs: &[Need::Root], ..open(name, apply, then) }
 }
 
 fn umask(mask: libc::mode_t) -> io::Result<()> {
@@ -158,7 +170,83 @@ fn many_descriptors(count: i32) -> io::Result<()> {
 
 /// One that everybody can set.
 const fn open(name: &'static str, apply: fn() -> io::Result<()>, then: Then) -> State {
-    State { name, needs: &[], apply, then }
+    State { name, needs: &[], unfiltered: false, before_ids: false, apply, then }
+}
+
+/// `prctl(2)`: memory that can be written to never becomes executable, for ever (Linux 6.3).
+const PR_SET_MDWE: libc::c_int = 65;
+const PR_GET_MDWE: libc::c_int = 66;
+
+/// The lowest of those that there are.
+fn one_processor() -> io::Result<()> {
+    // SAFETY: sets of the size that is given, the first of which is written.
+    unsafe {
+        let (mut all, mut one): (libc::cpu_set_t, libc::cpu_set_t) = std::mem::zeroed();
+        check(libc::sched_getaffinity(0, size_of_val(&all), &raw mut all))?;
+        let first = (0..libc::CPU_SETSIZE as usize).find(|&number| libc::CPU_ISSET(number, &all));
+        libc::CPU_SET(first.unwrap_or(0), &mut one);
+        check(libc::sched_setaffinity(0, size_of_val(&one), &raw const one))
+    }
+}
+
+/// What the key in the caller's session keyring is called.
+const KEY: &std::ffi::CStr = c"belljar-inherited";
+const SESSION: i32 = -3;
+const KEYCTL_JOIN_SESSION_KEYRING: i32 = 1;
+const KEYCTL_SEARCH: i32 = 10;
+
+fn session_keyring() -> io::Result<()> {
+    let none = std::ptr::null::<libc::c_char>();
+    // SAFETY: C strings, and a value of the length that is given.
+    unsafe {
+        check(libc::syscall(libc::SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, none) as i32)?;
+        let (kind, name) = (c"user".as_ptr(), KEY.as_ptr());
+        check(libc::syscall(libc::SYS_add_key, kind, name, c"secret".as_ptr(), 6, SESSION) as i32)
+    }
+}
+
+/// More than one, on both sides of where the kernel enlarges its table.
+fn descriptors_above_the_limit() -> io::Result<()> {
+    for number in [600, 601, 1000] {
+        // SAFETY: numbers only.
+        check(unsafe { libc::dup2(2, number) })?;
+    }
+    limit(Resource::RLIMIT_NOFILE, 512)
+}
+
+/// `_LINUX_CAPABILITY_VERSION_3`
+const VERSION: u32 = 0x2008_0522;
+/// NET_BIND_SERVICE, NET_RAW: containers have them too.
+const AMBIENT: [u64; 2] = [10, 13];
+
+/// With the ids that the process has; `become_user` keeps what is permitted.
+fn ambient_capabilities() -> io::Result<()> {
+    let header = [VERSION, 0];
+    let mut sets = [0_u32; 6];
+    // SAFETY: a header and sets of that version.
+    check(unsafe { libc::syscall(libc::SYS_capget, header.as_ptr(), sets.as_mut_ptr()) } as i32)?;
+    let [effective, permitted, inheritable, ..] = &mut sets;
+    *inheritable |= AMBIENT.iter().fold(0, |set, number| set | 1 << number);
+    *effective = *permitted;
+    // SAFETY: as above.
+    check(unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), sets.as_ptr()) } as i32)?;
+    AMBIENT.iter().try_for_each(|number| {
+        // SAFETY: numbers only.
+        check(unsafe { libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE, *number, 0, 0) })
+    })
+}
+
+/// Gives up root's ids, and no capability that is permitted.
+fn become_user() -> io::Result<()> {
+    let id = caller::USER;
+    prctl(libc::PR_SET_KEEPCAPS, 1)?;
+    // SAFETY: no groups, and numbers.
+    unsafe {
+        check(libc::setgroups(0, std::ptr::null()))?;
+        check(libc::setresgid(id, id, id))?;
+        check(libc::setresuid(id, id, id))?;
+    }
+    prctl(libc::PR_SET_KEEPCAPS, 0)
 }
 
 fn limit(resource: Resource, most: u64) -> io::Result<()> {
@@ -240,7 +328,6 @@ pub fn observe() -> String {
 
 /// What the kernel says of this process when it is asked; -1 where the filter does not let it.
 fn told() -> Vec<(&'static str, i64)> {
-    let none = std::ptr::null_mut::<libc::c_void>();
     let mut timer = libc::itimerval {
         it_interval: libc::timeval { tv_sec: 0, tv_usec: 0 },
         it_value: libc::timeval { tv_sec: 0, tv_usec: 0 },
@@ -265,7 +352,11 @@ fn told() -> Vec<(&'static str, i64)> {
                 libc::prctl(libc::PR_GET_CHILD_SUBREAPER, &raw mut number, 0, 0, 0).into(),
             ),
             ("subreaper", number.into()),
-            ("session keyring", libc::syscall(libc::SYS_keyctl, 0, -3, 0, none, none)),
+            ("no gain of execution", libc::prctl(PR_GET_MDWE, 0, 0, 0, 0).into()),
+            ("the caller's key", {
+                let (kind, name) = (c"user".as_ptr(), KEY.as_ptr());
+                libc::syscall(libc::SYS_keyctl, KEYCTL_SEARCH, SESSION, kind, name, 0).signum()
+            }),
         ];
         for which in [libc::ITIMER_REAL, libc::ITIMER_VIRTUAL, libc::ITIMER_PROF] {
             libc::getitimer(which, &raw mut timer);
@@ -281,9 +372,15 @@ pub fn show() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
+/// What the library's caller is to change of the profile.
+const OVERRIDE: &str = "BELLJAR_TEST_OVERRIDE";
+const NO_FILTER: &str = "seccomp.mode=off";
+
 /// The library's caller.
 pub fn call() -> Result<(), Box<dyn std::error::Error>> {
-    let seen = belljar::Sandbox::new("standard").and_then(|sandbox| sandbox.call(|(): ()| observe(), &()));
+    let overrides: Vec<String> = std::env::var(OVERRIDE).into_iter().collect();
+    let profile = belljar::profile::Profile::load_with("standard", &overrides)?;
+    let seen = belljar::Sandbox::with_profile(profile).call(|(): ()| observe(), &());
     let path = std::env::var("OBSERVED")?;
     std::fs::write(&path, seen.map_err(with_causes)?)?;
     // The umask is one of the states: the harness has to read it.
@@ -301,8 +398,8 @@ enum Way {
     Library,
 }
 
-/// Runs the observer as the caller, in the state; gives what it saw.
-fn seen(who: Caller, way: Way, state: Option<fn() -> io::Result<()>>) -> (Run, String) {
+/// The observer's caller, and where it is to write what it saw.
+fn observer(who: Caller, way: Way, unfiltered: bool) -> (Command, tempfile::TempDir) {
     let folder = caller::folder(who);
     let observed = folder.path().join("observed");
     let itself = caller::shelf().join("end_to_end");
@@ -311,6 +408,9 @@ fn seen(who: Caller, way: Way, state: Option<fn() -> io::Result<()>>) -> (Run, S
             let mut command = Command::new(&itself);
             caller::as_caller(who, &mut command);
             command.env(CASE, "inherited_call").env("OBSERVED", &observed);
+            if unfiltered {
+                command.env(OVERRIDE, NO_FILTER);
+            }
             command
         }
         Way::Command => {
@@ -318,34 +418,49 @@ fn seen(who: Caller, way: Way, state: Option<fn() -> io::Result<()>>) -> (Run, S
                 (format!("--bind={}:/out", folder.path().display()), itself.display().to_string());
             let bind = format!("--ro-bind={itself}:/observer");
             let case = format!("--env={CASE}=inherited_show");
+            let set = format!("--set={NO_FILTER}");
+            let set = unfiltered.then_some(set.as_str());
+            let options = [&show, &bind, &case, "--env=OBSERVED=/out/observed"].into_iter().chain(set);
             caller::belljar(
                 who,
-                ["run", &show, &bind, &case, "--env=OBSERVED=/out/observed", "--", "/observer"],
+                ["run", "--profile=standard"].into_iter().chain(options).chain(["--", "/observer"]),
             )
         }
     };
     command.current_dir(folder.path());
+    (command, folder)
+}
+
+/// Runs the observer as the caller, in the state; gives what it saw.
+fn seen(who: Caller, way: Way, unfiltered: bool, state: Option<&State>) -> (Run, String) {
+    let (mut command, folder) = observer(who, way, unfiltered);
     if let Some(state) = state {
+        let apply = state.apply;
+        let falls = state.before_ids && who == Caller::User && nix::unistd::geteuid().is_root();
+        if falls {
+            command.uid(0).gid(0);
+        }
+        let state = move || if falls { become_user().and_then(|()| apply()) } else { apply() };
         // SAFETY: the states are set by system calls only.
         unsafe { command.pre_exec(state) };
     }
     let run = caller::finish(command);
-    (run, std::fs::read_to_string(observed).unwrap_or_default())
+    (run, std::fs::read_to_string(folder.path().join("observed")).unwrap_or_default())
 }
 
 /// What the task sees when nothing was set.
-fn plain(who: Caller, way: Way) -> &'static str {
-    static PLAIN: [OnceLock<String>; 4] = [const { OnceLock::new() }; 4];
-    let index = usize::from(who == Caller::Root) * 2 + usize::from(way == Way::Library);
-    PLAIN[index].get_or_init(|| seen(who, way, None).1)
+fn plain(who: Caller, way: Way, unfiltered: bool) -> &'static str {
+    static PLAIN: [OnceLock<String>; 8] = [const { OnceLock::new() }; 8];
+    let index = usize::from(who == Caller::Root) * 4 + usize::from(way == Way::Library) * 2;
+    PLAIN[index + usize::from(unfiltered)].get_or_init(|| seen(who, way, unfiltered, None).1)
 }
 
 fn holds(who: Caller, way: Way, state: &State) -> Result<(), Failed> {
-    let plain = plain(who, way);
+    let plain = plain(who, way, state.unfiltered);
     if plain.is_empty() {
         return Err("nothing was observed without the state".into());
     }
-    let (run, observed) = seen(who, way, Some(state.apply));
+    let (run, observed) = seen(who, way, state.unfiltered, Some(state));
     if let Refused(words) = state.then {
         let told = words.iter().all(|word| run.stderr.contains(word));
         return if run.code != Some(0) && observed.is_empty() && told {
@@ -359,7 +474,9 @@ fn holds(who: Caller, way: Way, state: &State) -> Result<(), Failed> {
         let lines = text.lines().filter(|line| !callers.iter().any(|start| line.starts_with(start)));
         lines.map(str::to_owned).collect::<Vec<_>>()
     };
-    if run.code == Some(0) && !observed.is_empty() && chosen(&observed) == chosen(plain) {
+    // A state that shows nowhere was not set.
+    let kept = callers.is_empty() || observed != plain;
+    if run.code == Some(0) && !observed.is_empty() && kept && chosen(&observed) == chosen(plain) {
         return Ok(());
     }
     let differ = |one: &str, other: &str| {
@@ -370,13 +487,90 @@ fn holds(who: Caller, way: Way, state: &State) -> Result<(), Failed> {
         .into())
 }
 
+/// A megabyte of environment: nothing of it goes in that was not named.
+fn large_environment(who: Caller, way: Way) -> Result<(), Failed> {
+    let (mut command, folder) = observer(who, way, false);
+    for number in 0..10 {
+        command.env(format!("LARGE_{number}"), "x".repeat(105_000));
+    }
+    let run = caller::finish(command);
+    let observed = std::fs::read_to_string(folder.path().join("observed")).unwrap_or_default();
+    let same = !observed.is_empty() && observed == plain(who, way, false);
+    if run.code == Some(0) && same { Ok(()) } else { Err(format!("{run:#?}\n{observed}").into()) }
+}
+
+/// execve(2) without an argument, not so much as a name (CVE-2021-4034). A library needs none; the command has nothing to do.
+fn no_arguments(who: Caller, way: Way) -> Result<(), Failed> {
+    let (mut command, folder) = observer(who, way, false);
+    let c_string = |text: &std::ffi::OsStr| CString::new(text.as_bytes()).expect("no NUL byte");
+    let program = c_string(command.get_program());
+    let variables: Vec<CString> = command
+        .get_envs()
+        .filter_map(|(name, value)| Some(c_string(&[name, value?].join("=".as_ref()))))
+        .collect();
+    let pointers = |strings: &[CString]| -> Vec<usize> {
+        strings.iter().map(|string| string.as_ptr() as usize).chain([0]).collect()
+    };
+    let environment = pointers(&variables);
+    let execute = move || {
+        // It keeps what the pointers lead to.
+        let _ = &variables;
+        let nothing = [std::ptr::null()];
+        // SAFETY: lists of C strings that end with null.
+        check(unsafe { libc::execve(program.as_ptr(), nothing.as_ptr(), environment.as_ptr().cast()) })
+    };
+    // SAFETY: one system call.
+    unsafe { command.pre_exec(execute) };
+    let run = caller::finish(command);
+    let observed = std::fs::read_to_string(folder.path().join("observed")).unwrap_or_default();
+    let holds = match way {
+        Way::Library => run.code == Some(0) && !observed.is_empty() && observed == plain(who, way, false),
+        Way::Command => observed.is_empty() && run.refused(125, &["no subcommand is given"]).is_ok(),
+    };
+    if holds { Ok(()) } else { Err(format!("{run:#?}\n{observed}").into()) }
+}
+
+/// A descriptor above the limit cannot be given: it is refused by its number.
+fn kept_above_the_limit(who: Caller) -> Result<(), Failed> {
+    for (number, fits) in [(700, false), (510, false), (400, true)] {
+        let kept = format!("--keep-fd={number}");
+        let mut command = caller::belljar(who, ["run", &kept, "--", "echo", "ran"]);
+        let state = move || {
+            // SAFETY: numbers only.
+            check(unsafe { libc::dup2(2, number) })?;
+            limit(Resource::RLIMIT_NOFILE, 512)
+        };
+        // SAFETY: system calls only.
+        unsafe { command.pre_exec(state) };
+        let run = caller::finish(command);
+        if fits {
+            run.succeeded()?;
+        } else {
+            run.refused(125, &[&number.to_string(), "RLIMIT_NOFILE"])?;
+        }
+    }
+    Ok(())
+}
+
+/// Checks that are more than a state.
+type Special = (&'static str, fn(Caller, Way) -> Result<(), Failed>);
+const SPECIAL: [Special; 2] =
+    [("environment_of_a_megabyte", large_environment), ("no_arguments", no_arguments)];
+
 pub fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
     for who in [Caller::Root, Caller::User] {
+        let needs = if who == Caller::Root { &[Need::Root][..] } else { &[] };
+        let name = format!("inherited::kept_descriptor_above_the_limit as {who:?}");
+        trials.push(trial(name, needs, move || kept_above_the_limit(who)));
         for way in [Way::Command, Way::Library] {
+            for (name, check) in SPECIAL {
+                let name = format!("inherited::{name} by {way:?} as {who:?}");
+                trials.push(trial(name, needs, move || check(who, way)));
+            }
             for state in STATES.iter().filter(|state| who == Caller::Root || state.needs.is_empty()) {
-                let needs =
-                    if who == Caller::Root { &[&[Need::Root], state.needs].concat()[..] } else { &[] };
+                let root = if state.before_ids || who == Caller::Root { &[Need::Root][..] } else { &[] };
+                let needs = &[root, state.needs].concat()[..];
                 let name = format!("inherited::{} by {way:?} as {who:?}", state.name);
                 trials.push(trial(name, needs, move || holds(who, way, state)));
             }

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::super::landlock::names;
 use super::super::{
-    Base, Ending, HostIdentity, Landlock, Mount, Node, Note, Plan, Presence, Root, Seccomp, Source, Task,
-    Tmpfs, Via,
+    Base, Ending, HostIdentity, Inner, Landlock, Mount, Node, Note, Plan, Presence, Root, Seccomp, Source,
+    Task, Tmpfs, Via,
 };
 use super::{namespaces, network_rights, rlimit, scopes, text};
 
@@ -44,7 +44,8 @@ impl Plan {
                 "type": rlimit(limit.resource), "soft": number(limit.soft), "hard": number(limit.hard),
             })).collect::<Vec<_>>(),
             "capabilities": self.capabilities.names().collect::<Vec<_>>(),
-            "innerUserNamespace": self.inner,
+            "innerUserNamespace": self.inner == Inner::Made,
+            "sessionKeyring": if self.session_keyring { "own" } else { "out-of-reach" },
             "no_new_privileges": self.no_new_privileges,
             "landlock": self.landlock.as_ref().map(landlock),
             "seccomp": self.seccomp.as_ref().map(seccomp),

@@ -4,8 +4,8 @@ use std::fmt::{self, Write as _};
 
 use super::super::landlock::access::{EXECUTE, WRITE_FILE};
 use super::super::{
-    Base, Cgroup, HostIdentity, Landlock, Mount, Node, Note, Plan, Presence, Source, Task, Throttle, Tmpfs,
-    Via,
+    Base, Cgroup, HostIdentity, Inner, Landlock, Mount, Node, Note, Plan, Presence, Source, Task, Throttle,
+    Tmpfs, Via,
 };
 use super::{namespaces, network_rights, rlimit, scopes, text};
 use crate::profile::Throttled;
@@ -80,8 +80,11 @@ impl Plan {
         line(out, "  namespaces", &none(namespaces(self.namespaces)))?;
         let capabilities: Vec<String> = self.capabilities.names().collect();
         line(out, "  capabilities", &none(capabilities.iter().map(String::as_str).collect()))?;
-        if self.inner {
+        if self.inner == Inner::Made {
             line(out, "  inner", "a user and mount namespace below init's, in which the capabilities count")?;
+        }
+        if self.session_keyring {
+            line(out, "  keyring", "a session keyring of the task's own, empty")?;
         }
         line(out, "  no_new_privs", if self.no_new_privileges { "on" } else { "OFF" })?;
         let seccomp = self.seccomp.as_ref();

@@ -12,7 +12,7 @@ use nix::sys::stat::Mode;
 
 use crate::profile::Sockets;
 use crate::selftest::answer::{call, errno_of, in_child};
-use crate::selftest::row::{ADMIN, ALL, INNER, NAMESPACED, nothing, show};
+use crate::selftest::row::{ADMIN, ADMIN_OF_INIT, ALL, NAMESPACED, nothing, show};
 use crate::selftest::{Answer, Check, Claim, Control, Probe, Removal, Row, Run, SelfTestError};
 
 /// Without a right on the host's own user namespace the kernel refuses.
@@ -108,7 +108,7 @@ pub(super) const ROWS: &[Row] = &[
                     "Landlock: no change of mounts",
                     "capabilities: none of them, or in an inner user namespace, where mounts are locked",
                 ],
-                removal: Removal::Fixed(INNER),
+                removal: ADMIN_OF_INIT,
             }],
         }),
     },
@@ -127,7 +127,7 @@ pub(super) const ROWS: &[Row] = &[
                     "Landlock: no change of mounts",
                     "capabilities: none of them, or in an inner user namespace, where mounts are locked",
                 ],
-                removal: Removal::Fixed(INNER),
+                removal: ADMIN_OF_INIT,
             }],
         }),
     },

@@ -6,7 +6,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::kernel::{also, fresh, open, probe, tests};
 use crate::selftest::answer::{call, errno_of, in_child, is_init};
-use crate::selftest::row::{ALL, NAMESPACED, nothing};
+use crate::selftest::row::{ALL, NAMESPACED, OTHER_ID, nothing, without_scopes};
 use crate::selftest::setup::Run;
 use crate::selftest::victim::victim;
 use crate::selftest::{Answer, Claim, Removal, Row, SelfTestError, Setup};
@@ -80,9 +80,7 @@ pub(super) const ROWS: &[Row] = &[
             Claim {
                 profiles: &["lite"],
                 walls: &["landlock.scopes: signal", "landlock: init's domain, which the task is in"],
-                removal: Removal::Fixed(
-                    "init keeps its own signals in, in every run without a pid namespace",
-                ),
+                removal: Removal::UserOnly(&Removal::Plan(&[], without_scopes), OTHER_ID),
             },
         ],
     ),

@@ -4,7 +4,7 @@ use nix::errno::Errno;
 
 use super::{NULL, also, fresh, in_child, probe, tests, told_of};
 use crate::selftest::answer::{call, errno_of};
-use crate::selftest::row::{NAMESPACED, nothing};
+use crate::selftest::row::{NAMESPACED, nothing, without_inner};
 use crate::selftest::{Answer, Claim, Removal, Row, Scene, SelfTestError, Setup};
 
 /// Held by the filter in the two profiles that have the fewest calls.
@@ -186,8 +186,14 @@ pub(super) const ROWS: &[Row] = &[
         },
         &[Claim {
             profiles: NAMESPACED,
-            walls: &["seccomp", "no CAP_SYS_BOOT over the pid namespace"],
-            removal: Removal::Fixed(crate::selftest::row::INNER),
+            walls: &[
+                "seccomp",
+                "no CAP_SYS_BOOT over the pid namespace: none, or in an inner user namespace",
+            ],
+            removal: Removal::Plan(
+                &["seccomp.mode=off", "process.capabilities=[\"CAP_SYS_BOOT\"]"],
+                without_inner,
+            ),
         }],
     ),
     fresh(

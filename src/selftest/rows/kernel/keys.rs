@@ -6,8 +6,8 @@ use nix::errno::Errno;
 
 use super::probe;
 use crate::selftest::answer::call;
-use crate::selftest::row::nothing;
-use crate::selftest::{Answer, Row, Scene, SelfTestError, Setup};
+use crate::selftest::row::{ALL, nothing};
+use crate::selftest::{Answer, Claim, Removal, Row, Scene, SelfTestError, Setup};
 
 /// `KEY_SPEC_SESSION_KEYRING`, inherited by every child.
 const SESSION: i32 = -3;
@@ -15,7 +15,18 @@ const KEYCTL_UNLINK: i32 = 9;
 const KEYCTL_SEARCH: i32 = 10;
 
 pub(super) const ROWS: &[Row] = &[
-    probe("K18a", "a key of the caller's session", "session-keyring(7)", search, add, &[super::FILTER]),
+    probe(
+        "K18a",
+        "a key of the caller's session",
+        "session-keyring(7)",
+        search,
+        add,
+        &[Claim {
+            profiles: ALL,
+            walls: &["seccomp", "a session keyring of the task's own"],
+            removal: Removal::Plan(&["seccomp.mode=off"], |plan| plan.session_keyring = false),
+        }],
+    ),
     probe(
         "K18b",
         "a key added",

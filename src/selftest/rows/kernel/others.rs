@@ -4,7 +4,7 @@ use nix::errno::Errno;
 
 use super::{in_child, probe};
 use crate::selftest::answer::{call, errno_of, is_init};
-use crate::selftest::row::{NAMESPACED, nothing};
+use crate::selftest::row::{NAMESPACED, OTHER_ID, nothing, without_layers};
 use crate::selftest::victim::victim;
 use crate::selftest::{Answer, Claim, Removal, Row, Scene};
 
@@ -19,7 +19,7 @@ const PIDS: Claim = Claim {
 const LITE: Claim = Claim {
     profiles: &["lite"],
     walls: &["seccomp", "landlock: its domain", "landlock: init's domain"],
-    removal: Removal::Fixed("init enters a domain of its own in every run without a pid namespace"),
+    removal: Removal::UserOnly(&Removal::Plan(&[], without_layers), OTHER_ID),
 };
 
 /// In *lite* by the filter alone.
@@ -28,9 +28,6 @@ const LITE_FILTER: Claim = Claim {
     walls: &["seccomp"],
     removal: Removal::UserOnly(&super::NO_FILTER, OTHER_ID),
 };
-
-/// What holds it, too, where root starts it.
-const OTHER_ID: &str = "the id of a sandbox that root starts is no other process's";
 
 pub(super) const ROWS: &[Row] = &[
     probe(
