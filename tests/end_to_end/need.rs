@@ -43,7 +43,7 @@ impl Need {
 }
 
 /// Whether `BELLJAR_TEST_REQUIRE` makes its absence a failure: the word itself, or `all` without `-` and the word.
-fn required(need: &str) -> bool {
+pub fn required(need: &str) -> bool {
     let list = std::env::var("BELLJAR_TEST_REQUIRE").unwrap_or_default();
     let has = |wanted: &str| list.split(',').any(|word| word == wanted);
     has(need) || (has("all") && !has(&format!("-{need}")))

@@ -2,7 +2,7 @@
 //! probe inside can try.
 //!
 //! `cargo test --test escape`. A row that cannot be tested on this host is counted as ignored and says why;
-//! `BELLJAR_TEST_REQUIRE=escape` turns that into a failure where root could test it (a word of its own: no machine has all of it).
+//! `BELLJAR_TEST_REQUIRE=escape`, or `all`, turns that into a failure where root could test it (`all,-escape` does without).
 
 #[allow(dead_code)] // it is shared
 #[path = "../end_to_end/caller.rs"]

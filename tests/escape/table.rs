@@ -7,6 +7,7 @@ use libtest_mimic::Trial;
 use serde_json::Value;
 
 use crate::caller::{self, Caller};
+use crate::need;
 
 /// What a caller's run gave, by row.
 type Reports = Result<BTreeMap<String, Value>, String>;
@@ -59,8 +60,9 @@ fn reports(caller: Caller) -> Reports {
     let copy = folder.path().join("belljar");
     caller::copy_program(&caller::shelf().join("belljar"), &copy);
     caller::give(caller, &copy);
+    // A working directory of the caller's: `build` shows it, and refuses `/`.
     let mut command = std::process::Command::new(&copy);
-    command.args(["selftest", "--json"]).stdin(std::process::Stdio::null()).current_dir("/");
+    command.args(["selftest", "--json"]).stdin(std::process::Stdio::null()).current_dir(folder.path());
     caller::as_caller(caller, &mut command);
     let run = caller::finish(command);
     if !matches!(run.code, Some(0 | 1)) {
@@ -85,7 +87,7 @@ fn of(id: &str, caller: Caller, report: Result<Value, String>) -> Trial {
     let why = report["why"].as_str().unwrap_or_default().to_owned();
     match report["verdict"].as_str() {
         Some("held") => Trial::test(name, move || each_profile(&report)),
-        Some("not-testable") if caller == Caller::Root && required() => {
+        Some("not-testable") if caller == Caller::Root && need::required("escape") => {
             Trial::test(name, move || Err(format!("required, but not testable: {why}").into()))
         }
         Some("not-testable") => {
@@ -94,10 +96,6 @@ fn of(id: &str, caller: Caller, report: Result<Value, String>) -> Trial {
         }
         _ => Trial::test(name, move || Err(format!("{report:#}").into())),
     }
-}
-
-fn required() -> bool {
-    std::env::var("BELLJAR_TEST_REQUIRE").unwrap_or_default().split(',').any(|word| word == "escape")
 }
 
 /// A row that held: what it stands on is there. Blocked inside, and shown to be possible by the control or the mutation.
