@@ -3,9 +3,10 @@
 
 use std::fmt;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
+use std::os::unix::ffi::OsStrExt as _;
 
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::fcntl::{FcntlArg, OFlag, SealFlag, fcntl};
 use nix::sys::statfs::fstatfs;
 
 use crate::sys;
@@ -26,6 +27,9 @@ pub enum RefusedKind {
     KernelFile,
     /// A descriptor without a file: pidfd, epoll, eventfd, io_uring, userfaultfd, …
     Anonymous,
+    /// A file in memory (memfd) that is open for reading only and not sealed: `/proc/self/fd` opens it for writing, as no mount and no
+    /// Landlock rule is above it.
+    Memory,
     /// A socket of another kind than streams, datagrams and packets of unix(7), ip(7) and ipv6(7): netlink, packet, raw, vsock, …
     Socket,
 }
@@ -39,6 +43,9 @@ impl fmt::Display for RefusedKind {
             Self::TerminalMaster => "the outer end of a pseudo-terminal",
             Self::KernelFile => "a file of the kernel's (proc, sysfs, a namespace, a control group)",
             Self::Anonymous => "a descriptor without a file (pidfd, epoll, io_uring and the like)",
+            Self::Memory => {
+                "a file in memory (memfd) that is open for reading only, but could be opened again for writing"
+            }
             Self::Socket => "a socket that is neither unix(7) nor an ordinary one of ip(7)",
         })
     }
@@ -54,6 +61,9 @@ impl RefusedKind {
             }
             Self::TerminalMaster => "give a terminal of its own: -t",
             Self::KernelFile => "pipe its content",
+            Self::Memory => {
+                "seal it (F_SEAL_WRITE, F_SEAL_SHRINK and F_SEAL_GROW of fcntl(2)), or pipe its content"
+            }
             Self::Anonymous | Self::Socket => "give a pipe or a unix(7) socket",
         }
     }
@@ -70,7 +80,7 @@ pub(super) fn look(fd: BorrowedFd<'_>) -> Result<(Option<RefusedKind>, bool), Er
         libc::S_IFIFO => None,
         libc::S_IFSOCK => socket(fd)?,
         libc::S_IFCHR => character_device(fd, stat.st_rdev),
-        libc::S_IFREG => file_system(fd)?,
+        libc::S_IFREG => file_system(fd, flags)?,
         // Block devices, and what has no type.
         libc::S_IFBLK => Some(RefusedKind::Device),
         _ => Some(RefusedKind::Anonymous),
@@ -112,18 +122,36 @@ fn character_device(fd: BorrowedFd<'_>, device: libc::dev_t) -> Option<RefusedKi
     }
 }
 
-fn file_system(fd: BorrowedFd<'_>) -> Result<Option<RefusedKind>, Errno> {
+fn file_system(fd: BorrowedFd<'_>, flags: OFlag) -> Result<Option<RefusedKind>, Errno> {
     // The number's type differs between the C libraries.
     #[allow(clippy::unnecessary_cast, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let magic = fstatfs(fd)?.filesystem_type().0 as u32;
     Ok(match magic {
         ANON_INODES | PIDFS => Some(RefusedKind::Anonymous),
         magic if KERNEL_FILES.contains(&magic) => Some(RefusedKind::KernelFile),
+        TMPFS | HUGETLBFS if flags & OFlag::O_ACCMODE == OFlag::O_RDONLY && is_open_memory(fd)? => {
+            Some(RefusedKind::Memory)
+        }
         _ => None,
     })
 }
 
+/// Whether it is a memfd (memfd_create(2)) that can be changed by who opens it again.
+fn is_open_memory(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
+    // Other files of these file systems have seals as well, but are below a mount.
+    let name = nix::fcntl::readlink(format!("/proc/self/fd/{}", fd.as_raw_fd()).as_str())?;
+    if !name.as_bytes().starts_with(b"/memfd:") {
+        return Ok(false);
+    }
+    let seals = SealFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GET_SEALS)?);
+    let shut = seals.contains(SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW)
+        && (seals.contains(SealFlag::F_SEAL_WRITE) || seals.bits() & libc::F_SEAL_FUTURE_WRITE != 0);
+    Ok(!shut)
+}
+
 /// include/uapi/linux/magic.h.
+const TMPFS: u32 = 0x0102_1994;
+const HUGETLBFS: u32 = 0x9584_58f6;
 const ANON_INODES: u32 = 0x0904_1934;
 const PIDFS: u32 = 0x5049_4446;
 const KERNEL_FILES: [u32; 17] = [
@@ -189,6 +217,36 @@ mod tests {
         assert_eq!(kind(memory), None);
         for device in ["null", "zero", "full", "random", "urandom"] {
             assert_eq!(kind(open(&format!("/dev/{device}"), 0)), None, "{device}");
+        }
+    }
+
+    #[test]
+    fn a_memfd_is_given_for_reading_where_it_is_sealed() {
+        let memory = || {
+            let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
+            // SAFETY: a literal name.
+            made(unsafe { libc::memfd_create(c"test".as_ptr(), flags) })
+        };
+        let again = |fd: &OwnedFd| open(&format!("/proc/self/fd/{}", fd.as_raw_fd()), 0);
+        let shape = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW;
+        let future = SealFlag::from_bits_retain(libc::F_SEAL_FUTURE_WRITE);
+        for (seals, expected) in [
+            (SealFlag::empty(), Some(RefusedKind::Memory)),
+            (SealFlag::F_SEAL_SEAL, Some(RefusedKind::Memory)),
+            (shape, Some(RefusedKind::Memory)),
+            (SealFlag::F_SEAL_WRITE, Some(RefusedKind::Memory)),
+            (SealFlag::F_SEAL_WRITE | shape, None),
+            (future | shape, None),
+        ] {
+            let memory = memory();
+            fcntl(&memory, FcntlArg::F_ADD_SEALS(seals)).expect("to seal");
+            assert_eq!(kind(again(&memory)), expected, "{seals:?}");
+            // Who may write to it may write to it.
+            assert_eq!(kind(memory), None, "{seals:?}");
+        }
+        // A file of the same file system is below a mount.
+        if let Ok(file) = File::open("/dev/shm").and_then(|_| tempfile::NamedTempFile::new_in("/dev/shm")) {
+            assert_eq!(kind(File::open(file.path()).expect("to open it")), None);
         }
     }
 

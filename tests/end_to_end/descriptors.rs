@@ -113,6 +113,11 @@ fn kinds_that_lead_elsewhere_are_refused(caller: Caller) -> Result<(), Failed> {
     let epoll = || made(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) });
     // SAFETY: as before.
     let netlink = || made(unsafe { libc::socket(libc::AF_NETLINK, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) });
+    let memory = || {
+        // SAFETY: a literal name.
+        let memory = made(unsafe { libc::memfd_create(c"given".as_ptr(), libc::MFD_CLOEXEC) });
+        open(format!("/proc/self/fd/{}", memory.as_raw_fd()).as_ref(), 0)
+    };
     let kinds: Vec<(&str, OwnedFd)> = vec![
         ("a directory", open(folder.path(), 0)?),
         ("a directory", open(folder.path(), libc::O_PATH)?),
@@ -121,6 +126,7 @@ fn kinds_that_lead_elsewhere_are_refused(caller: Caller) -> Result<(), Failed> {
         ("a descriptor without a file", pidfd()),
         ("a descriptor without a file", epoll()),
         ("a socket that is neither", netlink()),
+        ("a file in memory (memfd)", memory()?),
     ];
     for (what, fd) in kinds {
         for number in [0, 1, 2, 9] {
