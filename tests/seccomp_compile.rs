@@ -119,6 +119,23 @@ fn empty() -> Program {
     program
 }
 
+/// One rule with more conditions than a conditional jump reaches over.
+#[test]
+fn long_rules() {
+    for &arch in Arch::ALL {
+        let conditions = (0..90).map(|value| Condition {
+            index: value % 6,
+            op: Op::Ne,
+            value: (7 << 32) + u64::from(value),
+        });
+        let rule = conditions.fold(Rule::new(["ioctl"], Action::Allow), Rule::when);
+        let policy = Policy::new(Action::Errno(1)).with([rule, Rule::new(["read"], Action::Allow)]);
+        let program = compile(&policy, arch, Unknown::Refuse).unwrap().program;
+        assert!(program.instructions.len() > 255);
+        assert_same(&policy, &program, arch);
+    }
+}
+
 /// One call with so many rules that its code is longer than a conditional jump reaches, in the middle of others.
 #[test]
 fn far_jumps() {

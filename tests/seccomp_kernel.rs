@@ -6,6 +6,7 @@ use belljar::seccomp::{
     Action, Arch, Condition, Data, Instruction, Op, Policy, Program, Rule, Unknown, compile, names,
 };
 use seccomp::composed;
+use seccomp::oracle::{OTHER, oracles};
 
 /// How a child ended that loaded a filter and made one system call.
 #[derive(Debug, PartialEq, Eq)]
@@ -253,6 +254,39 @@ fn operators_agree_with_the_kernel() {
             let condition = policy.rules[0].args[0];
             assert_eq!(condition.holds(&args), expected == Ended::Failed(77));
             assert_eq!(below(Some(&program), || syscall(number.into(), args)), expected, "{op:?} {arg:#x}");
+        }
+    }
+}
+
+/// Every call that a built-in filter refuses whatever its arguments are, under that filter, and under seccompiler's of the same
+/// policy, which has one errno for all of them. A few that both allow are made.
+#[test]
+fn both_compilers_agree_in_the_kernel() {
+    for name in belljar::profile::builtin_names() {
+        let policy = belljar::profile::Profile::load(name).unwrap().seccomp.unwrap();
+        let ours = compile(&policy, Arch::NATIVE, Unknown::Skip).unwrap().program;
+        let oracle = oracles(&policy, Arch::NATIVE).into_iter().find(|oracle| oracle.action == Action::Allow);
+        let oracle = oracle.expect("a filter that refuses by default");
+        let Action::Errno(other) = OTHER else { panic!("{OTHER:?}") };
+        let mut refused = 0;
+        for nr in 0..600 {
+            let Some(Action::Errno(errno @ 1..)) = ours.constant(nr, Arch::NATIVE).map(Action::from_return)
+            else {
+                continue;
+            };
+            if !oracle.calls.contains(&nr) {
+                continue;
+            }
+            let call = || syscall(nr.into(), [0; 6]);
+            assert_eq!(below(Some(&ours), call), Ended::Failed(errno.into()), "{name}: {nr}");
+            assert_eq!(below(Some(&oracle.program), call), Ended::Failed(other.into()), "{name}: {nr}");
+            refused += 1;
+        }
+        assert!(refused > 50, "{name}: {refused}");
+        for call in ["getpid", "getuid", "sched_yield", "gettid"] {
+            for program in [&ours, &oracle.program] {
+                assert_eq!(below(Some(program), || syscall(number(call).into(), [0; 6])), Ended::Returned);
+            }
         }
     }
 }

@@ -3,7 +3,10 @@
 
 mod seccomp;
 
+use std::collections::BTreeSet;
+
 use belljar::seccomp::{Action, Arch, Data, Policy, Unknown, compile, groups, names};
+use seccomp::oracle::assert_agree;
 use seccomp::{assert_same, composed, constant_by_policy};
 
 #[test]
@@ -15,6 +18,25 @@ fn composed_policies_do_what_they_say() {
             assert!(compiled.skipped.is_empty());
             let checked = assert_same(&policy, &compiled.program, arch);
             assert!(checked > 5_000, "{name} on {arch}: only {checked} calls");
+        }
+    }
+}
+
+/// Every built-in filter, compiled by seccompiler, too.
+#[test]
+fn both_compilers_agree() {
+    for name in belljar::profile::builtin_names() {
+        let policy = belljar::profile::Profile::load(name).unwrap().seccomp.unwrap();
+        for &arch in Arch::ALL {
+            let program = compile(&policy, arch, Unknown::Skip).unwrap().program;
+            let (told, compared) = assert_agree(&policy, &program, arch);
+            let all: BTreeSet<u32> = (0..600).collect();
+            let untold: Vec<_> =
+                all.difference(&told).filter_map(|&number| names::name(number, arch)).collect();
+            println!(
+                "{name} on {arch}: {compared} calls compared; not to be told with two actions: {untold:?}"
+            );
+            assert!(compared > 20_000 && untold.is_empty(), "{name} on {arch}: {compared}, {untold:?}");
         }
     }
 }
@@ -49,8 +71,8 @@ fn composed_policies_are_short() {
         for &arch in Arch::ALL {
             let length = compile(&policy, arch, Unknown::Refuse).unwrap().program.instructions.len();
             println!("{name} on {arch}: {length} instructions");
-            // Half of it are modes, sockets and ioctl; the way to most verdicts is 8 to 12 steps.
-            assert!(length <= 320, "{name} on {arch}: {length} instructions");
+            // Most of it are modes, sockets and ioctl; the way to most verdicts is 8 to 12 steps.
+            assert!(length <= 440, "{name} on {arch}: {length} instructions");
         }
     }
 }
@@ -391,7 +413,7 @@ fn enosys_for_the_unknown() {
         .with(groups::resolve(&["@known"], Action::Errno(1), &[]).unwrap());
     for &arch in Arch::ALL {
         let program = compile(&policy, arch, Unknown::Refuse).unwrap().program;
-        assert!(program.instructions.len() <= 300, "{}", program.instructions.len());
+        assert!(program.instructions.len() <= 400, "{}", program.instructions.len());
         let names::Known::Here(mount) = names::lookup("mount", arch) else { panic!() };
         assert_eq!(program.constant(mount, arch), Some(Action::Errno(1).to_return()));
         assert_eq!(program.constant(499, arch), Some(Action::Errno(38).to_return()));

@@ -75,7 +75,7 @@ impl Program {
     pub fn constant(&self, nr: u32, arch: Arch) -> Option<u32> {
         let (audit, mut a, mut at) = (arch.audit(), 0, 0_usize);
         loop {
-            let Instruction { code, jt, jf, k } = *self.instructions.get(at)?;
+            let &Instruction { code, jt, jf, k } = self.instructions.get(at)?;
             at += 1;
             let jump = |yes: bool| usize::from(if yes { jt } else { jf });
             match (code, k) {
@@ -128,7 +128,7 @@ enum Step {
 impl Machine {
     /// Executes one instruction; `None` where the kernel would not have it.
     fn step(&mut self, instruction: &Instruction, data: &Data) -> Option<Step> {
-        let Instruction { code, jt, jf, k } = *instruction;
+        let &Instruction { code, jt, jf, k } = instruction;
         match code {
             op::RET_K => return Some(Step::Return(k)),
             op::RET_A => return Some(Step::Return(self.a)),

@@ -1,5 +1,8 @@
 //! A classic BPF program.
 
+use seccompiler::BpfProgram;
+/// `struct sock_filter`: an operation, two jumps and an operand.
+pub use seccompiler::sock_filter as Instruction;
 use serde::{Deserialize, Serialize};
 
 /// A classic BPF program as `seccomp(2)` takes it.
@@ -7,22 +10,24 @@ use serde::{Deserialize, Serialize};
 #[non_exhaustive]
 pub struct Program {
     /// Instructions, at most 4096.
-    pub instructions: Vec<Instruction>,
+    #[serde(with = "as_tuples")]
+    pub instructions: BpfProgram,
 }
 
-/// `struct sock_filter`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(clippy::exhaustive_structs)]
-#[repr(C)]
-pub struct Instruction {
-    /// Operation.
-    pub code: u16,
-    /// Jump if true.
-    pub jt: u8,
-    /// Jump if false.
-    pub jf: u8,
-    /// Operand.
-    pub k: u32,
+/// The crate's type is not serde's.
+mod as_tuples {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::Instruction;
+
+    pub fn serialize<S: Serializer>(program: &[Instruction], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(program.iter().map(|one| (one.code, one.jt, one.jf, one.k)))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Instruction>, D::Error> {
+        let all = Vec::<(u16, u8, u8, u32)>::deserialize(deserializer)?;
+        Ok(all.into_iter().map(|(code, jt, jf, k)| Instruction { code, jt, jf, k }).collect())
+    }
 }
 
 /// `BPF_MAXINSNS`.
@@ -31,7 +36,6 @@ pub(super) const MAX_INSTRUCTIONS: usize = 4096;
 /// Offsets in `struct seccomp_data`.
 pub(super) const OFFSET_NR: u32 = 0;
 pub(super) const OFFSET_ARCH: u32 = 4;
-pub(super) const OFFSET_ARGS: u32 = 16;
 /// `sizeof(struct seccomp_data)`.
 pub(super) const DATA_SIZE: u32 = 64;
 

@@ -74,7 +74,7 @@ impl Program {
     }
 
     fn instruction(&self, at: usize) -> Result<(), ValidateError> {
-        let instruction = self.instructions[at];
+        let instruction = &self.instructions[at];
         let (code, k) = (instruction.code, instruction.k);
         let operand = |good: bool| if good { Ok(()) } else { Err(ValidateError::Operand { at, code, k }) };
         let behind = self.instructions.len() - at - 1;

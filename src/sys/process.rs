@@ -83,8 +83,7 @@ pub(crate) fn load_filter(
 ) -> Result<(), Errno> {
     let len = libc::c_ushort::try_from(program.len()).map_err(|_| Errno::E2BIG)?;
     let fprog = libc::sock_fprog { len, filter: program.as_ptr().cast_mut().cast::<libc::sock_filter>() };
-    const { assert!(size_of::<crate::seccomp::Instruction>() == size_of::<libc::sock_filter>()) };
-    // SAFETY: Instruction has sock_filter's layout (repr(C), same fields), the kernel only reads it, and its length is given.
+    // SAFETY: the program is sock_filters (repr(C)), which the kernel only reads, and its length is given.
     match unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const fprog) }
     {
         0 => Ok(()),

@@ -1,6 +1,8 @@
 //! A direct, slow reading of a policy, to compare compiled filters with.
 #![allow(dead_code, reason = "each test file uses a part")]
 
+pub mod oracle;
+
 use std::collections::BTreeSet;
 
 use belljar::seccomp::{Action, Arch, Condition, Data, Op, Policy, Program, Rule, groups, names};

@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use seccompiler::{BpfProgram, SeccompRule};
+
 use crate::seccomp::program::{MAX_INSTRUCTIONS, op};
 use crate::seccomp::{Action, Instruction, Program};
 
@@ -56,10 +58,25 @@ impl Assembler {
         self.push(Instruction { code: op::LD_W_ABS, jt: 0, jf: 0, k: offset })
     }
 
-    /// Masks the accumulator and goes on at `next`.
-    pub fn and(&mut self, mask: u32, next: Label) -> Label {
-        self.adjacent(next);
-        self.push(Instruction { code: op::ALU | op::AND, jt: 0, jf: 0, k: mask })
+    /// Returns the action where all conditions hold, else goes on at `otherwise`.
+    pub fn rule(&mut self, rule: SeccompRule, action: Action, otherwise: Label) -> Label {
+        self.adjacent(otherwise);
+        // A long rule has a jump that nothing reaches here, and that ends one instruction behind `otherwise`: the kernel wants one there.
+        if let [only] = self.reversed.as_slice() {
+            self.push_return(only.k);
+        }
+        let mut label = self.push_return(action.to_return());
+        // The rule goes on behind its end where it matches, and one instruction further where it does not.
+        let rule = BpfProgram::from(rule);
+        // It begins with a jump; what that skips is for another way into it.
+        let entry = match rule.first() {
+            Some(Instruction { code: op::JA, k, .. }) => 1 + *k as usize,
+            _ => 0,
+        };
+        for instruction in rule.into_iter().skip(entry).rev() {
+            label = self.push(instruction);
+        }
+        label
     }
 
     /// The program, or how long it was where that is too long.

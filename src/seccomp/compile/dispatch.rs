@@ -45,7 +45,15 @@ pub(super) fn ranges(
         let target = match last {
             // Neighbours mostly share their verdict.
             Some((same, label)) if same == verdict => label,
-            _ => *places.entry(verdict).or_insert_with(|| conditions::verdict(assembler, verdict)),
+            _ => match places.get(verdict) {
+                Some(label) => *label,
+                None => {
+                    let label = conditions::verdict(assembler, verdict)
+                        .map_err(|source| verdicts.refused(number, source))?;
+                    places.insert(verdict, label);
+                    label
+                }
+            },
         };
         last = Some((verdict, target));
         if assembler.len() > MAX_INSTRUCTIONS {

@@ -3,7 +3,7 @@ use thiserror::Error;
 use crate::seccomp::program::MAX_INSTRUCTIONS;
 
 /// A policy cannot be compiled.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum CompileError {
     /// A name that no known system call has.
@@ -27,6 +27,14 @@ pub enum CompileError {
         syscall: String,
         /// The index.
         index: u8,
+    },
+    /// Conditions that seccompiler refuses.
+    #[error("the conditions of {syscall}")]
+    Conditions {
+        /// The system call.
+        syscall: String,
+        /// Why.
+        source: seccompiler::BackendError,
     },
     /// An errno that no system call can return.
     #[error("errno {errno} for {syscall}: the kernel has none above 4095")]

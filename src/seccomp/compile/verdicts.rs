@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use seccompiler::BackendError;
+
 use super::{CompileError, Unknown};
 use crate::seccomp::names::{self, Known};
 use crate::seccomp::{Action, Arch, Condition, Op, Policy, Rule};
@@ -62,6 +64,12 @@ pub(super) struct Verdicts {
 }
 
 impl Verdicts {
+    /// The error for conditions that cannot be compiled.
+    pub fn refused(&self, number: u32, source: BackendError) -> CompileError {
+        let syscall = names::name(number, self.arch).unwrap_or("none").to_owned();
+        CompileError::Conditions { syscall, source }
+    }
+
     /// The error for a program that does not fit.
     pub fn too_long(&self, instructions: usize) -> CompileError {
         let most = self.by_number.iter().max_by_key(|(_, verdict)| verdict.branches.len());
