@@ -71,8 +71,8 @@ pub(super) fn clone_into_cgroup() -> Trial {
 }
 
 pub(super) fn pidfd() -> Trial {
-    let own = sys::pidfd_open(getpid().as_raw()).at(Step::Call, "pidfd_open", "")?;
-    sys::pidfd_send_signal(own.as_fd(), 0).at(Step::Call, "pidfd_send_signal", "")?;
+    let own = crate::sys::process::pidfd_open(getpid().as_raw()).at(Step::Call, "pidfd_open", "")?;
+    crate::sys::process::pidfd_send_signal(own.as_fd(), 0).at(Step::Call, "pidfd_send_signal", "")?;
     Ok(String::new())
 }
 

@@ -14,7 +14,7 @@ const SCOPES_SINCE: libc::c_long = 6;
 fn restrict(ruleset: &sys::Ruleset, size: usize) -> Result<(), Miss> {
     sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1).at(Step::Call, "prctl", "PR_SET_NO_NEW_PRIVS")?;
     let ruleset = sys::landlock_create(ruleset, size).at(Step::Landlock, "landlock_create_ruleset", "")?;
-    sys::landlock_restrict(ruleset.as_fd()).at(Step::Landlock, "landlock_restrict_self", "")
+    crate::sys::landlock::restrict_self(ruleset.as_fd()).at(Step::Landlock, "landlock_restrict_self", "")
 }
 
 pub(super) fn files() -> Trial {

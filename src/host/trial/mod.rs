@@ -24,7 +24,7 @@ pub(super) use run::{Line, Outcome, all};
 
 /// Ends a process.
 pub(super) fn kill(pidfd: BorrowedFd<'_>) -> Result<(), Errno> {
-    sys::pidfd_send_signal(pidfd, libc::SIGKILL)
+    crate::sys::process::pidfd_send_signal(pidfd, libc::SIGKILL)
 }
 
 /// A trial that did not work.

@@ -92,7 +92,7 @@ pub(super) fn fsopen() -> Trial {
 
 pub(super) fn pivot_root() -> Trial {
     scratch()?;
-    let detail = match sys::pivot_root(c".", c".") {
+    let detail = match crate::sys::mount::pivot_root_here() {
         Ok(()) => "",
         Err(Errno::EINVAL) => {
             pivot_from_initramfs()?;
@@ -100,7 +100,7 @@ pub(super) fn pivot_root() -> Trial {
         }
         Err(errno) => return Err(errno).at(Step::Mount, "pivot_root", "/"),
     };
-    sys::umount(c".", libc::MNT_DETACH).at(Step::Mount, "umount2", "the old root")?;
+    crate::sys::mount::detach(c".").at(Step::Mount, "umount2", "the old root")?;
     match std::fs::read_dir("/").at(Step::Mount, "open", "/")?.count() {
         0 => Ok(detail.to_owned()),
         more => Err(Miss::Without(format!("the new root shows {more} entries of the old one"))),
@@ -119,7 +119,7 @@ fn pivot_from_initramfs() -> Result<(), Miss> {
         "tmpfs",
     )?;
     nix::unistd::chdir("/new").at(Step::Mount, "chdir", "/new")?;
-    sys::pivot_root(c".", c".").at(Step::Mount, "pivot_root", "/")
+    crate::sys::mount::pivot_root_here().at(Step::Mount, "pivot_root", "/")
 }
 
 pub(super) fn proc() -> Trial {

@@ -8,7 +8,7 @@ use nix::sys::wait::waitpid;
 use nix::unistd::{getegid, geteuid, getpid, getuid, pipe2};
 
 use super::process::{in_child, start};
-use super::{At, Miss, Step, Trial, sys};
+use super::{At, Miss, Step, Trial};
 use crate::host::namespace::{flag, kernel_name};
 use crate::host::read;
 use crate::profile::Namespace;
@@ -17,7 +17,11 @@ use crate::profile::Namespace;
 const UNIQUE: u32 = 100_000;
 
 pub(super) fn user() -> Trial {
-    sys::unshare(libc::CLONE_NEWUSER).at(Step::Namespace(Namespace::User), "unshare", "CLONE_NEWUSER")?;
+    nix::sched::unshare(nix::sched::CloneFlags::from_bits_retain(libc::CLONE_NEWUSER)).at(
+        Step::Namespace(Namespace::User),
+        "unshare",
+        "CLONE_NEWUSER",
+    )?;
     Ok(String::new())
 }
 
@@ -49,7 +53,11 @@ fn write_of(process: &str, file: &str, text: &str) -> Result<(), Miss> {
 pub(super) fn enter(namespace: Namespace) -> Result<(), Miss> {
     own_root()?;
     let flag = flag(namespace);
-    sys::unshare(flag).at(Step::Namespace(namespace), "unshare", name_of(namespace))
+    nix::sched::unshare(nix::sched::CloneFlags::from_bits_retain(flag)).at(
+        Step::Namespace(namespace),
+        "unshare",
+        name_of(namespace),
+    )
 }
 
 fn name_of(namespace: Namespace) -> &'static str {
@@ -186,5 +194,9 @@ pub(super) fn time() -> Trial {
 
 /// Two namespaces at once, for mounts that need them.
 pub(super) fn and(flags: c_int, namespace: Namespace) -> Result<(), Miss> {
-    sys::unshare(flags).at(Step::Namespace(namespace), "unshare", name_of(namespace))
+    nix::sched::unshare(nix::sched::CloneFlags::from_bits_retain(flags)).at(
+        Step::Namespace(namespace),
+        "unshare",
+        name_of(namespace),
+    )
 }

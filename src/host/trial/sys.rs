@@ -14,11 +14,6 @@ fn owned(fd: c_long) -> Result<OwnedFd, Errno> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-pub(super) fn unshare(flags: c_int) -> Result<(), Errno> {
-    // SAFETY: takes no pointer.
-    Errno::result(unsafe { libc::unshare(flags) }).map(drop)
-}
-
 /// mount(2); an empty `kind` or `data` counts as absent to the kernel.
 pub(super) fn mount(
     source: &CStr,
@@ -38,16 +33,6 @@ pub(super) fn mount(
         )
     };
     Errno::result(done).map(drop)
-}
-
-pub(super) fn umount(target: &CStr, flags: c_int) -> Result<(), Errno> {
-    // SAFETY: a NUL-terminated string that lives through the call.
-    Errno::result(unsafe { libc::umount2(target.as_ptr(), flags) }).map(drop)
-}
-
-pub(super) fn pivot_root(new: &CStr, old: &CStr) -> Result<(), Errno> {
-    // SAFETY: two NUL-terminated strings that live through the call.
-    Errno::result(unsafe { libc::syscall(libc::SYS_pivot_root, new.as_ptr(), old.as_ptr()) }).map(drop)
 }
 
 pub(super) fn fsopen(kind: &CStr) -> Result<OwnedFd, Errno> {
@@ -216,25 +201,6 @@ pub(super) fn landlock_create(ruleset: &Ruleset, size: usize) -> Result<OwnedFd,
     owned(unsafe {
         libc::syscall(libc::SYS_landlock_create_ruleset, std::ptr::from_ref(ruleset), size, 0 as c_uint)
     })
-}
-
-pub(super) fn landlock_restrict(ruleset: BorrowedFd<'_>) -> Result<(), Errno> {
-    // SAFETY: an open descriptor and no flags.
-    let done = unsafe { libc::syscall(libc::SYS_landlock_restrict_self, ruleset.as_raw_fd(), 0 as c_uint) };
-    Errno::result(done).map(drop)
-}
-
-pub(super) fn pidfd_open(pid: libc::pid_t) -> Result<OwnedFd, Errno> {
-    // SAFETY: takes numbers.
-    owned(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0 as c_uint) })
-}
-
-pub(super) fn pidfd_send_signal(pidfd: BorrowedFd<'_>, signal: c_int) -> Result<(), Errno> {
-    let none = std::ptr::null::<libc::siginfo_t>();
-    // SAFETY: an open descriptor; a null siginfo is allowed.
-    let done =
-        unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, none, 0 as c_uint) };
-    Errno::result(done).map(drop)
 }
 
 /// openat2(2) with `RESOLVE_*` flags, for reading.
