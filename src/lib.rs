@@ -25,10 +25,11 @@
 //!
 //! # Features
 //!
-//! * `cli` (default): the program `belljar`. It brings `selftest` with it.
+//! * `cli` (default): the program `belljar`. It brings the other two with it.
+//! * `doctor`: tries what this host supports, and says what mends the rest.
 //! * `selftest`: the attacks of `belljar selftest` and the role `probe`.
 //!
-//! A program that only uses the library turns both off: `default-features = false`.
+//! A program that only uses the library turns them off: `default-features = false`.
 
 #![cfg(target_os = "linux")]
 
@@ -54,6 +55,8 @@ mod text;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod cli;
+#[cfg(feature = "doctor")]
+pub mod doctor;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::process::Output;
 use std::time::{Duration, Instant};
 
-use belljar::host::doctor::{self, Finding, State};
-use belljar::host::{Doctor, Layer};
+use belljar::doctor::{self, Doctor, Finding, Layer, State};
 use belljar::profile::{Profile, builtin_names};
 
 belljar::enable_test_support!();

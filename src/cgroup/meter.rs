@@ -1,13 +1,10 @@
 //! What a group has at a moment, read while things run in it.
 
-use std::path::Path;
-
 use serde::Serialize;
 
 use super::dir::Dir;
 use super::error::CgroupError;
-use super::{Controller, Version, find, parse, remove};
-use crate::host::read;
+use super::{Controller, Version, parse};
 
 /// Reads a sandbox's control group for as long as it is there.
 #[derive(Debug)]
@@ -35,23 +32,6 @@ pub struct Sample {
 impl Meter {
     pub(super) fn new(parts: Vec<(Version, Vec<Controller>, Dir)>) -> Self {
         Self { parts }
-    }
-
-    /// The sandbox's group that a process is in; `None` if it is in none, or out of reach.
-    pub(crate) fn of_process(pid: i32) -> Option<Self> {
-        let memberships = parse::memberships(read::text(format!("/proc/{pid}/cgroup"))?.as_bytes());
-        let mounts = parse::mounts(read::text("/proc/self/mountinfo")?.as_bytes());
-        let mut parts: Vec<(Version, Vec<Controller>, Dir)> = Vec::new();
-        for controller in [Controller::Memory, Controller::Pids, Controller::Cpuacct] {
-            let tree = find::trees(&memberships, &mounts, &[controller]).ok()?.pop()?;
-            let Some(own) = tree.own.filter(|own| is_ours(own)) else { continue };
-            let path = tree.point.join(own);
-            match parts.iter_mut().find(|(_, _, dir)| dir.path == path) {
-                Some((_, controllers, _)) => controllers.push(controller),
-                None => parts.push((tree.version, vec![controller], Dir::open(&path, tree.version).ok()?)),
-            }
-        }
-        (!parts.is_empty()).then_some(Self { parts })
     }
 
     /// What it has now.
@@ -102,8 +82,4 @@ pub(super) fn io_bytes(group: &Dir, version: Version) -> Result<Option<(u64, u64
             .read_if_there("io.stat")?
             .map(|text| (parse::sum(&text, "rbytes"), parse::sum(&text, "wbytes"))),
     })
-}
-
-fn is_ours(group: &Path) -> bool {
-    group.file_name().and_then(|name| name.to_str()).is_some_and(remove::ours)
 }

@@ -22,6 +22,8 @@ mod io;
 mod keeper;
 mod limit;
 mod meter;
+#[cfg(feature = "cli")]
+mod of_process;
 mod parse;
 mod place;
 mod remove;

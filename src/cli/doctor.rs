@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::error::Error;
 use super::stdio;
-use crate::host::doctor::{self, Doctor};
+use crate::doctor::{self, Doctor};
 use crate::profile::{Profile, builtin_names};
 
 /// Tell what this host supports, what it lacks, and how to mend it

@@ -3,6 +3,7 @@
 mod args;
 mod completions;
 mod doctor;
+mod dry_run;
 mod ended;
 mod error;
 mod escape;
@@ -12,6 +13,7 @@ mod profile;
 mod ps;
 mod report;
 mod run;
+mod running;
 mod selftest;
 mod signals;
 mod sink;

@@ -7,8 +7,8 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::error::Error;
+use super::running::{Running, running};
 use super::{escape, stdio, units};
-use crate::sandbox::{Running, running};
 
 /// The most that is shown of a command, characters.
 const COMMAND: usize = 60;

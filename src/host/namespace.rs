@@ -1,7 +1,5 @@
 //! The kernel's own names and flags of the namespaces, as in namespaces(7).
 
-use libc::c_int;
-
 use crate::profile::Namespace;
 
 /// All of them, in the order in which the kernel lists them in clone(2).
@@ -27,21 +25,6 @@ pub(crate) fn kernel_name(namespace: Namespace) -> &'static str {
         Namespace::Network => "net",
         Namespace::Cgroup => "cgroup",
         Namespace::Time => "time",
-    }
-}
-
-/// Its `CLONE_NEW*` flag.
-pub(crate) fn flag(namespace: Namespace) -> c_int {
-    match namespace {
-        Namespace::User => libc::CLONE_NEWUSER,
-        Namespace::Mount => libc::CLONE_NEWNS,
-        Namespace::Pid => libc::CLONE_NEWPID,
-        Namespace::Ipc => libc::CLONE_NEWIPC,
-        Namespace::Uts => libc::CLONE_NEWUTS,
-        Namespace::Network => libc::CLONE_NEWNET,
-        Namespace::Cgroup => libc::CLONE_NEWCGROUP,
-        // CLONE_NEWTIME (linux/sched.h); it does not fit clone(2)'s flags, only clone3's and unshare's.
-        Namespace::Time => 0x80,
     }
 }
 

@@ -207,7 +207,7 @@ fn proc_at(mounts: &str, at: &str) -> bool {
 
 /// What is mounted over parts of `/proc`. A file system that belongs there (binfmt_misc, nfsd) hides nothing: its mount
 /// point is an empty folder that the kernel made for it.
-pub(super) fn proc_masks(mounts: &str) -> Vec<PathBuf> {
+pub(crate) fn proc_masks(mounts: &str) -> Vec<PathBuf> {
     mount_points(mounts)
         .filter(|(point, kind)| {
             point.starts_with("/proc/") && !matches!(*kind, "binfmt_misc" | "nfsd" | "autofs")

@@ -8,7 +8,7 @@ use crate::host::{Facts, HostLimit};
 use crate::profile::{Capability, CapabilitySet, Profile};
 
 /// `RLIMIT_*` by their OCI names, lower case, at their numbers on x86-64 and aarch64 (`asm-generic/resource.h`).
-pub(super) const RLIMITS: [&str; 16] = [
+pub(crate) const RLIMITS: [&str; 16] = [
     "cpu",
     "fsize",
     "data",

@@ -70,8 +70,8 @@ mod frame;
 mod identity;
 mod item;
 mod kept;
-mod landlock;
-mod limits;
+pub(crate) mod landlock;
+pub(crate) mod limits;
 mod lite;
 mod model;
 mod mount_points;
@@ -86,12 +86,11 @@ mod resolve;
 pub(crate) mod resources;
 #[cfg(any(test, feature = "fuzzing"))]
 mod sample;
-mod show;
 mod sockets;
 mod source;
 #[cfg(test)]
 mod tests;
-mod text;
+pub(crate) mod text;
 mod view;
 mod walls;
 

@@ -33,7 +33,7 @@ pub(super) fn normal(path: &Path) -> Result<PathBuf, DestinationProblem> {
 
 /// Bytes for a person, and back without loss: printable UTF-8 as it is, a backslash doubled, everything else (control
 /// characters, invalid bytes, characters that reorder or hide text) as `\xNN`.
-pub(super) fn escaped(bytes: &[u8]) -> String {
+pub(crate) fn escaped(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {
@@ -61,7 +61,7 @@ fn hex(out: &mut String, bytes: &[u8]) {
 }
 
 /// [`escaped`] for what came from the system.
-pub(super) fn shown(text: impl AsRef<OsStr>) -> String {
+pub(crate) fn shown(text: impl AsRef<OsStr>) -> String {
     escaped(text.as_ref().as_bytes())
 }
 

@@ -17,7 +17,6 @@ mod oom_score;
 pub(crate) mod outcome;
 mod reading;
 mod relay;
-mod running;
 mod spawn;
 mod terminal;
 pub(crate) mod timing;
@@ -37,8 +36,6 @@ pub use error::{Error, Step};
 pub use limits::Limits;
 pub use outcome::{Ended, Outcome, Protections};
 pub use timing::{TimedProcess, TimedStep, Timing};
-
-pub use running::{Running, running};
 
 use crate::plan::TaskRequest;
 use crate::profile::Profile;

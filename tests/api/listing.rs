@@ -42,6 +42,10 @@ impl Listing<'_> {
                 let full = format!("{place}::{name}");
                 match found {
                     Found::Item(definition) => self.item(full, definition),
+                    Found::Outside(path) => {
+                        self.line(&full, format!("pub use {path}"), None);
+                        self.items += 1;
+                    }
                     Found::Module(module) => match modules.get(&module) {
                         Some(known) => self.line(&full, format!("pub use {known}"), None),
                         None => {
@@ -84,7 +88,7 @@ impl Listing<'_> {
                         names.entry(name).or_insert(found);
                     }
                 }
-                (_, None) => panic!("{path:?}: pub use {:?} leads out of the crate, or nowhere", taken.from),
+                (name, None) => drop(names.insert(name.to_owned(), Found::Outside(taken.from.join("::")))),
                 (name, Some(found)) => drop(names.insert(name.to_owned(), found)),
             }
         }
@@ -189,7 +193,7 @@ impl Listing<'_> {
         let names: Vec<String> = subject.path.segments.iter().map(|part| part.ident.to_string()).collect();
         match self.all.resolve(path, &names)? {
             Found::Item(definition) => Some(definition),
-            Found::Module(_) => None,
+            Found::Module(_) | Found::Outside(_) => None,
         }
     }
 

@@ -59,10 +59,12 @@ fn what_a_user_can_name_is_listed_once() {
             pub enum Choice { One, #[doc(hidden)] Hidden, Two(u8, String), Three { value: u8 } }
         }
         pub use inner::{Given, Deep};
+        pub use std::time::Duration;
         pub trait Shown { fn show(&self); }
     ";
     let expected = "\
 belljar::Deep: pub struct Deep
+belljar::Duration: pub use std::time::Duration
 belljar::Given.one: pub one: u8
 belljar::Given: impl Clone, Debug, Shown
 belljar::Given: pub struct Given
@@ -85,6 +87,7 @@ belljar::open::function: pub fn function<'a, T: Into<u8>>(first: T, second: &'a 
 fn hidden_tests_and_features_are_told_apart() {
     let text = "
         #[doc(hidden)] pub mod hidden { pub struct Hidden; }
+        #[doc(hidden)] pub use hidden::Hidden;
         #[cfg(test)] pub mod tests { pub struct Test; }
         #[cfg(feature = \"more\")] pub mod more { pub struct More; impl More { pub fn most(self) {} } }
         #[non_exhaustive] pub enum Open { One }

@@ -54,7 +54,7 @@ impl Crate {
                 continue;
             }
             if let Item::Use(item) = &item {
-                let public = matches!(item.vis, Visibility::Public(_));
+                let public = matches!(item.vis, Visibility::Public(_)) && !is_hidden(&item.attrs);
                 flatten(&item.tree, &mut Vec::new(), public, &mut module.uses);
             }
             if let Item::Mod(inner) = &item {
@@ -90,7 +90,7 @@ impl Crate {
             match self.lookup(&at, first)? {
                 Found::Module(path) => at = path,
                 item if tail.is_empty() => return Some(item),
-                Found::Item(_) => return None,
+                Found::Item(_) | Found::Outside(_) => return None,
             }
         }
         Some(Found::Module(at))
@@ -124,6 +124,8 @@ impl Crate {
 pub enum Found {
     Item(Definition),
     Module(ModulePath),
+    /// Of another crate: the path that leads there.
+    Outside(String),
 }
 
 fn file_of(below: &Path) -> PathBuf {

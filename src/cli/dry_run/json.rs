@@ -3,12 +3,11 @@
 
 use serde_json::{Value, json};
 
-use super::super::landlock::names;
-use super::super::{
+use super::{namespaces, network_rights, rlimit, scopes, text};
+use crate::plan::{
     Base, Ending, HostIdentity, Inner, Landlock, Mount, Node, Note, Plan, Presence, Root, Seccomp, Source,
     Task, Tmpfs, Via,
 };
-use super::{namespaces, network_rights, rlimit, scopes, text};
 
 impl Plan {
     /// The plan as JSON, for `--dry-run --json`. The filter is counted, not listed; the encoded plan has it all.
@@ -121,7 +120,7 @@ fn node(node: &Node) -> Value {
         }
         Node::File { path, mode, content } => json!({
             "type": "file", "path": text(path), "mode": format!("{mode:04o}"),
-            "content": super::super::text::escaped(content),
+            "content": crate::plan::text::escaped(content),
         }),
         Node::Pin { path } => json!({ "type": "pin", "path": text(path) }),
         Node::Mask { path, presence } => {
@@ -177,4 +176,41 @@ fn seccomp(seccomp: &Seccomp) -> Value {
         "instructions": seccomp.program.instructions.len(),
         "readback": seccomp.readback,
     })
+}
+
+/// The kernel's names of the rights in a mask, lower case.
+fn names(mask: u64) -> Vec<&'static str> {
+    const NAMES: [&str; 17] = [
+        "execute",
+        "write_file",
+        "read_file",
+        "read_dir",
+        "remove_dir",
+        "remove_file",
+        "make_char",
+        "make_dir",
+        "make_reg",
+        "make_sock",
+        "make_fifo",
+        "make_block",
+        "make_sym",
+        "refer",
+        "truncate",
+        "ioctl_dev",
+        "resolve_unix",
+    ];
+    NAMES.iter().enumerate().filter(|(bit, _)| mask >> bit & 1 == 1).map(|(_, name)| *name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::names;
+    use crate::plan::landlock::handled_fs;
+
+    #[test]
+    fn every_right_has_a_name() {
+        for abi in 1..=9 {
+            assert_eq!(handled_fs(abi).count_ones() as usize, names(handled_fs(abi)).len());
+        }
+    }
 }

@@ -17,8 +17,8 @@ use std::os::fd::BorrowedFd;
 use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 
-use super::failure::{Failure, Step};
 use super::layer::Layer;
+use crate::host::{Failure, Step};
 pub(super) use calls::kernel;
 pub(super) use run::{Line, Outcome, all};
 

@@ -29,7 +29,7 @@ const ANSWER: u64 = 64 * 1024;
 /// How a trial ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(in crate::host) enum Outcome {
+pub(in crate::doctor) enum Outcome {
     /// It came back.
     Ran(Trial),
     /// It died; says of what.
@@ -40,9 +40,9 @@ pub(in crate::host) enum Outcome {
 
 /// One line of the report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::host) struct Line {
-    pub(in crate::host) layer: Layer,
-    pub(in crate::host) outcome: Outcome,
+pub(in crate::doctor) struct Line {
+    pub(in crate::doctor) layer: Layer,
+    pub(in crate::doctor) outcome: Outcome,
 }
 
 struct Running {
@@ -54,7 +54,7 @@ struct Running {
 
 /// Tries all layers and writes one JSON line for each, in the order in which they end. The process must have a single
 /// thread, and no other children.
-pub(in crate::host) fn all(out: &mut impl Write) -> io::Result<()> {
+pub(in crate::doctor) fn all(out: &mut impl Write) -> io::Result<()> {
     run(Layer::ALL.iter().filter_map(|&layer| Some((layer, trial(layer)?))), LIMIT, out)
 }
 

@@ -9,7 +9,7 @@ use nix::unistd::{getegid, geteuid, getpid, getuid, pipe2};
 
 use super::process::{in_child, start};
 use super::{At, Miss, Step, Trial};
-use crate::host::namespace::{flag, kernel_name};
+use crate::host::namespace::kernel_name;
 use crate::host::read;
 use crate::profile::Namespace;
 
@@ -199,4 +199,19 @@ pub(super) fn and(flags: c_int, namespace: Namespace) -> Result<(), Miss> {
         "unshare",
         name_of(namespace),
     )
+}
+
+/// A namespace's `CLONE_NEW*` flag.
+fn flag(namespace: Namespace) -> c_int {
+    match namespace {
+        Namespace::User => libc::CLONE_NEWUSER,
+        Namespace::Mount => libc::CLONE_NEWNS,
+        Namespace::Pid => libc::CLONE_NEWPID,
+        Namespace::Ipc => libc::CLONE_NEWIPC,
+        Namespace::Uts => libc::CLONE_NEWUTS,
+        Namespace::Network => libc::CLONE_NEWNET,
+        Namespace::Cgroup => libc::CLONE_NEWCGROUP,
+        // CLONE_NEWTIME (linux/sched.h); it does not fit clone(2)'s flags, only clone3's and unshare's.
+        Namespace::Time => 0x80,
+    }
 }

@@ -3,6 +3,11 @@
 //! Nothing is tried in the calling process. The caller launches one re-executed child, which has a single thread whatever
 //! the caller has, and that child forks a further one for each trial.
 
+mod finding;
+mod layer;
+mod report;
+mod trial;
+
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
@@ -12,17 +17,15 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 
-use super::facts::Facts;
-use super::failure::{Failure, Step};
-use super::layer::{Layer, needed};
-use super::symptoms::Symptoms;
-use super::trial::{self, Line, Miss, Outcome};
+use self::trial::{Line, Miss, Outcome};
 use crate::capability::CapabilitySet;
+use crate::host::{Facts, Failure, Step, Symptoms};
 use crate::profile::Profile;
 use crate::reexec::{self, Launch, LaunchError, Stdio, Stream};
 
-pub use super::finding::{Finding, State, Verdict, verdicts};
-pub use super::report::{exit_code, json, render};
+pub use finding::{Finding, State, Verdict, verdicts};
+pub use layer::{Layer, needed};
+pub use report::{exit_code, json, render};
 
 /// The doctor's own role.
 const ROLE: &str = "belljar:doctor";

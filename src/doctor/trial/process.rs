@@ -23,7 +23,7 @@ pub(super) fn in_child(work: impl FnOnce() -> Trial) -> Trial {
 
 /// Forks; the child runs `work` and ends. Only for a process with a single thread, such as a trial's.
 pub(super) fn start(work: impl FnOnce()) -> Result<Pid, Miss> {
-    // SAFETY: the process has a single thread (see `crate::host::doctor`), so that the child may do anything.
+    // SAFETY: the process has a single thread (see `crate::doctor`), so that the child may do anything.
     match unsafe { fork() }.at(Step::Process, "fork", "")? {
         ForkResult::Parent { child } => Ok(child),
         ForkResult::Child => {

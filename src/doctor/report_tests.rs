@@ -2,10 +2,9 @@ use nix::errno::Errno;
 
 use super::*;
 use crate::capability::CapabilitySet;
-use crate::host::failure::{Failure, Step};
-use crate::host::layer::Layer;
-use crate::host::symptoms::Symptoms;
-use crate::host::trial::{Miss, Outcome};
+use crate::doctor::layer::Layer;
+use crate::doctor::trial::{Miss, Outcome};
+use crate::host::{Failure, Step, Symptoms};
 
 fn finding(layer: Layer, outcome: Outcome, needed_by: &[&str]) -> Finding {
     let symptoms = Symptoms {

@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 
-use super::diagnose::{diagnose, kernel_for_namespaces};
-use super::failure::errno_name;
 use super::layer::Layer;
-use super::symptoms::Symptoms;
 use super::trial::{Miss, Outcome};
+use crate::host::failure::errno_name;
+use crate::host::{Symptoms, diagnose, kernel_for_namespaces};
 
 /// Whether a layer works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

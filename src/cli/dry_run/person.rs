@@ -2,12 +2,12 @@
 
 use std::fmt::{self, Write as _};
 
-use super::super::landlock::access::{EXECUTE, WRITE_FILE};
-use super::super::{
+use super::{namespaces, network_rights, rlimit, scopes, text};
+use crate::plan::landlock::access::{EXECUTE, WRITE_FILE};
+use crate::plan::{
     Base, Cgroup, HostIdentity, Inner, Landlock, Mount, Node, Note, Plan, Presence, Source, Task, Throttle,
     Tmpfs, Via,
 };
-use super::{namespaces, network_rights, rlimit, scopes, text};
 use crate::profile::Throttled;
 
 impl Plan {
@@ -21,7 +21,7 @@ impl Plan {
     }
 
     fn write(&self, out: &mut String, notes: &[Note]) -> fmt::Result {
-        line(out, "profile", &super::super::text::shown(&self.profile))?;
+        line(out, "profile", &crate::plan::text::shown(&self.profile))?;
         line(out, "task", &task(&self.task))?;
         line(out, "directory", &text(&self.cwd))?;
         line(out, "user", &self.user())?;

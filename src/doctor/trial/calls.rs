@@ -11,7 +11,7 @@ use crate::host::kernel::{NAMESPACES_NEED, Version};
 use crate::host::symptoms::proc_masks;
 use crate::host::{Facts, read};
 
-pub(in crate::host) fn kernel() -> Trial {
+pub(in crate::doctor) fn kernel() -> Trial {
     let names = nix::sys::utsname::uname().at(Step::Call, "uname", "")?;
     let release = names.release().to_string_lossy();
     let detail = format!("Linux {release}, {}", names.machine().to_string_lossy());
