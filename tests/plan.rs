@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use belljar::host::{Facts, RealFiles};
 use belljar::plan::{
-    Call, HostIdentity, Mount, Node, Plan, PlanError, Task, Via, resolve, resolve_with_notes,
+    Call, HostIdentity, Mount, Namespaces, Node, Plan, PlanError, Via, Workload, resolve, resolve_with_notes,
 };
 use belljar::profile::{Capability, CapabilitySet, Profile};
 
@@ -37,7 +37,7 @@ fn path(path: &CString) -> PathBuf {
 
 /// Bind mounts: destination, source, read-only, how.
 fn binds(plan: &Plan) -> Vec<(PathBuf, PathBuf, bool, Via)> {
-    let nodes = plan.root.iter().flat_map(|root| &root.nodes);
+    let nodes = plan.walls.root.iter().flat_map(|root| &root.nodes);
     nodes
         .filter_map(|node| match node {
             Node::Mount { path: at, mount: Mount::Bind { source, readonly, .. } } => {
@@ -53,9 +53,9 @@ fn settled(plan: &Plan) {
     assert_eq!(Plan::decode(&plan.encode().unwrap()).unwrap(), *plan);
     assert!(plan.to_text(&[]).ends_with('\n'));
     assert_eq!(plan.to_json(&[])["hash"], plan.hash().unwrap());
-    let seccomp = plan.seccomp.as_ref().unwrap();
+    let seccomp = plan.task.seccomp.as_ref().unwrap();
     seccomp.program.validate().unwrap();
-    assert!(plan.landlock.is_some() && plan.no_new_privileges);
+    assert!(plan.task.landlock.is_some() && plan.task.no_new_privileges);
 }
 
 #[test]
@@ -67,7 +67,10 @@ fn every_profile_has_a_plan_here() {
             let (plan, notes) = resolve_with_notes(&load(name), &facts, &RealFiles, &sh())
                 .unwrap_or_else(|e| panic!("{name}: {e}: {:?}", e.hint()));
             settled(&plan);
-            assert!(matches!(&plan.task, Task::Program { path: p, .. } if path(p).ends_with("sh")), "{name}");
+            assert!(
+                matches!(&plan.task.workload, Workload::Program { path: p, .. } if path(p).ends_with("sh")),
+                "{name}"
+            );
             // A shipped profile names no system call that does not exist.
             assert!(
                 !notes.iter().any(|note| note.to_string().contains("unknown system calls")),
@@ -88,14 +91,18 @@ fn strict_shows_the_system_and_nothing_else() {
         let system = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc"];
         assert!(system.iter().any(|folder| source.starts_with(folder)), "{source:?}");
     }
-    assert!(plan.root.as_ref().unwrap().readonly && plan.loopback && plan.capabilities.is_empty());
-    assert_eq!(path(&plan.cwd), Path::new("/tmp"));
     assert!(
-        plan.env.iter().all(|entry| entry.as_bytes().starts_with(b"PATH=")
+        plan.walls.root.as_ref().unwrap().readonly
+            && plan.walls.loopback
+            && plan.task.capabilities.is_empty()
+    );
+    assert_eq!(path(&plan.task.cwd), Path::new("/tmp"));
+    assert!(
+        plan.task.env.iter().all(|entry| entry.as_bytes().starts_with(b"PATH=")
             || entry.as_bytes().starts_with(b"HOME=")
             || entry.as_bytes().starts_with(b"LANG=")),
         "{:?}",
-        plan.env
+        plan.task.env
     );
 }
 
@@ -109,8 +116,8 @@ fn build_writes_where_it_works_and_keeps_the_owner() {
         assert_eq!(writable.len(), 1);
         assert_eq!((&writable[0].0, &writable[0].1), (&work, &work));
         assert_eq!(matches!(writable[0].3, Via::Tree { idmap: Some(_) }), expected);
-        assert_eq!(path(&plan.cwd), work);
-        assert_eq!(plan.identity.host == HostIdentity::Unique, facts.uid == 0);
+        assert_eq!(path(&plan.task.cwd), work);
+        assert_eq!(plan.walls.identity.host == HostIdentity::Unique, facts.uid == 0);
     }
 }
 
@@ -148,7 +155,11 @@ fn container_has_a_root_of_its_own() {
     settled(&plan);
     // Without CAP_SETFCAP: others can reach what is written here.
     assert_eq!(
-        (plan.identity.uid, plan.capabilities.len(), plan.capabilities.contains(Capability::CAP_SETFCAP)),
+        (
+            plan.walls.identity.uid,
+            plan.task.capabilities.len(),
+            plan.task.capabilities.contains(Capability::CAP_SETFCAP)
+        ),
         (0, 13, false)
     );
     assert!(binds(&plan).is_empty());
@@ -187,8 +198,8 @@ fn lite_has_rights_in_place_of_mounts() {
     profile.add_bind(&work, &work, false).unwrap();
     let plan = resolve(&profile, &facts(&work), &RealFiles, &sh()).unwrap();
     settled(&plan);
-    let landlock = plan.landlock.as_ref().unwrap();
-    assert_eq!((plan.namespaces, &plan.root), (0, &None));
+    let landlock = plan.task.landlock.as_ref().unwrap();
+    assert_eq!((plan.walls.namespaces, &plan.walls.root), (Namespaces::Lite, &None));
     assert!(landlock.rules.iter().any(|rule| path(&rule.path) == work));
     assert!(landlock.handled_net != 0 && landlock.scoped == 3);
     let old = Facts { landlock_abi: Some(5), ..facts(&work) };
@@ -196,7 +207,7 @@ fn lite_has_rights_in_place_of_mounts() {
     // Root gives it an id of its own, which nothing here keeps out.
     std::fs::set_permissions(&work, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let plan = resolve(&profile, &root(&work), &RealFiles, &sh()).unwrap();
-    assert_eq!(plan.identity.host, HostIdentity::Unique);
+    assert_eq!(plan.walls.identity.host, HostIdentity::Unique);
     let unable = Facts { capabilities: CapabilitySet::EMPTY, ..root(&work) };
     assert!(matches!(resolve(&profile, &unable, &RealFiles, &sh()), Err(PlanError::RootWithoutNamespaces)));
 }
@@ -232,7 +243,7 @@ fn the_kernel_takes_the_landlock_rules() {
     profile.add_bind(Path::new("/dev/tty"), Path::new("/dev/tty"), false).unwrap();
     profile.landlock.scopes.clear();
     let facts = Facts { landlock_abi: Some(abi), ..facts(&work) };
-    let ruleset = resolve(&profile, &facts, &RealFiles, &sh()).unwrap().landlock.unwrap();
+    let ruleset = resolve(&profile, &facts, &RealFiles, &sh()).unwrap().task.landlock.unwrap();
     let attr = RulesetAttr {
         handled_access_fs: ruleset.handled_fs,
         handled_access_net: ruleset.handled_net,

@@ -157,7 +157,7 @@ fn program(profile: &str) -> Result<belljar::seccomp::Program> {
     let call = Call::new(TaskRequest::Role { name: "nothing".to_owned(), args: Vec::new() });
     let facts = belljar::host::Facts::detect()?;
     let plan = belljar::plan::resolve(&profile, &facts, &belljar::host::RealFiles, &call)?;
-    Ok(plan.seccomp.ok_or("no filter")?.program)
+    Ok(plan.task.seccomp.ok_or("no filter")?.program)
 }
 
 fn write(instructions: &[Instruction]) -> Result<()> {

@@ -30,7 +30,7 @@ pub(super) fn plan(bytes: &[u8]) -> bool {
     let text = plan.to_text(&[]);
     assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "control characters in {text:?}");
     assert!(plan.to_json(&[]).is_object());
-    if let Some(seccomp) = &plan.seccomp {
+    if let Some(seccomp) = &plan.task.seccomp {
         let program = &seccomp.program;
         program.validate().expect("a checked filter");
         for nr in [0, 1, 59, 157, 435, 0x4000_0001, u32::MAX] {

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use super::assert_tame;
 use crate::capability::CapabilitySet;
 use crate::host::{Facts, Files, HostLimit, MemoryFiles, RealFiles};
-use crate::plan::{Call, Plan, PlanError, Task, resolve};
+use crate::plan::{Call, Plan, PlanError, Workload, resolve};
 use crate::profile::Profile;
 use crate::seccomp::Arch;
 
@@ -58,8 +58,11 @@ pub(super) fn program(bytes: &[u8]) -> bool {
     match resolve(profile(), &facts(), &files, &Call::program([PROGRAM])) {
         Ok(plan) => {
             assert_eq!(
-                plan.task,
-                Task::Program { path: c"/usr/bin/program".into(), argv: vec![c"/usr/bin/program".into()] }
+                plan.task.workload,
+                Workload::Program {
+                    path: c"/usr/bin/program".into(),
+                    argv: vec![c"/usr/bin/program".into()]
+                }
             );
             assert!(bytes.starts_with(b"\x7fELF") || bytes.starts_with(b"#!"));
             drop(Plan::decode(&plan.encode().expect("to encode a plan")).expect("to decode a plan"));

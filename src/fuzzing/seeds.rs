@@ -132,7 +132,12 @@ fn messages() {
     }
     let callers = vec![("user".into(), 4_026_531_837), ("mnt".into(), u64::MAX)];
     let hostname = Some(c"belljar".into());
-    let prelude = Prelude { namespaces: 0x7e02_0000, callers, hostname, loopback: true };
+    let prelude = Prelude {
+        namespaces: crate::plan::Namespaces::Own { new: 0x7e02_0000 },
+        callers,
+        hostname,
+        loopback: true,
+    };
     write("status", "prelude", &postcard::to_stdvec(&prelude).expect("a message"));
     let go = Go {
         window: Some(Window { rows: 24, columns: 80, width: 0, height: 0 }),

@@ -46,7 +46,7 @@ pub(super) const SECUREBITS: i32 = libc::SECBIT_NOROOT
 /// Empties the sets. In *lite* (no user namespace) an unprivileged caller has nothing to empty and may not change the
 /// bounding set or the securebits; the read-back accepts that only with all other sets empty and no_new_privs set.
 pub(super) fn drop_all_but_kept(context: &mut Context) -> Result<(), Fault> {
-    let keep = context.plan.capabilities;
+    let keep = context.plan.task.capabilities;
     sys::capability::clear_ambient().map_err(Fault::on("prctl", b"PR_CAP_AMBIENT_CLEAR_ALL"))?;
     if may_change_securebits(context)? {
         sys::capability::limit_bounding(keep).map_err(Fault::on("prctl", b"PR_CAPBSET_DROP"))?;
@@ -56,13 +56,13 @@ pub(super) fn drop_all_but_kept(context: &mut Context) -> Result<(), Fault> {
     }
     // Root keeps its capabilities over an execution by itself; another id needs them as ambient (CVE-2022-24769: nothing
     // is inheritable that need not be).
-    let ambient = if context.plan.identity.uid == 0 { CapabilitySet::EMPTY } else { keep };
+    let ambient = if context.plan.walls.identity.uid == 0 { CapabilitySet::EMPTY } else { keep };
     sys::capability::set(keep, ambient).map_err(Fault::on("capset", b""))?;
     sys::capability::raise_ambient(ambient).map_err(Fault::on("prctl", b"PR_CAP_AMBIENT_RAISE"))
 }
 
 fn may_change_securebits(context: &Context) -> Result<bool, Fault> {
-    if context.plan.namespaces != 0 {
+    if !context.plan.walls.namespaces.is_lite() {
         return Ok(true);
     }
     let sets = sys::capability::get().map_err(Fault::on("capget", b""))?;
@@ -71,7 +71,7 @@ fn may_change_securebits(context: &Context) -> Result<bool, Fault> {
 
 /// From here on no execution gives privileges.
 pub(super) fn set_no_new_privileges(context: &mut Context) -> Result<(), Fault> {
-    if !context.plan.no_new_privileges {
+    if !context.plan.task.no_new_privileges {
         return Ok(());
     }
     sys::process::set_no_new_privileges().map_err(Fault::on("prctl", b"PR_SET_NO_NEW_PRIVS"))

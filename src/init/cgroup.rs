@@ -27,7 +27,7 @@ pub(super) fn join(context: &mut Context) -> Result<(), Fault> {
             return Err(Fault::mismatch("the control group's process", own, text.trim()));
         }
     }
-    if context.plan.namespaces & u64::from(libc::CLONE_NEWCGROUP.cast_unsigned()) != 0 {
+    if context.plan.walls.namespaces.has_new(libc::CLONE_NEWCGROUP) {
         nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWCGROUP)
             .map_err(Fault::on("unshare", b"CLONE_NEWCGROUP"))?;
     }

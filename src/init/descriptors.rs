@@ -43,7 +43,7 @@ impl Own {
 
 /// Moves init's own descriptors out of the way, puts the named ones in place, and marks the rest close-on-exec.
 pub(super) fn arrange(context: &mut Context) -> Result<(), Fault> {
-    let numbers = &context.plan.descriptors;
+    let numbers = &context.plan.task.descriptors;
     let free = numbers.last().map_or(3, |last| last.saturating_add(1)).max(3);
     let above = |fd: BorrowedFd<'_>| {
         duplicate_above(&fd, free).map(IntoRawFd::into_raw_fd).map_err(Fault::on("fcntl", b"F_DUPFD_CLOEXEC"))

@@ -49,13 +49,13 @@ pub(super) struct Ender {
 impl Ender {
     pub(super) fn new(plan: &Plan) -> Result<Self, Fault> {
         const PATH: &str = "/proc/thread-self/children";
-        let children = match plan.ending {
+        let children = match plan.walls.ending {
             Ending::Namespace => None,
             Ending::Scope | Ending::Children => Some(File::open(PATH).map_err(|error| {
                 Fault::system("open", PATH.as_bytes(), Errno::from_raw(error.raw_os_error().unwrap_or(0)))
             })?),
         };
-        Ok(Self { ending: plan.ending, children })
+        Ok(Self { ending: plan.walls.ending, children })
     }
 
     /// Kills all and reaps it, for a bounded time. Takes no memory, no descriptor and no process.

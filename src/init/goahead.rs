@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use super::opening::Opening;
 use super::start::{Context, take_descriptor};
 use super::table::Made;
-use crate::plan::{MAX_ENCODED, Plan, Task};
+use crate::plan::{MAX_ENCODED, Plan, Workload};
 use crate::protocol::{Channel, FIRST_DESCRIPTOR, Fault, Go, Prelude, Trees, Watch, Window};
 use crate::sys;
 
@@ -50,7 +50,7 @@ struct Received {
 fn receive(prelude: &Prelude, channel: &Channel) -> Result<Received, Fault> {
     // It is read while the caller writes the id maps.
     let plan = read(channel)?;
-    if (plan.namespaces, &plan.hostname, plan.loopback)
+    if (plan.walls.namespaces, &plan.walls.hostname, plan.walls.loopback)
         != (prelude.namespaces, &prelude.hostname, prelude.loopback)
     {
         return Err(Fault::Protocol { what: "a plan that is not the prelude's".to_owned() });
@@ -67,7 +67,7 @@ fn receive(prelude: &Prelude, channel: &Channel) -> Result<Received, Fault> {
     if doors.checked_add(go.watches.len()) != Some(sent.len()) {
         return Err(Fault::Protocol { what: "the control group's descriptors".to_owned() });
     }
-    if plan.terminal != go.window.is_some() {
+    if plan.task.terminal != go.window.is_some() {
         return Err(Fault::Protocol { what: "the terminal's size".to_owned() });
     }
     let mut sent = sent.into_iter();
@@ -77,9 +77,9 @@ fn receive(prelude: &Prelude, channel: &Channel) -> Result<Received, Fault> {
         next += 1;
         take_descriptor(next)
     };
-    let descriptors = plan.descriptors.iter().map(|_| take()).collect::<Result<_, _>>()?;
-    let call = match plan.task {
-        Task::Call { .. } => Some((take()?, take()?)),
+    let descriptors = plan.task.descriptors.iter().map(|_| take()).collect::<Result<_, _>>()?;
+    let call = match plan.task.workload {
+        Workload::Call { .. } => Some((take()?, take()?)),
         _ => None,
     };
     let watches = go.watches.into_iter().zip(sent).collect();

@@ -11,8 +11,8 @@ use crate::sys;
 /// In a user namespace of its own an unprivileged caller's process is refused; without one it is no business of who stays who they
 /// are, but who steps down is to have no groups.
 fn may_be_refused(context: &Context) -> bool {
-    let Identity { uid, host, .. } = context.plan.identity;
-    let stays = context.plan.namespaces != 0 || nix::unistd::geteuid().as_raw() == uid;
+    let Identity { uid, host, .. } = context.plan.walls.identity;
+    let stays = !context.plan.walls.namespaces.is_lite() || nix::unistd::geteuid().as_raw() == uid;
     matches!(host, HostIdentity::Own { .. }) && stays
 }
 
@@ -21,7 +21,7 @@ fn may_be_refused(context: &Context) -> bool {
 /// An unprivileged caller's user namespace denies setgroups(2), so its supplementary groups stay in the credentials (they
 /// show as the overflow id and open nothing that the mounts do not show; user_namespaces(7), CVE-2014-8989).
 pub(super) fn assume(context: &mut Context) -> Result<(), Fault> {
-    let identity = context.plan.identity;
+    let identity = context.plan.walls.identity;
     let (uid, gid) = (Uid::from_raw(identity.uid), Gid::from_raw(identity.gid));
     match setgroups(&[]) {
         Ok(()) => {}

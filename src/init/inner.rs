@@ -32,15 +32,16 @@ const OWN: CloneFlags =
 
 /// Makes the namespaces, with the ids that init has, before anything is mounted: message queues are those of the namespace that mounts them.
 pub(super) fn make(context: &mut Context) -> Result<(), Fault> {
-    if context.plan.inner != Inner::Made {
+    if context.plan.walls.inner != Inner::Made {
         return Ok(());
     }
-    let flags = libc::c_int::try_from(context.plan.namespaces).map_or(OWN, CloneFlags::from_bits_truncate);
+    let flags = libc::c_int::try_from(context.plan.walls.namespaces.new_flags())
+        .map_or(OWN, CloneFlags::from_bits_truncate);
     let own = flags & OWN;
     let maker = Maker::start(own | CloneFlags::CLONE_NEWUSER)?;
     // A procfs of our own, in which the maker is known by the number that we know.
     let procfs = mounts::filesystem(c"proc", &[], mounts::DATA)?;
-    let identity = context.plan.identity;
+    let identity = context.plan.walls.identity;
     write_map(&procfs, maker.pid, "gid_map", identity.gid)?;
     write_map(&procfs, maker.pid, "uid_map", identity.uid)?;
     let path = format!("{}/ns/user", maker.pid);
@@ -51,7 +52,7 @@ pub(super) fn make(context: &mut Context) -> Result<(), Fault> {
     }
     maker.end()?;
     // The host name was copied.
-    loopback::bring_up(context.plan.loopback)?;
+    loopback::bring_up(context.plan.walls.loopback)?;
     context.inner = Some(user);
     Ok(())
 }

@@ -14,7 +14,7 @@ use crate::sys;
 
 /// Enters a domain with the Plan's rules.
 pub(super) fn restrict(context: &mut Context) -> Result<(), Fault> {
-    let Some(plan) = &context.plan.landlock else { return Ok(()) };
+    let Some(plan) = &context.plan.task.landlock else { return Ok(()) };
     let ruleset = sys::landlock::create_ruleset(plan.handled_fs, plan.handled_net, plan.scoped)
         .map_err(Fault::on("landlock_create_ruleset", b""))?;
     // SAFETY: AT_FDCWD is always valid to borrow; the paths are absolute, so it is not even used.
@@ -26,7 +26,7 @@ pub(super) fn restrict(context: &mut Context) -> Result<(), Fault> {
         sys::landlock::allow_beneath(ruleset.as_fd(), path.as_fd(), rule.access)
             .map_err(Fault::on("landlock_add_rule", name))?;
     }
-    for number in (0..3).chain(context.plan.descriptors.iter().copied()) {
+    for number in (0..3).chain(context.plan.task.descriptors.iter().copied()) {
         allow_reopening(ruleset.as_fd(), number, plan.handled_fs)?;
     }
     sys::landlock::restrict_self(ruleset.as_fd()).map_err(Fault::on("landlock_restrict_self", b""))?;

@@ -18,7 +18,7 @@ const REFER: u64 = 1 << 13;
 /// Enters a Landlock domain that keeps init's own signals in: the task's domain will be within it, and what is outside is out of reach
 /// for ever, of `kill(-1)` too. The caller is outside, and of the same user: it must be in reach before, and not afterwards.
 pub(super) fn keep_signals_in(context: &Context) -> Result<(), Fault> {
-    if context.plan.ending != Ending::Scope {
+    if context.plan.walls.ending != Ending::Scope {
         return Ok(());
     }
     let reach = || sys::process::pidfd_send_signal(context.caller.as_fd(), 0);

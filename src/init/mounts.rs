@@ -22,7 +22,7 @@ pub(super) const DATA: u64 = ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC;
 
 /// No mount propagates in or out any more.
 pub(super) fn make_private(context: &mut Context) -> Result<(), Fault> {
-    if context.plan.root.is_none() {
+    if context.plan.walls.root.is_none() {
         return Ok(());
     }
     sys::mount::make_all_private().map_err(Fault::on("mount_setattr", b"/"))

@@ -5,6 +5,7 @@ use nix::fcntl::{OFlag, open, readlinkat};
 use nix::sys::stat::Mode;
 
 use super::opening::Opening;
+use crate::plan::Namespaces;
 use crate::protocol::Fault;
 
 /// Names under `/proc/self/ns` and their `CLONE_NEW*` flags.
@@ -20,16 +21,16 @@ pub(crate) const ALL: [(&str, libc::c_int); 8] = [
 ];
 
 /// The inode numbers of the calling process's namespaces, by name.
-pub(crate) fn own(flags: u64) -> Result<Vec<(String, u64)>, (String, Errno)> {
+pub(crate) fn own(namespaces: Namespaces) -> Result<Vec<(String, u64)>, (String, Errno)> {
     const FOLDER: &str = "/proc/self/ns";
-    if flags == 0 {
+    if namespaces.is_lite() {
         return Ok(Vec::new());
     }
     // The way into procfs is the dearest part of it, and is gone once.
     let folder = open(FOLDER, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
         .map_err(|errno| (FOLDER.to_owned(), errno))?;
     let mut found = Vec::new();
-    for (name, _) in ALL.iter().filter(|(_, flag)| flags & u64::from(flag.cast_unsigned()) != 0) {
+    for (name, _) in ALL.iter().filter(|(_, flag)| namespaces.has_new(*flag)) {
         // Its text is its number (namespaces(7)): to follow it would make an inode of it first.
         let link = readlinkat(&folder, *name).map_err(|errno| (format!("{FOLDER}/{name}"), errno))?;
         let number = link

@@ -53,11 +53,11 @@ fn read(payload: &[u8], launcher_checked: bool) -> Result<(Duration, Prelude, Ow
     }
     let prelude: Prelude = decode(payload).map_err(|_| Fault::Protocol { what: "prelude".to_owned() })?;
     // One that somebody else wrote must not turn into a role's body without walls around it.
-    let genuine = if prelude.namespaces == 0 { launcher_checked } else { std::process::id() == 1 };
+    let genuine = if prelude.namespaces.is_lite() { launcher_checked } else { std::process::id() == 1 };
     if !genuine {
         return Err(Fault::Protocol { what: "not started by this program".to_owned() });
     }
-    if prelude.namespaces == 0 {
+    if prelude.namespaces.is_lite() {
         // Without a pid namespace the task's orphans come to us, to be ended with the run.
         sys::process::become_subreaper().map_err(Fault::on("prctl", b"PR_SET_CHILD_SUBREAPER"))?;
         if !sys::process::is_subreaper().map_err(Fault::on("prctl", b"PR_GET_CHILD_SUBREAPER"))? {

@@ -65,7 +65,7 @@ fn close_for_writing(old_root: OwnedFd) -> Result<(), Fault> {
 /// The initramfs stays below the new root, as it does on every system that was started from one (there it is empty), and no
 /// path leads down to it. Only setns(2) to the own mount namespace does, after an unmount of `/`; both need CAP_SYS_ADMIN.
 fn from_initramfs(context: &Context, new_root: OwnedFd, initramfs: OwnedFd) -> Result<(), Fault> {
-    if context.plan.capabilities.contains(Capability::CAP_SYS_ADMIN) {
+    if context.plan.task.capabilities.contains(Capability::CAP_SYS_ADMIN) {
         let found = "an initramfs, to which a sandbox with CAP_SYS_ADMIN could return";
         return Err(Fault::mismatch("the host's root", "a new root without a way back", found));
     }

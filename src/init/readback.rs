@@ -14,14 +14,14 @@ pub(super) fn verify(context: &mut Context) -> Result<(), Fault> {
     ids(context)?;
     capabilities(context)?;
     let set = sys::process::no_new_privileges().map_err(Fault::on("prctl", b"PR_GET_NO_NEW_PRIVS"))?;
-    expect("no_new_privs", context.plan.no_new_privileges, set)?;
+    expect("no_new_privs", context.plan.task.no_new_privileges, set)?;
     context.readback.no_new_privileges = set;
     let dumpable = sys::process::dumpable().map_err(Fault::on("prctl", b"PR_GET_DUMPABLE"))?;
     expect("dumpable", false, dumpable)?;
-    expect("the Landlock domain", context.plan.landlock.is_some(), context.readback.landlock)?;
-    expect("the new root", context.plan.root.is_some(), context.readback.new_root)?;
+    expect("the Landlock domain", context.plan.task.landlock.is_some(), context.readback.landlock)?;
+    expect("the new root", context.plan.walls.root.is_some(), context.readback.new_root)?;
     super::pivot::verify(context)?;
-    for limit in &context.plan.rlimits {
+    for limit in &context.plan.task.rlimits {
         rlimit(*limit)?;
     }
     Ok(())
@@ -36,7 +36,7 @@ fn expect(what: &str, expected: bool, found: bool) -> Result<(), Fault> {
 }
 
 fn ids(context: &mut Context) -> Result<(), Fault> {
-    let identity = context.plan.identity;
+    let identity = context.plan.walls.identity;
     let uids = getresuid().map_err(Fault::on("getresuid", b""))?;
     let gids = getresgid().map_err(Fault::on("getresgid", b""))?;
     for (what, expected, found) in [
@@ -63,13 +63,13 @@ fn ids(context: &mut Context) -> Result<(), Fault> {
 }
 
 fn capabilities(context: &mut Context) -> Result<(), Fault> {
-    let keep = context.plan.capabilities;
-    let ambient = if context.plan.identity.uid == 0 { CapabilitySet::EMPTY } else { keep };
+    let keep = context.plan.task.capabilities;
+    let ambient = if context.plan.walls.identity.uid == 0 { CapabilitySet::EMPTY } else { keep };
     let sets = sys::capability::get().map_err(Fault::on("capget", b""))?;
     let bits = sys::capability::securebits().map_err(Fault::on("prctl", b"PR_GET_SECUREBITS"))?;
     // Without a user namespace an unprivileged process cannot change these two; they mean nothing to one whose other sets
     // are empty and that can gain nothing by an execution.
-    let locked = context.plan.namespaces != 0 || (sets.bounding == keep && bits == SECUREBITS);
+    let locked = !context.plan.walls.namespaces.is_lite() || (sets.bounding == keep && bits == SECUREBITS);
     for (what, expected, found) in [
         ("the effective capability set", keep, sets.effective),
         ("the permitted capability set", keep, sets.permitted),
@@ -84,7 +84,7 @@ fn capabilities(context: &mut Context) -> Result<(), Fault> {
     if locked && keep.is_empty() && bits != SECUREBITS {
         return Err(Fault::mismatch("securebits", format!("{SECUREBITS:#x}"), format!("{bits:#x}")));
     }
-    if !locked && !context.plan.no_new_privileges {
+    if !locked && !context.plan.task.no_new_privileges {
         return Err(Fault::mismatch("no_new_privs", "on", "off"));
     }
     context.readback.capabilities =

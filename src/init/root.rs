@@ -27,9 +27,9 @@ const OVERLAYFS: i64 = 0x794c_7630;
 
 /// Builds the root and everything in it.
 pub(super) fn build(context: &mut Context) -> Result<(), Fault> {
-    let Some(plan) = context.plan.root.take() else { return Ok(()) };
+    let Some(plan) = context.plan.walls.root.take() else { return Ok(()) };
     let done = build_as(context, &plan);
-    context.plan.root = Some(plan);
+    context.plan.walls.root = Some(plan);
     done
 }
 

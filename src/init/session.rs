@@ -11,7 +11,7 @@ use crate::sys;
 /// Starts a group, and with a terminal of its own a session; in *lite* ties the task to init (with a pid namespace the kernel does).
 pub(super) fn start(context: &mut Context) -> Result<(), Fault> {
     let session = |pid: Option<Pid>| getsid(pid).map_err(Fault::on("getsid", b""));
-    let (own, expected) = if context.plan.terminal {
+    let (own, expected) = if context.plan.task.terminal {
         setsid().map_err(Fault::on("setsid", b""))?;
         (getpid(), getpid())
     } else {
@@ -26,20 +26,20 @@ pub(super) fn start(context: &mut Context) -> Result<(), Fault> {
     if found != expected {
         return Err(Fault::mismatch("the session", expected, found));
     }
-    if context.plan.terminal {
+    if context.plan.task.terminal {
         // Standard input is the task's own, see `terminal`.
         // SAFETY: TIOCSCTTY takes a number: 0, do not steal it from another session.
         Errno::result(unsafe { libc::ioctl(0, libc::TIOCSCTTY, 0) })
             .map_err(Fault::on("ioctl", b"TIOCSCTTY"))?;
     }
-    if context.plan.namespaces == 0 {
+    if context.plan.walls.namespaces.is_lite() {
         sys::process::set_death_signal(libc::SIGKILL).map_err(Fault::on("prctl", b"PR_SET_PDEATHSIG"))?;
         let found = sys::process::death_signal().map_err(Fault::on("prctl", b"PR_GET_PDEATHSIG"))?;
         if found != libc::SIGKILL {
             return Err(Fault::mismatch("the parent-death signal", libc::SIGKILL, found));
         }
     }
-    if context.plan.session_keyring { own_keyring() } else { Ok(()) }
+    if context.plan.task.session_keyring { own_keyring() } else { Ok(()) }
 }
 
 /// An empty session keyring in place of the caller's.

@@ -11,7 +11,7 @@ use nix::unistd::ForkResult;
 use super::handover::Handover;
 use super::start::{Context, exit};
 use super::{TASK, capabilities, descriptors, seccomp, signals, walk};
-use crate::plan::Task;
+use crate::plan::Workload;
 use crate::protocol::{Failure, Fault, Message, Stage};
 use crate::{reexec, sys};
 
@@ -53,16 +53,16 @@ impl Running {
 /// Starts the task; once this returns, untrusted code runs, and what fails is no refusal any more.
 pub(super) fn start(context: &mut Context) -> Result<Running, Failure> {
     signals::block_all().map_err(Fault::at(Stage::Signals))?;
-    match &context.plan.task {
-        Task::Program { path, argv } => program(path.clone(), argv.clone(), context),
-        Task::Role { name } => {
+    match &context.plan.task.workload {
+        Workload::Program { path, argv } => program(path.clone(), argv.clone(), context),
+        Workload::Role { name } => {
             let name = name.clone();
             let function = reexec::find(&name)
                 .map_err(|_| Fault::UnknownRole { name: name.clone() })
                 .map_err(Fault::at(Stage::Execute))?;
             role(context, Body::Role(name, function))
         }
-        Task::Call { entry, function } => {
+        Workload::Call { entry, function } => {
             let body = Body::Call { entry: *entry, function: *function };
             role(context, body)
         }
@@ -97,7 +97,7 @@ struct Execution<'a> {
 }
 
 fn program(path: CString, argv: Vec<CString>, context: &mut Context) -> Result<Running, Failure> {
-    let env = context.plan.env.clone();
+    let env = context.plan.task.env.clone();
     let pointers = |strings: &[CString]| {
         strings.iter().map(|s| s.as_ptr()).chain([std::ptr::null()]).collect::<Vec<_>>()
     };
@@ -133,7 +133,7 @@ extern "C" fn execute(argument: *mut c_void) -> ! {
     // SAFETY: `program` passes its Execution, and is held until this process has executed or ended.
     let execution = unsafe { &mut *argument.cast::<Execution<'_>>() };
     let failure = walk(TASK, execution.context).err().or_else(|| {
-        if let Some(filter) = &execution.context.plan.seccomp
+        if let Some(filter) = &execution.context.plan.task.seccomp
             && let Err(fault) = seccomp::load(filter)
         {
             return Some(Fault::at(Stage::Seccomp)(fault));
@@ -179,15 +179,15 @@ fn become_role(context: &mut Context, body: Body, handover: Handover) -> ! {
     let prepared = walk(TASK, context).and_then(|()| {
         let ready = Message::Ready(context.readback.clone());
         context.own.send(&ready).map_err(Fault::at(Stage::ReadBack))?;
-        replace_environment(&context.plan.env);
+        replace_environment(&context.plan.task.env);
         let highest = context.own.highest();
         let call = context.own.take_call();
-        let mut keep = context.plan.descriptors.clone();
+        let mut keep = context.plan.task.descriptors.clone();
         keep.extend(call.iter().flat_map(|(argument, result)| [argument.as_raw_fd(), result.as_raw_fd()]));
         keep.sort_unstable();
         // The channel goes with everything else: a role has no way to talk to the caller but what it was given.
         ignore_broken_pipes().map_err(Fault::at(Stage::Signals))?;
-        let filter = context.plan.seccomp.take();
+        let filter = context.plan.task.seccomp.take();
         descriptors::close_all_but(&keep).map_err(|errno| Failure {
             stage: Stage::Descriptors,
             fault: Fault::system("close_range", b"3", errno),

@@ -33,7 +33,7 @@ pub(super) fn open(context: &mut Context) -> Result<(), Fault> {
         .map_err(Fault::on("ioctl", b"TIOCGPTPEER"))?;
     // SAFETY: the kernel has just made it for us.
     let inner = unsafe { OwnedFd::from_raw_fd(inner) };
-    is_the_tasks(inner.as_fd(), devpts.as_fd(), context.plan.identity.uid)?;
+    is_the_tasks(inner.as_fd(), devpts.as_fd(), context.plan.walls.identity.uid)?;
     for number in 0..3 {
         // SAFETY: numbers only. init uses its standard streams for nothing.
         Errno::result(unsafe { libc::dup2(inner.as_raw_fd(), number) })
@@ -47,7 +47,7 @@ pub(super) fn open(context: &mut Context) -> Result<(), Fault> {
 
 /// Where the Plan has mounted it, and nothing else.
 fn devpts(plan: &Plan) -> Result<OwnedFd, Fault> {
-    let path = plan.root.iter().flat_map(|root| &root.nodes).find_map(|node| match node {
+    let path = plan.walls.root.iter().flat_map(|root| &root.nodes).find_map(|node| match node {
         Node::Mount { path, mount: Mount::Devpts } => Some(path),
         _ => None,
     });

@@ -9,7 +9,7 @@ use crate::protocol::{Fault, shown};
 
 /// Enters it, and makes sure that it is below the root (CVE-2024-21626).
 pub(super) fn enter(context: &mut Context) -> Result<(), Fault> {
-    let path = &context.plan.cwd;
+    let path = &context.plan.task.cwd;
     chdir(path.as_c_str()).map_err(Fault::on("chdir", path.to_bytes()))?;
     let mut buffer = [0u8; libc::PATH_MAX as usize];
     // SAFETY: the buffer is writable and its length is given. The raw call, as libc's hides what is unreachable.

@@ -6,7 +6,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 
 use super::limits::RLIMITS;
-use super::{Base, Ending, Inner, Landlock, Mount, Node, Plan, PlanError, Root, Task, landlock};
+use super::{
+    Base, Cgroup, Ending, Inner, Landlock, Mount, Node, Plan, PlanError, Root, Task, Walls, Workload,
+    landlock,
+};
 use crate::profile::CapabilitySet;
 
 /// `CLONE_NEWTIME | NEWNS | NEWCGROUP | NEWUTS | NEWIPC | NEWUSER | NEWPID | NEWNET`
@@ -27,78 +30,84 @@ impl Plan {
     /// # Errors
     /// [`PlanError::Decode`], [`PlanError::TooMany`].
     pub fn check(&self) -> Result<(), PlanError> {
-        let namespaces = self.namespaces;
-        ensure(namespaces & !NAMESPACES == 0, "unknown namespaces")?;
-        ensure(namespaces == 0 || namespaces & ALWAYS == ALWAYS, "namespaces without user, mount and pid")?;
-        ensure(self.root.is_some() == (namespaces != 0), "a root and no namespaces, or the reverse")?;
+        check_walls(&self.walls)?;
+        check_task(&self.task)?;
         ensure(
-            (self.ending == Ending::Namespace) == (namespaces != 0),
-            "an ending of a pid namespace without one, or the reverse",
-        )?;
-        ensure(self.identity.uid != u32::MAX && self.identity.gid != u32::MAX, "an id of -1")?;
-        if let Some(name) = &self.hostname {
-            ensure(namespaces & libc::CLONE_NEWUTS as u64 != 0, "a host name without a uts namespace")?;
-            ensure(
-                (1..=MAX_HOSTNAME).contains(&name.as_bytes().len()),
-                "a host name that is empty or too long",
-            )?;
-        }
-        ensure(
-            !self.loopback || namespaces & libc::CLONE_NEWNET as u64 != 0,
-            "loopback without a network namespace",
-        )?;
-        if let Some(root) = &self.root {
-            check_root(root)?;
-        }
-        path(&self.cwd)?;
-        let mut last = None;
-        for limit in &self.rlimits {
-            ensure(
-                (limit.resource as usize) < RLIMITS.len() && last < Some(limit.resource),
-                "unknown or double limits",
-            )?;
-            ensure(limit.soft <= limit.hard, "a soft limit above the hard one")?;
-            last = Some(limit.resource);
-        }
-        ensure(self.umask <= 0o777, "a umask beyond 0777")?;
-        ensure(CapabilitySet::NAMED.contains_all(self.capabilities), "unknown capabilities")?;
-        ensure(
-            (self.inner != Inner::Needless) == super::kept::inner(namespaces, self.capabilities),
+            (self.walls.inner != Inner::Needless)
+                == super::kept::inner(self.walls.namespaces, self.task.capabilities),
             "capabilities that could undo a wall, or an inner user namespace without them",
         )?;
-        if let Some(landlock) = &self.landlock {
-            check_landlock(landlock)?;
-        }
-        if let Some(seccomp) = &self.seccomp {
-            ensure(seccomp.program.validate().is_ok(), "a filter that the kernel would refuse")?;
-        }
-        count("environment variables", self.env.len(), MAX_STRINGS)?;
-        let named =
-            |entry: &CString| entry.as_bytes().iter().position(|&b| b == b'=').is_some_and(|at| at > 0);
-        ensure(self.env.iter().all(named), "an environment variable without a name")?;
-        match &self.task {
-            Task::Program { path: program, argv } => {
-                path(program)?;
-                ensure(!argv.is_empty(), "a program without argv[0]")?;
-                count("arguments", argv.len(), MAX_STRINGS)?;
-            }
-            Task::Role { name } => ensure(role_name(name), "a role without a proper name")?,
-            Task::Call { .. } => {}
-        }
-        count("descriptors", self.descriptors.len(), MAX_DESCRIPTORS)?;
-        if let Some(cgroup) = &self.cgroup {
-            if let Some(parent) = &cgroup.parent {
-                path(parent)?;
-            }
-            count("disks with limits", cgroup.throttles.len(), MAX_STRINGS)?;
-            for throttle in &cgroup.throttles {
-                path(&throttle.path)?;
-            }
-            ensure(cgroup.memory.is_some() || cgroup.swap == 0, "swap without memory")?;
-        }
-        ensure(self.descriptors.first().is_none_or(|first| *first > 2), "descriptors below 3")?;
-        ensure(self.descriptors.is_sorted_by(|a, b| a < b), "descriptors out of order")
+        self.cgroup.as_ref().map_or(Ok(()), check_cgroup)
     }
+}
+
+fn check_walls(walls: &Walls) -> Result<(), PlanError> {
+    let namespaces = walls.namespaces;
+    let (lite, flags) = (namespaces.is_lite(), namespaces.new_flags());
+    ensure(flags & !NAMESPACES == 0, "unknown namespaces")?;
+    ensure(lite || flags & ALWAYS == ALWAYS, "namespaces without user, mount and pid")?;
+    ensure(walls.root.is_none() == lite, "a root and no namespaces, or the reverse")?;
+    ensure(
+        (walls.ending != Ending::Namespace) == lite,
+        "an ending of a pid namespace without one, or the reverse",
+    )?;
+    ensure(walls.identity.uid != u32::MAX && walls.identity.gid != u32::MAX, "an id of -1")?;
+    if let Some(name) = &walls.hostname {
+        ensure(namespaces.has_new(libc::CLONE_NEWUTS), "a host name without a uts namespace")?;
+        ensure((1..=MAX_HOSTNAME).contains(&name.as_bytes().len()), "a host name that is empty or too long")?;
+    }
+    ensure(
+        !walls.loopback || namespaces.has_new(libc::CLONE_NEWNET),
+        "loopback without a network namespace",
+    )?;
+    walls.root.as_ref().map_or(Ok(()), check_root)
+}
+
+fn check_task(task: &Task) -> Result<(), PlanError> {
+    path(&task.cwd)?;
+    let mut last = None;
+    for limit in &task.rlimits {
+        ensure(
+            (limit.resource as usize) < RLIMITS.len() && last < Some(limit.resource),
+            "unknown or double limits",
+        )?;
+        ensure(limit.soft <= limit.hard, "a soft limit above the hard one")?;
+        last = Some(limit.resource);
+    }
+    ensure(task.umask <= 0o777, "a umask beyond 0777")?;
+    ensure(CapabilitySet::NAMED.contains_all(task.capabilities), "unknown capabilities")?;
+    if let Some(landlock) = &task.landlock {
+        check_landlock(landlock)?;
+    }
+    if let Some(seccomp) = &task.seccomp {
+        ensure(seccomp.program.validate().is_ok(), "a filter that the kernel would refuse")?;
+    }
+    count("environment variables", task.env.len(), MAX_STRINGS)?;
+    let named = |entry: &CString| entry.as_bytes().iter().position(|&b| b == b'=').is_some_and(|at| at > 0);
+    ensure(task.env.iter().all(named), "an environment variable without a name")?;
+    match &task.workload {
+        Workload::Program { path: program, argv } => {
+            path(program)?;
+            ensure(!argv.is_empty(), "a program without argv[0]")?;
+            count("arguments", argv.len(), MAX_STRINGS)?;
+        }
+        Workload::Role { name } => ensure(role_name(name), "a role without a proper name")?,
+        Workload::Call { .. } => {}
+    }
+    count("descriptors", task.descriptors.len(), MAX_DESCRIPTORS)?;
+    ensure(task.descriptors.first().is_none_or(|first| *first > 2), "descriptors below 3")?;
+    ensure(task.descriptors.is_sorted_by(|a, b| a < b), "descriptors out of order")
+}
+
+fn check_cgroup(cgroup: &Cgroup) -> Result<(), PlanError> {
+    if let Some(parent) = &cgroup.parent {
+        path(parent)?;
+    }
+    count("disks with limits", cgroup.throttles.len(), MAX_STRINGS)?;
+    for throttle in &cgroup.throttles {
+        path(&throttle.path)?;
+    }
+    ensure(cgroup.memory.is_some() || cgroup.swap == 0, "swap without memory")
 }
 
 /// Whether a role may be called so: as `reexec::register` has it, not empty, one line and no path.

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use super::text::c_path;
 use super::{
-    Call, Cgroup, Identity, Limits, Note, PlanError, Rlimit, env, identity, kept, limits, lite, resources,
+    Call, Cgroup, Identity, Limits, Namespaces, Note, PlanError, Rlimit, env, identity, kept, limits, lite,
+    resources,
 };
 use crate::capability::CapabilitySet;
 use crate::host::Facts;
@@ -24,8 +25,7 @@ pub(crate) struct Frame<'a> {
     pub(super) profile: &'a Profile,
     pub(super) facts: &'a Facts,
     pub(super) call: &'a Call,
-    /// `CLONE_NEW*`
-    pub(crate) namespaces: u64,
+    pub(crate) namespaces: Namespaces,
     pub(crate) identity: Identity,
     pub(crate) hostname: Option<String>,
     pub(crate) loopback: bool,
@@ -50,7 +50,7 @@ impl<'a> Frame<'a> {
         let mut notes = Vec::new();
         let namespaces = namespaces(profile)?;
         kernel(profile, facts)?;
-        if namespaces == 0 {
+        if namespaces.is_lite() {
             lite::possible(profile, call.terminal)?;
         }
         let limits = limits::limits(profile)?;
@@ -89,7 +89,7 @@ impl<'a> Frame<'a> {
 
     /// The id has been chosen: without a user namespace it is the one inside, too.
     pub(crate) fn becomes(&mut self, id: u32) {
-        if self.namespaces == 0 {
+        if self.namespaces.is_lite() {
             (self.identity.uid, self.identity.gid) = (id, id);
         }
     }
@@ -135,11 +135,11 @@ fn kernel(profile: &Profile, facts: &Facts) -> Result<(), PlanError> {
     since("the re-execution", "CLOSE_RANGE_CLOEXEC", kernel::since("CLOSE_RANGE_CLOEXEC"))
 }
 
-/// `CLONE_NEW*`.
-fn namespaces(profile: &Profile) -> Result<u64, PlanError> {
+/// Those that are asked for.
+fn namespaces(profile: &Profile) -> Result<Namespaces, PlanError> {
     let asked = &profile.namespaces;
     if asked.is_empty() {
-        return Ok(0);
+        return Ok(Namespaces::Lite);
     }
     for always in [Namespace::User, Namespace::Mount, Namespace::Pid] {
         if !asked.contains(&always) {
@@ -156,7 +156,7 @@ fn namespaces(profile: &Profile) -> Result<u64, PlanError> {
         });
     }
     // CLONE_NEWTIME's bit overlaps the exit signal's in clone(2); clone3(2) and this plan have it as the kernel has it.
-    Ok(asked.iter().fold(0, |flags, namespace| {
+    let new = asked.iter().fold(0, |flags, namespace| {
         flags
             | match namespace {
                 Namespace::User => libc::CLONE_NEWUSER as u64,
@@ -168,7 +168,8 @@ fn namespaces(profile: &Profile) -> Result<u64, PlanError> {
                 Namespace::Cgroup => libc::CLONE_NEWCGROUP as u64,
                 Namespace::Time => libc::CLONE_NEWTIME as u64,
             }
-    }))
+    });
+    Ok(Namespaces::Own { new })
 }
 
 fn hostname(profile: &Profile) -> Result<Option<String>, PlanError> {

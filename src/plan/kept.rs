@@ -1,6 +1,6 @@
 //! What a kept capability could undo: the walls are built in the user namespace in which the task would have it.
 
-use super::{Cgroup, HostIdentity, PlanError};
+use super::{Cgroup, HostIdentity, Namespaces, PlanError};
 use crate::profile::{Capability, CapabilitySet};
 
 /// Those that undo a wall of their own user namespace. All others of the 41 count for nothing outside of the initial user namespace, or reach
@@ -13,8 +13,8 @@ const UNDO: CapabilitySet =
     CapabilitySet::of(&[Capability::CAP_SYS_PTRACE, Capability::CAP_SYS_ADMIN, Capability::CAP_SYS_BOOT]);
 
 /// Whether the task has to be in a user namespace below init's.
-pub(super) fn inner(namespaces: u64, capabilities: CapabilitySet) -> bool {
-    namespaces != 0 && !(capabilities & UNDO).is_empty()
+pub(super) fn inner(namespaces: Namespaces, capabilities: CapabilitySet) -> bool {
+    !namespaces.is_lite() && !(capabilities & UNDO).is_empty()
 }
 
 /// CAP_SYS_ADMIN makes a control group namespace of its own and mounts its control group, whose files belong to the caller: an ordinary
@@ -38,16 +38,18 @@ pub(super) fn check(
 mod tests {
     use super::*;
 
+    const OWN: Namespaces = Namespaces::Own { new: libc::CLONE_NEWUSER as u64 };
+
     #[test]
     fn the_inner_user_namespace_is_there_for_what_undoes_a_wall() {
-        let guarded = CapabilitySet::NAMED.iter().filter(|one| inner(1, (*one).into()));
+        let guarded = CapabilitySet::NAMED.iter().filter(|one| inner(OWN, (*one).into()));
         assert_eq!(
             guarded.collect::<Vec<_>>(),
             [Capability::CAP_SYS_PTRACE, Capability::CAP_SYS_ADMIN, Capability::CAP_SYS_BOOT]
         );
         // Not for what ships: the default list of container engines.
         let engines = CapabilitySet::from_bits(0xa804_25fb);
-        assert!(!inner(1, engines) && !inner(1, CapabilitySet::EMPTY) && !inner(0, UNDO));
+        assert!(!inner(OWN, engines) && !inner(OWN, CapabilitySet::EMPTY) && !inner(Namespaces::Lite, UNDO));
     }
 
     #[test]

@@ -13,8 +13,8 @@ use super::program::Search;
 use super::text::c_path;
 use super::view::{Ground, View};
 use super::{
-    Call, Ending, Exposed, Frame, HostIdentity, Identity, Inner, Note, Plan, PlanError, Root, Task,
-    TaskRequest, cwd, env, filter, landlock, limits, lite, mounts, reach,
+    Call, Ending, Exposed, Frame, HostIdentity, Identity, Inner, Namespaces, Note, Plan, PlanError, Root,
+    Task, TaskRequest, Walls, Workload, cwd, env, filter, landlock, limits, lite, mounts, reach,
 };
 use crate::host::plain::PlainPathBuf;
 use crate::host::{Facts, Files};
@@ -54,8 +54,8 @@ impl Frame<'_> {
         let asked_cwd = cwd::asked(profile, facts, call)?;
         let scene = Scene { profile, facts, files, identity, workdir };
         let built = match self.namespaces {
-            0 => scene.lite(asked_cwd.as_deref(), &mut notes)?,
-            _ => {
+            Namespaces::Lite => scene.lite(asked_cwd.as_deref(), &mut notes)?,
+            Namespaces::Own { .. } => {
                 let host_network = !profile.namespaces.contains(&Namespace::Network);
                 let home = env::get(&variables, "HOME").map(OsStr::as_bytes);
                 let hostname = self.hostname.as_deref();
@@ -87,28 +87,32 @@ impl Frame<'_> {
             cwd: &built.cwd,
             caller_env: &call.caller_env,
         };
-        let task = task(call, &search, &env, limits::stack(&rlimits, facts))?;
+        let workload = workload(call, &search, &env, limits::stack(&rlimits, facts))?;
         let plan = Plan {
             profile: profile.name.clone(),
-            namespaces: self.namespaces,
-            ending: ending(self.namespaces, facts),
-            identity,
-            hostname: self.hostname.map(|name| c_path(Path::new(&name))).transpose()?,
-            loopback: self.loopback,
-            cwd: c_path(&built.cwd)?,
-            root: built.root,
-            rlimits,
-            umask: self.umask,
-            capabilities,
-            inner: if self.inner { Inner::Made } else { Inner::Needless },
-            session_keyring: filter::reaches_keys(profile.seccomp.as_ref()),
-            no_new_privileges: profile.process.no_new_privileges,
-            landlock: built.landlock,
-            seccomp,
-            env,
-            task,
-            descriptors: self.descriptors,
-            terminal: call.terminal,
+            walls: Walls {
+                namespaces: self.namespaces,
+                ending: ending(self.namespaces, facts),
+                identity,
+                hostname: self.hostname.map(|name| c_path(Path::new(&name))).transpose()?,
+                loopback: self.loopback,
+                inner: if self.inner { Inner::Made } else { Inner::Needless },
+                root: built.root,
+            },
+            task: Task {
+                cwd: c_path(&built.cwd)?,
+                rlimits,
+                umask: self.umask,
+                capabilities,
+                session_keyring: filter::reaches_keys(profile.seccomp.as_ref()),
+                no_new_privileges: profile.process.no_new_privileges,
+                landlock: built.landlock,
+                seccomp,
+                env,
+                workload,
+                descriptors: self.descriptors,
+                terminal: call.terminal,
+            },
             limits: self.limits,
             cgroup: self.cgroup,
         };
@@ -196,23 +200,22 @@ impl Scene<'_> {
 }
 
 /// What tells the run's processes from all others.
-fn ending(namespaces: u64, facts: &Facts) -> Ending {
+fn ending(namespaces: Namespaces, facts: &Facts) -> Ending {
+    let scope = |abi| landlock::scoped(abi) & landlock::access::SIGNAL != 0;
     match namespaces {
-        0 if facts.landlock_abi.is_some_and(|abi| landlock::scoped(abi) & landlock::access::SIGNAL != 0) => {
-            Ending::Scope
-        }
-        0 => Ending::Children,
-        _ => Ending::Namespace,
+        Namespaces::Own { .. } => Ending::Namespace,
+        Namespaces::Lite if facts.landlock_abi.is_some_and(scope) => Ending::Scope,
+        Namespaces::Lite => Ending::Children,
     }
 }
 
-fn task(call: &Call, search: &Search<'_>, env: &[CString], stack: u64) -> Result<Task, PlanError> {
+fn workload(call: &Call, search: &Search<'_>, env: &[CString], stack: u64) -> Result<Workload, PlanError> {
     match &call.task {
         TaskRequest::Program { argv } => {
             let path = search.program(argv.first().map_or(OsStr::new(""), |name| name.as_os_str()))?;
             let argv = env::arguments(argv)?;
             env::fits(&argv, env, stack)?;
-            Ok(Task::Program { path: c_path(&path)?, argv })
+            Ok(Workload::Program { path: c_path(&path)?, argv })
         }
         TaskRequest::Role { name, args } => {
             if !role_name(name) {
@@ -220,11 +223,11 @@ fn task(call: &Call, search: &Search<'_>, env: &[CString], stack: u64) -> Result
                 return Err(PlanError::Value { key: "role", value: name.clone(), problem });
             }
             env::fits(&env::arguments(args)?, env, stack)?;
-            Ok(Task::Role { name: name.clone() })
+            Ok(Workload::Role { name: name.clone() })
         }
         TaskRequest::Function { entry, function } => {
             env::fits(&[], env, stack)?;
-            Ok(Task::Call { entry: *entry, function: *function })
+            Ok(Workload::Call { entry: *entry, function: *function })
         }
     }
 }

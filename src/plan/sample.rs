@@ -1,30 +1,34 @@
 //! A plan for tests and for the fuzzers.
 
-use super::{Ending, HostIdentity, Identity, Limits, Plan, Task};
+use super::{Ending, HostIdentity, Identity, Inner, Limits, Namespaces, Plan, Task, Walls, Workload};
 
 /// A plan with nothing in it.
 pub(crate) fn empty() -> Plan {
     Plan {
         profile: String::new(),
-        namespaces: 0,
-        ending: Ending::Children,
-        identity: Identity { uid: 1, gid: 1, host: HostIdentity::Own { uid: 1, gid: 1 } },
-        hostname: None,
-        loopback: false,
-        root: None,
-        cwd: c"/".into(),
-        rlimits: Vec::new(),
-        umask: 0,
-        capabilities: crate::capability::CapabilitySet::EMPTY,
-        inner: super::Inner::Needless,
-        session_keyring: false,
-        no_new_privileges: true,
-        landlock: None,
-        seccomp: None,
-        env: Vec::new(),
-        task: Task::Role { name: "role".to_owned() },
-        descriptors: Vec::new(),
-        terminal: false,
+        walls: Walls {
+            namespaces: Namespaces::Lite,
+            ending: Ending::Children,
+            identity: Identity { uid: 1, gid: 1, host: HostIdentity::Own { uid: 1, gid: 1 } },
+            hostname: None,
+            loopback: false,
+            inner: Inner::Needless,
+            root: None,
+        },
+        task: Task {
+            cwd: c"/".into(),
+            rlimits: Vec::new(),
+            umask: 0,
+            capabilities: crate::capability::CapabilitySet::EMPTY,
+            session_keyring: false,
+            no_new_privileges: true,
+            landlock: None,
+            seccomp: None,
+            env: Vec::new(),
+            workload: Workload::Role { name: "role".to_owned() },
+            descriptors: Vec::new(),
+            terminal: false,
+        },
         limits: Limits::default(),
         cgroup: None,
     }

@@ -18,6 +18,8 @@ use crate::capability::CapabilitySet;
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 
+use crate::plan::Namespaces;
+
 /// The largest datagram either side takes.
 pub(crate) const LIMIT: usize = 16 * 1024;
 
@@ -42,8 +44,8 @@ pub(crate) use crate::reexec::FIRST_EXTRA_FD as FIRST_DESCRIPTOR;
 /// From the caller, with the re-execution: what init does before there is a Plan, which says the same.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Prelude {
-    /// `CLONE_NEW*`: those that init is in.
-    pub(crate) namespaces: u64,
+    /// Those that init is in.
+    pub(crate) namespaces: Namespaces,
     /// The numbers of the caller's own, by the name under `/proc/self/ns`: init's must differ.
     pub(crate) callers: Vec<(String, u64)>,
     /// The host name inside.

@@ -151,7 +151,7 @@ impl Child {
         Ok(Reins {
             pidfd: started.pidfd.as_fd(),
             channel: started.channel.as_fd(),
-            pid_namespace: self.plan.namespaces != 0,
+            pid_namespace: !self.plan.walls.namespaces.is_lite(),
         })
     }
 
@@ -345,7 +345,7 @@ impl Child {
             return Err(by_cgroup(source));
         }
         // What the group had in it went with it.
-        if self.plan.namespaces == 0 && account.is_none() {
+        if self.plan.walls.namespaces.is_lite() && account.is_none() {
             match self.last {
                 Some(Last { left: 0, .. }) => {}
                 Some(Last { left, .. }) => return Err(Error::Left { left: Some(left) }),

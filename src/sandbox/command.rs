@@ -413,7 +413,7 @@ impl Child {
         Ok(Ender {
             pidfd: started.pidfd.try_clone()?,
             channel: started.channel.as_fd().try_clone_to_owned()?,
-            pid_namespace: self.plan.namespaces != 0,
+            pid_namespace: !self.plan.walls.namespaces.is_lite(),
         })
     }
 }

@@ -33,8 +33,8 @@ pub enum Error {
     /// The re-executed image did not come up.
     #[error("cannot start the sandbox's init")]
     Launch {
-        /// The namespaces that were asked for, `CLONE_NEW*`.
-        namespaces: u64,
+        /// The namespaces that were asked for.
+        namespaces: crate::plan::Namespaces,
         /// Why.
         #[source]
         source: LaunchError,

@@ -4,6 +4,7 @@ use nix::errno::Errno;
 
 use super::error::{Error, Step};
 use crate::host::{self, Symptoms, diagnose};
+use crate::plan::Namespaces;
 use crate::plan::PlanError;
 use crate::profile::Namespace;
 use crate::protocol::{Failure, Fault, Stage};
@@ -85,10 +86,11 @@ fn out_of_descriptors(error: &Error) -> Option<String> {
     }
 }
 
-fn launch(namespaces: u64, error: &LaunchError) -> Option<host::Failure> {
+fn launch(namespaces: Namespaces, error: &LaunchError) -> Option<host::Failure> {
     let LaunchError::Clone { source, .. } = error else { return None };
     let errno = Errno::from_raw(source.raw_os_error()?);
-    let step = if namespaces == 0 { host::Step::Process } else { host::Step::Namespace(Namespace::User) };
+    let step =
+        if namespaces.is_lite() { host::Step::Process } else { host::Step::Namespace(Namespace::User) };
     Some(host::Failure::new(step, "clone3", "", errno))
 }
 

@@ -142,7 +142,7 @@ impl Protections {
             bounding,
             no_new_privileges: found.no_new_privileges,
             landlock: found.landlock,
-            seccomp: plan.seccomp.is_some(),
+            seccomp: plan.task.seccomp.is_some(),
         }
     }
 }
@@ -216,9 +216,10 @@ impl Ended {
             return Self::Exit { code: status.code().unwrap_or_default() };
         };
         // The constants' type differs between the C libraries.
-        let limited = |resource: u64| plan.rlimits.iter().any(|limit| u64::from(limit.resource) == resource);
+        let limited =
+            |resource: u64| plan.task.rlimits.iter().any(|limit| u64::from(limit.resource) == resource);
         match Signal::try_from(signal) {
-            Ok(Signal::SIGSYS) if plan.seccomp.is_some() => Self::Seccomp,
+            Ok(Signal::SIGSYS) if plan.task.seccomp.is_some() => Self::Seccomp,
             Ok(Signal::SIGXCPU) if limited(libc::RLIMIT_CPU as u64) => Self::CpuLimit { limit_ms: None },
             Ok(Signal::SIGXFSZ) if limited(libc::RLIMIT_FSIZE as u64) => Self::FileSize,
             _ => Self::Signal { signal, core_dumped: status.core_dumped() },

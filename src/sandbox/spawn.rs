@@ -23,7 +23,7 @@ use super::{terminal, trees};
 use crate::capability::CapabilitySet;
 use crate::cgroup::{Group, Site};
 use crate::host::{RealFiles, Remembered};
-use crate::plan::{Ending, Frame, HostIdentity, Plan, Task};
+use crate::plan::{Ending, Frame, HostIdentity, Namespaces, Plan, Workload};
 use crate::protocol::{Channel, ChannelError, Go, MAX_SENT, Message, ReadBack, Trees};
 use crate::{init, reexec, sys};
 
@@ -126,7 +126,7 @@ pub(super) fn start(
     let reexec::Launched { pid, pidfd, channel, .. } = &launched;
     // On an error the sandbox ends before its group is removed.
     let mut group = None;
-    let (pidfd, pid_namespace) = (pidfd.as_fd(), frame.namespaces != 0);
+    let (pidfd, pid_namespace) = (pidfd.as_fd(), !frame.namespaces.is_lite());
     let guard = EndOnError(Some(Reins { pidfd, channel: channel.as_fd(), pid_namespace }));
     let channel = Channel::new(
         channel.try_clone().map_err(|source| Error::Child { action: "keep the channel to", source })?,
@@ -145,14 +145,16 @@ pub(super) fn start(
     let doors = group.as_ref().map_or(Ok(Vec::new()), Group::doors).map_err(by_cgroup)?;
     let watches = group.as_ref().map_or(Ok(Vec::new()), Group::watches).map_err(by_cgroup)?;
     let (watches, watched): (Vec<_>, Vec<_>) = watches.into_iter().unzip();
-    let window = plan.terminal.then(terminal::size);
+    let window = plan.task.terminal.then(terminal::size);
     let go = Go { doors: u32::try_from(doors.len()).unwrap_or(u32::MAX), watches, window };
     let descriptors: Vec<BorrowedFd<'_>> = doors.iter().chain(&watched).map(AsFd::as_fd).collect();
     // The maps come only after the new image is up: the kernel tells it its ids while it is executed (AT_UID, AT_EUID, AT_GID,
     // AT_EGID), one after the other, and to musl two that differ mean a set-user-ID program.
-    launched.wait_ready(PATIENCE).map_err(|source| Error::Launch { namespaces: plan.namespaces, source })?;
+    launched
+        .wait_ready(PATIENCE)
+        .map_err(|source| Error::Launch { namespaces: plan.walls.namespaces, source })?;
     stopwatch.mark("start of the image");
-    if plan.ending == Ending::Children && sys::process::number_in_proc(pidfd) != Ok(*pid) {
+    if plan.walls.ending == Ending::Children && sys::process::number_in_proc(pidfd) != Ok(*pid) {
         // init ends by number what `/proc` lists.
         return Err(Error::ForeignProc);
     }
@@ -216,14 +218,14 @@ fn launch(frame: &Frame<'_>, handed: &Handed<'_>, own: &OwnedFd) -> Result<reexe
         env: &[],
         stdio: [handed.stdio[0].as_fd(), handed.stdio[1].as_fd(), handed.stdio[2].as_fd()],
         extra: &extra,
-        clone_flags: frame.namespaces,
+        clone_flags: frame.namespaces.new_flags(),
         raise_capabilities: match frame.namespaces {
-            0 => CapabilitySet::EMPTY,
-            _ => init::capabilities_for(frame.capabilities, frame.inner),
+            Namespaces::Lite => CapabilitySet::EMPTY,
+            Namespaces::Own { .. } => init::capabilities_for(frame.capabilities, frame.inner),
         },
         cwd: None,
         // In *lite* init has to live long enough to end the task's descendants.
-        death_signal: frame.namespaces != 0,
+        death_signal: !frame.namespaces.is_lite(),
         death_watch: false,
         new_session: false,
         cgroup: None,
@@ -283,11 +285,11 @@ impl Drop for EndOnError<'_> {
 }
 
 fn id_maps(plan: &Plan, host_id: Option<&HostId>) -> Option<IdMaps> {
-    if plan.namespaces & u64::from(libc::CLONE_NEWUSER.cast_unsigned()) == 0 {
+    if plan.walls.namespaces.is_lite() {
         return None;
     }
-    let inside = (plan.identity.uid, plan.identity.gid);
-    Some(match (plan.identity.host, host_id) {
+    let inside = (plan.walls.identity.uid, plan.walls.identity.gid);
+    Some(match (plan.walls.identity.host, host_id) {
         (HostIdentity::Own { uid, gid }, _) => IdMaps { inside, outside: (uid, gid), deny_setgroups: true },
         (HostIdentity::Unique, host_id) => {
             let id = host_id.map_or(u32::MAX, HostId::id);
@@ -367,7 +369,7 @@ fn hand_over(
                 return Err(Error::NotStarted { limit_ms: plan.limits.timeout_ms.unwrap_or_default() });
             }
         }
-        let expected = plan.terminal && terminal.is_none();
+        let expected = plan.task.terminal && terminal.is_none();
         match terminal::receive(channel, expected) {
             Ok(Some((_, Some(outer)))) => terminal = Some(outer),
             Ok(Some((Message::Ready(readback), _))) if ready.is_none() && !expected => {
@@ -395,10 +397,10 @@ fn hand_over(
 
 /// The program's path or the role's name, for messages.
 pub(super) fn task_name(plan: &Plan) -> String {
-    match &plan.task {
-        Task::Program { path, .. } => crate::protocol::shown(path.to_bytes()),
-        Task::Role { name } => name.clone(),
-        Task::Call { .. } => "the function".to_owned(),
+    match &plan.task.workload {
+        Workload::Program { path, .. } => crate::protocol::shown(path.to_bytes()),
+        Workload::Role { name } => name.clone(),
+        Workload::Call { .. } => "the function".to_owned(),
     }
 }
 

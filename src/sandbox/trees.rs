@@ -7,13 +7,13 @@ use nix::errno::Errno;
 
 use super::error::{Error, Step};
 use super::id_maps::IdMaps;
-use crate::plan::{NOTICE, Plan, Source, Via};
+use crate::plan::{NOTICE, Namespaces, Plan, Source, Via};
 use crate::protocol::{Failure, Fault, Stage, shown};
 use crate::{reexec, sys};
 
 /// What a plan wants cloned, in its order.
 pub(super) fn sources(plan: &Plan) -> Vec<&Source> {
-    plan.sources().filter(|source| matches!(source.via, Via::Tree { .. })).collect()
+    plan.walls.sources().filter(|source| matches!(source.via, Via::Tree { .. })).collect()
 }
 
 /// Makes the trees of one sandbox.
@@ -100,7 +100,7 @@ fn user_namespace(owner: (u32, u32), host_id: u32) -> Result<OwnedFd, Error> {
     let flags = libc::CLONE_NEWUSER.cast_unsigned().into();
     let holder = reexec::clone_beside(flags).map_err(|source| {
         let source = reexec::LaunchError::Clone { flags, source };
-        Error::Launch { namespaces: flags, source }
+        Error::Launch { namespaces: Namespaces::Own { new: flags }, source }
     })?;
     IdMaps { inside: owner, outside: (host_id, host_id), deny_setgroups: false }
         .write(holder.pidfd.as_fd())?;

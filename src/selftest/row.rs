@@ -118,21 +118,21 @@ const KEPT_ADMIN: &[&str] = &[
 
 /// A kept capability counts for what init has made.
 pub(super) fn without_inner(plan: &mut Plan) {
-    plan.inner = Inner::LeftOut;
+    plan.walls.inner = Inner::LeftOut;
 }
 
 /// In *lite*: init enters no domain of its own, and the task's keeps no signals in.
 pub(super) fn without_scopes(plan: &mut Plan) {
-    plan.ending = Ending::Children;
-    if let Some(landlock) = &mut plan.landlock {
+    plan.walls.ending = Ending::Children;
+    if let Some(landlock) = &mut plan.task.landlock {
         landlock.scoped = 0;
     }
 }
 
 /// In *lite*: none of the domains, and no filter, which a profile cannot do without both of.
 pub(super) fn without_layers(plan: &mut Plan) {
-    plan.ending = Ending::Children;
-    (plan.landlock, plan.seccomp) = (None, None);
+    plan.walls.ending = Ending::Children;
+    (plan.task.landlock, plan.task.seccomp) = (None, None);
 }
 
 /// Profiles that build a root of their own from the host's system.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{namespaces, network_rights, rlimit, scopes, text};
 use crate::plan::{
     Base, Ending, HostIdentity, Inner, Landlock, Mount, Node, Note, Plan, Presence, Root, Seccomp, Source,
-    Task, Tmpfs, Via,
+    Tmpfs, Via, Workload,
 };
 
 impl Plan {
@@ -15,42 +15,43 @@ impl Plan {
     /// Strings are escaped: `\\` for a backslash and `\xNN` for each byte that is not printable UTF-8.
     #[must_use]
     pub fn to_json(&self, notes: &[Note]) -> Value {
-        let chosen_later = self.namespaces == 0 && self.identity.host == HostIdentity::Unique;
+        let chosen_later =
+            self.walls.namespaces.is_lite() && self.walls.identity.host == HostIdentity::Unique;
         json!({
             "profile": self.profile,
             "hash": self.hash().ok(),
-            "task": task(&self.task),
+            "task": task(&self.task.workload),
             "identity": {
-                "uid": (!chosen_later).then_some(self.identity.uid),
-                "gid": (!chosen_later).then_some(self.identity.gid),
-                "host": match self.identity.host {
+                "uid": (!chosen_later).then_some(self.walls.identity.uid),
+                "gid": (!chosen_later).then_some(self.walls.identity.gid),
+                "host": match self.walls.identity.host {
                     HostIdentity::Own { uid, gid } => json!({ "uid": uid, "gid": gid }),
                     HostIdentity::Unique => json!("unique"),
                 },
             },
-            "namespaces": namespaces(self.namespaces),
-            "ending": match self.ending {
+            "namespaces": namespaces(self.walls.namespaces.new_flags()),
+            "ending": match self.walls.ending {
                 Ending::Namespace => "pid-namespace",
                 Ending::Scope => "landlock-scope",
                 Ending::Children => "children",
             },
-            "hostname": self.hostname.as_ref().map(text),
-            "loopback": self.loopback,
-            "root": self.root.as_ref().map(root),
-            "cwd": text(&self.cwd),
-            "umask": format!("{:03o}", self.umask),
-            "rlimits": self.rlimits.iter().map(|limit| json!({
+            "hostname": self.walls.hostname.as_ref().map(text),
+            "loopback": self.walls.loopback,
+            "root": self.walls.root.as_ref().map(root),
+            "cwd": text(&self.task.cwd),
+            "umask": format!("{:03o}", self.task.umask),
+            "rlimits": self.task.rlimits.iter().map(|limit| json!({
                 "type": rlimit(limit.resource), "soft": number(limit.soft), "hard": number(limit.hard),
             })).collect::<Vec<_>>(),
-            "capabilities": self.capabilities.names().collect::<Vec<_>>(),
-            "innerUserNamespace": self.inner == Inner::Made,
-            "sessionKeyring": if self.session_keyring { "own" } else { "out-of-reach" },
-            "no_new_privileges": self.no_new_privileges,
-            "landlock": self.landlock.as_ref().map(landlock),
-            "seccomp": self.seccomp.as_ref().map(seccomp),
-            "env": self.env.iter().map(text).collect::<Vec<_>>(),
-            "descriptors": self.descriptors,
-            "terminal": self.terminal,
+            "capabilities": self.task.capabilities.names().collect::<Vec<_>>(),
+            "innerUserNamespace": self.walls.inner == Inner::Made,
+            "sessionKeyring": if self.task.session_keyring { "own" } else { "out-of-reach" },
+            "no_new_privileges": self.task.no_new_privileges,
+            "landlock": self.task.landlock.as_ref().map(landlock),
+            "seccomp": self.task.seccomp.as_ref().map(seccomp),
+            "env": self.task.env.iter().map(text).collect::<Vec<_>>(),
+            "descriptors": self.task.descriptors,
+            "terminal": self.task.terminal,
             "limits": {
                 "timeout_ms": self.limits.timeout_ms, "output": self.limits.output,
                 "output_truncated": self.limits.output_truncated,
@@ -74,13 +75,13 @@ fn number(value: u64) -> Value {
     if value == u64::MAX { json!("unlimited") } else { json!(value) }
 }
 
-fn task(task: &Task) -> Value {
+fn task(task: &Workload) -> Value {
     match task {
-        Task::Program { path, argv } => {
+        Workload::Program { path, argv } => {
             json!({ "program": text(path), "argv": argv.iter().map(text).collect::<Vec<_>>() })
         }
-        Task::Role { name } => json!({ "role": name }),
-        Task::Call { entry, function } => json!({ "call": { "entry": entry, "function": function } }),
+        Workload::Role { name } => json!({ "role": name }),
+        Workload::Call { entry, function } => json!({ "call": { "entry": entry, "function": function } }),
     }
 }
 

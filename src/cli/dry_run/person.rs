@@ -5,8 +5,8 @@ use std::fmt::{self, Write as _};
 use super::{namespaces, network_rights, rlimit, scopes, text};
 use crate::plan::landlock::access::{EXECUTE, WRITE_FILE};
 use crate::plan::{
-    Base, Cgroup, HostIdentity, Inner, Landlock, Mount, Node, Note, Plan, Presence, Source, Task, Throttle,
-    Tmpfs, Via,
+    Base, Cgroup, HostIdentity, Inner, Landlock, Mount, Node, Note, Plan, Presence, Source, Throttle, Tmpfs,
+    Via, Workload,
 };
 use crate::profile::Throttled;
 
@@ -22,34 +22,34 @@ impl Plan {
 
     fn write(&self, out: &mut String, notes: &[Note]) -> fmt::Result {
         line(out, "profile", &crate::plan::text::shown(&self.profile))?;
-        line(out, "task", &task(&self.task))?;
-        line(out, "directory", &text(&self.cwd))?;
+        line(out, "task", &task(&self.task.workload))?;
+        line(out, "directory", &text(&self.task.cwd))?;
         line(out, "user", &self.user())?;
-        if let Some(name) = &self.hostname {
+        if let Some(name) = &self.walls.hostname {
             line(out, "host name", &text(name))?;
         }
         line(
             out,
             "network",
-            if self.loopback {
+            if self.walls.loopback {
                 "none but its own loopback"
             } else {
                 "the host's, as far as the filter lets it"
             },
         )?;
-        if self.terminal {
+        if self.task.terminal {
             line(out, "terminal", "its own")?;
         }
-        if !self.descriptors.is_empty() {
-            line(out, "descriptors", &list(self.descriptors.iter().map(ToString::to_string)))?;
+        if !self.task.descriptors.is_empty() {
+            line(out, "descriptors", &list(self.task.descriptors.iter().map(ToString::to_string)))?;
         }
         out.push_str("\nwalls\n");
         self.walls(out)?;
         self.root(out)?;
         self.limits(out)?;
-        if !self.env.is_empty() {
+        if !self.task.env.is_empty() {
             out.push_str("\nenvironment\n");
-            for entry in &self.env {
+            for entry in &self.task.env {
                 writeln!(out, "  {}", text(entry))?;
             }
         }
@@ -63,8 +63,8 @@ impl Plan {
     }
 
     fn user(&self) -> String {
-        let identity = &self.identity;
-        if self.namespaces == 0 && identity.host == HostIdentity::Unique {
+        let identity = &self.walls.identity;
+        if self.walls.namespaces.is_lite() && identity.host == HostIdentity::Unique {
             return "an id that nothing else has, chosen at the start: it reaches what all users may"
                 .to_owned();
         }
@@ -77,21 +77,21 @@ impl Plan {
 
     fn walls(&self, out: &mut String) -> fmt::Result {
         let none = |names: Vec<&str>| if names.is_empty() { "none".to_owned() } else { names.join(" ") };
-        line(out, "  namespaces", &none(namespaces(self.namespaces)))?;
-        let capabilities: Vec<String> = self.capabilities.names().collect();
+        line(out, "  namespaces", &none(namespaces(self.walls.namespaces.new_flags())))?;
+        let capabilities: Vec<String> = self.task.capabilities.names().collect();
         line(out, "  capabilities", &none(capabilities.iter().map(String::as_str).collect()))?;
-        if self.inner == Inner::Made {
+        if self.walls.inner == Inner::Made {
             line(out, "  inner", "a user and mount namespace below init's, in which the capabilities count")?;
         }
-        if self.session_keyring {
+        if self.task.session_keyring {
             line(out, "  keyring", "a session keyring of the task's own, empty")?;
         }
-        line(out, "  no_new_privs", if self.no_new_privileges { "on" } else { "OFF" })?;
-        let seccomp = self.seccomp.as_ref();
+        line(out, "  no_new_privs", if self.task.no_new_privileges { "on" } else { "OFF" })?;
+        let seccomp = self.task.seccomp.as_ref();
         let seccomp = seccomp.map(|s| format!("on, {} instructions", s.program.instructions.len()));
         line(out, "  seccomp", seccomp.as_deref().unwrap_or("OFF"))?;
-        line(out, "  landlock", &self.landlock.as_ref().map_or_else(|| "OFF".to_owned(), landlock))?;
-        if let (Some(ruleset), None) = (&self.landlock, &self.root) {
+        line(out, "  landlock", &self.task.landlock.as_ref().map_or_else(|| "OFF".to_owned(), landlock))?;
+        if let (Some(ruleset), None) = (&self.task.landlock, &self.walls.root) {
             for rule in &ruleset.rules {
                 let write = if rule.access & WRITE_FILE == 0 { "ro" } else { "rw" };
                 let exec = if rule.access & EXECUTE == 0 { " noexec" } else { "" };
@@ -102,7 +102,7 @@ impl Plan {
     }
 
     fn root(&self, out: &mut String) -> fmt::Result {
-        let Some(root) = &self.root else { return Ok(()) };
+        let Some(root) = &self.walls.root else { return Ok(()) };
         let base = match &root.base {
             Base::Tmpfs(limits) => tmpfs(limits),
             Base::Folder(folder) => source(folder),
@@ -158,7 +158,7 @@ impl Plan {
         let beyond = if self.limits.output_truncated { ", the rest is thrown away" } else { "" };
         let output = self.limits.output.map(|bytes| size(bytes) + beyond);
         line(out, "  output", &output.unwrap_or_else(|| "unlimited".to_owned()))?;
-        for limit in &self.rlimits {
+        for limit in &self.task.rlimits {
             let word = |value| if value == u64::MAX { "unlimited".to_owned() } else { format!("{value}") };
             let (soft, hard) = (word(limit.soft), word(limit.hard));
             let value = if soft == hard { soft } else { format!("{soft}, can be raised to {hard}") };
@@ -167,7 +167,7 @@ impl Plan {
         if let Some(cgroup) = &self.cgroup {
             self.cgroup(out, cgroup)?;
         }
-        line(out, "  umask", &format!("{:03o}", self.umask))
+        line(out, "  umask", &format!("{:03o}", self.task.umask))
     }
 }
 
@@ -220,9 +220,9 @@ fn list(items: impl Iterator<Item = String>) -> String {
     items.collect::<Vec<_>>().join(" ")
 }
 
-fn task(task: &Task) -> String {
+fn task(task: &Workload) -> String {
     match task {
-        Task::Program { path, argv } => {
+        Workload::Program { path, argv } => {
             let args = argv.iter().skip(1).map(|arg| {
                 let arg = text(arg);
                 let plain = !arg.is_empty() && !arg.contains([' ', '\'', '"']);
@@ -230,8 +230,8 @@ fn task(task: &Task) -> String {
             });
             list(std::iter::once(text(path)).chain(args))
         }
-        Task::Role { name } => format!("role {name}"),
-        Task::Call { .. } => "a function of the caller's program".to_owned(),
+        Workload::Role { name } => format!("role {name}"),
+        Workload::Call { .. } => "a function of the caller's program".to_owned(),
     }
 }
 

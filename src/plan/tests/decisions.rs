@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use super::super::{
-    Call, HostIdentity, Identity, Note, Plan, PlanError, Rlimit, Task, TaskRequest, Via, resolve,
-    resolve_with_notes,
+    Call, HostIdentity, Identity, Namespaces, Note, Plan, PlanError, Rlimit, TaskRequest, Via, Workload,
+    resolve, resolve_with_notes,
 };
 use super::super::{Cgroup, Throttle};
 use super::fixtures::*;
@@ -51,7 +51,7 @@ fn who_the_sandbox_is() {
         (called_root(), Some((0, 0)), profile(), identity(0, 0, own(0, 0))),
         (called_root(), None, lite(), identity(0, 0, own(0, 0))),
     ] {
-        assert_eq!(as_user(&with_user(user, profile), &facts).unwrap().identity, expected);
+        assert_eq!(as_user(&with_user(user, profile), &facts).unwrap().walls.identity, expected);
     }
     let plain_root = Facts { capabilities: CapabilitySet::EMPTY, ..root_facts() };
     let alone = Facts { root_outside: true, ..called_root() };
@@ -100,8 +100,8 @@ fn root_hands_over_what_a_stranger_cannot_reach() {
 #[test]
 fn namespaces_belong_together() {
     let plan = as_user(&profile(), &facts()).unwrap();
-    assert_eq!(plan.namespaces, 0x7e02_0000);
-    assert!(plan.loopback);
+    assert_eq!(plan.walls.namespaces, Namespaces::Own { new: 0x7e02_0000 });
+    assert!(plan.walls.loopback);
     for missing in [Namespace::User, Namespace::Mount, Namespace::Pid] {
         let mut profile = profile();
         profile.namespaces.remove(&missing);
@@ -110,7 +110,7 @@ fn namespaces_belong_together() {
     let mut host_net = profile();
     host_net.namespaces.remove(&Namespace::Network);
     let plan = as_user(&host_net, &facts()).unwrap();
-    assert!(!plan.loopback && plan.namespaces & 0x4000_0000 == 0);
+    assert!(!plan.walls.loopback && !plan.walls.namespaces.has_new(libc::CLONE_NEWNET));
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn limits_become_numbers() {
     let call = Call::program(["sh"]);
     let (plan, notes) = resolve_with_notes(&profile, &facts, &files(), &call).unwrap();
     assert_eq!(
-        plan.rlimits,
+        plan.task.rlimits,
         [
             Rlimit { resource: 0, soft: 7, hard: 8 },
             Rlimit { resource: 1, soft: 1 << 30, hard: 1 << 30 },
@@ -205,7 +205,7 @@ fn limits_of_the_whole_sandbox_are_a_control_groups() {
         throttles: vec![Throttle { path: c"/data".into(), kind: profile::Throttled::WriteIops, rate: 7 }],
     };
     assert_eq!(plan.cgroup, Some(expected));
-    assert!(plan.rlimits.is_empty());
+    assert!(plan.task.rlimits.is_empty());
     let resources = profile::Resources { memory: Some(4096), ..Default::default() };
     let result = as_user(&Profile { resources, ..profile() }, &facts());
     assert!(matches!(result, Err(PlanError::Value { key: "resources.memory.limit", .. })), "{result:?}");
@@ -221,7 +221,8 @@ fn by_name_resource_limits_stand_in_for_a_control_group() {
         ..Default::default()
     };
     let plan = as_user(&Profile { resources, ..profile() }, &facts()).expect("a plan");
-    let found: Vec<_> = plan.rlimits.iter().map(|limit| (limit.resource, limit.soft, limit.hard)).collect();
+    let found: Vec<_> =
+        plan.task.rlimits.iter().map(|limit| (limit.resource, limit.soft, limit.hard)).collect();
     assert_eq!(found, [(0, 2, 3), (6, 9, 9), (9, 64 << 20, 64 << 20)]);
     assert_eq!(plan.cgroup, None);
 }
@@ -256,7 +257,7 @@ fn the_environment_is_an_allow_list() {
         ("E".into(), Some("".into())),
     ];
     let plan = resolve(&profile, &facts(), &files(), &call).unwrap();
-    let env: Vec<&str> = plan.env.iter().map(|entry| entry.to_str().unwrap()).collect();
+    let env: Vec<&str> = plan.task.env.iter().map(|entry| entry.to_str().unwrap()).collect();
     assert_eq!(env, ["PATH=/usr/bin", "TERM=xterm", "A=3", "PASSED=p", "E="]);
     for (name, value) in
         [("", Some("x")), ("A=B", Some("x")), ("A\0", Some("x")), ("A", Some("x\0")), ("", None)]
@@ -297,12 +298,12 @@ fn arguments_and_environment_have_a_size() {
 fn roles_and_functions() {
     let run = |task| resolve(&profile(), &facts(), &files(), &Call::new(task));
     let role = |name: &str| TaskRequest::Role { name: name.into(), args: vec!["x".into()] };
-    assert_eq!(run(role("probe")).unwrap().task, Task::Role { name: "probe".into() });
+    assert_eq!(run(role("probe")).unwrap().task.workload, Workload::Role { name: "probe".into() });
     for wrong in ["", "a/b", "a\nb"] {
         assert!(matches!(run(role(wrong)), Err(PlanError::Value { key: "role", .. })), "{wrong:?}");
     }
     let call = TaskRequest::Function { entry: -5, function: 7 };
-    assert_eq!(run(call).unwrap().task, Task::Call { entry: -5, function: 7 });
+    assert_eq!(run(call).unwrap().task.workload, Workload::Call { entry: -5, function: 7 });
 }
 
 #[test]
@@ -310,11 +311,11 @@ fn descriptors_and_terminals() {
     let run = |descriptors: Vec<i32>, terminal, profile: &Profile| {
         resolve(profile, &facts(), &files(), &Call { descriptors, terminal, ..Call::program(["sh"]) })
     };
-    assert_eq!(run(vec![9, 3], false, &profile()).unwrap().descriptors, [3, 9]);
+    assert_eq!(run(vec![9, 3], false, &profile()).unwrap().task.descriptors, [3, 9]);
     for wrong in [vec![2], vec![-1], vec![4, 4], (3..2000).collect()] {
         assert!(run(wrong, false, &profile()).is_err());
     }
-    assert!(run(vec![], true, &profile()).unwrap().terminal);
+    assert!(run(vec![], true, &profile()).unwrap().task.terminal);
     let mut limited = profile();
     limited.limits.output = Some(1 << 20);
     assert!(run(vec![], false, &limited).is_ok());
@@ -348,38 +349,41 @@ fn a_plan_that_could_not_be_is_refused() {
     let good = as_user(&profile(), &facts()).unwrap();
     type Breaks = Box<dyn Fn(&mut Plan)>;
     let broken: Vec<(&str, Breaks)> = vec![
-        ("cwd", Box::new(|p| p.cwd = c"tmp".into())),
-        ("cwd parent", Box::new(|p| p.cwd = c"/a/../b".into())),
-        ("namespaces", Box::new(|p| p.namespaces = 1)),
-        ("half of them", Box::new(|p| p.namespaces &= !0x1000_0000)),
-        ("no root", Box::new(|p| p.root = None)),
-        ("host name", Box::new(|p| p.hostname = Some(c"".into()))),
-        ("id", Box::new(|p| p.identity.uid = u32::MAX)),
-        ("umask", Box::new(|p| p.umask = 0o1000)),
-        ("capabilities", Box::new(|p| p.capabilities = CapabilitySet::from_bits(1 << 41))),
-        ("env", Box::new(|p| p.env.push(c"=x".into()))),
-        ("argv", Box::new(|p| p.task = Task::Program { path: c"/x".into(), argv: vec![] })),
-        ("program", Box::new(|p| p.task = Task::Program { path: c"x".into(), argv: vec![c"x".into()] })),
-        ("role", Box::new(|p| p.task = Task::Role { name: "a/b".into() })),
-        ("descriptors", Box::new(|p| p.descriptors = vec![5, 4])),
-        ("low descriptor", Box::new(|p| p.descriptors = vec![1])),
-        ("limit", Box::new(|p| p.rlimits = vec![Rlimit { resource: 16, soft: 0, hard: 0 }])),
-        ("limits", Box::new(|p| p.rlimits = vec![Rlimit { resource: 1, soft: 2, hard: 1 }])),
-        ("order", Box::new(|p| p.root.as_mut().unwrap().nodes.reverse())),
+        ("cwd", Box::new(|p| p.task.cwd = c"tmp".into())),
+        ("cwd parent", Box::new(|p| p.task.cwd = c"/a/../b".into())),
+        ("namespaces", Box::new(|p| p.walls.namespaces = Namespaces::Own { new: 1 })),
+        ("half of them", Box::new(|p| p.walls.namespaces = Namespaces::Own { new: 0x6e02_0000 })),
+        ("no root", Box::new(|p| p.walls.root = None)),
+        ("host name", Box::new(|p| p.walls.hostname = Some(c"".into()))),
+        ("id", Box::new(|p| p.walls.identity.uid = u32::MAX)),
+        ("umask", Box::new(|p| p.task.umask = 0o1000)),
+        ("capabilities", Box::new(|p| p.task.capabilities = CapabilitySet::from_bits(1 << 41))),
+        ("env", Box::new(|p| p.task.env.push(c"=x".into()))),
+        ("argv", Box::new(|p| p.task.workload = Workload::Program { path: c"/x".into(), argv: vec![] })),
+        (
+            "program",
+            Box::new(|p| p.task.workload = Workload::Program { path: c"x".into(), argv: vec![c"x".into()] }),
+        ),
+        ("role", Box::new(|p| p.task.workload = Workload::Role { name: "a/b".into() })),
+        ("descriptors", Box::new(|p| p.task.descriptors = vec![5, 4])),
+        ("low descriptor", Box::new(|p| p.task.descriptors = vec![1])),
+        ("limit", Box::new(|p| p.task.rlimits = vec![Rlimit { resource: 16, soft: 0, hard: 0 }])),
+        ("limits", Box::new(|p| p.task.rlimits = vec![Rlimit { resource: 1, soft: 2, hard: 1 }])),
+        ("order", Box::new(|p| p.walls.root.as_mut().unwrap().nodes.reverse())),
         (
             "twice",
             Box::new(|p| {
-                let nodes = &mut p.root.as_mut().unwrap().nodes;
+                let nodes = &mut p.walls.root.as_mut().unwrap().nodes;
                 nodes.push(nodes[0].clone());
             }),
         ),
-        ("rule", Box::new(|p| p.landlock.as_mut().unwrap().rules[0].access = 1 << 40)),
-        ("rights", Box::new(|p| p.landlock.as_mut().unwrap().handled_fs = 1 << 40)),
+        ("rule", Box::new(|p| p.task.landlock.as_mut().unwrap().rules[0].access = 1 << 40)),
+        ("rights", Box::new(|p| p.task.landlock.as_mut().unwrap().handled_fs = 1 << 40)),
         (
             "filter",
             Box::new(|p| {
                 let program = crate::seccomp::Program { instructions: vec![] };
-                p.seccomp = Some(super::super::Seccomp { flags: 0, program, readback: None });
+                p.task.seccomp = Some(super::super::Seccomp { flags: 0, program, readback: None });
             }),
         ),
     ];
@@ -421,7 +425,7 @@ fn a_core_limit_of_none_is_refused_where_it_would_start_a_handler() {
     let mut facts = facts();
     facts.limits[4] = HostLimit { resource: 4, soft: 0, hard: 0 };
     let plan = |profile: &Profile, facts: &Facts| resolve(profile, facts, &files(), &Call::program(["sh"]));
-    assert_eq!(plan(&core(1, 1), &facts).unwrap().rlimits[0], Rlimit { resource: 4, soft: 0, hard: 0 });
+    assert_eq!(plan(&core(1, 1), &facts).unwrap().task.rlimits[0], Rlimit { resource: 4, soft: 0, hard: 0 });
     facts.crash_handler = true;
     let error = plan(&core(1, 1), &facts).unwrap_err().to_string();
     assert!(error.contains("process.rlimits.core") && error.contains("crash handler"), "{error}");

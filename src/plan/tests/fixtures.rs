@@ -184,7 +184,7 @@ pub fn node_path(node: &Node) -> PathBuf {
 }
 
 pub fn node<'a>(plan: &'a Plan, path: &str) -> Option<&'a Node> {
-    plan.root.as_ref().unwrap().nodes.iter().find(|node| node_path(node) == Path::new(path))
+    plan.walls.root.as_ref().unwrap().nodes.iter().find(|node| node_path(node) == Path::new(path))
 }
 
 /// The bind mount at a path: its source and whether it is read-only.

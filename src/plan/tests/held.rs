@@ -49,7 +49,7 @@ fn container(readonly: bool) -> (Profile, MemoryFiles) {
 }
 
 fn pins(plan: &Plan) -> Vec<PathBuf> {
-    let nodes = plan.root.as_ref().unwrap().nodes.iter();
+    let nodes = plan.walls.root.as_ref().unwrap().nodes.iter();
     nodes.filter(|node| matches!(node, Node::Pin { .. })).map(node_path).collect()
 }
 
@@ -62,7 +62,7 @@ fn what_is_above_a_wall_in_a_writable_directory_is_pinned() {
         let plan = on(&wall(mount), &files).unwrap();
         assert_eq!(pins(&plan), above);
         // Each comes before what is mounted below it.
-        let nodes: Vec<PathBuf> = plan.root.as_ref().unwrap().nodes.iter().map(node_path).collect();
+        let nodes: Vec<PathBuf> = plan.walls.root.as_ref().unwrap().nodes.iter().map(node_path).collect();
         assert!(nodes.is_sorted_by_key(|path| path.components().collect::<Vec<_>>()), "{nodes:?}");
     }
     let writable = || with([bind("/w", "/w", false)]);
@@ -102,7 +102,7 @@ fn a_wall_whose_object_is_missing_is_refused_where_the_task_could_make_it() {
     overlay.root.overlay = true;
     let presence = |profile: &Profile, files: &MemoryFiles| {
         let plan = on(profile, files).unwrap();
-        plan.root.unwrap().nodes.into_iter().find_map(|node| match node {
+        plan.walls.root.unwrap().nodes.into_iter().find_map(|node| match node {
             Node::Mask { presence, .. } => Some(presence),
             _ => None,
         })
@@ -284,7 +284,7 @@ fn a_device_is_read_only_where_landlock_holds_it() {
             let (image, image_files) = container(readonly);
             assert_eq!(problem(&marked(image, mount), &image_files), WallProblem::Device);
         }
-        let rules = on(&marked(profile(), mount), &files()).unwrap().landlock.unwrap().rules;
+        let rules = on(&marked(profile(), mount), &files()).unwrap().task.landlock.unwrap().rules;
         let zero = rules.iter().find(|rule| text(&rule.path) == Path::new("/dev/zero")).unwrap();
         assert_eq!(zero.access & super::super::landlock::access::WRITE_FILE, 0);
     }
@@ -295,7 +295,7 @@ fn nothing_is_granted_below_a_mask() {
     // Its rule's path would not even be there.
     let plan = on(&masked("/dev", profile()), &files()).unwrap();
     let below = |path: &std::ffi::CString| text(path).starts_with("/dev");
-    assert!(!plan.landlock.unwrap().rules.iter().any(|rule| below(&rule.path)));
+    assert!(!plan.task.landlock.unwrap().rules.iter().any(|rule| below(&rule.path)));
 }
 
 #[test]
@@ -329,7 +329,7 @@ fn lite_refuses_less_below_more() {
 fn a_plan_with_a_pin_over_what_is_mounted_is_none() {
     let plan = on(&with([bind("/opt", "/opt", false)]), &files()).unwrap();
     let mut wrong = plan;
-    let root = wrong.root.as_mut().unwrap();
+    let root = wrong.walls.root.as_mut().unwrap();
     assert!(matches!(root.nodes.last(), Some(Node::Mount { mount: PlanMount::Bind { .. }, .. } | _)));
     root.nodes.push(Node::Pin { path: c"/opt".into() });
     assert!(matches!(wrong.check(), Err(PlanError::Decode { .. })));
@@ -344,7 +344,8 @@ fn bare(readonly: bool, overlay: bool) -> (Profile, MemoryFiles) {
 
 #[test]
 fn a_root_of_ones_own_is_as_it_was() {
-    let base = |(profile, files): (Profile, MemoryFiles)| on(&profile, &files).map(|p| p.root.unwrap().base);
+    let base =
+        |(profile, files): (Profile, MemoryFiles)| on(&profile, &files).map(|p| p.walls.root.unwrap().base);
     // What is missing is made in a tmpfs over it,
     assert!(matches!(base(bare(true, false)), Ok(Base::Overlay { .. })));
     assert!(matches!(base(bare(false, true)), Ok(Base::Overlay { .. })));

@@ -155,7 +155,7 @@ proptest! {
         choices in proptest::collection::vec(0..LINKS.len(), 14), mounts in mounts(),
     ) {
         let (Ok(plan), files) = made(&choices, &mounts) else { return Ok(()) };
-        let nodes = &plan.root.as_ref().unwrap().nodes;
+        let nodes = &plan.walls.root.as_ref().unwrap().nodes;
         for (i, node) in nodes.iter().enumerate() {
             let path = node_path(node);
             for above in path.ancestors().skip(1) {
@@ -174,7 +174,7 @@ proptest! {
         choices in proptest::collection::vec(0..LINKS.len(), 14), mounts in mounts(),
     ) {
         let (Ok(plan), files) = made(&choices, &mounts) else { return Ok(()) };
-        let nodes = &plan.root.as_ref().unwrap().nodes;
+        let nodes = &plan.walls.root.as_ref().unwrap().nodes;
         for (to, ..) in &mounts {
             let place = walk(nodes, &files, Path::new(to));
             prop_assert!(place.is_some(), "{to} leads nowhere");
@@ -225,7 +225,7 @@ fn most_plans_can_be_made_and_many_go_through_symlinks() {
         match made(&choices, &mounts) {
             (Ok(plan), files) => {
                 plans += 1;
-                let nodes = &plan.root.as_ref().unwrap().nodes;
+                let nodes = &plan.walls.root.as_ref().unwrap().nodes;
                 let moved =
                     |to: &str| walk(nodes, &files, Path::new(to)).is_some_and(|at| at != Path::new(to));
                 through += usize::from(mounts.iter().any(|(to, ..)| moved(to)));

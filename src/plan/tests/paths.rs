@@ -162,13 +162,13 @@ fn a_root_of_ones_own_has_only_what_is_asked_for() {
     let mut profile = Profile { mounts: vec![mount("/dev", MountKind::Dev)], ..profile() };
     profile.root.path = Some("/img".into());
     let made = at(&profile, &files).unwrap();
-    let Base::Folder(source) = &made.root.as_ref().unwrap().base else { panic!() };
+    let Base::Folder(source) = &made.walls.root.as_ref().unwrap().base else { panic!() };
     assert_eq!(text(&source.path), Path::new("/image"));
     // No synthetic /etc, and a /dev that leaves nothing behind.
-    assert!(made.root.as_ref().unwrap().nodes.iter().all(|node| node_path(node).starts_with("/dev")));
+    assert!(made.walls.root.as_ref().unwrap().nodes.iter().all(|node| node_path(node).starts_with("/dev")));
     assert!(matches!(node(&made, "/dev"), Some(Node::Mount { mount: PlanMount::Tmpfs { .. }, .. })));
     profile.root.overlay = true;
-    assert!(matches!(at(&profile, &files).unwrap().root.unwrap().base, Base::Overlay { .. }));
+    assert!(matches!(at(&profile, &files).unwrap().walls.root.unwrap().base, Base::Overlay { .. }));
     for (path, word) in [("/", "own root"), ("/usr/bin/sh", "not a folder")] {
         profile.root.path = Some(path.into());
         let error = at(&profile, &files).unwrap_err();
@@ -295,6 +295,7 @@ fn dev_shm_can_be_given_another_size_wherever_it_is_listed() {
 fn the_minimal_dev() {
     let plan = plan(&profile()).unwrap();
     let names: Vec<String> = plan
+        .walls
         .root
         .as_ref()
         .unwrap()
@@ -356,7 +357,7 @@ fn masks_and_mounts_must_not_contradict_each_other() {
         plan(&profile)
     };
     let plan = marked("/proc/kcore", "/proc/sys", vec![]).unwrap();
-    let nodes = &plan.root.as_ref().unwrap().nodes;
+    let nodes = &plan.walls.root.as_ref().unwrap().nodes;
     let presence = Presence::Unknown;
     let mask = Node::Mask { path: c"/proc/kcore".into(), presence };
     assert_eq!(nodes[nodes.len() - 2..], [mask, Node::Readonly { path: c"/proc/sys".into(), presence }]);
@@ -374,7 +375,7 @@ fn masks_and_mounts_must_not_contradict_each_other() {
 fn the_working_directory() {
     let call = |cwd: Option<&str>| Call { cwd: cwd.map(PathBuf::from), ..Call::program(["sh"]) };
     let cwd = |profile: &Profile, asked: Option<&str>| {
-        resolve(profile, &facts(), &files(), &call(asked)).map(|plan| text(&plan.cwd))
+        resolve(profile, &facts(), &files(), &call(asked)).map(|plan| text(&plan.task.cwd))
     };
     assert_eq!(cwd(&profile(), None).unwrap(), Path::new("/tmp"));
     assert_eq!(cwd(&profile(), Some("/bin")).unwrap(), Path::new("/usr/bin"));
@@ -440,25 +441,25 @@ fn the_calls_working_directory_is_shown_where_the_callers_is_not_it() {
     // From the root, from the home, by a path from there, and from a directory beside it.
     for (cwd, asked) in [("/", project), ("/home/me", project), ("/home/me", "project"), ("/opt", project)] {
         let plan = go(&work, cwd, asked).unwrap();
-        assert_eq!(text(&plan.cwd), Path::new(project));
+        assert_eq!(text(&plan.task.cwd), Path::new(project));
         assert!(!bound(&plan, project).unwrap().1);
         assert!(bound(&plan, cwd).is_none(), "{cwd}");
         // What shows it already stays as it is.
         let mut named = work.clone();
         named.mounts.push(bind(project, project, true));
         let plan = go(&named, cwd, asked).unwrap();
-        assert_eq!(text(&plan.cwd), Path::new(project));
+        assert_eq!(text(&plan.task.cwd), Path::new(project));
         assert!(bound(&plan, project).unwrap().1);
     }
     // Below the caller's, that is shown.
     let plan = go(&work, project, "sub").unwrap();
-    assert_eq!(text(&plan.cwd), Path::new("/home/me/project/sub"));
+    assert_eq!(text(&plan.task.cwd), Path::new("/home/me/project/sub"));
     assert!(bound(&plan, project).is_some() && bound(&plan, "/home/me/project/sub").is_none());
     // What the sandbox has of its own is not the host's.
     for own in ["/tmp", "/etc", "/usr", "/"] {
         for cwd in ["/", project] {
             let plan = go(&work, cwd, own).unwrap();
-            assert_eq!(text(&plan.cwd), Path::new(own));
+            assert_eq!(text(&plan.task.cwd), Path::new(own));
             assert_eq!(bound(&plan, project).is_some(), cwd == project);
             assert!(own == "/usr" || bound(&plan, own).is_none());
         }
@@ -475,7 +476,7 @@ fn the_calls_working_directory_is_shown_where_the_callers_is_not_it() {
 fn a_relative_path_leads_inside_to_what_is_bound_by_it() {
     let go = |profile: &Profile, cwd: &str| {
         let facts = Facts { cwd: Some(cwd.into()), ..facts() };
-        resolve(profile, &facts, &files(), &Call::program(["sh"])).map(|plan| text(&plan.cwd))
+        resolve(profile, &facts, &files(), &Call::program(["sh"])).map(|plan| text(&plan.task.cwd))
     };
     let shows = |source: &str| with([bind(source, source, true)]);
     let (project, data) = ("/home/me/project", "/home/me/project/data");
@@ -525,7 +526,8 @@ fn names_that_are_not_text() {
     let plan = at(&with([mount]), &files).unwrap();
     let at = CString::new(b"/odd\xff".to_vec()).unwrap();
     assert!(
-        plan.root
+        plan.walls
+            .root
             .as_ref()
             .unwrap()
             .nodes

@@ -24,7 +24,7 @@ fn host() -> MemoryFiles {
 
 /// What a process finds at a path after init has gone through the nodes: the last mount that covers it.
 fn seen(plan: &Plan, path: &Path) -> Option<(PathBuf, bool)> {
-    let nodes = &plan.root.as_ref().unwrap().nodes;
+    let nodes = &plan.walls.root.as_ref().unwrap().nodes;
     nodes.iter().rev().find_map(|node| match node {
         Node::Mount { path: at, mount: PlanMount::Bind { source, readonly, .. } }
             if path.starts_with(text(at)) =>
@@ -78,7 +78,7 @@ proptest! {
     #[test]
     fn parents_come_first(mounts in proptest::collection::vec(("/m(/[ab]){0,3}", 0..SOURCES, any::<bool>()), 0..8)) {
         let plan = resolve(&profile_of(&mounts), &facts(), &host(), &super::super::Call::program(["sh"])).unwrap();
-        let paths: Vec<PathBuf> = plan.root.unwrap().nodes.iter().map(node_path).collect();
+        let paths: Vec<PathBuf> = plan.walls.root.unwrap().nodes.iter().map(node_path).collect();
         for (i, path) in paths.iter().enumerate() {
             prop_assert!(!paths[..i].iter().any(|earlier| earlier.starts_with(path)), "{:?}", path);
         }

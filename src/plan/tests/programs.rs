@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::super::{Call, Plan, PlanError, ProgramProblem as P, Task, elf, resolve};
+use super::super::{Call, Plan, PlanError, ProgramProblem as P, Task, Workload, elf, resolve};
 use super::fixtures::*;
 use crate::host::{Facts, MemoryFiles};
 use crate::profile::{Mount, Process, Profile, Workdir};
@@ -34,7 +34,7 @@ fn run_as(profile: &Profile, facts: &Facts, name: &str) -> Result<PathBuf, P> {
         .map(|(k, v)| (k.into(), v.into()))
         .into();
     match resolve(profile, facts, &host(), &call) {
-        Ok(Plan { task: Task::Program { path, .. }, .. }) => Ok(text(&path)),
+        Ok(Plan { task: Task { workload: Workload::Program { path, .. }, .. }, .. }) => Ok(text(&path)),
         Err(PlanError::Program { problem, .. }) => Err(problem),
         other => panic!("{name}: {other:?}"),
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::super::landlock::{access::*, handled_fs};
-use super::super::{Call, Note, Plan, PlanError, resolve, resolve_with_notes};
+use super::super::{Call, Namespaces, Note, Plan, PlanError, resolve, resolve_with_notes};
 use super::fixtures::*;
 use crate::capability::Capability;
 use crate::host::Facts;
@@ -16,7 +16,7 @@ fn with_abi(profile: &Profile, abi: Option<u32>) -> Result<Plan, PlanError> {
 
 /// What the ruleset grants at a path: the rules of the path and of all above it.
 fn granted(plan: &Plan, path: &str) -> u64 {
-    let rules = &plan.landlock.as_ref().unwrap().rules;
+    let rules = &plan.task.landlock.as_ref().unwrap().rules;
     rules
         .iter()
         .filter(|rule| Path::new(path).starts_with(text(&rule.path)))
@@ -26,7 +26,7 @@ fn granted(plan: &Plan, path: &str) -> u64 {
 #[test]
 fn every_abi() {
     for abi in 1..=9 {
-        let landlock = with_abi(&profile(), Some(abi)).unwrap().landlock.unwrap();
+        let landlock = with_abi(&profile(), Some(abi)).unwrap().task.landlock.unwrap();
         assert_eq!(landlock.handled_fs, handled_fs(abi));
         assert_eq!(landlock.scoped, if abi >= 6 { 3 } else { 0 });
         assert_eq!(landlock.handled_net, 0, "a network namespace of its own is for the program to use");
@@ -79,7 +79,7 @@ fn no_landlock_no_plan() {
         assert!(error.hint().unwrap().contains("CONFIG_SECURITY_LANDLOCK") || abi == Some(0));
     }
     let off = Profile { landlock: Landlock::default(), ..profile() };
-    assert_eq!(with_abi(&off, None).unwrap().landlock, None);
+    assert_eq!(with_abi(&off, None).unwrap().task.landlock, None);
     let scoped =
         |require| Profile { landlock: Landlock { require, scopes: [Scope::Signal].into() }, ..profile() };
     assert!(matches!(
@@ -128,7 +128,7 @@ fn the_filter_and_its_read_back() {
         let profile = Profile { seccomp: Some(policy), ..profile() };
         resolve_with_notes(&profile, &facts(), &files(), &Call::program(["sh"]))
     };
-    let readback = |policy| run(policy).unwrap().0.seccomp.unwrap().readback;
+    let readback = |policy| run(policy).unwrap().0.task.seccomp.unwrap().readback;
     assert_eq!(readback(policy(Action::Errno(1), &["prctl"], Action::Allow)), Some(2));
     assert_eq!(readback(policy(Action::Errno(38), &["read"], Action::Allow)), Some(-38));
     assert_eq!(readback(policy(Action::KillProcess, &["read"], Action::Allow)), None);
@@ -146,8 +146,8 @@ fn lite_turns_mounts_into_rights() {
     profile.mounts.push(bind("/dev/null", "/dev/null", false));
     profile.mounts.push(mount("/proc", MountKind::Proc { subset_pid: false }));
     let plan = resolve(&profile, &facts(), &files().folder("/proc"), &Call::program(["sh"])).unwrap();
-    assert_eq!((plan.namespaces, plan.root.clone()), (0, None));
-    assert_eq!(text(&plan.cwd), Path::new("/home/me/project"));
+    assert_eq!((plan.walls.namespaces, plan.walls.root.clone()), (Namespaces::Lite, None));
+    assert_eq!(text(&plan.task.cwd), Path::new("/home/me/project"));
     assert_eq!(granted(&plan, "/usr/bin/sh"), READ_FILE | READ_DIR | EXECUTE);
     assert_eq!(granted(&plan, "/home/me/project") & WRITE_FILE, WRITE_FILE);
     assert_eq!(granted(&plan, "/dev/null"), READ_FILE | WRITE_FILE);
@@ -194,7 +194,7 @@ fn lite_refuses_what_only_a_mount_can_give() {
 #[test]
 fn lite_keeps_the_network_out() {
     let net = |seccomp: Option<Policy>, abi| {
-        with_abi(&Profile { seccomp, ..lite() }, Some(abi)).map(|p| p.landlock.unwrap().handled_net)
+        with_abi(&Profile { seccomp, ..lite() }, Some(abi)).map(|p| p.task.landlock.unwrap().handled_net)
     };
     // Without a filter Landlock is all there is.
     assert_eq!(net(None, 6).unwrap(), BIND_TCP | CONNECT_TCP);
@@ -235,7 +235,7 @@ fn set_id_bits_are_for_what_nobody_else_reaches() {
         )
     };
     let chmod = |plan: &Plan| {
-        let program = &plan.seccomp.as_ref().unwrap().program;
+        let program = &plan.task.seccomp.as_ref().unwrap().program;
         let answer = program.evaluate(&Data::new(90, crate::seccomp::Arch::X86_64, [0, 0o4755, 0, 0, 0, 0]));
         Action::from_return(answer.unwrap())
     };
@@ -252,7 +252,7 @@ fn set_id_bits_are_for_what_nobody_else_reaches() {
         });
         // The note, the filter and the capability say the same.
         assert_eq!(chmod(&plan) == Action::Errno(1), exposed.is_some(), "{notes:?}");
-        assert_eq!(!plan.capabilities.contains(setfcap), exposed.is_some(), "{notes:?}");
+        assert_eq!(!plan.task.capabilities.contains(setfcap), exposed.is_some(), "{notes:?}");
         exposed
     };
     let path = |path: &str| Some(Exposed::Path(path.into()));

@@ -24,7 +24,7 @@ pub(super) const ROWS: &[Row] = &[
         &[Claim {
             profiles: ALL,
             walls: &["seccomp", "a session keyring of the task's own"],
-            removal: Removal::Plan(&["seccomp.mode=off"], |plan| plan.session_keyring = false),
+            removal: Removal::Plan(&["seccomp.mode=off"], |plan| plan.task.session_keyring = false),
         }],
     ),
     probe(

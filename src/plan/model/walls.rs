@@ -1,21 +1,16 @@
-//! The Plan: every decision taken. init executes it from top to bottom and chooses nothing.
-//!
-//! Everything that goes to a system call is a [`CString`]: bytes, not text (paths need not be UTF-8), and free of NUL.
+//! The walls: what is built once, around everything that runs in a sandbox.
 
 use std::ffi::CString;
 
-use crate::capability::CapabilitySet;
 use serde::{Deserialize, Serialize};
 
-/// Everything that init does, in the order of the fields.
+/// What init builds and reads back before any task starts, in the order of the fields.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub struct Plan {
-    /// The profile's name, for `ps`, errors and reports.
-    pub profile: String,
-    /// `CLONE_NEW*` flags; 0 is *lite*.
-    pub namespaces: u64,
-    /// How init ends what is left of the task.
+pub struct Walls {
+    /// The namespaces.
+    pub namespaces: Namespaces,
+    /// How init ends what is left of the tasks.
     pub ending: Ending,
     /// Ids inside and outside.
     pub identity: Identity,
@@ -23,41 +18,14 @@ pub struct Plan {
     pub hostname: Option<CString>,
     /// Whether the loopback interface is brought up (with `CLONE_NEWNET`).
     pub loopback: bool,
+    /// Whether tasks run in a user namespace below init's, and a mount namespace of that one's: a capability that they keep could undo a
+    /// wall.
+    pub inner: Inner,
     /// The root and what is in it; `None` in *lite*.
     pub root: Option<Root>,
-    /// Working directory inside.
-    pub cwd: CString,
-    /// Resource limits, in order.
-    pub rlimits: Vec<Rlimit>,
-    /// File mode creation mask.
-    pub umask: u32,
-    /// Capabilities that are kept.
-    pub capabilities: CapabilitySet,
-    /// Whether the task has them in a user namespace below init's, and a mount namespace of that one's: one of them could undo a wall.
-    pub inner: Inner,
-    /// Whether the task gets a session keyring of its own: the filter lets it reach the keys of the caller's.
-    pub session_keyring: bool,
-    /// Whether `no_new_privs` is set.
-    pub no_new_privileges: bool,
-    /// The Landlock ruleset; `None` only where the profile turned it off.
-    pub landlock: Option<Landlock>,
-    /// The compiled filter; `None` only where the profile turned it off.
-    pub seccomp: Option<Seccomp>,
-    /// The whole environment of the task, `K=V`.
-    pub env: Vec<CString>,
-    /// What runs.
-    pub task: Task,
-    /// Numbers, inside, of the descriptors beyond 2 that the task gets, ascending.
-    pub descriptors: Vec<i32>,
-    /// Whether its standard streams are a terminal of its own, which becomes the controlling one of its session.
-    pub terminal: bool,
-    /// Limits that the caller's side enforces.
-    pub limits: Limits,
-    /// The control group that it runs in; `None` where nothing is asked of one.
-    pub cgroup: Option<Cgroup>,
 }
 
-impl Plan {
+impl Walls {
     /// The files and folders of the host that are shown inside, in the order in which init comes to them.
     pub fn sources(&self) -> impl Iterator<Item = &Source> {
         let base = self.root.iter().filter_map(|root| match &root.base {
@@ -82,6 +50,42 @@ pub enum Inner {
     Made,
     /// One asks for it, and the task is not in it: for the selftest alone, which shows what it holds. No profile and no option says so.
     LeftOut,
+}
+
+/// The namespaces that a sandbox is in, as `CLONE_NEW*` flags. Where none is named it is in the caller's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Namespaces {
+    /// *Lite*: none of its own. Landlock, the filter and limits alone hold the task.
+    Lite,
+    /// These are new; always a user, mount and pid namespace.
+    Own {
+        /// `CLONE_NEW*`
+        new: u64,
+    },
+}
+
+impl Namespaces {
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_lite(self) -> bool {
+        self == Self::Lite
+    }
+
+    /// The flags of those that are made new.
+    #[must_use]
+    pub fn new_flags(self) -> u64 {
+        match self {
+            Self::Lite => 0,
+            Self::Own { new } => new,
+        }
+    }
+
+    /// Whether the one of a `CLONE_NEW*` flag is made new.
+    #[must_use]
+    pub fn has_new(self, flag: libc::c_int) -> bool {
+        self.new_flags() & u64::from(flag.cast_unsigned()) != 0
+    }
 }
 
 /// How init ends all processes of a run. One call reaches them all where something tells them from the user's others.
@@ -301,126 +305,4 @@ pub enum Mount {
     Devpts,
     /// The sandbox's POSIX message queues.
     Mqueue,
-}
-
-/// `RLIMIT_*` number with its values (`RLIM_INFINITY` is unlimited).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(clippy::exhaustive_structs)]
-pub struct Rlimit {
-    /// `RLIMIT_*`.
-    pub resource: u32,
-    /// Soft value.
-    pub soft: u64,
-    /// Hard value.
-    pub hard: u64,
-}
-
-/// A Landlock ruleset, as the kernel takes it (`landlock_ruleset_attr`).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(clippy::exhaustive_structs)]
-pub struct Landlock {
-    /// `handled_access_fs`.
-    pub handled_fs: u64,
-    /// `handled_access_net`.
-    pub handled_net: u64,
-    /// `scoped`.
-    pub scoped: u64,
-    /// `LANDLOCK_RULE_PATH_BENEATH` rules: path inside, `allowed_access`.
-    pub rules: Vec<LandlockRule>,
-}
-
-/// One `LANDLOCK_RULE_PATH_BENEATH` rule.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(clippy::exhaustive_structs)]
-pub struct LandlockRule {
-    /// Path inside, opened after the root is in place.
-    pub path: CString,
-    /// `allowed_access`, already without the bits that do not fit a file.
-    pub access: u64,
-}
-
-/// A compiled filter and what it answers to the read-back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(clippy::exhaustive_structs)]
-pub struct Seccomp {
-    /// `SECCOMP_FILTER_FLAG_*`.
-    pub flags: u64,
-    /// The program.
-    pub program: crate::seccomp::Program,
-    /// What `prctl(PR_GET_SECCOMP)` must return below the filter: 2 where it is allowed, a negative errno where the filter
-    /// answers with one (an unfiltered process would not), `None` where asking would kill.
-    pub readback: Option<i32>,
-}
-
-/// What runs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub enum Task {
-    /// A program: an absolute path inside, and its arguments with `argv[0]`.
-    Program {
-        /// What is executed.
-        path: CString,
-        /// Its arguments, `argv[0]` first.
-        argv: Vec<CString>,
-    },
-    /// A registered role; its arguments are init's own `argv`.
-    Role {
-        /// Its name.
-        name: String,
-    },
-    /// A typed call: the code is found by its offset in this same image, argument and result cross on descriptors.
-    Call {
-        /// Offset of the call's entry from the image's anchor.
-        entry: i64,
-        /// Offset of the function from the image's anchor.
-        function: i64,
-    },
-}
-
-/// Limits that the caller's side enforces.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[allow(clippy::exhaustive_structs)]
-pub struct Limits {
-    /// Wall time, milliseconds.
-    pub timeout_ms: Option<u64>,
-    /// Bytes of standard output and error together.
-    pub output: Option<u64>,
-    /// What is written beyond `output` is thrown away; otherwise it ends the run.
-    pub output_truncated: bool,
-}
-
-/// A control group of the sandbox's own, and what it enforces. How the host has it (v1 or v2, where) is found at the start.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct Cgroup {
-    /// Where it is made, from the tree's root; `None`: the caller's own group.
-    pub parent: Option<CString>,
-    /// Bytes of memory.
-    pub memory: Option<u64>,
-    /// Bytes of swap, besides the memory; only with `memory`.
-    pub swap: u64,
-    /// Processes and threads.
-    pub pids: Option<u64>,
-    /// CPUs, in thousandths.
-    pub cpus: Option<u64>,
-    /// `cpu.shares`
-    pub cpu_shares: Option<u64>,
-    /// CPU time of everything in it, milliseconds.
-    pub cpu_time_ms: Option<u64>,
-    /// `io.weight`, `blkio.bfq.weight`
-    pub io_weight: Option<u64>,
-    /// What may be read from and written to disks.
-    pub throttles: Vec<Throttle>,
-}
-
-/// A limit of one disk.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(clippy::exhaustive_structs)]
-pub struct Throttle {
-    /// The disk, or what is on it: looked up on the host when the group is made.
-    pub path: CString,
-    /// What is counted.
-    pub kind: crate::profile::Throttled,
-    /// How much of it in a second.
-    pub rate: u64,
 }
