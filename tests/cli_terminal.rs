@@ -6,6 +6,7 @@ mod cli_support;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -45,14 +46,21 @@ impl User {
         User::starts_with(&[], script)
     }
 
-    /// In front of a shell with job control, whose session's terminal it is.
+    /// In front of a shell with job control.
     fn at_a_shell() -> User {
+        let mut user = User::leads("bash", &["--norc", "--noprofile", "--noediting", "-i"]);
+        user.sees("prompt> ");
+        user
+    }
+
+    /// In front of a program whose session's terminal it is.
+    fn leads(program: &str, args: &[&str]) -> User {
         use std::os::unix::process::CommandExt as _;
         let pty = terminal();
         let end = || Stdio::from(pty.slave.try_clone().expect("dup"));
         let terminal = pty.slave.as_raw_fd();
-        let mut shell = Command::new("bash");
-        shell.args(["--norc", "--noprofile", "--noediting", "-i"]).env_clear();
+        let mut shell = Command::new(program);
+        shell.args(args).env_clear();
         shell.env("PATH", "/usr/bin:/bin").env("B", BELLJAR).env("PS1", "prompt> ");
         // SAFETY: two system calls between fork and exec.
         unsafe {
@@ -63,9 +71,7 @@ impl User {
             });
         }
         let child = shell.stdin(end()).stdout(end()).stderr(end()).spawn().expect("spawn");
-        let mut user = User { screen: pty.master.into(), terminal: pty.slave, child, seen: String::new() };
-        user.sees("prompt> ");
-        user
+        User { screen: pty.master.into(), terminal: pty.slave, child, seen: String::new() }
     }
 
     /// Forgets what was on the screen, and types a command.
@@ -108,7 +114,8 @@ impl User {
         let end = Instant::now() + Duration::from_secs(30);
         loop {
             if let Some(status) = self.child.try_wait().expect("wait") {
-                return status.code();
+                // As a shell shows it.
+                return status.code().or_else(|| status.signal().map(|signal| 128 + signal));
             }
             assert!(Instant::now() < end, "it does not end: {:?}", self.seen);
             std::thread::sleep(Duration::from_millis(2));
@@ -239,6 +246,64 @@ fn keys_reach_all_that_runs_in_the_foreground() {
                 assert!(took < AT_ONCE, "{script} {key:?} {tty} {profile}: {took:?}");
             }
         }
+    }
+}
+
+/// A shell goes on with a loop after an exit status of 130, and not when the program was ended by the interrupt.
+#[test]
+fn an_interrupt_ends_the_loop_of_the_callers_shell() {
+    let mut user = User::at_a_shell();
+    let task = "sh -c 'echo re\"\"ady; exec sleep 9'";
+    user.enters(&format!("for i in 1 2 3; do $B run -- {task}; echo ro\"\"und; done; echo af\"\"ter"));
+    user.sees("ready");
+    user.types(INTERRUPT);
+    user.enters("echo co\"\"de $?");
+    user.sees("code 130");
+    assert!(!user.seen.contains("round") && !user.seen.contains("after"), "{}", user.seen);
+    // A program that takes it and exits by itself is none that was interrupted.
+    let task = "bash -c 'trap \"exit 130\" INT; echo re\"\"ady; while :; do sleep 0.02; done'";
+    user.enters(&format!("for i in 1; do $B run -- {task}; echo ro\"\"und $?; done"));
+    user.sees("ready");
+    user.types(INTERRUPT);
+    user.sees("round 130");
+}
+
+#[test]
+fn the_callers_terminal_is_put_back_however_the_run_ends() {
+    const CHANGES: &str = "import fcntl, os, sys, termios, time\n\
+        fcntl.ioctl(0, termios.TIOCEXCL)\n\
+        modes = termios.tcgetattr(0)\n\
+        modes[0] ^= termios.IXON\n\
+        modes[3] &= ~(termios.ECHO | termios.ICANON | termios.ISIG)\n\
+        termios.tcsetattr(0, termios.TCSANOW, modes)\n\
+        fcntl.fcntl(0, fcntl.F_SETFL, fcntl.fcntl(0, fcntl.F_GETFL) | os.O_NONBLOCK)\n\
+        print('changed', flush=True)\n\
+        termios.tcflow(0, termios.TCOOFF)\n\
+        time.sleep(float(sys.argv[1]))\n";
+    for (before, options, sleep, code) in [
+        ("", "", "0", 0),
+        ("", "--timeout=2s", "50", 124),
+        ("timeout --foreground -s TERM 3", "", "50", 124),
+        ("", "--output-limit=1M --timeout=2s", "50", 124),
+    ] {
+        let script =
+            format!("{before} $B run {options} -- python3 -c \"$0\" {sleep}; echo code $?; read line");
+        let mut user = User::leads("sh", &["-c", &script, CHANGES]);
+        let state = |user: &User| {
+            let mut exclusive = -1;
+            // SAFETY: the kernel writes one int.
+            let asked = unsafe {
+                nix::libc::ioctl(user.terminal.as_raw_fd(), nix::libc::TIOCGEXCL, &raw mut exclusive)
+            };
+            assert_eq!(asked, 0, "TIOCGEXCL");
+            let flags = nix::fcntl::fcntl(&user.terminal, nix::fcntl::FcntlArg::F_GETFL).expect("F_GETFL");
+            (tcgetattr(&user.terminal).expect("tcgetattr"), exclusive, flags)
+        };
+        let at_first = state(&user);
+        user.sees("changed");
+        // Seen at all only if the terminal goes on.
+        user.sees(&format!("code {code}"));
+        assert_eq!(state(&user), at_first, "{before} {options}");
     }
 }
 

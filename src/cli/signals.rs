@@ -82,8 +82,24 @@ pub struct Forwarder {
     signals: Option<SignalFd>,
     state: State<Receiver>,
     requests: Requests,
-    /// The signal that ended the run by force.
-    forced: Option<Signal>,
+    heard: Heard,
+}
+
+/// What has come for the run.
+#[derive(Debug, Default)]
+pub struct Heard {
+    /// Each once.
+    all: Vec<Signal>,
+    /// The signal that ended the run by force, as it came a second time.
+    pub forced: Option<Signal>,
+}
+
+impl Heard {
+    /// The signal that belljar was to end by, of this number.
+    pub fn request(&self, number: i32) -> Option<Signal> {
+        let signal = Signal::try_from(number).ok()?;
+        (ends_a_program(signal) && self.all.contains(&signal)).then_some(signal)
+    }
 }
 
 impl Beside for Forwarder {
@@ -111,10 +127,13 @@ impl Beside for Forwarder {
         let signal = i32::try_from(info.ssi_signo).ok().and_then(|number| Signal::try_from(number).ok());
         let Some(signal) = signal else { return Ok(Asked::Nothing) };
         let again = self.requests.again(signal, info.ssi_code, Instant::now());
+        if !self.heard.all.contains(&signal) {
+            self.heard.all.push(signal);
+        }
         self.state.see_to(signal);
         if again && matches!(self.state, State::Running { .. }) {
             log::debug!("{signal} again: the run is ended by force");
-            self.forced.get_or_insert(signal);
+            self.heard.forced.get_or_insert(signal);
             return Ok(Asked::Force);
         }
         Ok(Asked::Nothing)
@@ -153,12 +172,12 @@ impl Requests {
 impl Forwarder {
     pub fn new() -> Forwarder {
         let state = State::Starting { kept: Vec::new() };
-        Forwarder { signals: None, state, requests: Requests::default(), forced: None }
+        Forwarder { signals: None, state, requests: Requests::default(), heard: Heard::default() }
     }
 
-    /// The signal that ended the run by force, as it came a second time.
-    pub fn forced(&self) -> Option<Signal> {
-        self.forced
+    /// What has come.
+    pub fn heard(self) -> Heard {
+        self.heard
     }
 
     /// From now on they go to the sandbox, those first that came meanwhile.
@@ -255,13 +274,15 @@ fn send(sandbox: &Receiver, signal: Signal) -> bool {
     true
 }
 
-/// Ends the process by `signal`, so that its parent sees what ended it.
-fn die(signal: Signal) -> ! {
+/// Ends the process by `signal`, so that its parent sees what ended it: a shell's loop goes on after an exit status of 130.
+pub fn die(signal: Signal) -> ! {
+    // Without a core of belljar's: RLIMIT_CORE does not hold one that goes to a program (core(5)).
+    let _ = sys::process::set_not_dumpable();
     // SAFETY: SIG_DFL is no function that could be called at a bad moment.
     let _ = unsafe { nix::sys::signal::signal(signal, nix::sys::signal::SigHandler::SigDfl) };
     let _ = SigSet::from(signal).thread_unblock();
     let _ = nix::sys::signal::raise(signal);
-    // Only if one of the three failed.
+    // Only if one of them failed, or as PID 1 of a container.
     std::process::exit(128 + signal as i32)
 }
 

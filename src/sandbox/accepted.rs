@@ -69,8 +69,19 @@ impl RefusedKind {
     }
 }
 
-/// Whether a task may have it, and what it is if not; and whether it is a regular file.
-pub(super) fn look(fd: BorrowedFd<'_>) -> Result<(Option<RefusedKind>, bool), Errno> {
+/// What a task may be given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Accepted {
+    /// A regular file.
+    File,
+    /// The inner end of a terminal.
+    Terminal,
+    /// Something else.
+    Other,
+}
+
+/// Whether a task may have it, and what it is.
+pub(super) fn look(fd: BorrowedFd<'_>) -> Result<Result<Accepted, RefusedKind>, Errno> {
     let flags = OFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFL)?);
     let stat = sys::fstat(fd)?;
     let kind = stat.st_mode & libc::S_IFMT;
@@ -85,7 +96,12 @@ pub(super) fn look(fd: BorrowedFd<'_>) -> Result<(Option<RefusedKind>, bool), Er
         libc::S_IFBLK => Some(RefusedKind::Device),
         _ => Some(RefusedKind::Anonymous),
     };
-    Ok((refusal, kind == libc::S_IFREG))
+    Ok(match (refusal, kind) {
+        (Some(refused), _) => Err(refused),
+        (None, libc::S_IFREG) => Ok(Accepted::File),
+        (None, libc::S_IFCHR) if libc::major(stat.st_rdev) != MEMORY => Ok(Accepted::Terminal),
+        (None, _) => Ok(Accepted::Other),
+    })
 }
 
 fn socket(fd: BorrowedFd<'_>) -> Result<Option<RefusedKind>, Errno> {
@@ -112,10 +128,13 @@ fn option(fd: BorrowedFd<'_>, name: libc::c_int) -> Result<libc::c_int, Errno> {
     Ok(value)
 }
 
+/// The major number of `/dev/null` and the like.
+const MEMORY: u32 = 1;
+
 fn character_device(fd: BorrowedFd<'_>, device: libc::dev_t) -> Option<RefusedKind> {
     // Documentation/admin-guide/devices.txt: memory devices are major 1, /dev/ptmx is 5:2, masters of BSD's kind are major 2.
     match (libc::major(device), libc::minor(device)) {
-        (1, 3 | 5 | 7 | 8 | 9) => None,
+        (MEMORY, 3 | 5 | 7 | 8 | 9) => None,
         (5, 2) | (2, _) => Some(RefusedKind::TerminalMaster),
         _ if nix::unistd::isatty(fd) == Ok(true) => None,
         _ => Some(RefusedKind::Device),
@@ -187,7 +206,7 @@ mod tests {
     use super::*;
 
     fn kind(fd: impl AsFd) -> Option<RefusedKind> {
-        look(fd.as_fd()).expect("an answer").0
+        look(fd.as_fd()).expect("an answer").err()
     }
 
     fn open(path: &str, flags: i32) -> OwnedFd {

@@ -298,6 +298,8 @@ impl Child {
             Err(Errno::ECHILD) => None,
             waited => waited.map_err(|errno| cannot_wait(errno.into()))?,
         };
+        // Before anything is written there: it may be stopped.
+        drop(self.started.as_mut().map(|started| std::mem::take(&mut started.lent)));
         let failure = self.listen().err();
         if self.last.is_none() {
             self.stopwatch.mark("task");

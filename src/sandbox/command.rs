@@ -9,14 +9,16 @@ use std::process::ExitStatus;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 
+use super::Sandbox;
+use super::accepted::{self, Accepted};
 use super::beside::Beside;
 use super::child::{Child, Output};
 use super::ender::Ender;
 use super::error::{Error, Step};
+use super::lent::Lent;
 use super::relay::{Limit, Relay, Stream as Relayed};
 use super::spawn::{self, Handed, errno_of};
 use super::timing::Stopwatch;
-use super::{Sandbox, accepted};
 use crate::host::Facts;
 use crate::plan::{self, Call, Frame, Note, Plan, TaskRequest};
 use crate::reexec::{self, LookupError, Prepared, Stdio, Stream};
@@ -185,7 +187,7 @@ impl<'a> Command<'a> {
             let end = stdio.as_ref().unwrap_or(&inherited).prepare(stream).map_err(|source| {
                 Error::prepare(Step::Descriptors, "open", "standard streams")(errno_of(&source))
             })?;
-            files |= accept(end.as_fd(), || format!("standard {stream}"))?;
+            files |= accept(end.as_fd(), || format!("standard {stream}"))? == Accepted::File;
         }
         let (plan, mut notes) = self.planned(files)?;
         if let Some(cgroup) = &plan.cgroup {
@@ -253,9 +255,14 @@ impl<'a> Command<'a> {
                 prepared.push(stdio.prepare(stream).map_err(prepare)?);
             }
         }
-        let mut child_ends = Vec::new();
+        let (mut child_ends, mut lent) = (Vec::new(), Lent::default());
+        let noted = |errno| Error::prepare(Step::Descriptors, "ioctl", "terminal")(errno);
         for (end, stream) in prepared.iter().zip(STREAMS) {
-            frame.files_given |= accept(end.as_fd(), || format!("standard {stream}"))?;
+            match accept(end.as_fd(), || format!("standard {stream}"))? {
+                Accepted::File => frame.files_given = true,
+                Accepted::Terminal => lent.note(end.as_fd()).map_err(noted)?,
+                Accepted::Other => {}
+            }
             child_ends.push(end.as_fd().try_clone_to_owned().map_err(prepare)?);
         }
         frame.files_given |= self.accept_kept()?;
@@ -289,6 +296,7 @@ impl<'a> Command<'a> {
         };
         let (mut started, plan) = spawn::start(frame, &handed, beside, afterwards, &mut stopwatch)?;
         drop(handed);
+        started.lent = lent;
         let terminal = started.terminal.take();
         let mut child = Child {
             stdin: stdin.flatten().map(Into::into),
@@ -317,7 +325,7 @@ impl<'a> Command<'a> {
             return Ok(true);
         }
         self.kept.iter().try_fold(false, |files, (fd, number)| {
-            Ok(accept(fd.as_fd(), || format!("descriptor {number}"))? || files)
+            Ok(accept(fd.as_fd(), || format!("descriptor {number}"))? == Accepted::File || files)
         })
     }
 
@@ -346,12 +354,11 @@ impl<'a> Command<'a> {
     }
 }
 
-/// Whether it is a regular file.
-fn accept(fd: BorrowedFd<'_>, name: impl Fn() -> String) -> Result<bool, Error> {
-    match accepted::look(fd).map_err(Error::prepare(Step::Descriptors, "fstat", &name()))? {
-        (Some(kind), _) => Err(Error::DescriptorKind { descriptor: name(), kind }),
-        (None, file) => Ok(file),
-    }
+/// What it is, if a task may have it.
+fn accept(fd: BorrowedFd<'_>, name: impl Fn() -> String) -> Result<Accepted, Error> {
+    accepted::look(fd)
+        .map_err(Error::prepare(Step::Descriptors, "fstat", &name()))?
+        .map_err(|kind| Error::DescriptorKind { descriptor: name(), kind })
 }
 
 /// Whether both were opened in one way, and lead to one file.

@@ -16,6 +16,7 @@ use super::error::{Error, Step};
 use super::given::Given;
 use super::host_id::HostId;
 use super::id_maps::IdMaps;
+use super::lent::Lent;
 use super::oom_score;
 use super::timing::Stopwatch;
 use super::watch::{self, GRACE, Seen};
@@ -60,6 +61,8 @@ pub(super) struct Started {
     pub(super) deadline: Option<Duration>,
     /// The outer end of its terminal, if it has one of its own, until the child has it.
     pub(super) terminal: Option<OwnedFd>,
+    /// The caller's terminal, put back as soon as the sandbox has ended.
+    pub(super) lent: Lent,
     /// Its control group, if it has one.
     pub(super) group: Option<Group>,
     /// Put back with the child: the run is over then.
@@ -193,6 +196,7 @@ pub(super) fn start(
             began,
             deadline,
             terminal,
+            lent: Lent::default(),
             group,
             _given: given,
             _host_id: host_id,

@@ -1,5 +1,6 @@
 //! Every end comes in time, whatever the task does to keep init from it, and what is told of an ended run is true.
 
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -99,7 +100,8 @@ fn code_within(child: &mut Child, patience: Duration) -> Result<Option<i32>, Fai
     let began = Instant::now();
     while began.elapsed() < patience {
         if let Some(status) = child.try_wait().map_err(|error| error.to_string())? {
-            return Ok(status.code());
+            // As a shell shows it.
+            return Ok(status.code().or_else(|| status.signal().map(|signal| 128 + signal)));
         }
         std::thread::sleep(Duration::from_millis(5));
     }

@@ -19,7 +19,7 @@ use stats::Stats;
 use super::args::follows_escape;
 use super::error::{Error, display_name};
 use super::report::Report;
-use super::signals::{Forwarder, Receiver};
+use super::signals::{self, Forwarder, Heard, Receiver};
 use super::sink::Sink;
 use super::terminal::{self, Terminal};
 use super::{ended, stdio};
@@ -39,8 +39,8 @@ enum Task<'a> {
 enum Done {
     /// The plan was printed.
     Planned,
-    /// It ran, under these limits; and the signal that ended it by force, if one did.
-    Ran(Box<Outcome>, Limits, Option<Signal>),
+    /// It ran, under these limits; and the signals that came meanwhile.
+    Ran(Box<Outcome>, Limits, Heard),
 }
 
 /// Runs it. The result is the exit status that belljar ends with.
@@ -51,14 +51,14 @@ pub fn main(args: &RunArgs, stopwatch: Stopwatch) -> Result<u8, Error> {
     let done = kept.and_then(|kept| execute(args, kept, stopwatch));
     let report = match &done {
         Ok(Done::Planned) => return Ok(0),
-        Ok(Done::Ran(outcome, _, forced)) => {
-            Report::of_outcome(outcome, exit_code(outcome, *forced)).with_timing(args.output.timing, outcome)
+        Ok(Done::Ran(outcome, _, heard)) => {
+            Report::of_outcome(outcome, exit_code(outcome, heard)).with_timing(args.output.timing, outcome)
         }
         Err(error) => Report::of_error(error),
     };
     let reported = sink.as_mut().map_or(Ok(()), |sink| sink.write(&report));
     let code = match &done {
-        Ok(Done::Ran(outcome, limits, forced)) => {
+        Ok(Done::Ran(outcome, limits, heard)) => {
             let name = args.task.first().map(display_name).unwrap_or_default();
             let cpu = outcome.user.unwrap_or_default().saturating_add(outcome.system.unwrap_or_default());
             if let Some(line) = ended::line(&outcome.ended, &name, &outcome.profile, limits, cpu) {
@@ -73,7 +73,7 @@ pub fn main(args: &RunArgs, stopwatch: Stopwatch) -> Result<u8, Error> {
             if args.output.timing {
                 stdio::complain(&timing_lines(&outcome.timing));
             }
-            exit_code(outcome, *forced)
+            exit_code(outcome, heard)
         }
         _ => 0,
     };
@@ -84,7 +84,14 @@ pub fn main(args: &RunArgs, stopwatch: Stopwatch) -> Result<u8, Error> {
             Err(error)
         }
         (Err(error), Ok(())) | (Ok(_), Err(error)) => Err(error),
-        (Ok(_), Ok(())) => Ok(code),
+        (Ok(Done::Ran(outcome, _, heard)), Ok(())) => match fatal(&outcome, &heard) {
+            Some(signal) => {
+                drop(sink);
+                signals::die(signal)
+            }
+            None => Ok(code),
+        },
+        (Ok(Done::Planned), Ok(())) => Ok(code),
     }
 }
 
@@ -156,7 +163,7 @@ fn execute(args: &RunArgs, kept: Vec<(OwnedFd, i32)>, mut stopwatch: Stopwatch) 
         return Ok(Done::Planned);
     }
     command.stopwatch = Some(stopwatch);
-    let (outcome, forced) = supervise(&mut command, args.output.stats)?;
+    let (outcome, heard) = supervise(&mut command, args.output.stats)?;
     drop(command);
     let mut limits = sandbox.profile().limits.clone();
     let resources = &sandbox.profile().resources;
@@ -166,14 +173,23 @@ fn execute(args: &RunArgs, kept: Vec<(OwnedFd, i32)>, mut stopwatch: Stopwatch) 
     }
     // The process is about to end: nobody needs the memory of a profile's many names back.
     std::mem::forget(sandbox);
-    Ok(Done::Ran(Box::new(outcome), limits, forced))
+    Ok(Done::Ran(Box::new(outcome), limits, heard))
 }
 
 /// The task's own; for a run that a signal to belljar ended by force, that signal's.
-fn exit_code(outcome: &Outcome, forced: Option<Signal>) -> u8 {
-    match (forced, outcome.ended) {
+fn exit_code(outcome: &Outcome, heard: &Heard) -> u8 {
+    match (heard.forced, outcome.ended) {
         (Some(signal), Ended::KilledByCaller) => u8::try_from(128 + signal as i32).unwrap_or(u8::MAX),
         (_, ended) => ended.exit_code(),
+    }
+}
+
+/// The signal that belljar ends by, as the task did: one that was sent to belljar, to end the run.
+fn fatal(outcome: &Outcome, heard: &Heard) -> Option<Signal> {
+    match outcome.ended {
+        Ended::KilledByCaller => heard.forced,
+        Ended::Signal { signal, .. } => heard.request(signal),
+        _ => None,
     }
 }
 
@@ -191,7 +207,7 @@ fn timing_lines(timing: &Timing) -> String {
 }
 
 /// Starts it, passes signals and its terminal on, and waits for its end; `stats` is how often what it uses is told.
-fn supervise(command: &mut Command<'_>, stats: Option<Duration>) -> Result<(Outcome, Option<Signal>), Error> {
+fn supervise(command: &mut Command<'_>, stats: Option<Duration>) -> Result<(Outcome, Heard), Error> {
     let mut signals = Forwarder::new();
     let mut child = command.spawn_beside(&mut signals)?;
     let connected = connect(&mut child, &mut signals).and_then(|terminal| {
@@ -214,7 +230,7 @@ fn supervise(command: &mut Command<'_>, stats: Option<Duration>) -> Result<(Outc
     let carried = terminal.map_or(Ok(()), Terminal::finish);
     let outcome = outcome?;
     carried?;
-    Ok((outcome, signals.forced()))
+    Ok((outcome, signals.heard()))
 }
 
 fn connect(child: &mut Child, signals: &mut Forwarder) -> Result<Option<Terminal>, Error> {
