@@ -37,11 +37,13 @@ pub struct Command<'a> {
     pub(crate) stopwatch: Option<Stopwatch>,
     /// Whether the outcome has the hashes: to make them takes as long as some walls, and only a report shows them.
     pub(crate) hashes: bool,
-    /// Whether a descriptor of any kind may be given.
+    /// Whether a descriptor of any kind may be given: for the selftest, which shows what each would let through.
+    #[cfg(feature = "selftest")]
     pub(crate) every_kind: bool,
     /// Whether one of belljar's own roles is meant.
     pub(crate) own: bool,
     /// Changes the plan before init gets it: for the selftest, which takes away by it what no profile can.
+    #[cfg(feature = "selftest")]
     pub(crate) amend: Option<fn(&mut Plan)>,
 }
 
@@ -59,8 +61,10 @@ impl<'a> Command<'a> {
             terminal: false,
             stopwatch: None,
             hashes: true,
+            #[cfg(feature = "selftest")]
             every_kind: false,
             own: false,
+            #[cfg(feature = "selftest")]
             amend: None,
         }
     }
@@ -282,6 +286,7 @@ impl<'a> Command<'a> {
             descriptors: kept.into_iter().map(|(fd, _)| fd).collect(),
             call,
             argv: self.argv()?,
+            #[cfg(feature = "selftest")]
             amend: self.amend,
         };
         stopwatch.mark("streams");
@@ -321,6 +326,7 @@ impl<'a> Command<'a> {
 
     /// Refuses descriptors of kinds that a task is not given; whether one is a regular file.
     fn accept_kept(&self) -> Result<bool, Error> {
+        #[cfg(feature = "selftest")]
         if self.every_kind {
             return Ok(true);
         }

@@ -46,6 +46,7 @@ pub(super) struct Handed<'a> {
     /// A role's arguments, its name first; for a program what `ps` shows of init.
     pub(super) argv: Vec<CString>,
     /// See `Command::amend`.
+    #[cfg(feature = "selftest")]
     pub(super) amend: Option<fn(&mut Plan)>,
 }
 
@@ -134,10 +135,12 @@ pub(super) fn start(
     let channel = Channel::new(
         channel.try_clone().map_err(|source| Error::Child { action: "keep the channel to", source })?,
     );
-    let (mut plan, notes) = frame.complete(&Remembered::new(&RealFiles))?;
-    if let Some(amend) = handed.amend {
+    let (plan, notes) = frame.complete(&Remembered::new(&RealFiles))?;
+    #[cfg(feature = "selftest")]
+    let plan = handed.amend.into_iter().fold(plan, |mut plan, amend| {
         amend(&mut plan);
-    }
+        plan
+    });
     notes.iter().for_each(crate::plan::Note::log);
     stopwatch.mark("plan");
     let told = sent(channel.send_long(&plan.encode()?))?;

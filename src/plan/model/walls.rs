@@ -48,7 +48,9 @@ pub enum Inner {
     Needless,
     /// The task is in it.
     Made,
-    /// One asks for it, and the task is not in it: for the selftest alone, which shows what it holds. No profile and no option says so.
+    /// One asks for it, and the task is not in it: for the selftest alone, which shows what it holds. No profile and no option says so,
+    /// and no program without the feature `selftest` can read it.
+    #[cfg(feature = "selftest")]
     LeftOut,
 }
 
