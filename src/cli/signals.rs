@@ -277,7 +277,7 @@ fn send(sandbox: &Receiver, signal: Signal) -> bool {
 /// Ends the process by `signal`, so that its parent sees what ended it: a shell's loop goes on after an exit status of 130.
 pub fn die(signal: Signal) -> ! {
     // Without a core of belljar's: RLIMIT_CORE does not hold one that goes to a program (core(5)).
-    let _ = sys::process::set_not_dumpable();
+    let _ = nix::sys::prctl::set_dumpable(false);
     // SAFETY: SIG_DFL is no function that could be called at a bad moment.
     let _ = unsafe { nix::sys::signal::signal(signal, nix::sys::signal::SigHandler::SigDfl) };
     let _ = SigSet::from(signal).thread_unblock();

@@ -1,5 +1,7 @@
 //! Capabilities: none in any of the five sets but those that the Plan keeps, and no way back.
 
+use nix::sys::prctl;
+
 use super::start::Context;
 use crate::capability::{Capability, CapabilitySet};
 use crate::protocol::Fault;
@@ -74,7 +76,7 @@ pub(super) fn set_no_new_privileges(context: &mut Context) -> Result<(), Fault> 
     if !context.plan.task.no_new_privileges {
         return Ok(());
     }
-    sys::process::set_no_new_privileges().map_err(Fault::on("prctl", b"PR_SET_NO_NEW_PRIVS"))
+    prctl::set_no_new_privs().map_err(Fault::on("prctl", b"PR_SET_NO_NEW_PRIVS"))
 }
 
 /// What is left to init once the task runs: nothing.
@@ -84,8 +86,8 @@ pub(super) fn drop_own() -> Result<(), Fault> {
     if !left.is_empty() {
         return Err(Fault::mismatch("init's permitted capability set", "0x0", format!("{left:#x}")));
     }
-    sys::process::set_no_new_privileges().map_err(Fault::on("prctl", b"PR_SET_NO_NEW_PRIVS"))?;
-    match sys::process::no_new_privileges().map_err(Fault::on("prctl", b"PR_GET_NO_NEW_PRIVS"))? {
+    prctl::set_no_new_privs().map_err(Fault::on("prctl", b"PR_SET_NO_NEW_PRIVS"))?;
+    match prctl::get_no_new_privs().map_err(Fault::on("prctl", b"PR_GET_NO_NEW_PRIVS"))? {
         true => Ok(()),
         false => Err(Fault::mismatch("init's no_new_privs", "on", "off")),
     }

@@ -54,20 +54,13 @@ pub(super) fn arrange(context: &mut Context) -> Result<(), Fault> {
         Some((argument, result)) => Some((above(argument.as_fd())?, above(result.as_fd())?)),
         None => None,
     };
-    close_on_exec_from(3).map_err(Fault::on("close_range", b"3"))?;
+    crate::sys::close_on_exec_from(3).map_err(Fault::on("close_range", b"3"))?;
     for (source, number) in moved.iter().zip(numbers) {
         // SAFETY: numbers only. What `number` was in this process is not used any more: all that is needed was moved.
         Errno::result(unsafe { libc::dup2(*source, *number) })
             .map_err(Fault::on("dup2", number.to_string().as_bytes()))?;
     }
     Ok(())
-}
-
-/// Marks everything from `first` on (`CLOSE_RANGE_CLOEXEC`, Linux 5.11).
-fn close_on_exec_from(first: u32) -> Result<(), Errno> {
-    // SAFETY: numbers only; no descriptor is closed.
-    Errno::result(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) })
-        .map(drop)
 }
 
 /// In init, once the task has its own: gives up the task's descriptors, so that whoever is at their other ends sees the task

@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
 use nix::errno::Errno;
+use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::{SigSet, Signal};
 
 use super::supervise::boot_time;
@@ -147,7 +148,8 @@ pub(super) fn reap(mut each: impl FnMut(&Waited)) -> Reaped {
 
 /// What everything that was waited for has used.
 fn used() -> Option<Used> {
-    let usage = sys::process::used_by_children().ok()?;
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN).ok()?;
+    let usage = usage.as_ref();
     let micros = |time: libc::timeval| {
         let (seconds, micros) = (u64::try_from(time.tv_sec).ok()?, u64::try_from(time.tv_usec).ok()?);
         seconds.checked_mul(1_000_000)?.checked_add(micros)

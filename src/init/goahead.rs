@@ -3,12 +3,13 @@
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 
+use nix::sys::prctl;
+
 use super::opening::Opening;
 use super::start::{Context, take_descriptor};
 use super::table::Made;
 use crate::plan::{MAX_ENCODED, Plan, Workload};
 use crate::protocol::{Channel, FIRST_DESCRIPTOR, Fault, Go, Prelude, Trees, Watch, Window};
-use crate::sys;
 
 /// Waits for it. Before, this process has no ids: it can make nothing that somebody owns.
 pub(super) fn wait(opening: Opening) -> Result<Context, (Fault, Channel)> {
@@ -62,7 +63,7 @@ fn receive(prelude: &Prelude, channel: &Channel) -> Result<Received, Fault> {
     };
     // From here on nobody of the same id can look into this process (CVE-2016-9962). Not before: /proc/PID of a process that is
     // not dumpable belongs to root, and an unprivileged caller could not write the id maps.
-    sys::process::set_not_dumpable().map_err(Fault::on("prctl", b"PR_SET_DUMPABLE"))?;
+    prctl::set_dumpable(false).map_err(Fault::on("prctl", b"PR_SET_DUMPABLE"))?;
     let doors = usize::try_from(go.doors).unwrap_or(usize::MAX);
     if doors.checked_add(go.watches.len()) != Some(sent.len()) {
         return Err(Fault::Protocol { what: "the control group's descriptors".to_owned() });

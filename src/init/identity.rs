@@ -1,12 +1,12 @@
 //! The ids inside, and no supplementary groups.
 
 use nix::errno::Errno;
+use nix::sys::prctl;
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 
 use super::start::Context;
 use crate::plan::{HostIdentity, Identity};
 use crate::protocol::Fault;
-use crate::sys;
 
 /// In a user namespace of its own an unprivileged caller's process is refused; without one it is no business of who stays who they
 /// are, but who steps down is to have no groups.
@@ -29,12 +29,12 @@ pub(super) fn assume(context: &mut Context) -> Result<(), Fault> {
         Err(errno) => return Err(Fault::system("setgroups", b"", errno)),
     }
     // The kernel forgets it when the ids change (PR_SET_PDEATHSIG(2const)): an init that is stopped would outlive its caller.
-    let death_signal = sys::process::death_signal().map_err(Fault::on("prctl", b"PR_GET_PDEATHSIG"))?;
+    let death_signal = prctl::get_pdeathsig().map_err(Fault::on("prctl", b"PR_GET_PDEATHSIG"))?;
     setresgid(gid, gid, gid).map_err(Fault::on("setresgid", gid.to_string().as_bytes()))?;
     setresuid(uid, uid, uid).map_err(Fault::on("setresuid", uid.to_string().as_bytes()))?;
-    if death_signal != 0 {
+    if death_signal.is_some() {
         // A caller that ended in between is seen later, by the end of its channel.
-        sys::process::set_death_signal(death_signal).map_err(Fault::on("prctl", b"PR_SET_PDEATHSIG"))?;
+        prctl::set_pdeathsig(death_signal).map_err(Fault::on("prctl", b"PR_SET_PDEATHSIG"))?;
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
 use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::prctl;
 use nix::sys::stat::Mode;
 use nix::unistd::{ForkResult, Pid, fork, pipe2};
 
@@ -67,7 +68,7 @@ pub(super) fn enter(context: &mut Context) -> Result<(), Fault> {
     setns(&user, CloneFlags::CLONE_NEWUSER).map_err(Fault::on("setns", b"the inner user namespace"))?;
     unshare(CloneFlags::CLONE_NEWNS).map_err(Fault::on("unshare", b"CLONE_NEWNS"))?;
     // Every root is `nosuid`.
-    let root = sys::open_without_symlinks(c"/", libc::O_PATH).map_err(Fault::on("openat2", b"/"))?;
+    let root = sys::open_without_symlinks(c"/", OFlag::O_PATH).map_err(Fault::on("openat2", b"/"))?;
     match sys::mount::clear_attributes(root.as_fd(), ATTR_NOSUID) {
         Err(Errno::EPERM) => Ok(()),
         Err(errno) => Err(Fault::mismatch("taking nosuid from the root", Errno::EPERM, errno)),
@@ -117,7 +118,7 @@ impl Maker {
 /// The maker. If init ends, it ends with the pid namespace.
 fn make_and_wait(flags: CloneFlags, answer: OwnedFd) -> ! {
     // Its maps are to be ours to write: the files in procfs of a process that is not dumpable are root's, who may have no id here.
-    let made = unshare(flags).and_then(|()| sys::process::set_dumpable());
+    let made = unshare(flags).and_then(|()| prctl::set_dumpable(true));
     let errno = made.err().map_or(0, |errno| errno as i32);
     if File::from(answer).write_all(&errno.to_ne_bytes()).is_err() || errno != 0 {
         exit(1);

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
+use nix::fcntl::{AT_FDCWD, FcntlArg, OFlag, OpenHow, ResolveFlag, fcntl, open, openat2};
 use nix::sys::stat::Mode;
 use nix::unistd::isatty;
 
@@ -17,12 +17,11 @@ pub(super) fn restrict(context: &mut Context) -> Result<(), Fault> {
     let Some(plan) = &context.plan.task.landlock else { return Ok(()) };
     let ruleset = sys::landlock::create_ruleset(plan.handled_fs, plan.handled_net, plan.scoped)
         .map_err(Fault::on("landlock_create_ruleset", b""))?;
-    // SAFETY: AT_FDCWD is always valid to borrow; the paths are absolute, so it is not even used.
-    let cwd = unsafe { BorrowedFd::borrow_raw(libc::AT_FDCWD) };
+    let how =
+        OpenHow::new().flags(OFlag::O_PATH | OFlag::O_CLOEXEC).resolve(ResolveFlag::RESOLVE_NO_MAGICLINKS);
     for rule in &plan.rules {
         let name = rule.path.to_bytes();
-        let path = sys::openat2(cwd, &rule.path, libc::O_PATH, 0, libc::RESOLVE_NO_MAGICLINKS)
-            .map_err(Fault::on("openat2", name))?;
+        let path = openat2(AT_FDCWD, &*rule.path, how).map_err(Fault::on("openat2", name))?;
         sys::landlock::allow_beneath(ruleset.as_fd(), path.as_fd(), rule.access)
             .map_err(Fault::on("landlock_add_rule", name))?;
     }

@@ -3,6 +3,8 @@
 use std::os::fd::AsFd;
 
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::sys::prctl;
 
 use super::start::Context;
 use crate::plan::Ending;
@@ -23,12 +25,12 @@ pub(super) fn keep_signals_in(context: &Context) -> Result<(), Fault> {
     }
     let reach = || sys::process::pidfd_send_signal(context.caller.as_fd(), 0);
     reach().map_err(Fault::on("pidfd_send_signal", b"caller"))?;
-    sys::process::set_no_new_privileges().map_err(Fault::on("prctl", b"PR_SET_NO_NEW_PRIVS"))?;
+    prctl::set_no_new_privs().map_err(Fault::on("prctl", b"PR_SET_NO_NEW_PRIVS"))?;
     // Every domain denies links and renames from directory to directory unless a rule allows them (landlock(7)). Which of them the task
     // may make, its own domain says.
     let ruleset = sys::landlock::create_ruleset(REFER, 0, SCOPE_SIGNAL)
         .map_err(Fault::on("landlock_create_ruleset", b""))?;
-    let root = sys::open_without_symlinks(c"/", libc::O_PATH).map_err(Fault::on("openat2", b"/"))?;
+    let root = sys::open_without_symlinks(c"/", OFlag::O_PATH).map_err(Fault::on("openat2", b"/"))?;
     sys::landlock::allow_beneath(ruleset.as_fd(), root.as_fd(), REFER)
         .map_err(Fault::on("landlock_add_rule", b"/"))?;
     sys::landlock::restrict_self(ruleset.as_fd()).map_err(Fault::on("landlock_restrict_self", b"init"))?;

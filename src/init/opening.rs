@@ -3,10 +3,12 @@
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
+
 use super::start::take_descriptor;
 use super::supervise;
 use crate::protocol::{Channel, FIRST_DESCRIPTOR, Fault, Prelude, ReadBack, decode};
-use crate::sys;
 
 /// What the first stages work on.
 #[derive(Debug)]
@@ -46,10 +48,10 @@ fn read(payload: &[u8], launcher_checked: bool) -> Result<(Duration, Prelude, Ow
     let began = supervise::boot_time()?;
     // Away from the caller's terminal and process group; what should reach the task comes from the caller.
     nix::unistd::setsid().map_err(Fault::on("setsid", b""))?;
-    if sys::process::death_signal().map_err(Fault::on("prctl", b"PR_GET_PDEATHSIG"))? == 0 {
+    if prctl::get_pdeathsig().map_err(Fault::on("prctl", b"PR_GET_PDEATHSIG"))?.is_none() {
         // Where the caller's end is only seen by looking, an init that somebody has stopped has to go on to see it. (It comes
         // at the end of the thread that launched us; to one that runs it means nothing.)
-        sys::process::set_death_signal(libc::SIGCONT).map_err(Fault::on("prctl", b"PR_SET_PDEATHSIG"))?;
+        prctl::set_pdeathsig(Signal::SIGCONT).map_err(Fault::on("prctl", b"PR_SET_PDEATHSIG"))?;
     }
     let prelude: Prelude = decode(payload).map_err(|_| Fault::Protocol { what: "prelude".to_owned() })?;
     // One that somebody else wrote must not turn into a role's body without walls around it.
@@ -59,8 +61,8 @@ fn read(payload: &[u8], launcher_checked: bool) -> Result<(Duration, Prelude, Ow
     }
     if prelude.namespaces.is_lite() {
         // Without a pid namespace the task's orphans come to us, to be ended with the run.
-        sys::process::become_subreaper().map_err(Fault::on("prctl", b"PR_SET_CHILD_SUBREAPER"))?;
-        if !sys::process::is_subreaper().map_err(Fault::on("prctl", b"PR_GET_CHILD_SUBREAPER"))? {
+        prctl::set_child_subreaper(true).map_err(Fault::on("prctl", b"PR_SET_CHILD_SUBREAPER"))?;
+        if !prctl::get_child_subreaper().map_err(Fault::on("prctl", b"PR_GET_CHILD_SUBREAPER"))? {
             return Err(Fault::mismatch("the child subreaper", "on", "off"));
         }
     }

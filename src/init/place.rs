@@ -5,17 +5,19 @@ use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use nix::sys::stat::{Mode, SFlag, mkdirat, mknodat};
 
 use crate::protocol::Fault;
 use crate::sys;
 
-const RESOLVE: u64 = libc::RESOLVE_IN_ROOT | libc::RESOLVE_NO_SYMLINKS | libc::RESOLVE_NO_MAGICLINKS;
-
 /// Opens what is at an absolute path below `root`, `O_PATH`.
 pub(super) fn open(root: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd, Errno> {
-    sys::openat2(root, path, libc::O_PATH | libc::O_NOFOLLOW, 0, RESOLVE)
+    let below = ResolveFlag::RESOLVE_IN_ROOT;
+    let how = OpenHow::new()
+        .flags(OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC)
+        .resolve(below | ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_MAGICLINKS);
+    openat2(root, path, how)
 }
 
 /// The folder that holds the last component of `path`, made where it is missing, and that component.

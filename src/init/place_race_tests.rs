@@ -128,7 +128,7 @@ impl Scene {
     }
 
     fn root(&self) -> OwnedFd {
-        sys::open_without_symlinks(&c_path(&self.base.join("root")), libc::O_PATH).expect("the root")
+        sys::open_without_symlinks(&c_path(&self.base.join("root")), OFlag::O_PATH).expect("the root")
     }
 
     fn identity(&self, path: &str) -> (u64, u64) {
@@ -181,7 +181,7 @@ fn a_source_is_the_file_of_the_plan_or_an_error() {
         let source = Source { path, device, inode, folder: false, via: Via::Path };
         let swapper = scene.swapper();
         let (right, refused) = race(RACES, |_| {
-            let Ok(fd) = sys::open_without_symlinks(&source.path, libc::O_PATH) else { return false };
+            let Ok(fd) = sys::open_without_symlinks(&source.path, OFlag::O_PATH) else { return false };
             if tree::check(&fd, &source).is_err() {
                 return false;
             }

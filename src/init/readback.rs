@@ -1,5 +1,6 @@
 //! What the kernel says this process is, compared with the Plan: the last word before the hand-over.
 
+use nix::sys::prctl;
 use nix::unistd::{getgroups, getresgid, getresuid};
 
 use super::capabilities::SECUREBITS;
@@ -13,10 +14,10 @@ use crate::sys;
 pub(super) fn verify(context: &mut Context) -> Result<(), Fault> {
     ids(context)?;
     capabilities(context)?;
-    let set = sys::process::no_new_privileges().map_err(Fault::on("prctl", b"PR_GET_NO_NEW_PRIVS"))?;
+    let set = prctl::get_no_new_privs().map_err(Fault::on("prctl", b"PR_GET_NO_NEW_PRIVS"))?;
     expect("no_new_privs", context.plan.task.no_new_privileges, set)?;
     context.readback.no_new_privileges = set;
-    let dumpable = sys::process::dumpable().map_err(Fault::on("prctl", b"PR_GET_DUMPABLE"))?;
+    let dumpable = prctl::get_dumpable().map_err(Fault::on("prctl", b"PR_GET_DUMPABLE"))?;
     expect("dumpable", false, dumpable)?;
     expect("the Landlock domain", context.plan.task.landlock.is_some(), context.readback.landlock)?;
     expect("the new root", context.plan.walls.root.is_some(), context.readback.new_root)?;

@@ -4,6 +4,7 @@ use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use nix::sys::statfs::{Statfs, fstatfs};
 
 use super::mounts::New;
@@ -59,7 +60,7 @@ fn build_as(context: &mut Context, plan: &Root) -> Result<(), Fault> {
 /// Mounts a detached tree over the old root. Paths of the old root still resolve: a process's own root is not crossed by
 /// what is mounted on it.
 pub(super) fn over_old_root(tree: OwnedFd) -> Result<OwnedFd, Fault> {
-    let old = sys::open_without_symlinks(c"/", libc::O_PATH).map_err(Fault::on("openat2", b"/"))?;
+    let old = sys::open_without_symlinks(c"/", OFlag::O_PATH).map_err(Fault::on("openat2", b"/"))?;
     sys::mount::attach(tree.as_fd(), old.as_fd(), c"").map_err(Fault::on("move_mount", b"/"))?;
     Ok(tree)
 }

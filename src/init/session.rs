@@ -2,6 +2,8 @@
 //! task's own, which gets what a terminal would send. And no keys of the caller's session.
 
 use nix::errno::Errno;
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getpgrp, getpid, getppid, getsid, setpgid, setsid};
 
 use super::start::Context;
@@ -33,10 +35,11 @@ pub(super) fn start(context: &mut Context) -> Result<(), Fault> {
             .map_err(Fault::on("ioctl", b"TIOCSCTTY"))?;
     }
     if context.plan.walls.namespaces.is_lite() {
-        sys::process::set_death_signal(libc::SIGKILL).map_err(Fault::on("prctl", b"PR_SET_PDEATHSIG"))?;
-        let found = sys::process::death_signal().map_err(Fault::on("prctl", b"PR_GET_PDEATHSIG"))?;
-        if found != libc::SIGKILL {
-            return Err(Fault::mismatch("the parent-death signal", libc::SIGKILL, found));
+        prctl::set_pdeathsig(Signal::SIGKILL).map_err(Fault::on("prctl", b"PR_SET_PDEATHSIG"))?;
+        let found = prctl::get_pdeathsig().map_err(Fault::on("prctl", b"PR_GET_PDEATHSIG"))?;
+        if found != Some(Signal::SIGKILL) {
+            let found = found.map_or("none", Signal::as_str);
+            return Err(Fault::mismatch("the parent-death signal", Signal::SIGKILL, found));
         }
     }
     if context.plan.task.session_keyring { own_keyring() } else { Ok(()) }

@@ -53,7 +53,7 @@ fn devpts(plan: &Plan) -> Result<OwnedFd, Fault> {
     });
     let path = path.ok_or_else(|| Fault::Protocol { what: "a terminal without a devpts".to_owned() })?;
     let name = path.to_bytes();
-    let folder = sys::open_without_symlinks(path, libc::O_PATH | libc::O_DIRECTORY)
+    let folder = sys::open_without_symlinks(path, OFlag::O_PATH | OFlag::O_DIRECTORY)
         .map_err(Fault::on("openat2", name))?;
     let found = fstatfs(&folder).map_err(Fault::on("fstatfs", name))?.filesystem_type();
     if found == DEVPTS {

@@ -3,6 +3,8 @@
 use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
 
+use nix::fcntl::OFlag;
+
 use super::mounts::{self, New};
 use super::start::Context;
 use crate::plan::{Mount, Node, Root, Source, Via};
@@ -45,7 +47,7 @@ fn is_root(source: &Source) -> bool {
 
 fn clone(source: &Source) -> Result<OwnedFd, Fault> {
     let path = source.path.to_bytes();
-    let fd = sys::open_without_symlinks(&source.path, libc::O_PATH).map_err(Fault::on("openat2", path))?;
+    let fd = sys::open_without_symlinks(&source.path, OFlag::O_PATH).map_err(Fault::on("openat2", path))?;
     check(&fd, source)?;
     sys::mount::clone_tree(fd.as_fd()).map_err(Fault::on("open_tree", path))
 }

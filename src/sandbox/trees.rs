@@ -4,6 +4,7 @@ use std::fs::File;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 
 use super::error::{Error, Step};
 use super::id_maps::IdMaps;
@@ -81,7 +82,7 @@ fn check_idmap(tree: &OwnedFd, source: &Source, owner: (u32, u32), host_id: u32)
 
 fn clone(source: &Source) -> Result<OwnedFd, Error> {
     let name = shown(source.path.to_bytes());
-    let fd = sys::open_without_symlinks(&source.path, libc::O_PATH).map_err(Error::prepare(
+    let fd = sys::open_without_symlinks(&source.path, OFlag::O_PATH).map_err(Error::prepare(
         Step::Trees,
         "openat2",
         &name,

@@ -12,9 +12,11 @@ pub(crate) mod process;
 pub(crate) mod streams;
 
 use std::ffi::CStr;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{FromRawFd, OwnedFd};
 
 use nix::errno::Errno;
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag};
+pub(crate) use nix::sys::stat::fstat;
 
 /// Turns the return value of a raw system call into a result.
 pub(crate) fn check(value: libc::c_long) -> Result<libc::c_long, Errno> {
@@ -28,43 +30,17 @@ pub(crate) fn owned(value: libc::c_long) -> Result<OwnedFd, Errno> {
     Ok(unsafe { OwnedFd::from_raw_fd(raw) })
 }
 
-/// `openat2(2)` (Linux 5.6).
-pub(crate) fn openat2(
-    dir: BorrowedFd<'_>,
-    path: &CStr,
-    flags: libc::c_int,
-    mode: u32,
-    resolve: u64,
-) -> Result<OwnedFd, Errno> {
-    // SAFETY: open_how is plain data for which all zeroes is a value.
-    let mut how: libc::open_how = unsafe { std::mem::zeroed() };
-    how.flags = u64::from((flags | libc::O_CLOEXEC).cast_unsigned());
-    how.mode = u64::from(mode);
-    how.resolve = resolve;
-    // SAFETY: the path is a C string, `how` lives through the call and its size is given.
-    owned(unsafe {
-        libc::syscall(
-            libc::SYS_openat2,
-            dir.as_raw_fd(),
-            path.as_ptr(),
-            &raw const how,
-            std::mem::size_of::<libc::open_how>(),
-        )
-    })
-}
-
 /// Opens an absolute path of the calling process without following a symlink in any component.
-pub(crate) fn open_without_symlinks(path: &CStr, flags: libc::c_int) -> Result<OwnedFd, Errno> {
-    // SAFETY: AT_FDCWD is always valid to borrow; the path is absolute, so it is not even used.
-    let cwd = unsafe { BorrowedFd::borrow_raw(libc::AT_FDCWD) };
-    openat2(cwd, path, flags, 0, libc::RESOLVE_NO_SYMLINKS | libc::RESOLVE_NO_MAGICLINKS)
+pub(crate) fn open_without_symlinks(path: &CStr, flags: OFlag) -> Result<OwnedFd, Errno> {
+    let how = OpenHow::new()
+        .flags(flags | OFlag::O_CLOEXEC)
+        .resolve(ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_MAGICLINKS);
+    nix::fcntl::openat2(nix::fcntl::AT_FDCWD, path, how)
 }
 
-/// `fstat(2)`, also of an `O_PATH` descriptor.
-pub(crate) fn fstat(fd: BorrowedFd<'_>) -> Result<libc::stat, Errno> {
-    // SAFETY: stat is plain data for which all zeroes is a value.
-    let mut stat: libc::stat = unsafe { std::mem::zeroed() };
-    // SAFETY: the descriptor is open and `stat` is writable.
-    check(libc::c_long::from(unsafe { libc::fstat(fd.as_raw_fd(), &raw mut stat) }))?;
-    Ok(stat)
+/// `close_range(2)` with `CLOSE_RANGE_CLOEXEC` (Linux 5.11): marks everything from `first` on.
+pub(crate) fn close_on_exec_from(first: libc::c_uint) -> Result<(), Errno> {
+    let mark = libc::CLOSE_RANGE_CLOEXEC;
+    // SAFETY: numbers only; no descriptor is closed.
+    check(unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, mark) }).map(drop)
 }

@@ -3,6 +3,9 @@
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
+use libc::{
+    MOVE_MOUNT_F_EMPTY_PATH, MOVE_MOUNT_T_EMPTY_PATH, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE, mount_attr,
+};
 use nix::errno::Errno;
 
 use super::{check, owned};
@@ -13,24 +16,11 @@ pub(crate) const ATTR_NODEV: u64 = 0x0000_0004;
 pub(crate) const ATTR_NOEXEC: u64 = 0x0000_0008;
 pub(crate) const ATTR_IDMAP: u64 = 0x0010_0000;
 
-const OPEN_TREE_CLONE: libc::c_uint = 1;
-const OPEN_TREE_CLOEXEC: libc::c_uint = libc::O_CLOEXEC.cast_unsigned();
 const FSOPEN_CLOEXEC: libc::c_uint = 1;
 const FSMOUNT_CLOEXEC: libc::c_uint = 1;
 const FSCONFIG_SET_FLAG: libc::c_uint = 0;
 const FSCONFIG_SET_STRING: libc::c_uint = 1;
 const FSCONFIG_CMD_CREATE: libc::c_uint = 6;
-const MOVE_MOUNT_F_EMPTY_PATH: libc::c_uint = 0x04;
-const MOVE_MOUNT_T_EMPTY_PATH: libc::c_uint = 0x40;
-
-/// `struct mount_attr` of `mount_setattr(2)`.
-#[repr(C)]
-struct MountAttr {
-    attr_set: u64,
-    attr_clr: u64,
-    propagation: u64,
-    userns_fd: u64,
-}
 
 /// `open_tree(2)`: a detached copy of the mount (and all below it) that `fd` is in, seen from `fd`.
 pub(crate) fn clone_tree(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
@@ -50,13 +40,13 @@ pub(crate) fn clone_mount(path: &CStr) -> Result<OwnedFd, Errno> {
 /// `mount_setattr(2)`: sets attributes on the mount that `fd` is the root of, and makes it private: a copy of a shared mount (as
 /// systemd makes all of the host's) is shared too, so that what the host mounts later would appear in it, and pivot_root(2) refuses it.
 pub(crate) fn set_attributes(fd: BorrowedFd<'_>, set: u64, recursive: bool) -> Result<(), Errno> {
-    let attr = MountAttr { attr_set: set, attr_clr: 0, propagation: libc::MS_PRIVATE, userns_fd: 0 };
+    let attr = mount_attr { attr_set: set, attr_clr: 0, propagation: libc::MS_PRIVATE, userns_fd: 0 };
     setattr(fd, c"", &attr, recursive)
 }
 
 /// `mount_setattr(2)`: clears attributes of the one mount that `fd` is the root of.
 pub(crate) fn clear_attributes(fd: BorrowedFd<'_>, clear: u64) -> Result<(), Errno> {
-    setattr(fd, c"", &MountAttr { attr_set: 0, attr_clr: clear, propagation: 0, userns_fd: 0 }, false)
+    setattr(fd, c"", &mount_attr { attr_set: 0, attr_clr: clear, propagation: 0, userns_fd: 0 }, false)
 }
 
 /// `fstatfs(2)`: which of the attributes the mount that `fd` is in has. `ST_RDONLY` to `ST_NOEXEC` are the same bits.
@@ -91,25 +81,23 @@ pub(crate) fn set_idmap(
     recursive: bool,
 ) -> Result<(), Errno> {
     let userns_fd = u64::from(user_namespace.as_raw_fd().cast_unsigned());
-    setattr(fd, c"", &MountAttr { attr_set: ATTR_IDMAP, attr_clr: 0, propagation: 0, userns_fd }, recursive)
+    setattr(fd, c"", &mount_attr { attr_set: ATTR_IDMAP, attr_clr: 0, propagation: 0, userns_fd }, recursive)
 }
 
 /// Makes every mount that the calling process can see private: nothing propagates in or out.
 pub(crate) fn make_all_private() -> Result<(), Errno> {
-    let attr = MountAttr { attr_set: 0, attr_clr: 0, propagation: libc::MS_PRIVATE, userns_fd: 0 };
-    // SAFETY: AT_FDCWD is always valid to borrow; the path is absolute, so it is not even used.
-    let cwd = unsafe { BorrowedFd::borrow_raw(libc::AT_FDCWD) };
-    setattr(cwd, c"/", &attr, true)
+    let attr = mount_attr { attr_set: 0, attr_clr: 0, propagation: libc::MS_PRIVATE, userns_fd: 0 };
+    setattr(nix::fcntl::AT_FDCWD, c"/", &attr, true)
 }
 
 /// `mount_setattr(2)`: takes the tree at `fd` out of its peer groups. A copy of a shared mount is its peer: once attached, what is
 /// mounted on either appears on both.
 pub(crate) fn make_private(fd: BorrowedFd<'_>) -> Result<(), Errno> {
-    let attr = MountAttr { attr_set: 0, attr_clr: 0, propagation: libc::MS_PRIVATE, userns_fd: 0 };
+    let attr = mount_attr { attr_set: 0, attr_clr: 0, propagation: libc::MS_PRIVATE, userns_fd: 0 };
     setattr(fd, c"", &attr, true)
 }
 
-fn setattr(fd: BorrowedFd<'_>, path: &CStr, attr: &MountAttr, recursive: bool) -> Result<(), Errno> {
+fn setattr(fd: BorrowedFd<'_>, path: &CStr, attr: &mount_attr, recursive: bool) -> Result<(), Errno> {
     let mut flags = libc::AT_EMPTY_PATH | libc::AT_SYMLINK_NOFOLLOW;
     if recursive {
         flags |= libc::AT_RECURSIVE;
@@ -122,7 +110,7 @@ fn setattr(fd: BorrowedFd<'_>, path: &CStr, attr: &MountAttr, recursive: bool) -
             path.as_ptr(),
             flags,
             std::ptr::from_ref(attr),
-            std::mem::size_of::<MountAttr>(),
+            std::mem::size_of::<mount_attr>(),
         )
     })
     .map(drop)
@@ -185,14 +173,12 @@ pub(crate) fn new_filesystem(
 
 /// `pivot_root(".", ".")`: the working directory becomes the root, the old root is stacked over it (pivot_root(2), NOTES).
 pub(crate) fn pivot_root_here() -> Result<(), Errno> {
-    // SAFETY: two C strings.
-    check(unsafe { libc::syscall(libc::SYS_pivot_root, c".".as_ptr(), c".".as_ptr()) }).map(drop)
+    nix::unistd::pivot_root(c".", c".")
 }
 
 /// `umount2(path, MNT_DETACH)`: what is on the top there, with all that is mounted below it.
 pub(crate) fn detach(path: &CStr) -> Result<(), Errno> {
-    // SAFETY: a C string.
-    check(libc::c_long::from(unsafe { libc::umount2(path.as_ptr(), libc::MNT_DETACH) })).map(drop)
+    nix::mount::umount2(path, nix::mount::MntFlags::MNT_DETACH)
 }
 
 /// `/proc/self/fd/N` of a descriptor, for the interfaces that only take paths.

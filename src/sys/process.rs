@@ -4,92 +4,58 @@ use std::io::Read as _;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::time::TimeSpec;
+use nix::time::{ClockId, clock_gettime};
+use nix::unistd::Pid;
 
 use super::{check, owned};
+use crate::seccomp::Instruction;
 
 /// `CLOCK_MONOTONIC`, nanoseconds; for measuring only. (A time namespace of the task's has no part in init's clock.)
 pub(crate) fn monotonic() -> u64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: room for the answer. This clock cannot fail; if it did, the time would be 0.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
-    (time.tv_sec.cast_unsigned()).wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec.cast_unsigned())
-}
-
-fn prctl(option: libc::c_int, argument: libc::c_ulong) -> Result<libc::c_long, Errno> {
-    // SAFETY: the options used here take a number only.
-    check(libc::c_long::from(unsafe { libc::prctl(option, argument, 0, 0, 0) }))
-}
-
-/// `PR_SET_DUMPABLE` 0: no core, no ptrace, and /proc/PID belongs to (inner) root (CVE-2016-9962).
-pub(crate) fn set_not_dumpable() -> Result<(), Errno> {
-    prctl(libc::PR_SET_DUMPABLE, 0).map(drop)
-}
-
-/// `PR_SET_DUMPABLE` 1: /proc/PID belongs to the process's own ids.
-pub(crate) fn set_dumpable() -> Result<(), Errno> {
-    prctl(libc::PR_SET_DUMPABLE, 1).map(drop)
-}
-
-/// `PR_GET_DUMPABLE`
-pub(crate) fn dumpable() -> Result<bool, Errno> {
-    prctl(libc::PR_GET_DUMPABLE, 0).map(|value| value != 0)
-}
-
-/// `PR_SET_NO_NEW_PRIVS`
-pub(crate) fn set_no_new_privileges() -> Result<(), Errno> {
-    prctl(libc::PR_SET_NO_NEW_PRIVS, 1).map(drop)
-}
-
-/// `PR_GET_NO_NEW_PRIVS`
-pub(crate) fn no_new_privileges() -> Result<bool, Errno> {
-    prctl(libc::PR_GET_NO_NEW_PRIVS, 0).map(|value| value == 1)
-}
-
-/// `PR_SET_CHILD_SUBREAPER`
-pub(crate) fn become_subreaper() -> Result<(), Errno> {
-    prctl(libc::PR_SET_CHILD_SUBREAPER, 1).map(drop)
-}
-
-/// `PR_GET_CHILD_SUBREAPER`
-pub(crate) fn is_subreaper() -> Result<bool, Errno> {
-    let mut value: libc::c_int = 0;
-    // SAFETY: room for the answer.
-    check(libc::c_long::from(unsafe { libc::prctl(libc::PR_GET_CHILD_SUBREAPER, &raw mut value, 0, 0, 0) }))?;
-    Ok(value != 0)
-}
-
-/// `PR_GET_PDEATHSIG`: 0 for none.
-pub(crate) fn death_signal() -> Result<libc::c_int, Errno> {
-    let mut value: libc::c_int = 0;
-    // SAFETY: room for the answer.
-    check(libc::c_long::from(unsafe { libc::prctl(libc::PR_GET_PDEATHSIG, &raw mut value, 0, 0, 0) }))?;
-    Ok(value)
-}
-
-/// `PR_SET_PDEATHSIG`
-pub(crate) fn set_death_signal(signal: libc::c_int) -> Result<(), Errno> {
-    prctl(libc::PR_SET_PDEATHSIG, u64::from(signal.cast_unsigned())).map(drop)
+    // This clock cannot fail; if it did, the time would be 0.
+    let time = clock_gettime(ClockId::CLOCK_MONOTONIC).unwrap_or(TimeSpec::new(0, 0));
+    (time.tv_sec().cast_unsigned()).wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec().cast_unsigned())
 }
 
 /// `PR_GET_SECCOMP`: 0 is none, 2 is a filter; below a filter the filter's own answer may come.
 pub(crate) fn seccomp_mode() -> Result<libc::c_long, Errno> {
-    prctl(libc::PR_GET_SECCOMP, 0)
+    // SAFETY: no arguments.
+    check(libc::c_long::from(unsafe { libc::prctl(libc::PR_GET_SECCOMP, 0, 0, 0, 0) }))
 }
 
 /// `seccomp(SECCOMP_SET_MODE_FILTER)`: the filter holds for the calling thread and all it makes.
-pub(crate) fn load_filter(
-    program: &[crate::seccomp::Instruction],
-    flags: libc::c_ulong,
-) -> Result<(), Errno> {
+pub(crate) fn load_filter(program: &[Instruction], flags: libc::c_ulong) -> Result<(), Errno> {
+    match set_filter(program, flags)? {
+        0 => Ok(()),
+        // With SECCOMP_FILTER_FLAG_TSYNC a positive number is a thread that could not be synchronized.
+        _ => Err(Errno::EBUSY),
+    }
+}
+
+/// As [`load_filter`], with `SECCOMP_FILTER_FLAG_NEW_LISTENER` (Linux 5.0): the descriptor of its notifications.
+#[cfg(feature = "doctor")]
+pub(crate) fn load_filter_with_listener(program: &[Instruction]) -> Result<OwnedFd, Errno> {
+    owned(set_filter(program, libc::SECCOMP_FILTER_FLAG_NEW_LISTENER)?)
+}
+
+fn set_filter(program: &[Instruction], flags: libc::c_ulong) -> Result<libc::c_long, Errno> {
     let len = libc::c_ushort::try_from(program.len()).map_err(|_| Errno::E2BIG)?;
     let fprog = libc::sock_fprog { len, filter: program.as_ptr().cast_mut().cast::<libc::sock_filter>() };
     // SAFETY: the program is sock_filters (repr(C)), which the kernel only reads, and its length is given.
-    match unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const fprog) }
-    {
-        0 => Ok(()),
-        // With SECCOMP_FILTER_FLAG_TSYNC a positive number is a thread that could not be synchronized.
-        value if value > 0 => Err(Errno::EBUSY),
-        _ => Err(Errno::last()),
+    check(unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const fprog) })
+}
+
+/// `seccomp(SECCOMP_GET_ACTION_AVAIL)` (Linux 4.14): whether the kernel knows a `SECCOMP_RET_*`.
+#[cfg(feature = "doctor")]
+pub(crate) fn knows_filter_action(action: u32) -> Result<bool, Errno> {
+    let operation = libc::SECCOMP_GET_ACTION_AVAIL;
+    // SAFETY: a number that lives through the call, which only reads it.
+    match check(unsafe { libc::syscall(libc::SYS_seccomp, operation, 0, &raw const action) }) {
+        Ok(_) => Ok(true),
+        Err(Errno::EOPNOTSUPP) => Ok(false),
+        Err(errno) => Err(errno),
     }
 }
 
@@ -122,8 +88,7 @@ pub(crate) fn pidfd_send_signal(pidfd: BorrowedFd<'_>, signal: libc::c_int) -> R
 /// `kill(2)` of everything that this process may signal, but itself and, in a pid namespace, its init: only where something keeps
 /// the user's other processes out of reach. `ESRCH`: there was nothing.
 pub(crate) fn kill_all() -> Result<(), Errno> {
-    // SAFETY: numbers only.
-    check(libc::c_long::from(unsafe { libc::kill(-1, libc::SIGKILL) })).map(drop)
+    kill(Pid::from_raw(-1), Signal::SIGKILL)
 }
 
 /// `kill(2)` of a child that has not been waited for: the number is still its own.
@@ -131,8 +96,7 @@ pub(crate) fn kill_child(pid: libc::pid_t) -> Result<(), Errno> {
     if pid <= 1 {
         return Err(Errno::EINVAL);
     }
-    // SAFETY: numbers only.
-    check(libc::c_long::from(unsafe { libc::kill(pid, libc::SIGKILL) })).map(drop)
+    kill(Pid::from_raw(pid), Signal::SIGKILL)
 }
 
 /// `sigtimedwait(2)`: one of the signals, which are blocked, if it comes in time.
@@ -140,7 +104,7 @@ pub(crate) fn next_signal(
     signals: &nix::sys::signal::SigSet,
     patience: std::time::Duration,
 ) -> Result<Option<libc::c_int>, Errno> {
-    let patience = nix::sys::time::TimeSpec::from_duration(patience);
+    let patience = TimeSpec::from_duration(patience);
     // SAFETY: a set and a time that live through the call; what came with the signal is not asked for.
     let signal = unsafe { libc::sigtimedwait(signals.as_ref(), std::ptr::null_mut(), patience.as_ref()) };
     match check(libc::c_long::from(signal)) {
@@ -148,15 +112,6 @@ pub(crate) fn next_signal(
         Err(Errno::EAGAIN | Errno::EINTR) => Ok(None),
         Err(errno) => Err(errno),
     }
-}
-
-/// `RUSAGE_CHILDREN` of `getrusage(2)`: of the children that were waited for, and those that they waited for.
-pub(crate) fn used_by_children() -> Result<libc::rusage, Errno> {
-    // SAFETY: plain data for which all zeroes is a value.
-    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
-    // SAFETY: room for the answer.
-    check(libc::c_long::from(unsafe { libc::getrusage(libc::RUSAGE_CHILDREN, &raw mut usage) }))?;
-    Ok(usage)
 }
 
 /// How a child ended, as `wait4(2)` encodes it.

@@ -1,8 +1,11 @@
 //! Single system calls and readings.
 
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
 
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
+use nix::sys::prctl::{get_no_new_privs, set_no_new_privs};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::getpid;
 
@@ -46,13 +49,7 @@ pub(super) fn proc() -> Trial {
 }
 
 pub(super) fn clone3() -> Trial {
-    let (pid, pidfd) = sys::clone3_pidfd().at(Step::Call, "clone3", "CLONE_PIDFD")?;
-    if pid == 0 {
-        // SAFETY: ends the child at once.
-        unsafe { libc::_exit(3) }
-    }
-    // SAFETY: clone3 made it for this process; nobody else knows it.
-    let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+    let pidfd = clone3_and_exit(libc::CLONE_PIDFD as u64, 0).at(Step::Call, "clone3", "CLONE_PIDFD")?;
     match waitid(Id::PIDFd(pidfd.as_fd()), WaitPidFlag::WEXITED).at(Step::Call, "waitid", "P_PIDFD")? {
         WaitStatus::Exited(_, 3) => Ok(String::new()),
         other => {
@@ -62,23 +59,26 @@ pub(super) fn clone3() -> Trial {
 }
 
 pub(super) fn clone_into_cgroup() -> Trial {
-    match sys::clone_into_nowhere() {
-        Errno::EBADF => Ok("the call; it needs a cgroup v2 folder".to_owned()),
+    // CLONE_INTO_CGROUP does not fit libc's c_int constants. The descriptor is above any limit that is in use: EBADF where the
+    // kernel knows the flag.
+    match clone3_and_exit(0x2_0000_0000, u64::from(u16::MAX) * 16) {
+        Err(Errno::EBADF) => Ok("the call; it needs a cgroup v2 folder".to_owned()),
         // What a kernel says to a flag it does not know.
-        Errno::EINVAL | Errno::E2BIG => Err(Errno::ENOSYS).at(Step::Call, "CLONE_INTO_CGROUP", ""),
-        errno => Err(errno).at(Step::Call, "clone3", "CLONE_INTO_CGROUP"),
+        Err(Errno::EINVAL | Errno::E2BIG) => Err(Errno::ENOSYS).at(Step::Call, "CLONE_INTO_CGROUP", ""),
+        Err(errno) => Err(errno).at(Step::Call, "clone3", "CLONE_INTO_CGROUP"),
+        Ok(_) => Err(Miss::Without("a descriptor that is not open is taken for a cgroup".to_owned())),
     }
 }
 
 pub(super) fn pidfd() -> Trial {
-    let own = crate::sys::process::pidfd_open(getpid().as_raw()).at(Step::Call, "pidfd_open", "")?;
-    crate::sys::process::pidfd_send_signal(own.as_fd(), 0).at(Step::Call, "pidfd_send_signal", "")?;
+    let own = sys::process::pidfd_open(getpid().as_raw()).at(Step::Call, "pidfd_open", "")?;
+    sys::process::pidfd_send_signal(own.as_fd(), 0).at(Step::Call, "pidfd_send_signal", "")?;
     Ok(String::new())
 }
 
 pub(super) fn openat2() -> Trial {
-    sys::openat2(c"/", libc::RESOLVE_NO_SYMLINKS).at(Step::Call, "openat2", "/")?;
-    match sys::openat2(c"/proc/self", libc::RESOLVE_NO_SYMLINKS) {
+    sys::open_without_symlinks(c"/", OFlag::O_PATH).at(Step::Call, "openat2", "/")?;
+    match sys::open_without_symlinks(c"/proc/self", OFlag::O_PATH) {
         Err(Errno::ELOOP | Errno::ENOENT) => Ok(String::new()),
         Err(errno) => Err(errno).at(Step::Call, "openat2", "/proc/self"),
         Ok(_) => Err(Miss::Without("RESOLVE_NO_SYMLINKS follows a symlink".to_owned())),
@@ -86,25 +86,42 @@ pub(super) fn openat2() -> Trial {
 }
 
 pub(super) fn close_range() -> Trial {
-    let root = std::fs::File::open("/").at(Step::Call, "open", "/")?;
-    // Far above all that the trial itself holds.
-    let copy = nix::fcntl::fcntl(&root, nix::fcntl::FcntlArg::F_DUPFD_CLOEXEC(100)).at(
-        Step::Call,
-        "fcntl",
-        "F_DUPFD",
-    )?;
-    sys::close_from(copy).at(Step::Call, "close_range", "")?;
-    // SAFETY: asks about a number only.
-    match Errno::result(unsafe { libc::fcntl(copy, libc::F_GETFD) }) {
-        Err(Errno::EBADF) if root.as_raw_fd() < copy => Ok(String::new()),
-        _ => Err(Miss::Without("a descriptor is still open".to_owned())),
+    let root = File::open("/").at(Step::Call, "open", "/")?;
+    // It stays open over an execution until it is marked.
+    fcntl(&root, FcntlArg::F_SETFD(FdFlag::empty())).at(Step::Call, "fcntl", "F_SETFD")?;
+    match sys::close_on_exec_from(3) {
+        // What Linux 5.9 and 5.10 say to the flag.
+        Err(Errno::EINVAL) => return Err(Errno::ENOSYS).at(Step::Call, "CLOSE_RANGE_CLOEXEC", ""),
+        done => done.at(Step::Call, "close_range", "CLOSE_RANGE_CLOEXEC")?,
+    }
+    match fcntl(&root, FcntlArg::F_GETFD).at(Step::Call, "fcntl", "F_GETFD")? {
+        libc::FD_CLOEXEC => Ok(String::new()),
+        _ => Err(Miss::Without("a descriptor is not marked".to_owned())),
     }
 }
 
 pub(super) fn no_new_privs() -> Trial {
-    sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1).at(Step::Call, "prctl", "PR_SET_NO_NEW_PRIVS")?;
-    match sys::prctl(libc::PR_GET_NO_NEW_PRIVS, 0).at(Step::Call, "prctl", "PR_GET_NO_NEW_PRIVS")? {
-        1 => Ok(String::new()),
-        _ => Err(Miss::Without("the flag does not stay".to_owned())),
+    set_no_new_privs().at(Step::Call, "prctl", "PR_SET_NO_NEW_PRIVS")?;
+    match get_no_new_privs().at(Step::Call, "prctl", "PR_GET_NO_NEW_PRIVS")? {
+        true => Ok(String::new()),
+        false => Err(Miss::Without("the flag does not stay".to_owned())),
     }
+}
+
+/// clone3(2) of a process that shares nothing and ends at once, with exit code 3; its pidfd.
+fn clone3_and_exit(flags: u64, cgroup: u64) -> Result<OwnedFd, Errno> {
+    let mut pidfd: libc::c_int = -1;
+    // SAFETY: all zero is a valid clone_args.
+    let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
+    args.flags = flags;
+    args.pidfd = (&raw mut pidfd) as u64;
+    args.exit_signal = libc::SIGCHLD as u64;
+    args.cgroup = cgroup;
+    // SAFETY: without CLONE_VM the child has copies of everything, as after fork; `pidfd` lives through the call.
+    let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<libc::clone_args>()) };
+    if sys::check(pid)? == 0 {
+        // SAFETY: ends the child at once.
+        unsafe { libc::_exit(3) }
+    }
+    sys::owned(pidfd.into())
 }

@@ -10,7 +10,6 @@ mod network;
 mod process;
 mod run;
 mod seccomp;
-mod sys;
 
 use std::os::fd::BorrowedFd;
 
@@ -19,12 +18,13 @@ use serde::{Deserialize, Serialize};
 
 use super::layer::Layer;
 use crate::host::{Failure, Step};
+use crate::sys;
 pub(super) use calls::kernel;
 pub(super) use run::{Line, Outcome, all};
 
 /// Ends a process.
 pub(super) fn kill(pidfd: BorrowedFd<'_>) -> Result<(), Errno> {
-    crate::sys::process::pidfd_send_signal(pidfd, libc::SIGKILL)
+    sys::process::pidfd_send_signal(pidfd, libc::SIGKILL)
 }
 
 /// A trial that did not work.

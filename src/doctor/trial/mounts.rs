@@ -1,27 +1,34 @@
 //! Mounts, in a mount namespace of the trial's own.
 
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 use std::fs::File;
 use std::os::fd::AsFd;
 
 use nix::errno::Errno;
+use nix::fcntl::AT_FDCWD;
+use nix::mount::MsFlags;
 use nix::unistd::geteuid;
 
 use super::namespaces::{and, enter, with_map};
 use super::process::in_child;
-use super::{At, Failure, Miss, Step, Trial, sys};
+use super::{At, Miss, Step, Trial};
 use crate::profile::Namespace;
+use crate::sys::mount::{
+    ATTR_NODEV, ATTR_NOSUID, ATTR_RDONLY, Parameter, attach, clone_tree, detach, make_all_private,
+    new_filesystem, pivot_root_here, set_attributes, set_idmap,
+};
 
-const SAFE: libc::c_ulong = libc::MS_NOSUID | libc::MS_NODEV;
+const SAFE: MsFlags = MsFlags::MS_NOSUID.union(MsFlags::MS_NODEV);
+
+/// mount(2) of a new file system.
+fn mount(kind: &CStr, at: &CStr, flags: MsFlags, data: &CStr) -> Result<(), Errno> {
+    nix::mount::mount(Some(kind), at, Some(kind), flags, Some(data))
+}
 
 /// A mount namespace whose mounts reach no other.
 fn private() -> Result<(), Miss> {
     enter(Namespace::Mount)?;
-    sys::mount(c"", c"/", c"", libc::MS_REC | libc::MS_PRIVATE, c"").at(
-        Step::Mount,
-        "mount",
-        "MS_PRIVATE on /",
-    )
+    make_all_private().at(Step::Mount, "mount_setattr", "MS_PRIVATE on /")
 }
 
 pub(super) fn namespace() -> Trial {
@@ -42,7 +49,7 @@ fn scratch() -> Result<(), Miss> {
     private()?;
     let folder = folder();
     let data = c"size=65536,nr_inodes=16,mode=0755";
-    sys::mount(c"tmpfs", folder, c"tmpfs", SAFE, data).at(Step::Mount, "mount", "tmpfs")?;
+    mount(c"tmpfs", folder, SAFE, data).at(Step::Mount, "mount", "tmpfs")?;
     let path = folder.to_string_lossy();
     // Where only `/` was left, `..` of it leads to the mount that covers it.
     let path = if path == "/" { "/.." } else { &path };
@@ -66,10 +73,11 @@ pub(super) fn bind() -> Trial {
     for path in ["from", "to"] {
         std::fs::create_dir(path).at(Step::Mount, "mkdir", path)?;
     }
-    let tree = sys::clone_tree(c"from").at(Step::Mount, "open_tree", "a folder")?;
-    let attributes = libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV;
-    sys::mount_setattr(tree.as_fd(), true, attributes, None).at(Step::Mount, "mount_setattr", "a folder")?;
-    sys::move_mount(tree.as_fd(), c"to").at(Step::Mount, "move_mount", "a folder")?;
+    let from = File::open("from").at(Step::Mount, "open", "from")?;
+    let tree = clone_tree(from.as_fd()).at(Step::Mount, "open_tree", "a folder")?;
+    let attributes = ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV;
+    set_attributes(tree.as_fd(), attributes, true).at(Step::Mount, "mount_setattr", "a folder")?;
+    attach(tree.as_fd(), AT_FDCWD, c"to").at(Step::Mount, "move_mount", "a folder")?;
     std::fs::write("from/file", b"").at(Step::Fill, "write", "a file")?;
     match File::create("to/file").map_err(|error| error.raw_os_error()) {
         Err(Some(libc::EROFS)) => Ok(String::new()),
@@ -81,18 +89,16 @@ pub(super) fn bind() -> Trial {
 pub(super) fn fsopen() -> Trial {
     scratch()?;
     std::fs::create_dir("at").at(Step::Mount, "mkdir", "at")?;
-    let context = sys::fsopen(c"tmpfs").at(Step::Mount, "fsopen", "tmpfs")?;
-    sys::fsconfig_set(context.as_fd(), c"size", c"65536").at(Step::Mount, "fsconfig", "tmpfs")?;
-    sys::fsconfig_create(context.as_fd()).at(Step::Mount, "fsconfig", "tmpfs")?;
-    let attributes = libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV;
-    let mount = sys::fsmount(context.as_fd(), attributes).at(Step::Mount, "fsmount", "tmpfs")?;
-    sys::move_mount(mount.as_fd(), c"at").at(Step::Mount, "move_mount", "tmpfs")?;
+    let size = Parameter::Text(c"size", c"65536");
+    let mount = new_filesystem(c"tmpfs", &[size], ATTR_NOSUID | ATTR_NODEV)
+        .or_else(|(call, errno)| Err(errno).at(Step::Mount, call, "tmpfs"))?;
+    attach(mount.as_fd(), AT_FDCWD, c"at").at(Step::Mount, "move_mount", "tmpfs")?;
     Ok(String::new())
 }
 
 pub(super) fn pivot_root() -> Trial {
     scratch()?;
-    let detail = match crate::sys::mount::pivot_root_here() {
+    let detail = match pivot_root_here() {
         Ok(()) => "",
         Err(Errno::EINVAL) => {
             pivot_from_initramfs()?;
@@ -100,7 +106,7 @@ pub(super) fn pivot_root() -> Trial {
         }
         Err(errno) => return Err(errno).at(Step::Mount, "pivot_root", "/"),
     };
-    crate::sys::mount::detach(c".").at(Step::Mount, "umount2", "the old root")?;
+    detach(c".").at(Step::Mount, "umount2", "the old root")?;
     match std::fs::read_dir("/").at(Step::Mount, "open", "/")?.count() {
         0 => Ok(detail.to_owned()),
         more => Err(Miss::Without(format!("the new root shows {more} entries of the old one"))),
@@ -109,17 +115,13 @@ pub(super) fn pivot_root() -> Trial {
 
 /// As a sandbox does where the root is mounted on nothing: a mount comes between.
 fn pivot_from_initramfs() -> Result<(), Miss> {
-    sys::mount(c"tmpfs", c"/", c"tmpfs", SAFE, c"size=4096").at(Step::Mount, "mount", "tmpfs")?;
+    mount(c"tmpfs", c"/", SAFE, c"size=4096").at(Step::Mount, "mount", "tmpfs")?;
     nix::unistd::chdir("/..").at(Step::Mount, "chdir", "/..")?;
     nix::unistd::chroot(".").at(Step::Mount, "chroot", "/..")?;
     std::fs::create_dir("new").at(Step::Mount, "mkdir", "new")?;
-    sys::mount(c"tmpfs", c"new", c"tmpfs", SAFE, c"size=65536,mode=0755").at(
-        Step::Mount,
-        "mount",
-        "tmpfs",
-    )?;
+    mount(c"tmpfs", c"new", SAFE, c"size=65536,mode=0755").at(Step::Mount, "mount", "tmpfs")?;
     nix::unistd::chdir("/new").at(Step::Mount, "chdir", "/new")?;
-    crate::sys::mount::pivot_root_here().at(Step::Mount, "pivot_root", "/")
+    pivot_root_here().at(Step::Mount, "pivot_root", "/")
 }
 
 pub(super) fn proc() -> Trial {
@@ -135,11 +137,7 @@ fn mount_proc(data: &CStr, call: &str) -> Trial {
     std::fs::create_dir("proc").at(Step::Mount, "mkdir", "proc")?;
     and(libc::CLONE_NEWPID, Namespace::Pid)?;
     in_child(|| {
-        sys::mount(c"proc", c"proc", c"proc", SAFE | libc::MS_NOEXEC, data).at(
-            Step::MountProc,
-            call,
-            "proc",
-        )?;
+        mount(c"proc", c"proc", SAFE | MsFlags::MS_NOEXEC, data).at(Step::MountProc, call, "proc")?;
         match (std::path::Path::new("proc/1").is_dir(), std::path::Path::new("proc/sys").exists()) {
             (true, whole) if whole == data.is_empty() => Ok(String::new()),
             (true, _) => Err(Miss::Without("subset=pid has no effect".to_owned())),
@@ -152,7 +150,7 @@ pub(super) fn devpts() -> Trial {
     scratch()?;
     std::fs::create_dir("pts").at(Step::Mount, "mkdir", "pts")?;
     let data = c"newinstance,ptmxmode=0666,mode=0620";
-    sys::mount(c"devpts", c"pts", c"devpts", libc::MS_NOSUID | libc::MS_NOEXEC, data).at(
+    mount(c"devpts", c"pts", MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC, data).at(
         Step::Mount,
         "mount",
         "devpts",
@@ -166,11 +164,7 @@ pub(super) fn mqueue() -> Trial {
     scratch()?;
     std::fs::create_dir("mqueue").at(Step::Mount, "mkdir", "mqueue")?;
     and(libc::CLONE_NEWIPC, Namespace::Ipc)?;
-    sys::mount(c"mqueue", c"mqueue", c"mqueue", SAFE | libc::MS_NOEXEC, c"").at(
-        Step::Mount,
-        "mount",
-        "mqueue",
-    )?;
+    mount(c"mqueue", c"mqueue", SAFE | MsFlags::MS_NOEXEC, c"").at(Step::Mount, "mount", "mqueue")?;
     Ok(String::new())
 }
 
@@ -181,7 +175,7 @@ pub(super) fn overlay() -> Trial {
     }
     std::fs::write("lower/file", b"below").at(Step::Fill, "write", "a file")?;
     let data = c"lowerdir=lower,upperdir=upper,workdir=work,userxattr";
-    sys::mount(c"overlay", c"merged", c"overlay", SAFE, data).at(Step::MountOverlay, "overlay", "overlay")?;
+    mount(c"overlay", c"merged", SAFE, data).at(Step::MountOverlay, "overlay", "overlay")?;
     std::fs::write("merged/file", b"above").at(Step::Fill, "write", "a file")?;
     match std::fs::read("lower/file").at(Step::Fill, "read", "a file")?.as_slice() {
         b"below" => Ok(String::new()),
@@ -196,18 +190,13 @@ pub(super) fn id_mapped() -> Trial {
     }
     let path = std::env::current_dir().at(Step::IdMappedMount, "getcwd", "")?;
     let name = path.to_string_lossy().into_owned();
-    let path = CString::new(std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()))
-        .map_err(|_| Miss::Failed(Failure::new(Step::IdMappedMount, "open_tree", &name, Errno::EINVAL)))?;
     let (_, mut mapped) = with_map("0 100000 1")?;
     let userns = File::open(format!("/proc/{}/ns/user", mapped.process));
     mapped.end()?;
     let userns = userns.at(Step::IdMappedMount, "open", "ns/user")?;
-    let tree = sys::clone_tree(&path).at(Step::IdMappedMount, "open_tree", &name)?;
-    let feature = crate::host::kernel::id_mapped_mount(std::path::Path::new(&name));
-    sys::mount_setattr(tree.as_fd(), false, libc::MOUNT_ATTR_IDMAP, Some(userns.as_fd())).at(
-        Step::IdMappedMount,
-        &feature,
-        &name,
-    )?;
+    let here = File::open(&path).at(Step::IdMappedMount, "open", &name)?;
+    let tree = clone_tree(here.as_fd()).at(Step::IdMappedMount, "open_tree", &name)?;
+    let feature = crate::host::kernel::id_mapped_mount(&path);
+    set_idmap(tree.as_fd(), userns.as_fd(), false).at(Step::IdMappedMount, &feature, &name)?;
     Ok(format!("the file system of {name}"))
 }

@@ -9,13 +9,14 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, pipe2, setpgid};
 use serde::{Deserialize, Serialize};
 
 use super::process::{describe, report, start};
-use super::{At, Layer, Miss, Step, Trial, sys, trial};
+use super::{At, Layer, Miss, Step, Trial, trial};
 
 /// How long a trial may take: each takes milliseconds, but not on a machine that does ten other things.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -89,11 +90,7 @@ fn launch(layer: Layer, trial: fn() -> Trial, limit: Duration) -> Result<Running
     let process = start(move || {
         // It must neither outlive the doctor nor leave its group: where that cannot be had, nothing is tried.
         let alone = setpgid(Pid::from_raw(0), Pid::from_raw(0)).at(Step::Process, "setpgid", "");
-        let bound = sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong).at(
-            Step::Process,
-            "prctl",
-            "PR_SET_PDEATHSIG",
-        );
+        let bound = set_pdeathsig(Signal::SIGKILL).at(Step::Process, "prctl", "PR_SET_PDEATHSIG");
         report(alone.and(bound).and_then(|_| trial()), writer);
     })?;
     // Both sides set it, so that it is set when either goes on; the child may have ended or set it already.

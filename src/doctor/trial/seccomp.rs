@@ -1,42 +1,33 @@
 //! System-call filters: one is loaded and must show.
 
-use libc::{c_uint, c_ulong, sock_filter, sock_fprog};
 use nix::errno::Errno;
+use nix::sys::prctl::set_no_new_privs;
+use nix::sys::utsname::uname;
 
 use super::{At, Miss, Step, Trial, sys};
+use crate::seccomp::Instruction;
 
-const SET_MODE_FILTER: c_uint = 1;
-const GET_ACTION_AVAIL: c_uint = 2;
-const FILTER_FLAG_NEW_LISTENER: c_ulong = 1 << 3;
-
-/// An errno that `getppid` never gives by itself.
+/// An errno that `uname` never gives by itself.
 const MARK: Errno = Errno::EBADFD;
 
-/// Loads a filter that answers `getppid` with this `SECCOMP_RET_*` and lets everything else pass. It says nothing of the
+/// A filter that answers `uname` with this `SECCOMP_RET_*` and lets everything else pass. It says nothing of the
 /// architecture: the process that loads it makes no foreign calls.
-fn load(answer: u32, flags: c_ulong) -> Result<libc::c_long, Miss> {
-    let instruction = |code, jt, jf, k| sock_filter { code, jt, jf, k };
-    let getppid =
-        u32::try_from(libc::SYS_getppid).map_err(|_| Miss::Without("no number for getppid".to_owned()))?;
+fn program(answer: u32) -> [Instruction; 4] {
+    let instruction = |code, jt, jf, k| Instruction { code, jt, jf, k };
     // BPF_LD | BPF_W | BPF_ABS of the number; BPF_JMP | BPF_JEQ | BPF_K; BPF_RET | BPF_K.
-    let mut program = [
+    [
         instruction(0x20, 0, 0, 0),
-        instruction(0x15, 0, 1, getppid),
+        instruction(0x15, 0, 1, libc::SYS_uname as u32),
         instruction(0x06, 0, 0, answer),
         instruction(0x06, 0, 0, libc::SECCOMP_RET_ALLOW),
-    ];
-    let program = sock_fprog { len: 4, filter: program.as_mut_ptr() };
-    sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1).at(Step::Call, "prctl", "PR_SET_NO_NEW_PRIVS")?;
-    sys::seccomp(SET_MODE_FILTER, flags, &raw const program).at(
-        Step::Seccomp,
-        "seccomp",
-        "SECCOMP_SET_MODE_FILTER",
-    )
+    ]
 }
 
 pub(super) fn filter() -> Trial {
-    load(libc::SECCOMP_RET_ERRNO | MARK as u32, 0)?;
-    if sys::getppid() != Err(MARK) {
+    set_no_new_privs().at(Step::Call, "prctl", "PR_SET_NO_NEW_PRIVS")?;
+    let answer = libc::SECCOMP_RET_ERRNO | MARK as u32;
+    sys::process::load_filter(&program(answer), 0).at(Step::Seccomp, "seccomp", "SECCOMP_SET_MODE_FILTER")?;
+    if uname().err() != Some(MARK) {
         return Err(Miss::Without("the filter is loaded and does nothing".to_owned()));
     }
     let actions = [
@@ -49,18 +40,22 @@ pub(super) fn filter() -> Trial {
         ("log", libc::SECCOMP_RET_LOG),
         ("allow", libc::SECCOMP_RET_ALLOW),
     ];
-    let (known, unknown): (Vec<_>, Vec<_>) = actions.into_iter().partition(|(_, action)| {
-        sys::seccomp(GET_ACTION_AVAIL, 0, std::ptr::from_ref::<u32>(action)).is_ok()
-    });
-    let names =
-        |list: Vec<(&'static str, u32)>| list.into_iter().map(|(name, _)| name).collect::<Vec<_>>().join(" ");
-    if unknown.iter().any(|(name, _)| matches!(*name, "kill-process" | "errno" | "allow")) {
-        return Err(Miss::Without(format!("the kernel lacks the actions {}", names(unknown))));
+    let mut known = Vec::new();
+    let mut unknown = Vec::new();
+    for (name, action) in actions {
+        let is_known = sys::process::knows_filter_action(action);
+        let is_known = is_known.at(Step::Seccomp, "seccomp", "SECCOMP_GET_ACTION_AVAIL")?;
+        if is_known { known.push(name) } else { unknown.push(name) }
     }
-    Ok(names(known))
+    if unknown.iter().any(|name| matches!(*name, "kill-process" | "errno" | "allow")) {
+        return Err(Miss::Without(format!("the kernel lacks the actions {}", unknown.join(" "))));
+    }
+    Ok(known.join(" "))
 }
 
 pub(super) fn notify() -> Trial {
-    load(libc::SECCOMP_RET_USER_NOTIF, FILTER_FLAG_NEW_LISTENER)?;
-    Ok(String::new())
+    set_no_new_privs().at(Step::Call, "prctl", "PR_SET_NO_NEW_PRIVS")?;
+    sys::process::load_filter_with_listener(&program(libc::SECCOMP_RET_USER_NOTIF))
+        .map(|_listener| String::new())
+        .at(Step::Seccomp, "seccomp", "SECCOMP_SET_MODE_FILTER")
 }
