@@ -251,6 +251,14 @@ fn of_mount(kind: &MountKind, root: bool) -> Option<Layer> {
         MountKind::Proc { subset_pid: false } => Some(Layer::MountProc),
         MountKind::Dev => Some(Layer::Devpts),
         MountKind::Mqueue => Some(Layer::Mqueue),
+        MountKind::Filesystem { fstype, .. } => match fstype.as_str() {
+            "tmpfs" => Some(Layer::Tmpfs),
+            "proc" => Some(Layer::MountProc),
+            "devpts" => Some(Layer::Devpts),
+            "mqueue" => Some(Layer::Mqueue),
+            _ => Some(Layer::Fsopen),
+        },
+        MountKind::Node { .. } => Some(Layer::BindMount),
     }
 }
 

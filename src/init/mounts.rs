@@ -10,22 +10,28 @@ use nix::sys::statfs::fstatfs;
 
 use super::place::MountPoint;
 use super::start::Context;
-use super::table::Made;
+use super::table::{Made, RELATIME};
 use super::tree;
-use crate::plan::{Mount, Tmpfs};
+use crate::plan::{Filesystem, Mount, Tmpfs};
+use crate::profile::{Atime, Propagation};
 use crate::protocol::{Fault, shown};
 use crate::sys;
-use crate::sys::mount::{ATTR_NODEV, ATTR_NOEXEC, ATTR_NOSUID, ATTR_RDONLY, Parameter, new_filesystem};
+use crate::sys::mount::{
+    ATTR_ATIME, ATTR_NODEV, ATTR_NOEXEC, ATTR_NOSUID, ATTR_RDONLY, Parameter, new_filesystem,
+};
 
 /// Of file systems that hold neither devices nor programs.
 pub(super) const DATA: u64 = ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC;
 
-/// No mount propagates in or out any more.
+/// No mount propagates out any more, nor in, unless something the host mounts later is asked for.
 pub(super) fn make_private(context: &mut Context) -> Result<(), Fault> {
     if context.plan.walls.root.is_none() {
         return Ok(());
     }
-    sys::mount::make_all_private().map_err(Fault::on("mount_setattr", b"/"))
+    // In a user namespace the mounts of the host are slaves already. What has to stay one needs a slave to be copied from.
+    let slaves = context.plan.walls.sources().any(|source| source.slave);
+    let propagation = if slaves { libc::MS_SLAVE } else { libc::MS_PRIVATE };
+    sys::mount::set_propagation_of_all(propagation).map_err(Fault::on("mount_setattr", b"/"))
 }
 
 /// A mount that is not mounted yet.
@@ -37,22 +43,36 @@ pub(super) struct New {
     pub(super) attributes: u64,
     /// Device and inode of its root, where it is the host's.
     pub(super) shows: Option<(u64, u64)>,
+    /// What propagates into it.
+    pub(super) propagation: Propagation,
 }
 
 /// Makes the mount.
 pub(super) fn make(context: &mut Context, mount: &Mount) -> Result<New, Fault> {
-    let own = |tree, attributes| New { tree, folder: true, attributes, shows: None };
+    let propagation = Propagation::Private;
+    let own = |tree, attributes| New { tree, folder: true, attributes, shows: None, propagation };
     Ok(match mount {
-        Mount::Bind { source, readonly, noexec } => {
+        Mount::Bind { source, readonly, noexec, attributes: more } => {
             let attributes = ATTR_NOSUID
                 | ATTR_NODEV
                 | if *readonly { ATTR_RDONLY } else { 0 }
-                | if *noexec { ATTR_NOEXEC } else { 0 };
+                | if *noexec { ATTR_NOEXEC } else { 0 }
+                | more.bits();
             let tree = tree::of(context, source)?;
-            set_attributes(&tree, attributes, source.path.to_bytes())?;
-            New { tree, folder: source.folder, attributes, shows: Some((source.device, source.inode)) }
+            // The kernel takes access times only as a whole.
+            let clear = if more.atime.is_some() { ATTR_ATIME } else { 0 };
+            sys::mount::change_all(tree.as_fd(), attributes, clear, propagation_flag(more.propagation))
+                .map_err(Fault::on("mount_setattr", source.path.to_bytes()))?;
+            let relatime = if more.atime == Some(Atime::Relatime) { RELATIME } else { 0 };
+            New {
+                tree,
+                folder: source.folder,
+                attributes: attributes | relatime,
+                shows: Some((source.device, source.inode)),
+                propagation: more.propagation,
+            }
         }
-        Mount::Device { source, major, minor } => tree::of_device(source, *major, *minor)?,
+        Mount::Device { source, block, major, minor } => tree::of_device(source, *block, *major, *minor)?,
         Mount::Tmpfs { limits, noexec, readonly } => {
             let attributes = ATTR_NOSUID
                 | ATTR_NODEV
@@ -83,7 +103,52 @@ pub(super) fn make(context: &mut Context, mount: &Mount) -> Result<New, Fault> {
             own(filesystem(c"devpts", &parameters, attributes)?, attributes)
         }
         Mount::Mqueue => own(filesystem(c"mqueue", &[], DATA)?, DATA),
+        Mount::Filesystem(plan) => general(plan)?,
     })
+}
+
+/// A new file system with its options.
+fn general(plan: &Filesystem) -> Result<New, Fault> {
+    let limits = plan.limits.as_ref().map(Limits::of).transpose()?;
+    let own = limits.iter().flat_map(Limits::parameters);
+    let data = plan.data.iter().map(|(key, value)| match value {
+        Some(value) => Parameter::Text(key, value),
+        None => Parameter::Flag(key),
+    });
+    let parameters: Vec<_> = own.chain(data).collect();
+    let tree = filesystem(&plan.fstype, &parameters, plan.attributes)?;
+    if let Some(limits) = &plan.limits {
+        has_limits(&tree, limits)?;
+    }
+    is_a(&tree, plan)?;
+    if plan.propagation != Propagation::Private {
+        sys::mount::change_all(tree.as_fd(), 0, 0, propagation_flag(plan.propagation))
+            .map_err(Fault::on("mount_setattr", plan.fstype.to_bytes()))?;
+    }
+    let relatime = if plan.attributes & ATTR_ATIME == 0 { RELATIME } else { 0 };
+    let attributes = plan.attributes | relatime;
+    Ok(New { tree, folder: true, attributes, shows: None, propagation: plan.propagation })
+}
+
+/// Asks the file system what it is.
+fn is_a(tree: &OwnedFd, plan: &Filesystem) -> Result<(), Fault> {
+    let found = fstatfs(tree).map_err(Fault::on("fstatfs", plan.fstype.to_bytes()))?;
+    // The number's type differs between the C libraries. It has 32 bits.
+    #[allow(clippy::unnecessary_cast, clippy::cast_sign_loss, clippy::cast_possible_truncation)]
+    let magic = u64::from(found.filesystem_type().0 as u32);
+    if magic == plan.magic {
+        return Ok(());
+    }
+    let what = format!("the type of a new {}", plan.fstype.to_string_lossy());
+    Err(Fault::mismatch(&what, format!("{:#x}", plan.magic), format!("{magic:#x}")))
+}
+
+fn propagation_flag(propagation: Propagation) -> u64 {
+    match propagation {
+        Propagation::Private => libc::MS_PRIVATE,
+        Propagation::Slave => libc::MS_SLAVE,
+        Propagation::Unbindable => libc::MS_UNBINDABLE,
+    }
 }
 
 /// How many pseudo-terminals a sandbox can have at once.
@@ -100,18 +165,32 @@ fn has_processes_only(made: &OwnedFd) -> Result<(), Fault> {
 
 /// An empty tmpfs within its limits.
 pub(super) fn tmpfs(limits: &Tmpfs, attributes: u64) -> Result<OwnedFd, Fault> {
-    let size = number(limits.size)?;
-    let inodes = number(limits.inodes)?;
-    let mode = CString::new(format!("{:o}", limits.mode))
-        .map_err(|_| Fault::Protocol { what: "tmpfs mode".to_owned() })?;
-    let parameters = [
-        Parameter::Text(c"size", &size),
-        Parameter::Text(c"nr_inodes", &inodes),
-        Parameter::Text(c"mode", &mode),
-    ];
-    let made = filesystem(c"tmpfs", &parameters, attributes)?;
+    let made = filesystem(c"tmpfs", &Limits::of(limits)?.parameters(), attributes)?;
     has_limits(&made, limits)?;
     Ok(made)
+}
+
+/// Limits of a tmpfs, as the kernel takes them.
+struct Limits {
+    size: CString,
+    inodes: CString,
+    mode: CString,
+}
+
+impl Limits {
+    fn of(limits: &Tmpfs) -> Result<Self, Fault> {
+        let mode = CString::new(format!("{:o}", limits.mode))
+            .map_err(|_| Fault::Protocol { what: "tmpfs mode".to_owned() })?;
+        Ok(Self { size: number(limits.size)?, inodes: number(limits.inodes)?, mode })
+    }
+
+    fn parameters(&self) -> [Parameter<'_>; 3] {
+        [
+            Parameter::Text(c"size", &self.size),
+            Parameter::Text(c"nr_inodes", &self.inodes),
+            Parameter::Text(c"mode", &self.mode),
+        ]
+    }
 }
 
 /// Asks whether the tmpfs has the limits: one that was not heard would be the host's memory.
@@ -144,8 +223,14 @@ pub(super) fn filesystem(
     parameters: &[Parameter<'_>],
     attributes: u64,
 ) -> Result<OwnedFd, Fault> {
-    new_filesystem(kind, parameters, attributes)
-        .map_err(|(call, errno)| Fault::system(call, kind.to_bytes(), errno))
+    new_filesystem(kind, parameters, attributes).map_err(|refused| {
+        let kind = kind.to_string_lossy();
+        let object = match refused.parameter {
+            Some(parameter) => format!("{parameter} of a new {kind}"),
+            None => kind.into_owned(),
+        };
+        Fault::system(refused.call, object.as_bytes(), refused.errno)
+    })
 }
 
 /// Sets attributes on a mount and all below it. Whether it has them is read in the mount table, once it is mounted.
@@ -175,5 +260,5 @@ pub(super) fn attach(made: &mut Made, new: &New, target: &MountPoint<'_>, path: 
         MountPoint::Made { folder, name } => (*folder, name.as_c_str()),
     };
     sys::mount::attach(new.tree.as_fd(), folder, name).map_err(Fault::on("move_mount", path.to_bytes()))?;
-    made.add(&new.tree, path, new.attributes, new.shows)
+    made.add(&new.tree, path, new.attributes, new.shows, new.propagation)
 }

@@ -178,7 +178,7 @@ fn a_source_is_the_file_of_the_plan_or_an_error() {
         let scene = Scene::new(other);
         let (device, inode) = scene.identity("root/sub/file");
         let path = c_path(&scene.base.join("root/sub/file"));
-        let source = Source { path, device, inode, folder: false, via: Via::Path };
+        let source = Source { path, device, inode, folder: false, slave: false, via: Via::Path };
         let swapper = scene.swapper();
         let (right, refused) = race(RACES, |_| {
             let Ok(fd) = sys::open_without_symlinks(&source.path, OFlag::O_PATH) else { return false };

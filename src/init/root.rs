@@ -13,12 +13,18 @@ use super::start::Context;
 use super::table::Made;
 use super::{mounts, place, tree};
 use crate::plan::{Base, Node, Presence, Root, Source, Tmpfs};
+use crate::profile::Propagation;
 use crate::protocol::{Fault, shown};
 use crate::sys;
 use crate::sys::mount::{ATTR_NODEV, ATTR_NOEXEC, ATTR_NOSUID, ATTR_RDONLY, Parameter};
 
 /// The attributes of all that init makes, and of folders of the host's as a root.
 const OWN: u64 = ATTR_NOSUID | ATTR_NODEV;
+
+/// What a copy of a mount in the sandbox keeps of it; access times it has by itself.
+const BASIC: u64 = OWN | ATTR_NOEXEC | ATTR_RDONLY;
+
+const PRIVATE: Propagation = Propagation::Private;
 
 /// What a masked folder becomes: empty, and nothing can be made in it.
 const EMPTY: Tmpfs = Tmpfs { size: 4096, inodes: 1, mode: 0o555 };
@@ -51,7 +57,8 @@ fn build_as(context: &mut Context, plan: &Root) -> Result<(), Fault> {
         mounts::set_own_attributes(&root, ATTR_RDONLY, b"/")?;
     }
     let shows = place::identity(&root).map_err(Fault::on("fstat", b"/"))?;
-    context.made.add(&root, c"/", OWN | if plan.readonly { ATTR_RDONLY } else { 0 }, None)?;
+    let attributes = OWN | if plan.readonly { ATTR_RDONLY } else { 0 };
+    context.made.add(&root, c"/", attributes, None, PRIVATE)?;
     context.root_id = Some(shows);
     context.root = Some(root);
     Ok(())
@@ -165,7 +172,7 @@ fn make<'a>(
             place::fill(&file, content).map_err(Fault::on("write", path.to_bytes()))
         }
         Node::Mount { path, mount } => {
-            let new = mounts::make(context, mount)?;
+            let new = mounts::make(context, mount).map_err(|fault| at(fault, path))?;
             let target = folders.mount_point(root, path, new.folder)?;
             mounts::attach(&mut context.made, &new, &target, path)?;
             folders.mounted(path);
@@ -177,15 +184,30 @@ fn make<'a>(
     }
 }
 
+/// A new file system that was refused, with where it should be.
+fn at(fault: Fault, path: &CStr) -> Fault {
+    match fault {
+        Fault::System { call, object, errno } if call.starts_with("fs") => {
+            Fault::System { call, object: format!("{object} at {}", shown(path.to_bytes())), errno }
+        }
+        fault => fault,
+    }
+}
+
 /// Mounts a directory onto itself.
 fn pin(made: &mut Made, root: BorrowedFd<'_>, path: &CStr) -> Result<(), Fault> {
     let name = path.to_bytes();
     let target = place::open(root, path).map_err(Fault::on("openat2", name))?;
-    let attributes = made.attributes_at(name) | OWN;
+    let attributes = made.attributes_at(name) & BASIC | OWN;
     let shows = Some(place::identity(&target).map_err(Fault::on("fstat", name))?);
     let tree = sys::mount::clone_tree(target.as_fd()).map_err(Fault::on("open_tree", name))?;
     mounts::set_attributes(&tree, attributes, name)?;
-    mounts::attach(made, &New { tree, folder: true, attributes, shows }, &MountPoint::Opened(target), path)
+    mounts::attach(
+        made,
+        &New { tree, folder: true, attributes, shows, propagation: PRIVATE },
+        &MountPoint::Opened(target),
+        path,
+    )
 }
 
 /// What is at `path`, unless nothing is and nothing has to be.
@@ -203,9 +225,15 @@ fn mask(made: &mut Made, root: BorrowedFd<'_>, path: &CStr, presence: Presence) 
     let stat = sys::fstat(target.as_fd()).map_err(Fault::on("fstat", path.to_bytes()))?;
     let cover = if stat.st_mode & libc::S_IFMT == libc::S_IFDIR {
         let attributes = OWN | ATTR_RDONLY;
-        New { tree: mounts::tmpfs(&EMPTY, attributes)?, folder: true, attributes, shows: None }
+        New {
+            tree: mounts::tmpfs(&EMPTY, attributes)?,
+            folder: true,
+            attributes,
+            shows: None,
+            propagation: PRIVATE,
+        }
     } else {
-        tree::of_device(c"/dev/null", 1, 3)?
+        tree::of_device(c"/dev/null", false, 1, 3)?
     };
     made.cover(path);
     mounts::attach(made, &cover, &MountPoint::Opened(target), path)
@@ -219,9 +247,9 @@ fn make_readonly(
 ) -> Result<(), Fault> {
     let Some(target) = existing(root, path, presence)? else { return Ok(()) };
     let name = path.to_bytes();
-    let attributes = made.attributes_at(name) | ATTR_RDONLY;
+    let attributes = made.attributes_at(name) & BASIC | ATTR_RDONLY;
     let tree = sys::mount::clone_tree(target.as_fd()).map_err(Fault::on("open_tree", name))?;
     mounts::set_attributes(&tree, ATTR_RDONLY, name)?;
-    let copy = New { tree, folder: false, attributes, shows: None };
+    let copy = New { tree, folder: false, attributes, shows: None, propagation: PRIVATE };
     mounts::attach(made, &copy, &MountPoint::Opened(target), path)
 }

@@ -13,14 +13,29 @@ use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, open, openat};
 use nix::sys::stat::{Mode, fstatat};
 
+use crate::profile::Propagation;
 use crate::protocol::{Fault, shown};
 use crate::sys;
-use crate::sys::mount::{ATTR_NODEV, ATTR_NOEXEC, ATTR_NOSUID, ATTR_RDONLY};
+use crate::sys::mount::{
+    ATTR_NOATIME, ATTR_NODEV, ATTR_NODIRATIME, ATTR_NOEXEC, ATTR_NOSUID, ATTR_NOSYMFOLLOW, ATTR_RDONLY,
+    ATTR_STRICTATIME,
+};
 use crate::text::unescape_octal;
 
 /// The attributes and their words in the table.
-const WORDS: [(&[u8], u64); 4] =
-    [(b"ro", ATTR_RDONLY), (b"nosuid", ATTR_NOSUID), (b"nodev", ATTR_NODEV), (b"noexec", ATTR_NOEXEC)];
+const WORDS: [(&[u8], u64); 8] = [
+    (b"ro", ATTR_RDONLY),
+    (b"nosuid", ATTR_NOSUID),
+    (b"nodev", ATTR_NODEV),
+    (b"noexec", ATTR_NOEXEC),
+    (b"noatime", ATTR_NOATIME),
+    (b"relatime", RELATIME),
+    (b"nodiratime", ATTR_NODIRATIME),
+    (b"nosymfollow", ATTR_NOSYMFOLLOW),
+];
+
+/// `relatime`, for which the kernel's attributes have no bit; it is none of theirs.
+pub(super) const RELATIME: u64 = 1 << 63;
 
 const IN_PLACE: &str = "in its place";
 
@@ -34,6 +49,7 @@ struct Mount {
     attributes: u64,
     /// Device and inode that the path must show.
     shows: Option<(u64, u64)>,
+    propagation: Propagation,
 }
 
 impl Made {
@@ -45,10 +61,11 @@ impl Made {
         path: &CStr,
         attributes: u64,
         shows: Option<(u64, u64)>,
+        propagation: Propagation,
     ) -> Result<(), Fault> {
         let path = path.to_bytes();
         let id = sys::mount::mount_id(tree.as_fd()).map_err(Fault::on("statx", path))?;
-        self.insert(id, Mount { path: path.to_vec(), attributes, shows })
+        self.insert(id, Mount { path: path.to_vec(), attributes, shows, propagation })
     }
 
     /// What is mounted at and below `path` is hidden on purpose from now on.
@@ -99,9 +116,7 @@ impl Made {
         let lines: BTreeMap<u64, Line<'_>> = lines
             .map(|line| Line::read(line).ok_or_else(|| Fault::Protocol { what: shown(line) }))
             .collect::<Result<_, _>>()?;
-        if let Some(line) = lines.values().find(|line| line.propagates) {
-            return Err(Fault::mismatch(&named(&line.path()), "without propagation", "with propagation"));
-        }
+        self.propagation(&lines)?;
         for (id, mount) in &self.0 {
             let found = lines.get(id).map(Line::path).unwrap_or_default();
             if found != mount.path {
@@ -118,7 +133,7 @@ impl Made {
         }
         // What was not made came with the host's trees; of the old root's mounts, where they are still there, nothing is expected.
         for line in lines.values() {
-            if let Some(expected) = self.attributes_above(line, &lines)
+            if let Some(expected) = self.above(line, &lines).map(|mount| mount.attributes)
                 && line.attributes & expected != expected
             {
                 let (expected, found) = (format!("{expected:#x}"), format!("{:#x}", line.attributes));
@@ -128,10 +143,27 @@ impl Made {
         Ok(())
     }
 
-    /// Those of the mount itself if it was made, else of the nearest one that was made and that it is mounted in.
-    fn attributes_above(&self, line: &Line<'_>, lines: &BTreeMap<u64, Line<'_>>) -> Option<u64> {
+    /// Nothing propagates out, and nothing in but where that was asked for. Without a slave the old root's mounts have none either.
+    fn propagation(&self, lines: &BTreeMap<u64, Line<'_>>) -> Result<(), Fault> {
+        let slaves = self.0.values().any(|mount| mount.propagation == Propagation::Slave);
+        for line in lines.values() {
+            let mount = self.above(line, lines);
+            let asked = mount.map(|mount| mount.propagation);
+            let may_be_slave = asked.map_or(slaves, |asked| asked == Propagation::Slave);
+            if line.shared || (line.slave && !may_be_slave) {
+                return Err(Fault::mismatch(&named(&line.path()), "without propagation", "with propagation"));
+            }
+            if asked == Some(Propagation::Unbindable) && !line.unbindable {
+                return Err(Fault::mismatch(&named(&line.path()), "unbindable", "not"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The mount itself if it was made, else the nearest one that was made and that it is mounted in.
+    fn above(&self, line: &Line<'_>, lines: &BTreeMap<u64, Line<'_>>) -> Option<&Mount> {
         let up = std::iter::successors(Some(line), |line| lines.get(&line.parent)).take(lines.len());
-        up.filter_map(|line| self.0.get(&line.id)).map(|mount| mount.attributes).next()
+        up.filter_map(|line| self.0.get(&line.id)).next()
     }
 }
 
@@ -152,7 +184,11 @@ struct Line<'a> {
     parent: u64,
     path: &'a [u8],
     attributes: u64,
-    propagates: bool,
+    /// What is mounted below propagates to its peers.
+    shared: bool,
+    /// What is mounted below its master appears below it.
+    slave: bool,
+    unbindable: bool,
 }
 
 impl<'a> Line<'a> {
@@ -165,10 +201,16 @@ impl<'a> Line<'a> {
             .split(|&byte| byte == b',')
             .filter_map(|option| WORDS.iter().find(|(word, _)| *word == option))
             .fold(0, |attributes, (_, attribute)| attributes | attribute);
-        let propagates = fields
-            .take_while(|field| *field != b"-")
-            .any(|field| field.starts_with(b"shared:") || field.starts_with(b"master:"));
-        Some((id, Self { id, parent, path, attributes, propagates }))
+        // The table has no word for it.
+        let strict = if attributes & (ATTR_NOATIME | RELATIME) == 0 { ATTR_STRICTATIME } else { 0 };
+        let attributes = attributes | strict;
+        let (mut shared, mut slave, mut unbindable) = (false, false, false);
+        for field in fields.take_while(|field| *field != b"-") {
+            shared |= field.starts_with(b"shared:");
+            slave |= field.starts_with(b"master:");
+            unbindable |= field == b"unbindable";
+        }
+        Some((id, Self { id, parent, path, attributes, shared, slave, unbindable }))
     }
 
     fn path(&self) -> Vec<u8> {
@@ -227,7 +269,15 @@ mod tests {
             (23, "/a b", base | ATTR_NOEXEC),
         ];
         let mounts = mounts.map(|(id, path, attributes)| {
-            (id, Mount { path: path.as_bytes().to_vec(), attributes, shows: None })
+            (
+                id,
+                Mount {
+                    path: path.as_bytes().to_vec(),
+                    attributes,
+                    shows: None,
+                    propagation: Propagation::Private,
+                },
+            )
         });
         Made(mounts.into())
     }
@@ -266,8 +316,9 @@ mod tests {
 
     #[test]
     fn a_number_that_comes_again_was_another_mount_s() {
-        let fault =
-            made().insert(21, Mount { path: b"/new".to_vec(), attributes: 0, shows: None }).unwrap_err();
+        let propagation = Propagation::Private;
+        let mount = Mount { path: b"/new".to_vec(), attributes: 0, shows: None, propagation };
+        let fault = made().insert(21, mount).unwrap_err();
         assert!(fault.to_string().contains("the mount at /usr"), "{fault}");
     }
 
@@ -279,7 +330,8 @@ mod tests {
             ("36 35 98:0 / /mnt2 rw - ext3 shared:1 rw", false),
             ("36 35 98:0 / /shared:1 rw unbindable - ext3 /dev/root rw", false),
         ] {
-            assert_eq!(Line::read(line.as_bytes()).unwrap().1.propagates, expected, "{line}");
+            let line = Line::read(line.as_bytes()).unwrap().1;
+            assert_eq!(line.shared || line.slave, expected, "{:?}", shown(&line.path()));
         }
     }
 }

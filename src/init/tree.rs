@@ -8,6 +8,7 @@ use nix::fcntl::OFlag;
 use super::mounts::{self, New};
 use super::start::Context;
 use crate::plan::{Mount, Node, Root, Source, Via};
+use crate::profile::Propagation;
 use crate::protocol::{Fault, shown};
 use crate::sys;
 use crate::sys::mount::{ATTR_NOEXEC, ATTR_NOSUID};
@@ -63,19 +64,26 @@ pub(crate) fn check(fd: &impl AsFd, source: &Source) -> Result<(), Fault> {
 
 /// A device node of the host, checked to be that device (CVE-2025-31133: a symlink or another file in its place). What is looked at is
 /// the copy: whatever led to it, it is what will be mounted.
-pub(super) fn of_device(path: &CStr, major: u32, minor: u32) -> Result<New, Fault> {
+pub(super) fn of_device(path: &CStr, block: bool, major: u32, minor: u32) -> Result<New, Fault> {
     let name = path.to_bytes();
     let tree = sys::mount::clone_mount(path).map_err(Fault::on("open_tree", name))?;
     let stat = sys::fstat(tree.as_fd()).map_err(Fault::on("fstat", name))?;
     let device = (libc::major(stat.st_rdev), libc::minor(stat.st_rdev));
-    if stat.st_mode & libc::S_IFMT != libc::S_IFCHR || device != (major, minor) {
+    let (kind, word) = if block { (libc::S_IFBLK, "block") } else { (libc::S_IFCHR, "character") };
+    if stat.st_mode & libc::S_IFMT != kind || device != (major, minor) {
         return Err(Fault::mismatch(
             &shown(name),
-            format!("the character device {major}:{minor}"),
+            format!("the {word} device {major}:{minor}"),
             format!("mode {:o}, device {}:{}", stat.st_mode, device.0, device.1),
         ));
     }
     let attributes = ATTR_NOSUID | ATTR_NOEXEC;
     mounts::set_own_attributes(&tree, attributes, name)?;
-    Ok(New { tree, folder: false, attributes, shows: Some((stat.st_dev, stat.st_ino)) })
+    Ok(New {
+        tree,
+        folder: false,
+        attributes,
+        shows: Some((stat.st_dev, stat.st_ino)),
+        propagation: Propagation::Private,
+    })
 }

@@ -7,10 +7,11 @@ use std::path::{Component, Path};
 
 use super::limits::RLIMITS;
 use super::{
-    Base, Cgroup, Ending, Inner, Landlock, Mount, Node, Plan, PlanError, Root, Task, Walls, Workload,
-    landlock,
+    Base, Cgroup, Ending, Filesystem, Inner, Landlock, Mount, Node, Plan, PlanError, Root, Task, Walls,
+    Workload, landlock,
 };
 use crate::profile::CapabilitySet;
+use crate::sys::mount::ATTR_NOSUID;
 
 /// `CLONE_NEWTIME | NEWNS | NEWCGROUP | NEWUTS | NEWIPC | NEWUSER | NEWPID | NEWNET`
 const NAMESPACES: u64 =
@@ -147,6 +148,7 @@ fn check_root(root: &Root) -> Result<(), PlanError> {
                 match mount {
                     Mount::Bind { source, .. } => drop(path(&source.path)?),
                     Mount::Device { source, .. } => drop(path(source)?),
+                    Mount::Filesystem(filesystem) => check_filesystem(filesystem)?,
                     _ => {}
                 }
                 (at, true)
@@ -164,6 +166,18 @@ fn check_root(root: &Root) -> Result<(), PlanError> {
         }
     }
     Ok(())
+}
+
+fn check_filesystem(filesystem: &Filesystem) -> Result<(), PlanError> {
+    const MAX_DATA: usize = 64;
+    /// All of mount_setattr(2) but the id map.
+    const ATTRIBUTES: u64 = 0x0020_00bf;
+    count("options of a mount", filesystem.data.len(), MAX_DATA)?;
+    ensure(!filesystem.fstype.is_empty(), "a file system without a type")?;
+    ensure(filesystem.attributes & !ATTRIBUTES == 0, "unknown attributes of a mount")?;
+    ensure(filesystem.attributes & ATTR_NOSUID != 0, "a mount without nosuid")?;
+    let limited = filesystem.limits.is_some() == (filesystem.fstype.as_bytes() == b"tmpfs");
+    ensure(limited, "a tmpfs without limits, or limits of another file system")
 }
 
 fn check_landlock(ruleset: &Landlock) -> Result<(), PlanError> {

@@ -40,7 +40,8 @@ pub(super) fn dev(over_root: bool, files: &dyn Files) -> Result<Vec<(PathBuf, It
             Ok(Stat { kind: FileKind::CharDevice, rdev, .. }) if rdev == libc::makedev(major, minor) => {}
             _ => return Err(PlanError::Device { path, major, minor }),
         }
-        items.push((path.clone(), Item::Device { source: path, major, minor, readonly: false }));
+        items
+            .push((path.clone(), Item::Device { source: path, major, minor, block: false, readonly: false }));
     }
     items.extend(LINKS.map(|(name, target)| (dev.join(name), Item::Symlink(PathBuf::from(target)))));
     Ok(items)

@@ -12,7 +12,7 @@ use super::{
 use crate::capability::CapabilitySet;
 use crate::host::Facts;
 use crate::host::kernel::{self, Version};
-use crate::profile::{MountKind, Namespace, Profile};
+use crate::profile::{Namespace, Profile};
 use crate::protocol::Prelude;
 
 /// `HOST_NAME_MAX`
@@ -148,7 +148,7 @@ fn namespaces(profile: &Profile) -> Result<Namespaces, PlanError> {
             return Err(PlanError::Value { key: "namespaces", value, problem });
         }
     }
-    if profile.mounts.iter().any(|m| m.kind == MountKind::Mqueue) && !asked.contains(&Namespace::Ipc) {
+    if profile.mounts.iter().any(|m| m.kind.is_filesystem("mqueue")) && !asked.contains(&Namespace::Ipc) {
         return Err(PlanError::Unenforceable {
             key: "a mount of message queues".to_owned(),
             reason: "the profile has no ipc namespace",

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Mount, Node, PlanError, Source, Tmpfs, text::c_path};
+use super::{Filesystem, Mount, Node, PlanError, Source, Tmpfs, text::c_path};
+use crate::profile::Attributes;
 
 /// One thing at a path inside. The same as [`Node`], with paths that can still be looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +22,7 @@ pub(super) enum Item {
         source: PathBuf,
         major: u32,
         minor: u32,
+        block: bool,
         readonly: bool,
     },
     Tmpfs {
@@ -33,6 +35,7 @@ pub(super) enum Item {
     },
     Devpts,
     Mqueue,
+    Filesystem(Filesystem),
 }
 
 /// A file or folder of the host.
@@ -43,6 +46,7 @@ pub(super) struct Bind {
     pub source: Source,
     pub readonly: bool,
     pub noexec: bool,
+    pub attributes: Attributes,
     /// The host's owner and group that appear as the sandbox's own.
     pub owner: Option<(u32, u32)>,
 }
@@ -50,11 +54,26 @@ pub(super) struct Bind {
 impl Item {
     pub fn is_folder(&self) -> bool {
         match self {
-            Self::Folder { .. } | Self::Tmpfs { .. } | Self::Proc { .. } | Self::Devpts | Self::Mqueue => {
-                true
-            }
+            Self::Folder { .. }
+            | Self::Tmpfs { .. }
+            | Self::Proc { .. }
+            | Self::Devpts
+            | Self::Mqueue
+            | Self::Filesystem(_) => true,
             Self::Bind(bind) => bind.source.folder,
             Self::Symlink(_) | Self::File { .. } | Self::Device { .. } => false,
+        }
+    }
+
+    /// Whether it is a new file system of this type, in the short form or in the general one.
+    pub fn is_filesystem(&self, name: &str) -> bool {
+        match self {
+            Self::Tmpfs { .. } => name == "tmpfs",
+            Self::Proc { .. } => name == "proc",
+            Self::Devpts => name == "devpts",
+            Self::Mqueue => name == "mqueue",
+            Self::Filesystem(filesystem) => filesystem.fstype.as_bytes() == name.as_bytes(),
+            _ => false,
         }
     }
 
@@ -75,6 +94,7 @@ impl Item {
             Self::Proc { .. } => PathBuf::from("proc"),
             Self::Devpts => PathBuf::from("devpts"),
             Self::Mqueue => PathBuf::from("mqueue"),
+            Self::Filesystem(filesystem) => PathBuf::from(filesystem.fstype.to_string_lossy().into_owned()),
             Self::Folder { .. } => PathBuf::from("folder"),
             Self::Symlink(target) => target.clone(),
             Self::File { .. } => PathBuf::from("file"),
@@ -91,10 +111,11 @@ impl Item {
             }
             Self::Bind(bind) => {
                 let source = bind.source.clone();
-                Mount::Bind { source, readonly: bind.readonly, noexec: bind.noexec }
+                let attributes = bind.attributes;
+                Mount::Bind { source, readonly: bind.readonly, noexec: bind.noexec, attributes }
             }
-            Self::Device { source, major, minor, .. } => {
-                Mount::Device { source: c_path(source)?, major: *major, minor: *minor }
+            Self::Device { source, major, minor, block, .. } => {
+                Mount::Device { source: c_path(source)?, block: *block, major: *major, minor: *minor }
             }
             Self::Tmpfs { limits, noexec, readonly } => {
                 Mount::Tmpfs { limits: *limits, noexec: *noexec, readonly: *readonly }
@@ -102,6 +123,7 @@ impl Item {
             Self::Proc { subset_pid } => Mount::Proc { subset_pid: *subset_pid },
             Self::Devpts => Mount::Devpts,
             Self::Mqueue => Mount::Mqueue,
+            Self::Filesystem(filesystem) => Mount::Filesystem(filesystem.clone()),
         };
         Ok(Node::Mount { path, mount })
     }

@@ -9,6 +9,7 @@ use super::walls::Mark;
 use super::{Landlock, LandlockRule, PlanError};
 use crate::host::plain::PlainPath;
 use crate::profile::{Profile, Scope};
+use crate::sys::mount::{ATTR_NOEXEC, ATTR_RDONLY};
 
 /// `LANDLOCK_ACCESS_FS_*`, `LANDLOCK_ACCESS_NET_*` and `LANDLOCK_SCOPE_*` of `linux/landlock.h`.
 pub(crate) mod access {
@@ -104,6 +105,21 @@ pub(super) fn device(major: u32, minor: u32, readonly: bool) -> u64 {
     READ_FILE | write | ioctl
 }
 
+/// What a new file system grants; as the short forms have it.
+fn filesystem(item: &Item, attributes: u64) -> u64 {
+    let readonly = attributes & ATTR_RDONLY != 0;
+    let write = match item {
+        _ if readonly => 0,
+        item if item.is_filesystem("proc") => WRITE_FILE | TRUNCATE,
+        item if item.is_filesystem("devpts") => WRITE_FILE,
+        item if item.is_filesystem("mqueue") => WRITE_FILE | MAKE_REG | REMOVE_FILE,
+        _ => return bind(true, readonly, attributes & ATTR_NOEXEC != 0),
+    };
+    let execute = if attributes & ATTR_NOEXEC != 0 { 0 } else { EXECUTE };
+    let ioctl = if item.is_filesystem("devpts") { IOCTL_DEV } else { 0 };
+    READ | write | execute | ioctl
+}
+
 /// The rules that follow from the root and what is in it.
 pub(super) fn rules(ground: &Ground, root_readonly: bool, items: &Places<Item>, marks: &[Mark]) -> Rules {
     let mut rules = Rules::new();
@@ -133,6 +149,7 @@ pub(super) fn rules(ground: &Ground, root_readonly: bool, items: &Places<Item>, 
             Item::Tmpfs { noexec, readonly, .. } => allow(path, bind(true, *readonly, *noexec)),
             // Threads name each other by writing to /proc/self/task/N/comm; a shell's `>` truncates. Everything that is not a process's own is held
             // by ownership (no host root inside) and by the profile's masks.
+            Item::Filesystem(filesystem) => allow(path, self::filesystem(item, filesystem.attributes)),
             Item::Proc { .. } => allow(path, READ | WRITE_FILE | TRUNCATE),
             Item::Devpts => allow(path, READ | WRITE_FILE | IOCTL_DEV),
             Item::Mqueue => allow(path, READ | WRITE_FILE | MAKE_REG | REMOVE_FILE),

@@ -12,7 +12,7 @@ use super::{DestinationProblem, HostIdentity, Note, PlanError, WallProblem};
 use super::{dev, mounts::workdir};
 use crate::host::plain::{PlainPath, PlainPathBuf};
 use crate::host::{Facts, Files};
-use crate::profile::{Mount, MountKind, Profile, Symlinks, Workdir};
+use crate::profile::{Attributes, Mount, MountKind, Profile, Symlinks, Workdir};
 
 fn refused(key: String, reason: &'static str, hint: &'static str) -> PlanError {
     PlanError::Unenforceable { key, reason, hint }
@@ -116,6 +116,13 @@ fn granted(
 ) -> Result<Sought<Vec<(PathBuf, u64)>>, PlanError> {
     const NO_MOUNT: &str = "without namespaces nothing can be mounted";
     let key = || format!("the mount at {path:?}");
+    if mount.attributes != Attributes::default() {
+        return Err(refused(
+            key(),
+            NO_MOUNT,
+            "leave access times and propagation out, or use a profile with namespaces",
+        ));
+    }
     match &mount.kind {
         MountKind::Bind { source, .. } => {
             let same = normal(&absolute(source, facts)?).is_ok_and(|source| source == path);
@@ -130,6 +137,7 @@ fn granted(
                 destination: path,
                 readonly,
                 noexec,
+                attributes: Attributes::default(),
                 idmap: false,
                 optional,
                 system: false,
@@ -144,7 +152,9 @@ fn granted(
                     let access = landlock::bind(b.source.folder, b.readonly, b.noexec);
                     vec![(b.path, access)]
                 }
-                Sought::Found(Located { item: Item::Device { source, major, minor, readonly }, .. }) => {
+                Sought::Found(Located {
+                    item: Item::Device { source, major, minor, readonly, .. }, ..
+                }) => {
                     vec![(source, landlock::device(major, minor, readonly))]
                 }
                 Sought::Found(_) => Vec::new(),
@@ -173,7 +183,10 @@ fn granted(
             NO_MOUNT,
             "show a folder of the host with --bind, or use a profile with namespaces",
         )),
-        MountKind::Mqueue => Err(refused(key(), NO_MOUNT, "leave it out, or use a profile with namespaces")),
+        MountKind::Mqueue | MountKind::Filesystem { .. } => {
+            Err(refused(key(), NO_MOUNT, "leave it out, or use a profile with namespaces"))
+        }
+        MountKind::Node { .. } => Err(refused(key(), NO_MOUNT, "show the host's node with --bind")),
     }
 }
 

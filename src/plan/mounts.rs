@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use super::configuration::directories;
 use super::dev::dev;
 use super::etc::{Setting, etc, localtime};
+use super::filesystem::filesystem;
 use super::item::Item;
 use super::landlock::Rules;
 use super::mount_points::Directory;
+use super::node::node;
 use super::place::{Candidate, Rank, place};
 use super::places::Places;
 use super::sockets::Look;
@@ -21,7 +23,9 @@ use super::walls::{Mark, Standing};
 use super::{Base, Call, DestinationProblem, HostIdentity, Node, Note, PlanError, Root, Source, Tmpfs, Via};
 use crate::host::plain::{PlainPath, PlainPathBuf};
 use crate::host::{Facts, FileKind, Files};
-use crate::profile::{Mount, MountKind, Namespace, Profile, Symlinks, Workdir};
+use crate::profile::{Attributes, Mount, MountKind, Namespace, Profile, Propagation, Symlinks, Workdir};
+
+use crate::sys::mount::ATTR_RDONLY;
 
 /// More mounts than any profile has; each costs init two system calls or more.
 const MAX_MOUNTS: usize = 512;
@@ -182,6 +186,7 @@ fn programs(
             destination,
             readonly: true,
             noexec: true,
+            attributes: Attributes::default(),
             idmap: false,
             optional: true,
             system: false,
@@ -201,7 +206,8 @@ pub(super) fn workdir(profile: &Profile, shown: Option<&Path>) -> Result<Option<
         normal(path).map_err(|problem| PlanError::Destination { path: path.to_owned(), problem })?;
     let kind = MountKind::Bind { source: path.to_owned(), idmap: true };
     let readonly = profile.workdir == Workdir::Readonly;
-    Ok(Some(Mount { destination, kind, readonly, noexec: false, optional: false, system: false }))
+    let attributes = Attributes::default();
+    Ok(Some(Mount { destination, kind, readonly, noexec: false, optional: false, system: false, attributes }))
 }
 
 /// What a mount puts where.
@@ -228,10 +234,21 @@ fn candidate(
     let asked = destination.to_owned();
     let (item, link) = match &mount.kind {
         MountKind::Bind { source, idmap } => {
-            let Mount { readonly, noexec, optional, system, .. } = *mount;
+            let Mount { readonly, noexec, optional, system, attributes, .. } = *mount;
             let symlinks = profile.symlinks;
             let idmap = *idmap;
-            let wanted = Wanted { source, destination, readonly, noexec, idmap, optional, system, symlinks };
+            let wanted = Wanted {
+                source,
+                destination,
+                readonly,
+                noexec,
+                attributes,
+                idmap,
+                optional,
+                system,
+                symlinks,
+            };
+            slave_holds(profile, mount)?;
             match locate(wanted, host, facts, files)? {
                 Sought::Found(Located { item: Item::Device { readonly: true, .. }, .. })
                     if !profile.landlock.require =>
@@ -247,6 +264,27 @@ fn candidate(
                 }
             }
         }
+        // The short forms have no attributes but these.
+        MountKind::Tmpfs { size, inodes, mode } if mount.attributes != Attributes::default() => {
+            let data = [
+                ("size", size.to_string()),
+                ("nr_inodes", inodes.to_string()),
+                ("mode", format!("{mode:o}")),
+            ];
+            let data = data.map(|(key, value)| (key.to_owned(), Some(value)));
+            (filesystem(profile, mount, "tmpfs", &data, facts)?, None)
+        }
+        MountKind::Proc { .. } | MountKind::Mqueue | MountKind::Dev | MountKind::Node { .. }
+            if mount.attributes != Attributes::default() =>
+        {
+            return Err(PlanError::Unenforceable {
+                key: format!("access times or propagation of {destination:?}"),
+                reason: "this form of a mount has none",
+                hint: "give its type as a file system's (MountKind::Filesystem), or leave them out",
+            });
+        }
+        MountKind::Filesystem { fstype, data } => (filesystem(profile, mount, fstype, data, facts)?, None),
+        MountKind::Node { .. } => (node(mount, files)?, None),
         MountKind::Tmpfs { size, inodes, mode } => {
             let limits = Tmpfs { size: *size, inodes: *inodes, mode: *mode };
             (Item::Tmpfs { limits, noexec: mount.noexec, readonly: mount.readonly }, None)
@@ -268,6 +306,20 @@ fn candidate(
         }
     };
     Ok(vec![Candidate { asked: asked.into(), item, rank: Rank::Mount, link }])
+}
+
+/// What the host mounts below a slave later has the host's attributes: only Landlock, which holds a path with everything below, keeps
+/// that from being written to or executed.
+fn slave_holds(profile: &Profile, mount: &Mount) -> Result<(), PlanError> {
+    let slave = mount.attributes.propagation == Propagation::Slave;
+    if slave && (mount.readonly || mount.noexec) && !profile.landlock.require {
+        return Err(PlanError::Unenforceable {
+            key: format!("\"ro\" or \"noexec\" of {:?} with \"rslave\"", mount.destination),
+            reason: "only Landlock keeps them for what the host mounts there later, and it is off",
+            hint: "require Landlock, or leave \"rslave\" out",
+        });
+    }
+    Ok(())
 }
 
 /// What is written to the root, where the host does not see it.
@@ -318,7 +370,14 @@ fn base(
         Via::Tree { idmap } => idmap,
         Via::Path => None,
     };
-    let source = Source { path: c_path(&path)?, device: stat.device, inode: stat.inode, folder: true, via };
+    let source = Source {
+        path: c_path(&path)?,
+        device: stat.device,
+        inode: stat.inode,
+        folder: true,
+        slave: false,
+        via,
+    };
     let base = if profile.root.overlay {
         Base::Overlay { lower: source, upper: tmpfs }
     } else {
@@ -385,6 +444,7 @@ fn contradictions(
         let writable = match item {
             Item::Bind(bind) => !bind.readonly,
             Item::Tmpfs { readonly, .. } => !readonly,
+            Item::Filesystem(filesystem) => filesystem.attributes & ATTR_RDONLY == 0,
             _ => false,
         };
         let lists = [("masked_paths", masked, true), ("readonly_paths", readonly, writable)];

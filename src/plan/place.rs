@@ -186,7 +186,7 @@ fn check(candidate: &Candidate, entry: &Entry<'_, Item>, view: &View<'_>) -> Res
         let path = candidate.item.label();
         Err(PlanError::Mismatch { path, destination: asked.path().to_owned() })
     };
-    let is_proc = matches!(item, Item::Proc { .. });
+    let is_proc = item.is_filesystem("proc");
     if place.is_in(PlainPath::PROC) != is_proc || (is_proc && place != PlainPath::PROC) {
         return wrong(DestinationProblem::Proc);
     }
@@ -194,6 +194,11 @@ fn check(candidate: &Candidate, entry: &Entry<'_, Item>, view: &View<'_>) -> Res
         Item::Device { .. } => true,
         Item::Tmpfs { .. } => place == PlainPath::DEV || place == PlainPath::SHM,
         Item::Mqueue => place == PlainPath::MQUEUE,
+        Item::Filesystem(_) => {
+            let places =
+                [("tmpfs", "/dev"), ("tmpfs", "/dev/shm"), ("mqueue", "/dev/mqueue"), ("devpts", "/dev/pts")];
+            places.iter().any(|(name, at)| item.is_filesystem(name) && place.path().as_os_str() == *at)
+        }
         _ => candidate.rank == Rank::Device,
     };
     if place.is_in(PlainPath::DEV) && !belongs {

@@ -161,7 +161,7 @@ impl Scene<'_> {
     ) -> Result<Paths, PlanError> {
         let Self { profile, facts, files, .. } = *self;
         let built = mounts::build(profile, facts, files, setting, call, self.workdir.as_deref(), notes)?;
-        if call.terminal && !built.items.values().any(|item| *item == Item::Devpts) {
+        if call.terminal && !built.items.values().any(|item| item.is_filesystem("devpts")) {
             return Err(PlanError::Unenforceable {
                 key: "a terminal of its own".to_owned(),
                 reason: "the profile mounts no devpts",

@@ -9,7 +9,7 @@ use super::view::missing;
 use super::{HostIdentity, Note, PlanError, Source, Via};
 use crate::host::plain::{self, PlainPath};
 use crate::host::{Facts, FileKind, Files, Followed, Stat};
-use crate::profile::Symlinks;
+use crate::profile::{Attributes, Propagation, Symlinks};
 
 /// A bind mount that is asked for.
 #[derive(Debug, Clone, Copy)]
@@ -18,6 +18,7 @@ pub(super) struct Wanted<'a> {
     pub destination: &'a Path,
     pub readonly: bool,
     pub noexec: bool,
+    pub attributes: Attributes,
     pub idmap: bool,
     pub optional: bool,
     /// Whether a symlink at the source is worth keeping.
@@ -116,7 +117,7 @@ pub(super) fn locate(
         FileKind::File => false,
         FileKind::CharDevice if destination.starts_with("/dev") => {
             let (major, minor) = (libc::major(stat.rdev), libc::minor(stat.rdev));
-            let item = Item::Device { source: path, major, minor, readonly: wanted.readonly };
+            let item = Item::Device { source: path, major, minor, block: false, readonly: wanted.readonly };
             return Ok(Sought::Found(Located { item, link: None }));
         }
         kind => return Err(PlanError::SourceKind { path: asked, destination, kind }),
@@ -124,14 +125,29 @@ pub(super) fn locate(
     let link = if wanted.system { link_text(&asked, files) } else { None };
     // What root's sandbox writes on the host must be the owner's there, not some stranger's.
     let idmap = wanted.idmap || !wanted.readonly;
-    let via = via(host, idmap, &path, &stat, files).map_err(fail)?;
+    let attributes = wanted.attributes;
+    let via = match via(host, idmap, &path, &stat, files).map_err(fail)? {
+        // Only in the host's own namespace can access times be changed; slaves are copies of what propagates there.
+        Via::Path if host == HostIdentity::Unique && attributes != Attributes::default() => {
+            Via::Tree { idmap: None }
+        }
+        via => via,
+    };
+    if attributes.atime.is_some() && via == Via::Path {
+        return Err(PlanError::Unenforceable {
+            key: format!("access times of {destination:?}"),
+            reason: "a user namespace keeps those of the host's mounts as they are (mount_setattr(2), EPERM)",
+            hint: "mount it so on the host, or run belljar as root",
+        });
+    }
     can_be_mapped(via, &path, files)?;
     let owner = match via {
         Via::Tree { idmap } => idmap,
         Via::Path => None,
     };
-    let source = Source { path: c_path(&path)?, device: stat.device, inode: stat.inode, folder, via };
-    let bind = Bind { path, source, readonly: wanted.readonly, noexec: wanted.noexec, owner };
+    let slave = attributes.propagation == Propagation::Slave;
+    let source = Source { path: c_path(&path)?, device: stat.device, inode: stat.inode, folder, slave, via };
+    let bind = Bind { path, source, readonly: wanted.readonly, noexec: wanted.noexec, attributes, owner };
     Ok(Sought::Found(Located { item: Item::Bind(bind), link }))
 }
 

@@ -14,6 +14,9 @@ use crate::host::{FileKind, Files, Stat};
 /// Symlinks that one path may lead through (`path_resolution(7)`).
 const MAX_LINKS: usize = 40;
 
+/// Directories of sysfs that are there for mounts (`sysfs_create_mount_point` in the kernel).
+const SYSFS_DIRECTORIES: [&str; 2] = ["fs", "fs/cgroup"];
+
 /// The root below all items.
 #[derive(Debug, Clone)]
 pub(super) enum Ground {
@@ -160,6 +163,15 @@ impl View<'_> {
             Some(Item::File { .. } | Item::Device { .. }) if here => Found::Made,
             Some(item) if here && item.is_folder() => Found::Folder(None),
             Some(Item::Folder { .. } | Item::Tmpfs { .. }) => Found::Missing,
+            Some(item) if item.is_filesystem("tmpfs") => Found::Missing,
+            // The kernel has mount points for others there.
+            Some(item)
+                if item.is_filesystem("sysfs")
+                    && SYSFS_DIRECTORIES.contains(&rest.to_str().unwrap_or_default()) =>
+            {
+                Found::Folder(None)
+            }
+            Some(Item::Filesystem(_)) => Found::Unknown,
             Some(Item::Proc { .. } | Item::Devpts | Item::Mqueue) => Found::Unknown,
             Some(_) => return Err(Stop::NotAFolder),
         };

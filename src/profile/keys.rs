@@ -44,7 +44,7 @@ pub const KEYS: [Key; 53] = [
     key("process.noNewPrivileges", "true, false", "`PR_SET_NO_NEW_PRIVS`"),
     key("process.umask", "octal number", "the file mode creation mask"),
     key("process.rlimits", "table of NAME = number, size, `unlimited` or `{ soft, hard }`", "resource limits, by the names of getrlimit(2) without `RLIMIT_`"),
-    key("mounts", "list of tables: `destination`, `type`, `source`, `options`, `remove`", "what is mounted; at one destination the later entry wins; `type`: bind (the default), tmpfs, proc, dev, mqueue"),
+    key("mounts", "list of tables: `destination`, `type`, `source`, `options`, `remove`", "what is mounted; at one destination the later entry wins; `type`: bind (the default), tmpfs, proc, dev, mqueue, sysfs, cgroup2, devpts, binfmt_misc, c or b (a device by number)"),
     key("maskedPaths", "list of paths inside", "what is hidden behind an empty file or directory"),
     key("readonlyPaths", "list of paths inside", "what is made read-only"),
     key("seccomp.mode", "`filter`, `off`", "whether there is a system-call filter"),

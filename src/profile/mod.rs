@@ -77,9 +77,20 @@
 //! Sizes, times and numbers are described in [`units`].
 //!
 //! A mount's `type` is `bind` (the default; `source` is the same path as the destination unless it is given), `tmpfs`, `proc`,
-//! `dev` (the minimal one) or `mqueue`. Its `options`: `ro` or `rw` (a bind says which), `noexec` or `exec`, for binds `optional` (no
+//! `dev` (the minimal one), `mqueue`, `sysfs`, `cgroup2`, `devpts`, `binfmt_misc`, or `c` or `b` for a device node by its number. Its
+//! `options`: `ro` or `rw` (a bind says which), `noexec` or `exec`, for binds `optional` (no
 //! error if it is missing, unless the task could make it), `system` (see [`Mount::system`]) and `idmap`, for tmpfs `size=`, `nr_inodes=` and `mode=` (64 MiB, 8192
-//! and 1777 where they are missing), for proc `subset=pid`. `nosuid` and `nodev` always hold.
+//! and 1777 where they are missing), for proc `subset=pid`. `nosuid` and `nodev` always hold (terminals of a devpts excepted).
+//!
+//! For binds and new file systems there are OCI's other words, too: `relatime`, `noatime` or `strictatime`, `nodiratime`,
+//! `nosymfollow`, and `rprivate` (the default), `rslave` (what the host mounts below the source later appears inside, with the host's
+//! attributes) or `runbindable`. Words with an `r` before them (`rro`, `rnoexec`, …) mean the same as those without: a bind's options
+//! always hold for everything below. `shared`, `suid` and `dev` are refused. What is no such word is given to the new file system
+//! as it is (`uid=1000`, `gid=5`, `hidepid=2`); an option that the kernel does not take is an error that names it. A device has
+//! `major=` and `minor=`, and is the host's node of that number, as none can be made in a user namespace (mknod(2)); with `mode=`,
+//! `uid=` and `gid=` it is an error if the host's node permits more or has another owner. A file system that has no limit (ramfs) or
+//! that no user namespace may mount is refused; sysfs needs the network namespace, cgroup2 the cgroup namespace and `ro`: it shows the
+//! group that belljar was started in and those below.
 //!
 //! # Merging
 //!

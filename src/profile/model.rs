@@ -194,6 +194,47 @@ pub struct Mount {
     /// A folder or file of the host's own system, for the minimal root: a symlink at the source is kept as a symlink
     /// (`/bin -> usr/bin`). Never there together with [`Root::path`], which brings a system of its own.
     pub system: bool,
+    /// What else holds for it.
+    pub attributes: Attributes,
+}
+
+/// What mount(8) can say of a mount beyond `ro` and `noexec`. For a bind, all of it holds for everything mounted below, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[allow(clippy::exhaustive_structs)]
+pub struct Attributes {
+    /// When access times are written; `None`: as the kernel does by itself (`relatime`), and for a bind as on the host.
+    pub atime: Option<Atime>,
+    /// Access times of directories are never written.
+    pub nodiratime: bool,
+    /// Symlinks on it are not followed (Linux 5.10).
+    pub nosymfollow: bool,
+    /// Whether what is mounted on the host later appears inside.
+    pub propagation: Propagation,
+}
+
+/// When access times are written (mount(8)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[non_exhaustive]
+pub enum Atime {
+    /// At the first read after a change, and once a day.
+    Relatime,
+    /// Never.
+    Noatime,
+    /// At every read.
+    Strictatime,
+}
+
+/// Which mounts propagate into a mount (`Documentation/filesystems/sharedsubtree.rst`). None ever propagates out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[non_exhaustive]
+pub enum Propagation {
+    /// None.
+    #[default]
+    Private,
+    /// Those that the host makes below the source while the sandbox runs, where the host's mount is shared.
+    Slave,
+    /// None, and it cannot be bound elsewhere.
+    Unbindable,
 }
 
 /// What is mounted.
@@ -227,6 +268,44 @@ pub enum MountKind {
     Dev,
     /// POSIX message queues of the sandbox's own ipc namespace.
     Mqueue,
+    /// A new file system by its type, with options that only it knows. Those that a user namespace may mount and that have limits are
+    /// possible: `tmpfs`, `proc`, `sysfs`, `cgroup2`, `devpts`, `mqueue` and `binfmt_misc`. Of a tmpfs, `size` and `nr_inodes` are among
+    /// the options.
+    Filesystem {
+        /// As in `/proc/filesystems`.
+        fstype: String,
+        /// `key` or `key=value`, as fsconfig(2) takes them.
+        data: Vec<(String, Option<String>)>,
+    },
+    /// A device node by its number: the host's, as no node can be made in a user namespace.
+    Node {
+        /// A block device; otherwise a character device.
+        block: bool,
+        /// Major number.
+        major: u32,
+        /// Minor number.
+        minor: u32,
+        /// The most that its mode may be; more is an error.
+        mode: Option<u32>,
+        /// The owner that it must have on the host.
+        uid: Option<u32>,
+        /// The group that it must have on the host.
+        gid: Option<u32>,
+    },
+}
+
+impl MountKind {
+    /// Whether it is a new file system of this type, in the short form or in the general one.
+    #[must_use]
+    pub(crate) fn is_filesystem(&self, name: &str) -> bool {
+        match self {
+            Self::Proc { .. } => name == "proc",
+            Self::Mqueue => name == "mqueue",
+            Self::Tmpfs { .. } => name == "tmpfs",
+            Self::Filesystem { fstype, .. } => fstype == name,
+            Self::Bind { .. } | Self::Dev | Self::Node { .. } => false,
+        }
+    }
 }
 
 /// Whether and how Landlock is used.

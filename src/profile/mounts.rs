@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::layer::MountEntry;
 use super::reader::{Table, Value, unknown, word};
-use super::{Mount, MountKind, ProfileError, ValueError, check, units};
+use super::{Atime, Attributes, Mount, MountKind, ProfileError, Propagation, ValueError, check, units};
 
 /// `size=` of a tmpfs that does not say.
 pub(crate) const DEFAULT_SIZE: u64 = 64 << 20;
@@ -21,7 +21,53 @@ enum Type {
     Proc,
     Dev,
     Mqueue,
+    Node {
+        block: bool,
+    },
+    /// By its name alone.
+    Other(&'static str),
 }
+
+impl Type {
+    /// The name of a new file system.
+    fn filesystem(self) -> Option<&'static str> {
+        match self {
+            Self::Tmpfs => Some("tmpfs"),
+            Self::Proc => Some("proc"),
+            Self::Mqueue => Some("mqueue"),
+            Self::Other(name) => Some(name),
+            Self::Bind | Self::Dev | Self::Node { .. } => None,
+        }
+    }
+}
+
+/// File systems without a short form of their own. Which of them are possible the plan decides, and says why not.
+const OTHERS: [&str; 24] = [
+    "sysfs",
+    "cgroup2",
+    "devpts",
+    "binfmt_misc",
+    "cgroup",
+    "ramfs",
+    "overlay",
+    "fuse",
+    "bpf",
+    "devtmpfs",
+    "debugfs",
+    "tracefs",
+    "securityfs",
+    "ext2",
+    "ext3",
+    "ext4",
+    "xfs",
+    "btrfs",
+    "vfat",
+    "iso9660",
+    "squashfs",
+    "nfs",
+    "9p",
+    "virtiofs",
+];
 
 /// Options as they are collected; `None` is "not said".
 #[derive(Debug, Default)]
@@ -35,9 +81,50 @@ struct Options {
     inodes: Option<u64>,
     mode: Option<u32>,
     subset_pid: bool,
+    atime: Option<Atime>,
+    nodiratime: Option<bool>,
+    nosymfollow: Option<bool>,
+    propagation: Option<Propagation>,
+    /// What only the file system knows.
+    data: Vec<(String, Option<String>)>,
 }
 
-const OPTIONS: [&str; 13] = [
+/// Words for access times. Without `noatime` and `strictatime` the kernel has `relatime`.
+const ATIMES: [(&str, Atime); 6] = [
+    ("relatime", Atime::Relatime),
+    ("noatime", Atime::Noatime),
+    ("strictatime", Atime::Strictatime),
+    ("atime", Atime::Relatime),
+    ("norelatime", Atime::Relatime),
+    ("nostrictatime", Atime::Relatime),
+];
+
+/// Words for propagation: `rslave` is the same, as a bind always holds everything below.
+const PROPAGATIONS: [(&str, Propagation); 6] = [
+    ("rprivate", Propagation::Private),
+    ("rslave", Propagation::Slave),
+    ("runbindable", Propagation::Unbindable),
+    ("private", Propagation::Private),
+    ("slave", Propagation::Slave),
+    ("unbindable", Propagation::Unbindable),
+];
+
+impl Attributes {
+    /// The options that say it.
+    pub(crate) fn words(self) -> impl Iterator<Item = &'static str> {
+        let atime = ATIMES.iter().find(|(_, atime)| Some(*atime) == self.atime).map(|(word, _)| *word);
+        let propagation = PROPAGATIONS.iter().find(|(_, propagation)| {
+            *propagation == self.propagation && self.propagation != Propagation::Private
+        });
+        atime
+            .into_iter()
+            .chain(self.nodiratime.then_some("nodiratime"))
+            .chain(self.nosymfollow.then_some("nosymfollow"))
+            .chain(propagation.map(|(word, _)| *word))
+    }
+}
+
+const OPTIONS: [&str; 27] = [
     "ro",
     "rw",
     "exec",
@@ -51,6 +138,20 @@ const OPTIONS: [&str; 13] = [
     "subset=pid",
     "nosuid",
     "nodev",
+    "relatime",
+    "noatime",
+    "strictatime",
+    "nodiratime",
+    "nosymfollow",
+    "rprivate",
+    "rslave",
+    "runbindable",
+    "uid=",
+    "gid=",
+    "major=",
+    "minor=",
+    "bind",
+    "rbind",
 ];
 
 /// The whole list; a destination that is there twice is an error.
@@ -105,17 +206,45 @@ fn build(
     if kind != Type::Tmpfs {
         only(o.size.is_some(), "type \"tmpfs\" (option size=)")?;
         only(o.inodes.is_some(), "type \"tmpfs\" (option nr_inodes=)")?;
-        only(o.mode.is_some(), "type \"tmpfs\" (option mode=)")?;
+    }
+    if kind.filesystem().is_none() && !matches!(kind, Type::Node { .. }) {
+        only(o.mode.is_some(), "a new file system or a device (option mode=)")?;
+        if let Some((key, value)) = o.data.first() {
+            let text = value.as_ref().map_or_else(|| key.clone(), |value| format!("{key}={value}"));
+            return Err(unknown(&text, "mount option", OPTIONS));
+        }
     }
     if kind != Type::Proc {
         only(o.subset_pid, "type \"proc\" (option subset=pid)")?;
     }
-    if !matches!(kind, Type::Bind | Type::Tmpfs) {
-        // Their access is fixed: proc is writable where the kernel checks each write, dev and mqueue hold no programs.
-        only(o.readonly.is_some(), "type \"bind\" or \"tmpfs\" (options ro and rw)")?;
-        only(o.noexec == Some(false), "type \"bind\" or \"tmpfs\" (option exec)")?;
+    let attributes = Attributes {
+        atime: o.atime,
+        nodiratime: o.nodiratime.unwrap_or(false),
+        nosymfollow: o.nosymfollow.unwrap_or(false),
+        propagation: o.propagation.unwrap_or_default(),
+    };
+    if kind == Type::Dev {
+        // Its access is fixed.
+        only(o.readonly.is_some(), "another type than \"dev\" (options ro and rw)")?;
+        only(o.noexec == Some(false), "another type than \"dev\" (option exec)")?;
     }
+    if matches!(kind, Type::Dev | Type::Node { .. }) {
+        only(
+            attributes != Attributes::default(),
+            "a bind or a new file system (access times and propagation)",
+        )?;
+    }
+    let short = attributes == Attributes::default() && o.data.is_empty();
+    let changed = o.readonly == Some(true) || o.noexec == Some(false) || o.mode.is_some();
     let (kind, readonly, noexec) = match kind {
+        Type::Tmpfs if !short => {
+            (general("tmpfs", o), o.readonly.unwrap_or(false), o.noexec.unwrap_or(false))
+        }
+        Type::Proc | Type::Mqueue | Type::Other(_) if changed || !short || matches!(kind, Type::Other(_)) => {
+            let name = kind.filesystem().unwrap_or_default();
+            (general(name, o), o.readonly.unwrap_or(false), o.noexec.unwrap_or(true))
+        }
+        Type::Node { block } => (node(block, o)?, o.readonly.unwrap_or(false), true),
         Type::Bind => {
             let readonly = o.readonly.ok_or(ValueError::BindAccess)?;
             let source = source.unwrap_or_else(|| destination.clone());
@@ -132,28 +261,78 @@ fn build(
         Type::Proc => (MountKind::Proc { subset_pid: o.subset_pid }, false, true),
         Type::Dev => (MountKind::Dev, false, true),
         Type::Mqueue => (MountKind::Mqueue, false, true),
+        // All of these are matched above.
+        Type::Other(name) => (general(name, o), false, true),
     };
-    Ok(Mount { destination, kind, readonly, noexec, optional: o.optional, system: o.system })
+    Ok(Mount { destination, kind, readonly, noexec, optional: o.optional, system: o.system, attributes })
+}
+
+/// The general form.
+fn general(name: &str, o: &Options) -> MountKind {
+    let mut data = Vec::new();
+    let mut add = |key: &str, value: String| data.push((key.to_owned(), Some(value)));
+    if name == "tmpfs" {
+        add("size", o.size.unwrap_or(DEFAULT_SIZE).to_string());
+        add("nr_inodes", o.inodes.unwrap_or(DEFAULT_INODES).to_string());
+        add("mode", format!("{:04o}", o.mode.unwrap_or(DEFAULT_MODE)));
+    } else if let Some(mode) = o.mode {
+        add("mode", format!("{mode:04o}"));
+    }
+    if o.subset_pid {
+        add("subset", "pid".to_owned());
+    }
+    data.extend(o.data.iter().cloned());
+    MountKind::Filesystem { fstype: name.to_owned(), data }
+}
+
+/// A device by its number.
+fn node(block: bool, o: &Options) -> Result<MountKind, ValueError> {
+    const WHAT: &str = "device option (of a device are major=, minor=, mode=, uid=, gid=, ro and rw)";
+    let (mut major, mut minor, mut uid, mut gid) = (None, None, None, None);
+    for (key, value) in &o.data {
+        let slot = match key.as_str() {
+            "major" => &mut major,
+            "minor" => &mut minor,
+            "uid" => &mut uid,
+            "gid" => &mut gid,
+            _ => return Err(unknown(key, WHAT, ["major", "minor", "uid", "gid"])),
+        };
+        let text = value.as_deref().unwrap_or_default();
+        let number = text.parse::<u32>().map_err(|_| ValueError::Malformed {
+            text: text.to_owned(),
+            expected: "a number from 0 to 4294967295",
+        })?;
+        *slot = Some(number);
+    }
+    match (major, minor) {
+        (Some(major), Some(minor)) => Ok(MountKind::Node { block, major, minor, mode: o.mode, uid, gid }),
+        _ => Err(ValueError::Malformed {
+            text: if block { "b" } else { "c" }.to_owned(),
+            expected: "a device with its number (options major= and minor=)",
+        }),
+    }
 }
 
 fn kind(text: &str) -> Result<Type, ValueError> {
     let refused = |why| Err(ValueError::Refused { word: text.to_owned(), why });
     match text {
-        "sysfs" => refused("/sys shows the host's devices and kernel"),
-        "cgroup" | "cgroup2" => refused("the host's control groups are not shown inside"),
-        "devpts" => refused("type \"dev\" brings a devpts of its own"),
         "none" | "rbind" => refused("write type \"bind\", which always holds everything below"),
-        _ => word(
-            text,
-            "mount type",
-            &[
+        "p" => refused("a FIFO is made by a program inside"),
+        _ => {
+            let short = [
                 ("bind", Type::Bind),
                 ("tmpfs", Type::Tmpfs),
                 ("proc", Type::Proc),
                 ("dev", Type::Dev),
                 ("mqueue", Type::Mqueue),
-            ],
-        ),
+                ("c", Type::Node { block: false }),
+                ("u", Type::Node { block: false }),
+                ("b", Type::Node { block: true }),
+            ];
+            let others = OTHERS.map(|name| (name, Type::Other(name)));
+            let words: Vec<_> = short.into_iter().chain(others).collect();
+            word(text, "mount type", &words)
+        }
     }
 }
 
@@ -185,7 +364,27 @@ fn option(all: &mut Options, text: &str) -> Result<(), ValueError> {
     fn flag(slot: &mut bool, twice: impl Fn() -> ValueError) -> Result<(), ValueError> {
         if std::mem::replace(slot, true) { Err(twice()) } else { Ok(()) }
     }
-    match text {
+    let known = |text| (ATIMES.iter().find(|(word, _)| *word == text)).map(|(_, atime)| *atime);
+    if let Some(atime) = known(text).or_else(|| text.strip_prefix('r').and_then(known)) {
+        return once(&mut all.atime, atime, duplicate);
+    }
+    if let Some((_, propagation)) = PROPAGATIONS.iter().find(|(word, _)| *word == text) {
+        return once(&mut all.propagation, *propagation, duplicate);
+    }
+    // A bind's options hold for everything below in any case, and of the others there is one mount only.
+    let plain = match text {
+        "rro" | "rrw" | "rexec" | "rnoexec" | "rnosuid" | "rnodev" | "rsuid" | "rdev" | "rdiratime"
+        | "rnodiratime" | "rsymfollow" | "rnosymfollow" => text.split_at(1).1,
+        _ => text,
+    };
+    match plain {
+        "nodiratime" => once(&mut all.nodiratime, true, duplicate),
+        "diratime" => once(&mut all.nodiratime, false, duplicate),
+        "nosymfollow" => once(&mut all.nosymfollow, true, duplicate),
+        "symfollow" => once(&mut all.nosymfollow, false, duplicate),
+        "shared" | "rshared" => refused("what is mounted inside would appear on the host"),
+        // A bind is one.
+        "bind" | "rbind" | "defaults" => Ok(()),
         "ro" => once(&mut all.readonly, true, duplicate),
         "rw" => once(&mut all.readonly, false, duplicate),
         "noexec" => once(&mut all.noexec, true, duplicate),
@@ -202,7 +401,26 @@ fn option(all: &mut Options, text: &str) -> Result<(), ValueError> {
             Some(("size", size)) => once(&mut all.size, units::size(size)?, duplicate),
             Some(("nr_inodes", count)) => once(&mut all.inodes, units::count(count)?, duplicate),
             Some(("mode", mode)) => once(&mut all.mode, units::octal(mode, 0o7777)?, duplicate),
-            _ => Err(unknown(text, "mount option", OPTIONS)),
+            _ => data(all, text),
         },
     }
+}
+
+/// An option that only the file system knows, unless it looks like one of ours that is mistyped.
+fn data(all: &mut Options, text: &str) -> Result<(), ValueError> {
+    let (key, value) = match text.split_once('=') {
+        Some((key, value)) => (key, Some(value.to_owned())),
+        None => (text, None),
+    };
+    let word = if value.is_some() { format!("{key}=") } else { key.to_owned() };
+    let known = OPTIONS.contains(&word.as_str());
+    let similar = crate::text::nearest(&word, OPTIONS).is_some();
+    if key.is_empty() || text.chars().any(char::is_control) || (similar && !known) {
+        return Err(unknown(text, "mount option", OPTIONS));
+    }
+    if all.data.iter().any(|(other, _)| other == key) {
+        return Err(ValueError::Duplicate { entry: key.to_owned() });
+    }
+    all.data.push((key.to_owned(), value));
+    Ok(())
 }

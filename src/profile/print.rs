@@ -216,14 +216,40 @@ fn mounts(text: &mut Text, profile: &Profile) {
             }
             MountKind::Dev => "dev",
             MountKind::Mqueue => "mqueue",
+            MountKind::Filesystem { fstype, data } => {
+                options.extend(data.iter().map(|(key, value)| match value {
+                    // Sizes are written with their unit.
+                    Some(value) if fstype == "tmpfs" && key == "size" => {
+                        let size = value.parse().map_or_else(|_| value.clone(), units::show_size);
+                        format!("{key}={size}")
+                    }
+                    Some(value) => format!("{key}={value}"),
+                    None => key.clone(),
+                }));
+                fstype
+            }
+            MountKind::Node { block, major, minor, mode, uid, gid } => {
+                options.extend([format!("major={major}"), format!("minor={minor}")]);
+                options.extend(mode.map(|mode| format!("mode={mode:04o}")));
+                options.extend(uid.map(|uid| format!("uid={uid}")));
+                options.extend(gid.map(|gid| format!("gid={gid}")));
+                if *block { "b" } else { "c" }
+            }
         };
         text.key("type", &quote(kind));
-        if matches!(mount.kind, MountKind::Bind { .. } | MountKind::Tmpfs { .. }) {
+        if matches!(mount.kind, MountKind::Node { .. }) {
+            options.push(if mount.readonly { "ro" } else { "rw" }.to_owned());
+        }
+        if matches!(
+            mount.kind,
+            MountKind::Bind { .. } | MountKind::Tmpfs { .. } | MountKind::Filesystem { .. }
+        ) {
             options.push(if mount.readonly { "ro" } else { "rw" }.to_owned());
             options.push(if mount.noexec { "noexec" } else { "exec" }.to_owned());
         }
         options.extend(mount.optional.then(|| "optional".to_owned()));
         options.extend(mount.system.then(|| "system".to_owned()));
+        options.extend(mount.attributes.words().map(str::to_owned));
         text.list("options", options.iter().map(|o| quote(o)));
     }
 }

@@ -365,6 +365,7 @@ impl Profile {
             noexec: false,
             optional: false,
             system: false,
+            attributes: super::Attributes::default(),
         });
         self.mounts.sort_by(|a, b| plain::compare(&a.destination, &b.destination));
     }

@@ -114,13 +114,17 @@ impl Profile {
         }
         for mount in &self.mounts {
             let key = || format!("mounts ({})", mount.destination.to_string_lossy());
+            let needs =
+                [("mqueue", Namespace::Ipc), ("sysfs", Namespace::Network), ("cgroup2", Namespace::Cgroup)];
+            let is = |name| mount.kind.is_filesystem(name);
+            if let Some((_, needs)) = needs.into_iter().find(|(name, needs)| is(name) && !has(*needs)) {
+                return Some((key(), Conflict::NeedsNamespace(needs)));
+            }
             let place = match mount.kind {
-                MountKind::Proc { .. } => "/proc",
                 MountKind::Dev => "/dev",
-                MountKind::Mqueue if !has(Namespace::Ipc) => {
-                    return Some((key(), Conflict::NeedsNamespace(Namespace::Ipc)));
-                }
-                MountKind::Mqueue => "/dev/mqueue",
+                _ if is("proc") => "/proc",
+                _ if is("mqueue") => "/dev/mqueue",
+                _ if is("devpts") => "/dev/pts",
                 _ => continue,
             };
             if mount.destination.as_os_str() != place {
@@ -156,6 +160,9 @@ impl Profile {
         for mount in &self.mounts {
             let key = format!("mounts ({})", mount.destination.to_string_lossy());
             match &mount.kind {
+                _ if mount.attributes != super::Attributes::default() => {
+                    return Some((key, Conflict::NeedsNamespaces));
+                }
                 MountKind::Bind { source, idmap: false } if *source == mount.destination => {}
                 MountKind::Bind { idmap: false, .. } => return Some((key, Conflict::BindElsewhere)),
                 _ => return Some((key, Conflict::NeedsNamespaces)),

@@ -91,7 +91,8 @@ fn clone(source: &Source) -> Result<OwnedFd, Error> {
         .map_err(|fault| Error::Init { source: Failure { stage: Stage::Root, fault } })?;
     let tree = sys::mount::clone_tree(fd.as_fd()).map_err(Error::prepare(Step::Trees, "open_tree", &name))?;
     // It comes from the host's own namespace, where mounts are shared as a rule; what init makes private has not got it yet.
-    sys::mount::make_private(tree.as_fd()).map_err(Error::prepare(Step::Trees, "mount_setattr", &name))?;
+    sys::mount::set_propagation(tree.as_fd(), if source.slave { libc::MS_SLAVE } else { libc::MS_PRIVATE })
+        .map_err(Error::prepare(Step::Trees, "mount_setattr", &name))?;
     Ok(tree)
 }
 

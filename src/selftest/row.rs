@@ -100,7 +100,8 @@ pub(super) fn show(profile: &mut Profile, path: &str, readonly: bool) {
     let destination = PathBuf::from(path);
     profile.mounts.retain(|mount| mount.destination != destination);
     let (noexec, optional, system) = (false, false, false);
-    profile.mounts.push(Mount { destination, kind, readonly, noexec, optional, system });
+    let attributes = crate::profile::Attributes::default();
+    profile.mounts.push(Mount { destination, kind, readonly, noexec, optional, system, attributes });
 }
 
 /// The capability that most of what a mount namespace offers asks for, without the walls before it.

@@ -14,6 +14,12 @@ pub(crate) const ATTR_RDONLY: u64 = 0x0000_0001;
 pub(crate) const ATTR_NOSUID: u64 = 0x0000_0002;
 pub(crate) const ATTR_NODEV: u64 = 0x0000_0004;
 pub(crate) const ATTR_NOEXEC: u64 = 0x0000_0008;
+/// `MOUNT_ATTR__ATIME`: the field that says when access times are written; 0 in it is `relatime`.
+pub(crate) const ATTR_ATIME: u64 = 0x0000_0070;
+pub(crate) const ATTR_NOATIME: u64 = 0x0000_0010;
+pub(crate) const ATTR_STRICTATIME: u64 = 0x0000_0020;
+pub(crate) const ATTR_NODIRATIME: u64 = 0x0000_0080;
+pub(crate) const ATTR_NOSYMFOLLOW: u64 = 0x0020_0000;
 pub(crate) const ATTR_IDMAP: u64 = 0x0010_0000;
 
 const FSOPEN_CLOEXEC: libc::c_uint = 1;
@@ -42,6 +48,12 @@ pub(crate) fn clone_mount(path: &CStr) -> Result<OwnedFd, Errno> {
 pub(crate) fn set_attributes(fd: BorrowedFd<'_>, set: u64, recursive: bool) -> Result<(), Errno> {
     let attr = mount_attr { attr_set: set, attr_clr: 0, propagation: libc::MS_PRIVATE, userns_fd: 0 };
     setattr(fd, c"", &attr, recursive)
+}
+
+/// `mount_setattr(2)`: changes attributes of the mount that `fd` is the root of and of all below it, and what propagates into them
+/// (`MS_PRIVATE`, `MS_SLAVE`, `MS_UNBINDABLE`).
+pub(crate) fn change_all(fd: BorrowedFd<'_>, set: u64, clear: u64, propagation: u64) -> Result<(), Errno> {
+    setattr(fd, c"", &mount_attr { attr_set: set, attr_clr: clear, propagation, userns_fd: 0 }, true)
 }
 
 /// `mount_setattr(2)`: clears attributes of the one mount that `fd` is the root of.
@@ -84,16 +96,17 @@ pub(crate) fn set_idmap(
     setattr(fd, c"", &mount_attr { attr_set: ATTR_IDMAP, attr_clr: 0, propagation: 0, userns_fd }, recursive)
 }
 
-/// Makes every mount that the calling process can see private: nothing propagates in or out.
-pub(crate) fn make_all_private() -> Result<(), Errno> {
-    let attr = mount_attr { attr_set: 0, attr_clr: 0, propagation: libc::MS_PRIVATE, userns_fd: 0 };
+/// Sets what propagates into every mount that the calling process can see; with `MS_PRIVATE` nothing does, in or out, and with
+/// `MS_SLAVE` nothing out.
+pub(crate) fn set_propagation_of_all(propagation: u64) -> Result<(), Errno> {
+    let attr = mount_attr { attr_set: 0, attr_clr: 0, propagation, userns_fd: 0 };
     setattr(nix::fcntl::AT_FDCWD, c"/", &attr, true)
 }
 
 /// `mount_setattr(2)`: takes the tree at `fd` out of its peer groups. A copy of a shared mount is its peer: once attached, what is
 /// mounted on either appears on both.
-pub(crate) fn make_private(fd: BorrowedFd<'_>) -> Result<(), Errno> {
-    let attr = mount_attr { attr_set: 0, attr_clr: 0, propagation: libc::MS_PRIVATE, userns_fd: 0 };
+pub(crate) fn set_propagation(fd: BorrowedFd<'_>, propagation: u64) -> Result<(), Errno> {
+    let attr = mount_attr { attr_set: 0, attr_clr: 0, propagation, userns_fd: 0 };
     setattr(fd, c"", &attr, true)
 }
 
@@ -142,15 +155,34 @@ pub(crate) enum Parameter<'a> {
     Text(&'a CStr, &'a CStr),
 }
 
-/// `fsopen`, `fsconfig`, `fsmount`: a new file system as a detached mount. The failing call's name comes with the error.
+impl Parameter<'_> {
+    fn shown(&self) -> String {
+        match self {
+            Self::Flag(key) => key.to_string_lossy().into_owned(),
+            Self::Text(key, value) => format!("{}={}", key.to_string_lossy(), value.to_string_lossy()),
+        }
+    }
+}
+
+/// A step towards a new file system that failed.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    pub(crate) call: &'static str,
+    /// The parameter that was refused by itself.
+    pub(crate) parameter: Option<String>,
+    pub(crate) errno: Errno,
+}
+
+/// `fsopen`, `fsconfig`, `fsmount`: a new file system as a detached mount.
 pub(crate) fn new_filesystem(
     kind: &CStr,
     parameters: &[Parameter<'_>],
     attributes: u64,
-) -> Result<OwnedFd, (&'static str, Errno)> {
+) -> Result<OwnedFd, Refused> {
+    let failed = |call| move |errno| Refused { call, parameter: None, errno };
     // SAFETY: a C string.
     let context = owned(unsafe { libc::syscall(libc::SYS_fsopen, kind.as_ptr(), FSOPEN_CLOEXEC) })
-        .map_err(|e| ("fsopen", e))?;
+        .map_err(failed("fsopen"))?;
     for parameter in parameters {
         let (command, key, value) = match parameter {
             Parameter::Flag(key) => (FSCONFIG_SET_FLAG, key.as_ptr(), std::ptr::null()),
@@ -158,17 +190,17 @@ pub(crate) fn new_filesystem(
         };
         // SAFETY: an open descriptor and C strings (or null for a flag).
         check(unsafe { libc::syscall(libc::SYS_fsconfig, context.as_raw_fd(), command, key, value, 0) })
-            .map_err(|e| ("fsconfig", e))?;
+            .map_err(|errno| Refused { call: "fsconfig", parameter: Some(parameter.shown()), errno })?;
     }
     let null = std::ptr::null::<libc::c_char>();
     // SAFETY: FSCONFIG_CMD_CREATE takes neither key nor value.
     check(unsafe {
         libc::syscall(libc::SYS_fsconfig, context.as_raw_fd(), FSCONFIG_CMD_CREATE, null, null, 0)
     })
-    .map_err(|e| ("fsconfig", e))?;
+    .map_err(failed("fsconfig"))?;
     // SAFETY: an open descriptor and numbers.
     owned(unsafe { libc::syscall(libc::SYS_fsmount, context.as_raw_fd(), FSMOUNT_CLOEXEC, attributes) })
-        .map_err(|e| ("fsmount", e))
+        .map_err(failed("fsmount"))
 }
 
 /// `pivot_root(".", ".")`: the working directory becomes the root, the old root is stacked over it (pivot_root(2), NOTES).

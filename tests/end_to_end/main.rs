@@ -9,6 +9,7 @@ mod containers;
 mod counts;
 mod descriptors;
 mod ends;
+mod filesystems;
 mod inherited;
 mod isolation;
 mod kept;
@@ -48,6 +49,7 @@ fn main() {
         races::trials(),
         recipes::trials(),
         scale::trials(),
+        filesystems::trials(),
         sources::trials(),
         streams::trials(),
         traces::trials(),

@@ -106,8 +106,8 @@ fn errors_name_the_key_the_line_and_the_nearest_key() {
             &["only goes with type \"bind\""],
         ),
         (
-            "extends = \"strict\"\nmounts = [{ destination = \"/sys\", type = \"sysfs\" }]",
-            &["\"sysfs\" is refused"],
+            "extends = \"strict\"\nmounts = [{ destination = \"/sys\", type = \"sysfss\" }]",
+            &["unknown mount type", "sysfs"],
         ),
         (
             "extends = \"strict\"\nmounts = [{ destination = \"/x\", type = \"proc\" }]",

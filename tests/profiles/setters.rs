@@ -90,3 +90,28 @@ fn setters_check_what_they_set_and_leave_nothing_half_done() {
     assert_eq!(lite, before);
     lite.add_bind(Path::new("/a"), Path::new("/a"), false).unwrap();
 }
+
+#[test]
+fn mounts_in_the_general_form_are_printed_as_they_are_read() {
+    let text = r#"
+        extends = "strict"
+        mounts = [
+            { destination = "/sys", type = "sysfs", options = ["ro", "rnosuid", "relatime"] },
+            { destination = "/groups", type = "cgroup2", options = ["ro", "nsdelegate"] },
+            { destination = "/scratch", type = "tmpfs", options = ["size=1MiB", "uid=7", "rnoatime", "nodiratime"] },
+            { destination = "/proc", type = "proc", options = ["hidepid=2", "subset=pid"] },
+            { destination = "/dev/kvm", type = "c", options = ["major=10", "minor=232", "mode=0660", "gid=5"] },
+            { destination = "/dev/disk", type = "b", options = ["major=8", "minor=0", "ro"] },
+            { destination = "/data", source = "/srv", options = ["rbind", "rro", "rslave", "strictatime", "nosymfollow"] },
+        ]
+    "#;
+    let profile = Profile::from_toml(text, "p").unwrap();
+    let data = |key: &str, value: &str| (key.to_owned(), Some(value.to_owned()));
+    let MountKind::Filesystem { data: scratch, .. } = &mount(&profile, "/scratch").unwrap().kind else {
+        panic!()
+    };
+    let limits = [data("size", "1048576"), data("nr_inodes", "8192"), data("mode", "1777"), data("uid", "7")];
+    assert_eq!(*scratch, limits);
+    assert!(mount(&profile, "/data").unwrap().readonly);
+    assert_eq!(Profile::from_toml(&profile.to_toml(), "strict").unwrap().mounts, profile.mounts);
+}

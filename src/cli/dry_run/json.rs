@@ -1,6 +1,8 @@
 //! The plan as JSON: names in place of numbers, and strings without loss (a backslash is doubled, bytes that are not
 //! printable UTF-8 are `\xNN`).
 
+use std::ffi::CString;
+
 use serde_json::{Value, json};
 
 use super::{namespaces, network_rights, rlimit, scopes, text};
@@ -8,6 +10,7 @@ use crate::plan::{
     Base, Ending, HostIdentity, Inner, Landlock, Mount, Node, Note, Plan, Presence, Root, Seccomp, Source,
     Tmpfs, Via, Workload,
 };
+use crate::profile::Attributes;
 
 impl Plan {
     /// The plan as JSON, for `--dry-run --json`. The filter is counted, not listed; the encoded plan has it all.
@@ -133,11 +136,26 @@ fn node(node: &Node) -> Value {
         Node::Mount { path, mount } => {
             let path = text(path);
             match mount {
-                Mount::Bind { source: from, readonly, noexec } => json!({
-                    "type": "bind", "path": path, "source": source(from), "readonly": readonly, "noexec": noexec,
+                Mount::Bind { source: from, readonly, noexec, attributes } => {
+                    let mut bind = json!({
+                        "type": "bind", "path": path, "source": source(from), "readonly": readonly,
+                        "noexec": noexec,
+                    });
+                    if *attributes != Attributes::default() {
+                        bind["attributes"] = attributes.words().collect();
+                    }
+                    bind
+                }
+                Mount::Device { source, block, major, minor } => json!({
+                    "type": if *block { "block device" } else { "device" }, "path": path,
+                    "source": text(source), "major": major, "minor": minor,
                 }),
-                Mount::Device { source, major, minor } => json!({
-                    "type": "device", "path": path, "source": text(source), "major": major, "minor": minor,
+                Mount::Filesystem(filesystem) => json!({
+                    "type": "filesystem", "path": path, "fstype": text(&filesystem.fstype),
+                    "data": filesystem.data.iter().map(option).collect::<Vec<_>>(),
+                    "limits": filesystem.limits.as_ref().map(tmpfs),
+                    "attributes": filesystem.attributes,
+                    "propagation": format!("{:?}", filesystem.propagation).to_lowercase(),
                 }),
                 Mount::Tmpfs { limits, noexec, readonly } => json!({
                     "type": "tmpfs", "path": path, "limits": tmpfs(limits), "readonly": readonly, "noexec": noexec,
@@ -150,6 +168,11 @@ fn node(node: &Node) -> Value {
             }
         }
     }
+}
+
+/// `key` or `key=value`.
+pub(super) fn option((key, value): &(CString, Option<CString>)) -> String {
+    value.as_ref().map_or_else(|| text(key), |value| format!("{}={}", text(key), text(value)))
 }
 
 fn word(presence: Presence) -> &'static str {

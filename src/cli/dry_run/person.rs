@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
+use super::json::option;
 use super::{namespaces, network_rights, rlimit, scopes, text};
 use crate::plan::landlock::access::{EXECUTE, WRITE_FILE};
 use crate::plan::{
@@ -9,6 +10,7 @@ use crate::plan::{
     Via, Workload,
 };
 use crate::profile::Throttled;
+use crate::sys::mount::{ATTR_NOEXEC, ATTR_RDONLY};
 
 impl Plan {
     /// The plan for a person, for `--dry-run`: ends with a line break. Nothing in it can move a terminal's cursor.
@@ -241,9 +243,20 @@ fn access(readonly: bool, noexec: bool) -> String {
 
 fn row(path: String, mount: &Mount) -> (String, String, String) {
     match mount {
-        Mount::Bind { source: from, readonly, noexec } => (path, access(*readonly, *noexec), source(from)),
-        Mount::Device { source, major, minor } => {
-            (path, "rw".to_owned(), format!("device {major}:{minor} ({})", text(source)))
+        Mount::Bind { source: from, readonly, noexec, attributes } => {
+            let words = attributes.words().fold(String::new(), |words, word| format!("{words} {word}"));
+            (path, access(*readonly, *noexec) + &words, source(from))
+        }
+        Mount::Device { source, block, major, minor } => {
+            let kind = if *block { "block device" } else { "device" };
+            (path, "rw".to_owned(), format!("{kind} {major}:{minor} ({})", text(source)))
+        }
+        Mount::Filesystem(filesystem) => {
+            let has = |attribute| filesystem.attributes & attribute != 0;
+            let limits = filesystem.limits.as_ref().map_or_else(|| text(&filesystem.fstype), tmpfs);
+            let options = filesystem.data.iter().map(option);
+            let what = options.fold(limits, |all, option| format!("{all}, {option}"));
+            (path, access(has(ATTR_RDONLY), has(ATTR_NOEXEC)), what)
         }
         Mount::Tmpfs { limits, noexec, readonly } => (path, access(*readonly, *noexec), tmpfs(limits)),
         Mount::Proc { subset_pid } => {

@@ -14,8 +14,8 @@ use super::process::in_child;
 use super::{At, Miss, Step, Trial};
 use crate::profile::Namespace;
 use crate::sys::mount::{
-    ATTR_NODEV, ATTR_NOSUID, ATTR_RDONLY, Parameter, attach, clone_tree, detach, make_all_private,
-    new_filesystem, pivot_root_here, set_attributes, set_idmap,
+    ATTR_NODEV, ATTR_NOSUID, ATTR_RDONLY, Parameter, attach, clone_tree, detach, new_filesystem,
+    pivot_root_here, set_attributes, set_idmap, set_propagation_of_all,
 };
 
 const SAFE: MsFlags = MsFlags::MS_NOSUID.union(MsFlags::MS_NODEV);
@@ -28,7 +28,7 @@ fn mount(kind: &CStr, at: &CStr, flags: MsFlags, data: &CStr) -> Result<(), Errn
 /// A mount namespace whose mounts reach no other.
 fn private() -> Result<(), Miss> {
     enter(Namespace::Mount)?;
-    make_all_private().at(Step::Mount, "mount_setattr", "MS_PRIVATE on /")
+    set_propagation_of_all(libc::MS_PRIVATE).at(Step::Mount, "mount_setattr", "MS_PRIVATE on /")
 }
 
 pub(super) fn namespace() -> Trial {
@@ -91,7 +91,7 @@ pub(super) fn fsopen() -> Trial {
     std::fs::create_dir("at").at(Step::Mount, "mkdir", "at")?;
     let size = Parameter::Text(c"size", c"65536");
     let mount = new_filesystem(c"tmpfs", &[size], ATTR_NOSUID | ATTR_NODEV)
-        .or_else(|(call, errno)| Err(errno).at(Step::Mount, call, "tmpfs"))?;
+        .or_else(|refused| Err(refused.errno).at(Step::Mount, refused.call, "tmpfs"))?;
     attach(mount.as_fd(), AT_FDCWD, c"at").at(Step::Mount, "move_mount", "tmpfs")?;
     Ok(String::new())
 }

@@ -4,6 +4,8 @@ use std::ffi::CString;
 
 use serde::{Deserialize, Serialize};
 
+use crate::profile::{Attributes, Propagation};
+
 /// What init builds and reads back before any task starts, in the order of the fields.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -183,6 +185,8 @@ pub struct Source {
     pub inode: u64,
     /// Whether it is a folder.
     pub folder: bool,
+    /// Whether what the host mounts below it later appears inside.
+    pub slave: bool,
     /// How it gets into the sandbox.
     pub via: Via,
 }
@@ -279,11 +283,15 @@ pub enum Mount {
         readonly: bool,
         /// Not executable, with everything below.
         noexec: bool,
+        /// The rest, with everything below.
+        attributes: Attributes,
     },
     /// A device node of the host, checked to be this device.
     Device {
         /// `/dev/null` on the host.
         source: CString,
+        /// A block device; otherwise a character device.
+        block: bool,
         /// Major number.
         major: u32,
         /// Minor number.
@@ -307,4 +315,36 @@ pub enum Mount {
     Devpts,
     /// The sandbox's POSIX message queues.
     Mqueue,
+    /// A new file system by its type.
+    Filesystem(Filesystem),
+}
+
+impl Mount {
+    /// Whether the sandbox's terminals are there.
+    #[must_use]
+    pub fn is_devpts(&self) -> bool {
+        match self {
+            Self::Devpts => true,
+            Self::Filesystem(filesystem) => filesystem.fstype.as_bytes() == b"devpts",
+            _ => false,
+        }
+    }
+}
+
+/// A new file system: `fsopen(2)`, `fsconfig(2)` and `fsmount(2)` in the order of the fields.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Filesystem {
+    /// Its type.
+    pub fstype: CString,
+    /// Its options: `key` or `key=value`.
+    pub data: Vec<(CString, Option<CString>)>,
+    /// Of a tmpfs: its limits, which come before the other options.
+    pub limits: Option<Tmpfs>,
+    /// `MOUNT_ATTR_*`
+    pub attributes: u64,
+    /// What propagates into it.
+    pub propagation: Propagation,
+    /// What `statfs(2)` must say of it.
+    pub magic: u64,
 }

@@ -77,6 +77,7 @@ pub fn mount(destination: &str, kind: MountKind) -> Mount {
         noexec: false,
         optional: false,
         system: false,
+        attributes: crate::profile::Attributes::default(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Plans for hosts in memory, without privileges.
 
 mod decisions;
+mod filesystems;
 pub(super) mod fixtures;
 mod held;
 mod links;

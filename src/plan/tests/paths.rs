@@ -240,7 +240,7 @@ fn sockets_pipes_and_devices_are_refused() {
     }
     let plan = at(&with([bind("/dev/kvm", "/dev/kvm", false)]), &files).unwrap();
     let Some(Node::Mount { mount, .. }) = node(&plan, "/dev/kvm") else { panic!() };
-    assert_eq!(*mount, PlanMount::Device { source: c"/dev/kvm".into(), major: 10, minor: 232 });
+    assert_eq!(*mount, PlanMount::Device { source: c"/dev/kvm".into(), block: false, major: 10, minor: 232 });
 }
 
 #[test]

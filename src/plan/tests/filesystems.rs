@@ -1,0 +1,143 @@
+//! New file systems by type, attributes of mounts and devices by number.
+
+use super::super::{Call, Filesystem, Mount as PlanMount, Node, PlanError, Via, resolve};
+use super::fixtures::*;
+use crate::host::{Facts, FileKind};
+use crate::profile::{Atime, Attributes, Mount, MountKind, Namespace, Profile, Propagation};
+
+fn new(destination: &str, fstype: &str, data: &[(&str, &str)]) -> Mount {
+    let option =
+        |(key, value): &(&str, &str)| ((*key).to_owned(), (!value.is_empty()).then(|| (*value).to_owned()));
+    let data = data.iter().map(option).collect();
+    let kind = MountKind::Filesystem { fstype: fstype.to_owned(), data };
+    Mount { readonly: true, noexec: true, ..mount(destination, kind) }
+}
+
+fn made(profile: &Profile, path: &str) -> Filesystem {
+    match node(&plan(profile).unwrap(), path) {
+        Some(Node::Mount { mount: PlanMount::Filesystem(filesystem), .. }) => filesystem.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn reason(profile: &Profile) -> &'static str {
+    match plan(profile) {
+        Err(PlanError::Unenforceable { reason, hint, .. }) if !hint.is_empty() => reason,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_a_user_namespace_can_mount_is_planned_with_its_options() {
+    let sys = made(&with([new("/sys", "sysfs", &[])]), "/sys");
+    assert_eq!((sys.attributes, sys.magic, sys.limits), (0xf, 0x6265_6572, None));
+    let both = with([new("/sys", "sysfs", &[]), new("/sys/fs/cgroup", "cgroup2", &[("nsdelegate", "")])]);
+    let cgroup = made(&both, "/sys/fs/cgroup");
+    assert_eq!(cgroup.data, [(c"nsdelegate".into(), None)]);
+    let limits = [("size", "4096"), ("nr_inodes", "9"), ("mode", "0750")];
+    let data = [&limits[..], &[("uid", "7")]].concat();
+    let tmpfs = Mount { readonly: false, noexec: false, ..new("/scratch", "tmpfs", &data) };
+    let tmpfs = made(&with([tmpfs]), "/scratch");
+    assert_eq!(tmpfs.data, [(c"uid".into(), Some(c"7".into()))]);
+    let limits = tmpfs.limits.unwrap();
+    assert_eq!((limits.size, limits.inodes, limits.mode, tmpfs.attributes), (4096, 9, 0o750, 0x6));
+    // Its terminals are bounded, whatever is said besides, and can be used.
+    let pts = made(&with([new("/dev/pts", "devpts", &[("gid", "5")])]), "/dev/pts");
+    assert_eq!(pts.data.iter().filter(|(key, _)| key.as_c_str() == c"max").count(), 1);
+    assert_eq!(pts.attributes & 0x4, 0);
+}
+
+#[test]
+fn what_would_show_the_host_s_needs_a_namespace() {
+    for (fstype, at, namespace) in [
+        ("sysfs", "/sys", Namespace::Network),
+        ("cgroup2", "/groups", Namespace::Cgroup),
+        ("mqueue", "/dev/mqueue", Namespace::Ipc),
+    ] {
+        let mut profile = with([new(at, fstype, &[])]);
+        plan(&profile).unwrap();
+        profile.namespaces.remove(&namespace);
+        assert!(!reason(&profile).is_empty());
+    }
+}
+
+#[test]
+fn what_has_no_limit_or_belongs_to_the_host_is_refused() {
+    assert!(reason(&with([new("/x", "ramfs", &[])])).contains("no limit"));
+    for fstype in ["ext4", "overlay", "fuse", "cgroup", "bpf", "debugfs", "nonsense", ""] {
+        assert!(!reason(&with([new("/x", fstype, &[])])).is_empty(), "{fstype}");
+    }
+    let writable = Mount { readonly: false, ..new("/groups", "cgroup2", &[]) };
+    assert!(reason(&with([writable])).contains("limits"));
+    let old = Facts { kernel: (6, 6), ..facts() };
+    let profile = with([new("/formats", "binfmt_misc", &[])]);
+    let refused = resolve(&profile, &old, &files(), &Call::program(["sh"]));
+    assert!(matches!(refused, Err(PlanError::Unenforceable { .. })), "{refused:?}");
+    let value = |data: &[(&str, &str)]| match plan(&with([new("/x", "tmpfs", data)])) {
+        Err(PlanError::Value { problem, .. }) => problem,
+        other => panic!("{data:?}: {other:?}"),
+    };
+    // 0 is "no limit" to the kernel, and `nr_blocks` another word for the size.
+    for data in [
+        &[][..],
+        &[("size", "4096")],
+        &[("size", "0"), ("nr_inodes", "1")],
+        &[("size", "4096"), ("nr_inodes", "0")],
+        &[("size", "50%"), ("nr_inodes", "1")],
+        &[("size", "4096"), ("nr_inodes", "1"), ("nr_blocks", "0")],
+        &[("size", "4096"), ("nr_inodes", "1"), ("size", "8192"), ("size", "0")],
+    ] {
+        value(data);
+    }
+    let pts = with([new("/dev/pts", "devpts", &[("max", "100000")])]);
+    assert!(matches!(plan(&pts), Err(PlanError::Value { .. })));
+}
+
+fn attributes(attributes: Attributes) -> Profile {
+    with([Mount { attributes, ..bind("/opt", "/x", false) }])
+}
+
+#[test]
+fn a_bind_s_access_times_are_changed_in_the_host_s_namespace_alone() {
+    let noatime = attributes(Attributes { atime: Some(Atime::Noatime), ..Attributes::default() });
+    assert!(reason(&noatime).contains("user namespace"));
+    let plan = resolve(&noatime, &root_facts(), &files(), &Call::program(["sh"])).unwrap();
+    assert!(matches!(bound(&plan, "/x").unwrap().0.via, Via::Tree { .. }));
+}
+
+#[test]
+fn a_read_only_slave_needs_landlock() {
+    let slave = Attributes { propagation: Propagation::Slave, ..Attributes::default() };
+    let mut profile = attributes(slave);
+    assert!(bound(&plan(&profile).unwrap(), "/x").unwrap().0.slave);
+    profile.landlock.require = false;
+    plan(&profile).unwrap();
+    for mount in &mut profile.mounts {
+        mount.readonly |= mount.destination.as_os_str() == "/x";
+    }
+    assert!(reason(&profile).contains("Landlock"));
+    profile.landlock.require = true;
+    plan(&profile).unwrap();
+}
+
+#[test]
+fn a_device_by_number_is_the_host_s_node_and_no_other() {
+    let device = |block, minor, mode, uid| MountKind::Node { block, major: 10, minor, mode, uid, gid: None };
+    let files = files().device("/dev/kvm", 10, 232).special("/dev/sda", FileKind::BlockDevice);
+    let at = |kind| {
+        let profile = with([mount("/dev/machine", kind)]);
+        resolve(&profile, &facts(), &files, &Call::program(["sh"]))
+    };
+    let plan = at(device(false, 232, None, Some(0))).unwrap();
+    let Some(Node::Mount { mount, .. }) = node(&plan, "/dev/machine") else { panic!("no device") };
+    let expected = PlanMount::Device { source: c"/dev/kvm".into(), block: false, major: 10, minor: 232 };
+    assert_eq!(*mount, expected);
+    for other in [device(false, 231, None, None), device(true, 232, None, None)] {
+        assert!(matches!(at(other), Err(PlanError::Device { major: 10, .. })));
+    }
+    // The host's node permits more than is asked, or is somebody else's.
+    for other in [device(false, 232, Some(0o600), None), device(false, 232, None, Some(7))] {
+        assert!(matches!(at(other), Err(PlanError::Unenforceable { .. })));
+    }
+    at(device(false, 232, Some(0o666), None)).unwrap();
+}
