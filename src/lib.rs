@@ -36,7 +36,7 @@
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 compile_error!(
     "belljar needs a system-call table and a clone3 entry for this architecture: \
-     add src/seccomp/tables/<arch>.rs and the clone in src/reexec/clone.rs"
+     add src/seccomp/tables/<arch>.txt and the clone in src/reexec/clone.rs"
 );
 
 mod capability;

@@ -1,10 +1,44 @@
 //! Many names without an address for each: a position-independent program writes all its addresses when it starts, each time, whether
-//! it needs them or not. The compiler packs the lists, which are written as lists.
+//! it needs them or not. The compiler packs the lists, which are written as files or lists.
 
 use std::cmp::Ordering;
 
 /// A name and its number, as it is listed.
 pub(super) type Listed = (&'static str, i32);
+
+/// How many lines a text has, of which each ends with a newline.
+pub(super) const fn lines(text: &str) -> usize {
+    let (mut count, mut at) = (0, 0);
+    while at < text.len() {
+        count += (text.as_bytes()[at] == b'\n') as usize;
+        at += 1;
+    }
+    count
+}
+
+/// The entries of a text with a line `NAME NUMBER` for each.
+pub(super) const fn list<const LINES: usize>(text: &'static str) -> [Listed; LINES] {
+    let mut list = [("", 0); LINES];
+    let (mut rest, mut at) = (text, 0);
+    while at < LINES {
+        let (name, after) = rest.split_at(find(rest, b' '));
+        let (number, after) = after.split_at(1).1.split_at(find(rest, b'\n') - name.len() - 1);
+        let Ok(number) = i32::from_str_radix(number, 10) else { panic!("a line is NAME NUMBER") };
+        list[at] = (name, number);
+        (rest, at) = (after.split_at(1).1, at + 1);
+    }
+    assert!(rest.is_empty());
+    list
+}
+
+/// Where a byte is for the first time.
+const fn find(text: &str, byte: u8) -> usize {
+    let mut at = 0;
+    while text.as_bytes()[at] != byte {
+        at += 1;
+    }
+    at
+}
 
 /// Names and their numbers, in the order in which they are listed.
 pub(super) struct Packed<const NAMES: usize, const BYTES: usize> {
@@ -87,7 +121,7 @@ impl Table {
     }
 }
 
-/// Names in one text, each with a space behind it.
+/// Names in one text, each with a newline behind it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Words(&'static str);
 
@@ -107,11 +141,13 @@ impl Words {
     pub fn search(self, name: &str) -> bool {
         let mut rest = self.0.as_bytes();
         while !rest.is_empty() {
-            // The word around the middle. Each has a space behind it.
+            // The word around the middle.
             let (before, after) = rest.split_at(rest.len() / 2);
-            let start = before.iter().rposition(|&byte| byte == b' ').map_or(0, |space| space + 1);
-            let end =
-                after.iter().position(|&byte| byte == b' ').map_or(rest.len(), |space| before.len() + space);
+            let start = before.iter().rposition(|&byte| byte == b'\n').map_or(0, |before| before + 1);
+            let end = after
+                .iter()
+                .position(|&byte| byte == b'\n')
+                .map_or(rest.len(), |behind| before.len() + behind);
             rest = match rest.get(start..end).unwrap_or_default().cmp(name.as_bytes()) {
                 Ordering::Equal => return true,
                 Ordering::Less => rest.get(end + 1..).unwrap_or_default(),
@@ -134,7 +170,7 @@ pub(super) const fn words_bytes(list: &[&str]) -> usize {
 
 /// The text of [`Words`].
 pub(super) const fn words_text<const BYTES: usize>(list: &[&str]) -> [u8; BYTES] {
-    let mut text = [b' '; BYTES];
+    let mut text = [b'\n'; BYTES];
     let (mut at, mut end) = (0, 0);
     while at < list.len() {
         let name = list[at].as_bytes();
@@ -164,8 +200,16 @@ pub(super) use words;
 mod tests {
     use super::*;
 
-    const LIST: &[Listed] = &[("", 7), ("a", 0), ("bc", 65535), ("d", 1)];
-    static PACKED: Packed<{ LIST.len() }, { bytes(LIST) }> = Packed::new(LIST);
+    const TEXT: &str = " 7\na 0\nbc 65535\nd 1\n";
+    const LIST: [Listed; lines(TEXT)] = list(TEXT);
+    static PACKED: Packed<{ LIST.len() }, { bytes(&LIST) }> = Packed::new(&LIST);
+
+    #[test]
+    fn each_line_is_an_entry() {
+        assert_eq!(LIST, [("", 7), ("a", 0), ("bc", 65535), ("d", 1)]);
+        assert!(std::panic::catch_unwind(|| list::<1>("a one\n")).is_err());
+        assert!(std::panic::catch_unwind(|| list::<1>("a 1\nb 2\n")).is_err());
+    }
 
     #[test]
     fn what_is_packed_comes_out_again() {
@@ -173,7 +217,7 @@ mod tests {
             PACKED.table().iter().map(|(name, number)| (name, i32::from(number))).collect();
         assert_eq!(unpacked, LIST);
         for (name, number) in LIST {
-            assert_eq!(PACKED.table().search(name).map(i32::from), Some(*number));
+            assert_eq!(PACKED.table().search(name).map(i32::from), Some(number));
         }
         for other in ["b", "bcd", "e", "A"] {
             assert_eq!(PACKED.table().search(other), None);
@@ -185,7 +229,7 @@ mod tests {
     fn sorted_words_are_found() {
         let words = words!(&["a", "ab", "b", "long_name", "z"]);
         assert!(words.iter().all(|word| words.search(word)));
-        for other in ["", " ", "A", "aa", "abc", "b ", "c", "long", "z z", "zz"] {
+        for other in ["", "\n", "A", "aa", "abc", "b\n", "c", "long", "z\nz", "zz"] {
             assert!(!words.search(other), "{other}");
         }
         assert!(!words!(&[]).search("a"));

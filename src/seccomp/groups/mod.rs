@@ -118,7 +118,6 @@
 //! ```
 
 mod calls;
-mod lists;
 mod policies;
 mod resolve;
 mod sets;
@@ -229,6 +228,14 @@ macro_rules! names {
     };
 }
 
+/// As `names`, of a file.
+macro_rules! listed {
+    ($file:expr) => {{
+        use $crate::seccomp::groups::{Entry, What};
+        Entry { since: 1, what: What::Names($crate::seccomp::packed::Words::new(include_bytes!($file))) }
+    }};
+}
+
 /// As `names`, that an edition brought.
 macro_rules! since {
     ($since:expr, $names:expr $(,)?) => {{
@@ -254,7 +261,7 @@ macro_rules! refuse {
     }};
 }
 
-use {names, refuse, since, when};
+use {listed, names, refuse, since, when};
 
 const fn rule(names: Words, args: &'static [Condition], verdict: Verdict) -> Entry {
     Entry { since: 1, what: What::Rule { names, args, verdict } }

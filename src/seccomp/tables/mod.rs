@@ -1,18 +1,27 @@
-//! System-call names and numbers.
+//! System-call names and numbers: files of lines, sorted by name, bytewise, that the compiler reads.
 
-mod aarch64;
-mod elsewhere;
 mod index;
-mod x86_64;
 
 use super::Arch;
-use super::packed::{Listed, Packed, Table, Words, bytes, words};
+use super::packed::{Listed, Packed, Table, Words, bytes, lines, list};
 use index::Index;
 
-static X86_64: Packed<{ x86_64::LIST.len() }, { bytes(x86_64::LIST) }> = Packed::new(x86_64::LIST);
-static AARCH64: Packed<{ aarch64::LIST.len() }, { bytes(aarch64::LIST) }> = Packed::new(aarch64::LIST);
-static X86_64_INDEX: Index = Index::new(x86_64::LIST);
-static AARCH64_INDEX: Index = Index::new(aarch64::LIST);
+/// The 64-bit interface, up to Linux 7.0: `arch/x86/entry/syscalls/syscall_64.tbl`. The numbers from 512 on belong to x32 alone and
+/// are not here.
+const X86_64_TEXT: &str = include_str!("x86_64.txt");
+/// The generic table, up to Linux 7.0: `scripts/syscall.tbl` (before 6.11 `include/uapi/asm-generic/unistd.h`) with arm64's choices
+/// (`renameat`, `rlimit`, `memfd_secret`).
+const AARCH64_TEXT: &str = include_str!("aarch64.txt");
+/// 32-bit interfaces and other machines. A profile that lists one of them for portability is right, and is told apart from a typing
+/// error.
+const ELSEWHERE: Words = Words::new(include_bytes!("elsewhere.txt"));
+
+const X86_64_LIST: [Listed; lines(X86_64_TEXT)] = list(X86_64_TEXT);
+const AARCH64_LIST: [Listed; lines(AARCH64_TEXT)] = list(AARCH64_TEXT);
+static X86_64: Packed<{ X86_64_LIST.len() }, { bytes(&X86_64_LIST) }> = Packed::new(&X86_64_LIST);
+static AARCH64: Packed<{ AARCH64_LIST.len() }, { bytes(&AARCH64_LIST) }> = Packed::new(&AARCH64_LIST);
+static X86_64_INDEX: Index = Index::new(&X86_64_LIST);
+static AARCH64_INDEX: Index = Index::new(&AARCH64_LIST);
 
 /// The number of a system call.
 pub(super) fn number(name: &str, arch: Arch) -> Option<u32> {
@@ -33,7 +42,7 @@ pub(super) fn table(arch: Arch) -> Table {
 
 /// Names that no architecture of [`Arch`] has.
 pub(super) fn elsewhere() -> Words {
-    words!(elsewhere::LIST)
+    ELSEWHERE
 }
 
 #[cfg(test)]
