@@ -45,6 +45,8 @@ pub(super) struct LeftOut {
     pub directory: PathBuf,
     /// Whether it would have been the system's own.
     pub system: bool,
+    /// Whether only the host's root can make anything in `directory`. Where its files are shown as the sandbox's own, the task can, too.
+    pub roots: bool,
 }
 
 impl LeftOut {
@@ -100,7 +102,8 @@ pub(super) fn locate(
         Err(stopped) if wanted.optional && missing(&stopped.error) => {
             let system = wanted.system;
             let directory = stopped.at.parent().unwrap_or(Path::new("/")).to_owned();
-            return Ok(Sought::Missing(LeftOut { source: asked, destination, directory, system }));
+            let roots = is_roots(&directory, host, files);
+            return Ok(Sought::Missing(LeftOut { source: asked, destination, directory, system, roots }));
         }
         followed => followed.map_err(|stopped| fail(stopped.error))?,
     };
@@ -174,17 +177,29 @@ const TOP: [&str; 4] = ["/", "/home", "/run", "/var"];
 const TREES: [&str; 10] =
     ["/etc", "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/gnu/store"];
 
+/// Whether what is root's in `directory` is the distribution's.
+fn is_distributions(directory: &Path) -> bool {
+    TOP.iter().any(|top| directory == Path::new(top)) || TREES.iter().any(|tree| directory.starts_with(tree))
+}
+
 /// Whether a symlink is part of the system: root's, where nobody else can write. That it is root's is not enough, as what an
 /// earlier sandbox of root's wrote can be root's, too.
 fn is_systems(link: &Path, files: &dyn Files) -> std::io::Result<bool> {
     let Some(above) = link.parent() else { return Ok(false) };
-    let known =
-        TOP.iter().any(|top| above == Path::new(top)) || TREES.iter().any(|tree| above.starts_with(tree));
-    if !known || files.lstat(link)?.uid != 0 {
+    if !is_distributions(above) || files.lstat(link)?.uid != 0 {
         return Ok(false);
     }
     let above = files.lstat(above)?;
     Ok(above.uid == 0 && above.mode & 0o022 == 0)
+}
+
+/// Whether only the host's root can write to `directory` and to all above it. The task is never that root: it is a user of its own, or
+/// the caller. Elsewhere an earlier sandbox of root's can have been given files as its own.
+fn is_roots(directory: &Path, host: HostIdentity, files: &dyn Files) -> bool {
+    let only_root = |at: &Path| files.lstat(at).is_ok_and(|stat| stat.uid == 0 && stat.mode & 0o022 == 0);
+    !matches!(host, HostIdentity::Own { uid: 0, .. })
+        && is_distributions(directory)
+        && directory.ancestors().all(only_root)
 }
 
 /// What the symlink at `path` holds, if there is one.

@@ -120,7 +120,7 @@ impl Standing<'_> {
 
     /// Whether the task could make the source of an optional mount, on the host, or choose where its destination leads.
     pub fn task_could_make(&self, missing: &LeftOut) -> Result<bool, PlanError> {
-        if self.shows_writable(&missing.directory) {
+        if self.shows_writable(missing) {
             return Ok(true);
         }
         // The system's own shows the same whatever is made there.
@@ -137,16 +137,19 @@ impl Standing<'_> {
         self.could_be_made(destination.plain())
     }
 
-    /// Whether a directory of the host is seen inside, at a place where it can be written to.
-    fn shows_writable(&self, directory: &Path) -> bool {
+    /// Whether the directory is seen inside, at a place where the task can write to it.
+    fn shows_writable(&self, missing: &LeftOut) -> bool {
         let root = match self.ground {
-            Ground::Folder { path, .. } => Some((PlainPath::ROOT, path)),
+            Ground::Folder { path, owner } => Some((PlainPath::ROOT, path.as_path(), *owner)),
             Ground::Tmpfs => None,
         };
-        let binds = self.items.iter().filter_map(|(at, item)| Some((at, item.folder()?)));
-        let mut shown = root.map(|(at, path)| (at, path.as_path())).into_iter().chain(binds);
-        shown.any(|(at, host)| {
-            directory.strip_prefix(host).is_ok_and(|rest| {
+        let binds = self.items.iter().filter_map(|(at, item)| match item {
+            Item::Bind(bind) => Some((at, item.folder()?, bind.owner)),
+            _ => None,
+        });
+        let mut shown = root.into_iter().chain(binds).filter(|(.., owner)| !missing.roots || owner.is_some());
+        shown.any(|(at, host, _)| {
+            missing.directory.strip_prefix(host).is_ok_and(|rest| {
                 let inside = PlainPathBuf::from(at.path().join(rest));
                 let nearest = self.items.nearest(inside.plain(), None).map_or(PlainPath::ROOT, |(at, _)| at);
                 nearest == at && self.shared(inside.plain())

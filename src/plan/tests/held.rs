@@ -8,7 +8,7 @@ use super::super::{
     Base, Call, Mount as PlanMount, Node, Plan, PlanError, Presence, WallProblem, elf, resolve,
 };
 use super::fixtures::*;
-use crate::host::{FileKind, Files, MemoryFiles, Stat};
+use crate::host::{Facts, FileKind, Files, MemoryFiles, Stat};
 use crate::profile::{Mount, Profile, Root, Workdir};
 
 fn on(profile: &Profile, files: &dyn Files) -> Result<Plan, PlanError> {
@@ -181,6 +181,36 @@ fn an_optional_mount_is_not_left_out_where_the_task_could_make_it() {
         profile.mounts.push(Mount { optional: true, ..bind("/image/etc/none", "/tmp/there", true) });
         assert_eq!(on(&profile, &files).is_err(), refused, "{readonly} {overlay}");
     }
+}
+
+#[test]
+fn an_optional_mount_is_left_out_where_only_the_hosts_root_could_make_it() {
+    let missing = Mount { optional: true, ..bind("/etc/none/in", "/there", true) };
+    let shown = with([bind("/", "/host", false), missing]);
+    let mut in_lite = lite();
+    in_lite.mounts.push(bind("/etc", "/etc", false));
+    in_lite.mounts.push(Mount { optional: true, ..bind("/etc/none", "/etc/none", true) });
+    let refused = |profile: &Profile, facts: &Facts, files: &MemoryFiles| match resolve(
+        profile,
+        facts,
+        files,
+        &Call::program(["/usr/bin/sh"]),
+    ) {
+        Ok(_) => false,
+        Err(PlanError::Optional { .. }) => true,
+        Err(other) => panic!("{other:?}"),
+    };
+    for profile in [&shown, &in_lite] {
+        assert!(!refused(profile, &facts(), &files()));
+        for (uid, mode) in [(1000, 0o755), (0, 0o775), (0, 0o757)] {
+            assert!(refused(profile, &facts(), &files().owned("/etc", uid, 0, mode)), "{uid} {mode:o}");
+        }
+        // A directory above that others may write to.
+        assert!(refused(profile, &facts(), &files().owned("/", 0, 0, 0o777)));
+    }
+    // What root shows writable keeps its owner's id, and is the sandbox's own.
+    assert!(refused(&shown, &root_facts(), &files()));
+    assert!(!refused(&in_lite, &root_facts(), &files()));
 }
 
 #[test]
