@@ -26,7 +26,8 @@
 //! # Features
 //!
 //! * `cli` (default): the program `belljar`. It brings the other two with it.
-//! * `doctor`: tries what this host supports, and says what mends the rest.
+//! * `doctor`: tries what this host supports, and says what mends the rest; with it [`Error::hints`]
+//!   tells why the kernel refused a call.
 //! * `selftest`: the attacks of `belljar selftest` and the role `probe`.
 //!
 //! A program that only uses the library turns them off: `default-features = false`.

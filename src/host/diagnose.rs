@@ -8,7 +8,6 @@ use nix::errno::Errno;
 use super::cause::Cause;
 use super::failure::{Failure, Step};
 use super::kernel::{self, Version};
-use super::namespace::option;
 use super::symptoms::Symptoms;
 use crate::capability::Capability;
 use crate::profile::Namespace;
@@ -70,6 +69,20 @@ fn absent(failure: &Failure, symptoms: &Symptoms) -> Cause {
         _ => failure.syscall.clone(),
     };
     Cause::KernelWithout { option }
+}
+
+/// The option that builds a kind of namespace into a kernel.
+fn option(namespace: Namespace) -> &'static str {
+    match namespace {
+        Namespace::User => "CONFIG_USER_NS",
+        Namespace::Mount => "CONFIG_NAMESPACES",
+        Namespace::Pid => "CONFIG_PID_NS",
+        Namespace::Ipc => "CONFIG_IPC_NS",
+        Namespace::Uts => "CONFIG_UTS_NS",
+        Namespace::Network => "CONFIG_NET_NS",
+        Namespace::Cgroup => "CONFIG_CGROUPS",
+        Namespace::Time => "CONFIG_TIME_NS",
+    }
 }
 
 /// Whether this kernel is older than the call. An unknown version is not taken for an old one.

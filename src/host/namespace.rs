@@ -27,17 +27,3 @@ pub(crate) fn kernel_name(namespace: Namespace) -> &'static str {
         Namespace::Time => "time",
     }
 }
-
-/// The option that builds it into a kernel.
-pub(super) fn option(namespace: Namespace) -> &'static str {
-    match namespace {
-        Namespace::User => "CONFIG_USER_NS",
-        Namespace::Mount => "CONFIG_NAMESPACES",
-        Namespace::Pid => "CONFIG_PID_NS",
-        Namespace::Ipc => "CONFIG_IPC_NS",
-        Namespace::Uts => "CONFIG_UTS_NS",
-        Namespace::Network => "CONFIG_NET_NS",
-        Namespace::Cgroup => "CONFIG_CGROUPS",
-        Namespace::Time => "CONFIG_TIME_NS",
-    }
-}

@@ -16,6 +16,7 @@ pub(crate) fn text(path: impl AsRef<Path>) -> Option<String> {
 }
 
 /// The file's text as a number.
+#[cfg(feature = "doctor")]
 pub(crate) fn number(path: impl AsRef<Path>) -> Option<u64> {
     text(path)?.trim().parse().ok()
 }

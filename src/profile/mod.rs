@@ -118,6 +118,7 @@ mod find;
 mod hash;
 mod keys;
 mod layer;
+#[cfg(feature = "cli")]
 mod list;
 mod load;
 mod model;
@@ -139,6 +140,7 @@ pub use builtin::builtin_names;
 pub use error::*;
 pub use find::user_folder;
 pub use keys::{KEYS, Key};
+#[cfg(feature = "cli")]
 pub use list::{Listed, Shown, list, show};
 pub use load::MAX_CHAIN;
 pub use model::*;

@@ -1,18 +1,17 @@
-//! What a person can do about an error: the host is asked why the kernel refused.
+//! What a person can do about an error.
 
 use nix::errno::Errno;
 
-use super::error::{Error, Step};
-use crate::host::{self, Symptoms, diagnose};
-use crate::plan::Namespaces;
+use super::error::Error;
+#[cfg(feature = "doctor")]
+use super::refusal;
 use crate::plan::PlanError;
-use crate::profile::Namespace;
-use crate::protocol::{Failure, Fault, Stage};
-use crate::reexec::LaunchError;
+use crate::protocol::{Failure, Fault};
 
 impl Error {
     /// What a person can do about it, a line each: causes first, then commands. Reads the host's state, so it is for the
-    /// edge, right after the failure.
+    /// edge, right after the failure. Why the kernel refused a call is found by the feature `doctor`; without it the
+    /// hint is to run `belljar doctor`.
     #[must_use]
     pub fn hints(&self) -> Vec<String> {
         if let Some(hint) = out_of_descriptors(self) {
@@ -20,8 +19,7 @@ impl Error {
         }
         match self {
             Self::Plan(error @ PlanError::RootWithoutCapabilities) => {
-                let withheld = host::capabilities_withheld(&Symptoms::read());
-                withheld.map(lines).into_iter().flatten().chain(error.hint()).collect()
+                refusal::of_capabilities().into_iter().chain(error.hint()).collect()
             }
             Self::Plan(error) => error.hint().into_iter().collect(),
             Self::Cgroup { source } => source.hints(),
@@ -38,27 +36,7 @@ impl Error {
                  root need one: proc, dev, tmp)"
                     .to_owned(),
             ],
-            _ => self.refusal().map(|refusal| explain(&refusal)).unwrap_or_default(),
-        }
-    }
-
-    /// The kernel's refusal behind the error, in the doctor's words.
-    fn refusal(&self) -> Option<host::Failure> {
-        match self {
-            Self::Launch { namespaces, source } => launch(*namespaces, source),
-            Self::Prepare { step, call, object, source } => {
-                let (step, call) = match (step, *source) {
-                    (Step::IdMaps, _) => (host::Step::IdMap, (*call).to_owned()),
-                    (Step::Trees, Errno::EINVAL) => {
-                        let path = std::path::Path::new(object);
-                        (host::Step::IdMappedMount, host::kernel::id_mapped_mount(path))
-                    }
-                    _ => (host::Step::Call, (*call).to_owned()),
-                };
-                Some(host::Failure::new(step, call, object.as_str(), *source))
-            }
-            Self::Init { source } => init(source),
-            _ => None,
+            _ => refusal::explain(self),
         }
     }
 }
@@ -86,41 +64,28 @@ fn out_of_descriptors(error: &Error) -> Option<String> {
     }
 }
 
-fn launch(namespaces: Namespaces, error: &LaunchError) -> Option<host::Failure> {
-    let LaunchError::Clone { source, .. } = error else { return None };
-    let errno = Errno::from_raw(source.raw_os_error()?);
-    let step =
-        if namespaces.is_lite() { host::Step::Process } else { host::Step::Namespace(Namespace::User) };
-    Some(host::Failure::new(step, "clone3", "", errno))
-}
+/// Where nothing on this host tells why, or nothing asks.
+pub(super) const RUN_DOCTOR: &str = "run 'belljar doctor' to see what this host supports";
 
-fn init(failure: &Failure) -> Option<host::Failure> {
-    let Fault::System { call, object, errno } = &failure.fault else { return None };
-    let errno = Errno::from_raw(*errno);
-    let step = match (failure.stage, object.as_str(), call.as_str()) {
-        (Stage::Root, "proc", _) => host::Step::MountProc,
-        (Stage::Root, "overlay", _) => host::Step::MountOverlay,
-        (Stage::Root, _, "write" | "mkdirat" | "openat" | "symlinkat") if errno == Errno::ENOSPC => {
-            host::Step::Fill
+/// In place of the file: a program without the feature `doctor` does not ask the host.
+#[cfg(not(feature = "doctor"))]
+mod refusal {
+    use super::{Error, RUN_DOCTOR};
+    use crate::protocol::{Failure, Fault};
+    use crate::reexec::LaunchError;
+
+    pub(super) fn explain(error: &Error) -> Vec<String> {
+        match error {
+            Error::Launch { source: LaunchError::Clone { .. }, .. }
+            | Error::Prepare { .. }
+            | Error::Init { source: Failure { fault: Fault::System { .. }, .. } } => {
+                vec![RUN_DOCTOR.to_owned()]
+            }
+            _ => Vec::new(),
         }
-        (Stage::Root | Stage::Pivot | Stage::Propagation, ..) => host::Step::Mount,
-        (Stage::Loopback, ..) => host::Step::Loopback,
-        (Stage::Landlock, ..) => host::Step::Landlock,
-        (Stage::Seccomp, ..) => host::Step::Seccomp,
-        (Stage::Process, ..) => host::Step::Process,
-        _ => host::Step::Call,
-    };
-    Some(host::Failure::new(step, call.as_str(), object.as_str(), errno))
-}
-
-fn explain(refusal: &host::Failure) -> Vec<String> {
-    let diagnosis = diagnose(refusal, &Symptoms::read());
-    if matches!(diagnosis.cause, host::Cause::Unexplained { .. }) {
-        return vec!["run 'belljar doctor' to see what this host supports".to_owned()];
     }
-    lines(diagnosis)
-}
 
-fn lines(diagnosis: host::Diagnosis) -> Vec<String> {
-    std::iter::once(diagnosis.cause.to_string()).chain(diagnosis.mend).collect()
+    pub(super) fn of_capabilities() -> Vec<String> {
+        vec![RUN_DOCTOR.to_owned()]
+    }
 }

@@ -17,6 +17,8 @@ mod limits;
 mod oom_score;
 pub(crate) mod outcome;
 mod reading;
+#[cfg(feature = "doctor")]
+mod refusal;
 mod relay;
 mod spawn;
 mod terminal;

@@ -196,7 +196,7 @@ pub(super) fn id_mapped() -> Trial {
     let userns = userns.at(Step::IdMappedMount, "open", "ns/user")?;
     let here = File::open(&path).at(Step::IdMappedMount, "open", &name)?;
     let tree = clone_tree(here.as_fd()).at(Step::IdMappedMount, "open_tree", &name)?;
-    let feature = crate::host::kernel::id_mapped_mount(&path);
+    let feature = crate::host::id_mapped::id_mapped_mount(&path);
     set_idmap(tree.as_fd(), userns.as_fd(), false).at(Step::IdMappedMount, &feature, &name)?;
     Ok(format!("the file system of {name}"))
 }
