@@ -88,13 +88,13 @@ impl Sandbox {
         super::spawn::fill_streams()?;
         let argument = argument_file(&bytes).map_err(failed)?;
         let (reader, writer) = std::io::pipe().map_err(failed)?;
+        // The function may give the writing end to somebody outside: what ends the call is the end of its process.
+        let mut reply = [Reading::new(Some(reader.into()), RESULT_LIMIT).map_err(failed)?];
         let mut child = Command::new(self, task).spawn_with(
             [Stdio::null, Stdio::inherit, Stdio::inherit],
             Some((argument, writer.into())),
             &mut (),
         )?;
-        // The function may give the writing end to somebody outside: what ends the call is the end of its process.
-        let mut reply = [Reading::new(Some(reader.into()), RESULT_LIMIT)];
         let outcome = child.wait_reading(&mut (), &mut reply)?;
         let [reply] = reply;
         if reply.has_too_much() {

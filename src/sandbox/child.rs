@@ -410,7 +410,9 @@ impl Child {
     /// As [`Child::wait_outcome`], and if a pipe cannot be read.
     pub fn wait_with_output(mut self) -> Result<Output, Error> {
         let streams = [self.stdout.take().map(OwnedFd::from), self.stderr.take().map(OwnedFd::from)];
-        let mut pipes = streams.map(|stream| Reading::new(stream, u64::MAX));
+        let [stdout, stderr] = streams.map(|stream| Reading::new(stream, u64::MAX));
+        let failed = |source| Error::Child { action: "read the output of", source };
+        let mut pipes = [stdout.map_err(failed)?, stderr.map_err(failed)?];
         let outcome = self.wait_reading(&mut (), &mut pipes)?;
         let [stdout, stderr] = pipes.map(Reading::into_bytes);
         Ok(Output { status: outcome.status, stdout, stderr, outcome })

@@ -11,6 +11,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::ender::Ender;
+use super::reading::never_wait;
 
 /// `PIPE_BUF`: what a pipe that polls as writable takes without blocking.
 const CHUNK: usize = 4096;
@@ -89,6 +90,7 @@ pub(super) struct Stream {
 impl Relay {
     /// Starts relaying.
     pub(super) fn start(streams: Vec<Stream>, limit: Limit, ender: Ender) -> std::io::Result<Self> {
+        streams.iter().try_for_each(|stream| never_wait(stream.from.as_fd()))?;
         let flooded = Arc::new(AtomicBool::new(false));
         let discarded = Arc::new(AtomicU64::new(0));
         let (flag, count) = (Arc::clone(&flooded), Arc::clone(&discarded));

@@ -15,7 +15,7 @@ use crate::need::{Need, trial};
 /// Tells this program which case it is to run.
 pub const CASE: &str = "BELLJAR_TEST_CASE";
 
-type Outcome = Result<(), Box<dyn std::error::Error>>;
+pub type Outcome = Result<(), Box<dyn std::error::Error>>;
 
 type Case = fn() -> Outcome;
 
@@ -42,6 +42,9 @@ const CASES: &[(&str, Case)] = &[
         a_stream_that_nobody_reads_does_not_hold_a_wait_up,
     ),
     ("hostile_functions_are_answered_in_time", hostile_functions_are_answered_in_time),
+    ("a_reply_that_another_thread_forges", crate::forged::beside_the_value),
+    ("a_reply_that_another_thread_forges_without_streams", crate::forged::without_streams),
+    ("a_reply_that_the_function_reads_again", crate::forged::read_again),
     ("call_that_exits_or_dies_is_an_error", call_that_exits_or_dies_is_an_error),
     ("call_sees_nothing_of_the_callers_memory_or_environment", call_sees_nothing_of_the_caller),
     ("role_runs_with_its_arguments", role_runs_with_its_arguments),
@@ -102,11 +105,11 @@ pub fn trials() -> Vec<Trial> {
     trials
 }
 
-fn strict() -> Result<Sandbox, Error> {
+pub fn strict() -> Result<Sandbox, Error> {
     Sandbox::new("strict")
 }
 
-fn ensure(holds: bool, what: impl std::fmt::Debug) -> Outcome {
+pub fn ensure(holds: bool, what: impl std::fmt::Debug) -> Outcome {
     if holds { Ok(()) } else { Err(format!("does not hold: {what:?}").into()) }
 }
 
@@ -216,7 +219,7 @@ fn call_brings_a_panic_back() -> Outcome {
 }
 
 /// Sends `fd` over the unix socket that is standard output.
-fn send_over_stdout(fd: i32) {
+pub fn send_over_stdout(fd: i32) {
     use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
     let bytes = [std::io::IoSlice::new(b"x")];
     sendmsg::<()>(1, &bytes, &[ControlMessage::ScmRights(&[fd])], MsgFlags::empty(), None)
@@ -224,7 +227,7 @@ fn send_over_stdout(fd: i32) {
 }
 
 /// The number of the only other pipe that this process can write to: the reply's.
-fn reply_pipe() -> i32 {
+pub fn reply_pipe() -> i32 {
     use nix::fcntl::{FcntlArg, OFlag, fcntl};
     let writable = |number: &i32| {
         // SAFETY: only asked about; one that is not open is an error.
@@ -238,7 +241,7 @@ fn reply_pipe() -> i32 {
 }
 
 /// What a descriptor that was sent here is kept by, for as long as the case runs.
-fn socket_for_stdout() -> std::io::Result<std::os::unix::net::UnixStream> {
+pub fn socket_for_stdout() -> std::io::Result<std::os::unix::net::UnixStream> {
     let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
     nix::unistd::dup2_stdout(&theirs)?;
     Ok(ours)

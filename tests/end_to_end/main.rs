@@ -10,6 +10,7 @@ mod counts;
 mod descriptors;
 mod ends;
 mod filesystems;
+mod forged;
 mod inherited;
 mod isolation;
 mod kept;
