@@ -2,7 +2,8 @@
 //! probe inside can try.
 //!
 //! `cargo test --test escape`. A row that cannot be tested on this host is counted as ignored and says why;
-//! `BELLJAR_TEST_REQUIRE=escape`, or `all`, turns that into a failure where root could test it (`all,-escape` does without).
+//! `BELLJAR_TEST_REQUIRE=escape`, or `all`, turns that into a failure where root could test it (`all,-escape` does without). Two rows need what few
+//! machines have, and are required by its name: `CAP_SYS_RESOURCE` and `groups` (supplementary groups of root's).
 
 #[allow(dead_code)] // it is shared
 #[path = "../end_to_end/caller.rs"]
