@@ -137,11 +137,13 @@ pub(super) fn without_layers(plan: &mut Plan) {
 }
 
 /// Profiles that build a root of their own from the host's system.
-pub(super) const WALLED: &[&str] = &["strict", "standard", "build", "network"];
+pub(super) const WALLED: &[&str] = &["strict", "standard", "build", "network", "nested"];
 /// All that have namespaces.
-pub(super) const NAMESPACED: &[&str] = &["strict", "standard", "build", "network", "container"];
+pub(super) const NAMESPACED: &[&str] = &["strict", "standard", "build", "network", "container", "nested"];
+/// Those of them that have a /proc, by which some attacks go.
+pub(super) const WITH_PROC: &[&str] = &["strict", "standard", "build", "network", "container"];
 /// All.
-pub(super) const ALL: &[&str] = &["strict", "standard", "build", "network", "container", "lite"];
+pub(super) const ALL: &[&str] = &["strict", "standard", "build", "network", "container", "nested", "lite"];
 
 /// The filter, whole.
 pub(super) const NO_FILTER: Removal = Removal::Set(&["seccomp.mode=off"]);

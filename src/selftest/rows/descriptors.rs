@@ -9,7 +9,7 @@ use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl, open};
 use nix::sys::stat::Mode;
 
 use crate::selftest::answer::{call, errno_of, in_child, is_init};
-use crate::selftest::row::{ALL, NAMESPACED, nothing};
+use crate::selftest::row::{ALL, NAMESPACED, WITH_PROC, nothing};
 use crate::selftest::under::is_other;
 use crate::selftest::{Answer, Check, Claim, Control, Probe, Removal, Row, Run, Scene, SelfTestError, Setup};
 
@@ -56,7 +56,7 @@ pub(super) const ROWS: &[Row] = &[
             control: Control::Outside,
             claims: &[
                 Claim {
-                    profiles: NAMESPACED,
+                    profiles: WITH_PROC,
                     walls: &["namespaces: mount, whose view of the image is read-only"],
                     removal: Removal::Fixed("every new root has it"),
                 },
@@ -287,7 +287,7 @@ const fn tests(
 /// What keeps a file that is not shown from being opened through a magic link.
 const MAGIC_LINKS: &[Claim] = &[
     Claim {
-        profiles: NAMESPACED,
+        profiles: WITH_PROC,
         walls: &["Landlock: a file outside of the root"],
         removal: Removal::UserOnly(
             &Removal::Set(&["landlock.mode=off", "landlock.scopes=[]"]),

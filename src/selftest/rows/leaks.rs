@@ -116,7 +116,7 @@ pub(super) const ROWS: &[Row] = &[
             control: Control::Outside,
             claims: &[
                 Claim {
-                    profiles: &["strict"],
+                    profiles: &["strict", "nested"],
                     walls: &["mounts: /proc with subset=pid"],
                     removal: Removal::Set(&["mounts=[{ destination = \"/proc\", type = \"proc\" }]"]),
                 },

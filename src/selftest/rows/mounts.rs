@@ -12,7 +12,7 @@ use nix::sys::stat::Mode;
 
 use crate::profile::Sockets;
 use crate::selftest::answer::{call, errno_of, in_child};
-use crate::selftest::row::{ADMIN, ADMIN_OF_INIT, ALL, NAMESPACED, nothing, show};
+use crate::selftest::row::{ADMIN, ADMIN_OF_INIT, ALL, NAMESPACED, WITH_PROC, nothing, show};
 use crate::selftest::{Answer, Check, Claim, Control, Probe, Removal, Row, Run, SelfTestError};
 
 /// Without a right on the host's own user namespace the kernel refuses.
@@ -424,7 +424,7 @@ pub(super) const ROWS: &[Row] = &[
             control: Control::Outside,
             claims: &[
                 Claim {
-                    profiles: &["strict"],
+                    profiles: &["strict", "nested"],
                     walls: &["mounts: /proc with subset=pid"],
                     removal: Removal::Set(&["mounts=[{ destination = \"/proc\", type = \"proc\" }]"]),
                 },
@@ -461,7 +461,7 @@ pub(super) const ROWS: &[Row] = &[
             setup: nothing,
             control: Control::Fresh,
             claims: &[Claim {
-                profiles: NAMESPACED,
+                profiles: WITH_PROC,
                 walls: &["seccomp: @mount", "Landlock: no change of mounts", "capabilities: none of them"],
                 removal: ADMIN,
             }],
@@ -555,7 +555,7 @@ pub(super) const ROWS: &[Row] = &[
             setup: nothing,
             control: Control::Outside,
             claims: &[Claim {
-                profiles: NAMESPACED,
+                profiles: WITH_PROC,
                 walls: &["namespaces: cgroup"],
                 removal: Removal::Set(&["namespaces=-cgroup"]),
             }],

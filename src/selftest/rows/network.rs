@@ -15,7 +15,7 @@ const HOST_NETWORK: Removal = Removal::Set(&["namespaces=-network"]);
 const HOST_NETWORK_NO_FILTER: Removal = Removal::Set(&["namespaces=-network", "seccomp.mode=off"]);
 
 const STRICT: Claim = Claim {
-    profiles: &["strict"],
+    profiles: &["strict", "nested"],
     walls: &["namespaces: network", "seccomp"],
     removal: HOST_NETWORK_NO_FILTER,
 };
@@ -32,7 +32,7 @@ const INTERNET: &[Claim] =
 /// Those that the filter has for nobody: the network profile does not claim the host's loopback.
 const OTHERS: &[Claim] = &[
     Claim {
-        profiles: &["strict", "standard", "build", "container"],
+        profiles: &["strict", "nested", "standard", "build", "container"],
         walls: &["namespaces: network", "seccomp"],
         removal: HOST_NETWORK_NO_FILTER,
     },
@@ -52,7 +52,7 @@ pub(super) const ROWS: &[Row] = &[
         abstract_listener,
         &[
             Claim {
-                profiles: &["strict", "standard", "build", "container"],
+                profiles: &["strict", "nested", "standard", "build", "container"],
                 walls: &["namespaces: network", "landlock.scopes"],
                 removal: Removal::Edit(|profile, _| {
                     profile.namespaces.remove(&crate::profile::Namespace::Network);

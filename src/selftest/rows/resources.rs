@@ -141,7 +141,7 @@ pub(super) const ROWS: &[Row] = &[
         |setup| raise(setup, Resource::RLIMIT_RTPRIO, 1),
         &[
             Claim {
-                profiles: &["strict"],
+                profiles: &["strict", "nested"],
                 walls: &["seccomp", "process.rlimits.rtprio=0"],
                 removal: Removal::Set(&["seccomp.mode=off", "process.rlimits.rtprio=1"]),
             },

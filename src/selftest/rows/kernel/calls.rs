@@ -8,7 +8,8 @@ use crate::selftest::row::{NAMESPACED, nothing, without_inner};
 use crate::selftest::{Answer, Claim, Removal, Row, Scene, SelfTestError, Setup};
 
 /// Held by the filter in the two profiles that have the fewest calls.
-const STRICT: Claim = Claim { profiles: &["strict", "lite"], walls: &["seccomp"], removal: super::NO_FILTER };
+const STRICT: Claim =
+    Claim { profiles: &["strict", "nested", "lite"], walls: &["seccomp"], removal: super::NO_FILTER };
 
 pub(super) const ROWS: &[Row] = &[
     probe(
@@ -99,7 +100,7 @@ pub(super) const ROWS: &[Row] = &[
         },
         nothing,
         &[Claim {
-            profiles: &["strict", "standard", "network", "container", "lite"],
+            profiles: &["strict", "nested", "standard", "network", "container", "lite"],
             walls: &["seccomp"],
             removal: super::NO_FILTER,
         }],
@@ -272,7 +273,7 @@ pub(super) const ROWS: &[Row] = &[
         },
         nothing,
         &[Claim {
-            profiles: &["strict", "standard", "build", "network", "lite"],
+            profiles: &["strict", "nested", "standard", "build", "network", "lite"],
             walls: &["seccomp: @no-set-id"],
             removal: super::NO_FILTER,
         }],
@@ -323,7 +324,7 @@ pub(super) const ROWS: &[Row] = &[
         },
         nothing,
         &[Claim {
-            profiles: &["strict", "standard", "build", "network", "lite"],
+            profiles: &["strict", "nested", "standard", "build", "network", "lite"],
             walls: &["seccomp"],
             removal: super::NO_FILTER,
         }],
@@ -365,7 +366,7 @@ pub(super) const ROWS: &[Row] = &[
         },
         nothing,
         &[Claim {
-            profiles: &["strict", "lite"],
+            profiles: &["strict", "nested", "lite"],
             walls: &["process.rlimits.memlock"],
             removal: Removal::Set(&["process.rlimits.memlock=8MiB"]),
         }],

@@ -12,7 +12,7 @@ use crate::selftest::{Answer, Claim, Removal, Row, SelfTestError, Setup};
 /// System V objects and queues: the ipc namespace. Queues are files too, which Landlock holds.
 const SHARED: &[Claim] = &[
     Claim {
-        profiles: &["strict"],
+        profiles: &["strict", "nested"],
         walls: &["seccomp", "namespaces: ipc", "landlock (queues)"],
         removal: Removal::Edit(|profile, _| {
             profile.seccomp = None;

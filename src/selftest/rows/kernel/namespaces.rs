@@ -4,7 +4,7 @@ use nix::errno::Errno;
 
 use super::{NULL, fresh, in_child, open, probe};
 use crate::selftest::answer::call;
-use crate::selftest::row::{NAMESPACED, WALLED, nothing};
+use crate::selftest::row::{NAMESPACED, WALLED, WITH_PROC, nothing};
 use crate::selftest::under::is_other;
 use crate::selftest::{Answer, Claim, Removal, Row, Scene};
 
@@ -37,7 +37,7 @@ pub(super) const ROWS: &[Row] = &[
             Ok(())
         },
         &[Claim {
-            profiles: NAMESPACED,
+            profiles: WITH_PROC,
             walls: &["one id in each map, never root's"],
             removal: Removal::Fixed("every map is made for one id"),
         }],
@@ -102,7 +102,7 @@ pub(super) const ROWS: &[Row] = &[
                 call!(libc::SYS_setns, fd, libc::CLONE_NEWUTS).map(drop)
             })
         },
-        PRIVILEGED,
+        &[Claim { profiles: WITH_PROC, walls: &["seccomp", "no CAP_SYS_ADMIN"], removal: FILTER_AND_ADMIN }],
     ),
     probe(
         "K5",
@@ -159,7 +159,7 @@ pub(super) const ROWS: &[Row] = &[
             Answer::of("listmount", result.map(drop))
         },
         nothing,
-        &[Claim { profiles: &["strict", "lite"], walls: &["seccomp"], removal: super::NO_FILTER }],
+        &[Claim { profiles: &["strict", "nested", "lite"], walls: &["seccomp"], removal: super::NO_FILTER }],
     ),
 ];
 

@@ -76,7 +76,7 @@ pub(super) const ROWS: &[Row] = &[
         },
         nothing,
         &[Claim {
-            profiles: &["strict", "standard", "network", "lite"],
+            profiles: &["strict", "nested", "standard", "network", "lite"],
             walls: &["seccomp"],
             removal: super::NO_FILTER,
         }],

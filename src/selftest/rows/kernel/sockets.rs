@@ -23,7 +23,7 @@ pub(super) const ROWS: &[Row] = &[
         |_| any_socket(RAW.map(|family| (family, libc::SOCK_RAW, 0)).into_iter()),
         nothing,
         &[Claim {
-            profiles: &["strict", "standard", "build"],
+            profiles: &["strict", "nested", "standard", "build"],
             walls: &["seccomp", "no CAP_NET_RAW"],
             removal: Removal::Set(&["seccomp.mode=off", "process.capabilities=+CAP_NET_RAW"]),
         }],
@@ -85,7 +85,7 @@ pub(super) const ROWS: &[Row] = &[
         },
         nothing,
         &[Claim {
-            profiles: &["strict", "lite"],
+            profiles: &["strict", "nested", "lite"],
             walls: &["seccomp: @send-no-oob"],
             removal: super::NO_FILTER,
         }],
