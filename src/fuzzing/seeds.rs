@@ -135,6 +135,7 @@ fn messages() {
     let prelude = Prelude {
         namespaces: crate::plan::Namespaces::Own { new: 0x7e02_0000 },
         callers,
+        joined: vec![("net".to_owned(), 4_026_531_840)],
         hostname,
         loopback: true,
     };

@@ -36,7 +36,7 @@ mod tree;
 mod workdir;
 
 pub(crate) use capabilities::needed as capabilities_for;
-pub(crate) use namespaces::own as own_namespaces;
+pub(crate) use namespaces::{ALL as NAMESPACES, own as own_namespaces};
 pub(crate) use start::ROLE;
 pub(crate) use tree::check as check_source;
 

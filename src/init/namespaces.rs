@@ -20,23 +20,29 @@ pub(crate) const ALL: [(&str, libc::c_int); 8] = [
     ("time", 0x80),
 ];
 
+const FOLDER: &str = "/proc/self/ns";
+
 /// The inode numbers of the calling process's namespaces, by name.
 pub(crate) fn own(namespaces: Namespaces) -> Result<Vec<(String, u64)>, (String, Errno)> {
-    const FOLDER: &str = "/proc/self/ns";
     if namespaces.is_lite() {
         return Ok(Vec::new());
     }
+    numbers(ALL.iter().filter(|(_, flag)| namespaces.has_new(*flag)).map(|(name, _)| *name))
+}
+
+/// The numbers of those with these names.
+fn numbers<'a>(names: impl Iterator<Item = &'a str>) -> Result<Vec<(String, u64)>, (String, Errno)> {
     // The way into procfs is the dearest part of it, and is gone once.
     let folder = open(FOLDER, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
         .map_err(|errno| (FOLDER.to_owned(), errno))?;
     let mut found = Vec::new();
-    for (name, _) in ALL.iter().filter(|(_, flag)| namespaces.has_new(*flag)) {
+    for name in names {
         // Its text is its number (namespaces(7)): to follow it would make an inode of it first.
-        let link = readlinkat(&folder, *name).map_err(|errno| (format!("{FOLDER}/{name}"), errno))?;
+        let link = readlinkat(&folder, name).map_err(|errno| (format!("{FOLDER}/{name}"), errno))?;
         let number = link
             .to_str()
-            .and_then(|link| link.strip_prefix(*name)?.strip_prefix(":[")?.strip_suffix(']')?.parse().ok());
-        found.push(((*name).to_owned(), number.ok_or_else(|| (format!("{FOLDER}/{name}"), Errno::EPROTO))?));
+            .and_then(|link| link.strip_prefix(name)?.strip_prefix(":[")?.strip_suffix(']')?.parse().ok());
+        found.push((name.to_owned(), number.ok_or_else(|| (format!("{FOLDER}/{name}"), Errno::EPROTO))?));
     }
     Ok(found)
 }
@@ -53,5 +59,20 @@ pub(super) fn differ(opening: &mut Opening) -> Result<(), Fault> {
             None => return Err(Fault::Protocol { what: format!("no {name} namespace to compare with") }),
         }
     }
-    Ok(())
+    joined(&opening.prelude.joined)
+}
+
+/// Those that were joined are the ones that the caller opened.
+fn joined(expected: &[(String, u64)]) -> Result<(), Fault> {
+    if expected.is_empty() {
+        return Ok(());
+    }
+    let found = numbers(expected.iter().map(|(name, _)| name.as_str()))
+        .map_err(|(path, errno)| Fault::system("readlinkat", path.as_bytes(), errno))?;
+    match expected.iter().zip(&found).find(|(expected, found)| expected != found) {
+        None => Ok(()),
+        Some(((name, expected), (_, found))) => {
+            Err(Fault::mismatch(&format!("the {name} namespace that was joined"), expected, found))
+        }
+    }
 }

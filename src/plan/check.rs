@@ -47,6 +47,15 @@ fn check_walls(walls: &Walls) -> Result<(), PlanError> {
     let (lite, flags) = (namespaces.is_lite(), namespaces.new_flags());
     ensure(flags & !NAMESPACES == 0, "unknown namespaces")?;
     ensure(lite || flags & ALWAYS == ALWAYS, "namespaces without user, mount and pid")?;
+    for joined in &walls.joined {
+        const CAN: i32 = libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS | libc::CLONE_NEWCGROUP;
+        ensure(
+            joined.flag.is_power_of_two() && joined.flag & CAN as u64 != 0,
+            "a namespace that is not joined",
+        )?;
+        ensure(!lite && joined.flag & flags == 0, "a namespace that is both new and joined")?;
+        path(&joined.path)?;
+    }
     ensure(walls.root.is_none() == lite, "a root and no namespaces, or the reverse")?;
     ensure(
         (walls.ending != Ending::Namespace) == lite,

@@ -6,10 +6,10 @@ use std::path::Path;
 
 use super::text::c_path;
 use super::{
-    Call, Cgroup, Identity, Limits, Namespaces, Note, PlanError, Rlimit, env, identity, kept, limits, lite,
-    resources,
+    Call, Cgroup, Identity, Joined, Limits, Namespaces, Note, PlanError, Rlimit, env, identity, kept, limits,
+    lite, resources,
 };
-use crate::capability::CapabilitySet;
+use crate::capability::{Capability, CapabilitySet};
 use crate::host::Facts;
 use crate::host::kernel::{self, Version};
 use crate::profile::{Namespace, Profile};
@@ -26,6 +26,7 @@ pub(crate) struct Frame<'a> {
     pub(super) facts: &'a Facts,
     pub(super) call: &'a Call,
     pub(crate) namespaces: Namespaces,
+    pub(crate) joined: Vec<Joined>,
     pub(crate) identity: Identity,
     pub(crate) hostname: Option<String>,
     pub(crate) loopback: bool,
@@ -66,6 +67,7 @@ impl<'a> Frame<'a> {
             facts,
             call,
             namespaces,
+            joined: joined(profile, facts)?,
             identity,
             hostname: hostname(profile)?,
             loopback: profile.namespaces.contains(&Namespace::Network),
@@ -98,9 +100,14 @@ impl<'a> Frame<'a> {
     ///
     /// # Errors
     /// None that [`Frame::new`] has not found.
-    pub(crate) fn prelude(&self, callers: Vec<(String, u64)>) -> Result<Prelude, PlanError> {
+    pub(crate) fn prelude(
+        &self,
+        callers: Vec<(String, u64)>,
+        joined: Vec<(String, u64)>,
+    ) -> Result<Prelude, PlanError> {
         Ok(Prelude {
             namespaces: self.namespaces,
+            joined,
             callers,
             hostname: self.hostname.as_deref().map(Path::new).map(c_path).transpose()?,
             loopback: self.loopback,
@@ -155,21 +162,50 @@ fn namespaces(profile: &Profile) -> Result<Namespaces, PlanError> {
             hint: "add ipc to the namespaces, or leave the mount out",
         });
     }
-    // CLONE_NEWTIME's bit overlaps the exit signal's in clone(2); clone3(2) and this plan have it as the kernel has it.
-    let new = asked.iter().fold(0, |flags, namespace| {
-        flags
-            | match namespace {
-                Namespace::User => libc::CLONE_NEWUSER as u64,
-                Namespace::Mount => libc::CLONE_NEWNS as u64,
-                Namespace::Pid => libc::CLONE_NEWPID as u64,
-                Namespace::Ipc => libc::CLONE_NEWIPC as u64,
-                Namespace::Uts => libc::CLONE_NEWUTS as u64,
-                Namespace::Network => libc::CLONE_NEWNET as u64,
-                Namespace::Cgroup => libc::CLONE_NEWCGROUP as u64,
-                Namespace::Time => libc::CLONE_NEWTIME as u64,
-            }
-    });
-    Ok(Namespaces::Own { new })
+    Ok(Namespaces::Own { new: asked.iter().fold(0, |flags, namespace| flags | flag(*namespace)) })
+}
+
+/// `CLONE_NEWTIME`'s bit overlaps the exit signal's in clone(2); clone3(2) and this plan have it as the kernel has it.
+fn flag(namespace: Namespace) -> u64 {
+    match namespace {
+        Namespace::User => libc::CLONE_NEWUSER as u64,
+        Namespace::Mount => libc::CLONE_NEWNS as u64,
+        Namespace::Pid => libc::CLONE_NEWPID as u64,
+        Namespace::Ipc => libc::CLONE_NEWIPC as u64,
+        Namespace::Uts => libc::CLONE_NEWUTS as u64,
+        Namespace::Network => libc::CLONE_NEWNET as u64,
+        Namespace::Cgroup => libc::CLONE_NEWCGROUP as u64,
+        Namespace::Time => libc::CLONE_NEWTIME as u64,
+    }
+}
+
+/// Those that are joined.
+fn joined(profile: &Profile, facts: &Facts) -> Result<Vec<Joined>, PlanError> {
+    const CAN: [Namespace; 4] = [Namespace::Network, Namespace::Ipc, Namespace::Uts, Namespace::Cgroup];
+    let fail = |path: &Path, reason, hint| {
+        Err(PlanError::Unenforceable { key: format!("joining the namespace {path:?}"), reason, hint })
+    };
+    let mut all = Vec::new();
+    for (namespace, path) in &profile.joined {
+        if !CAN.contains(namespace) {
+            return fail(path, "user, mount, pid and time namespaces are always new", "leave it out");
+        }
+        if profile.namespaces.is_empty() {
+            return fail(path, "the profile has no namespaces", "use a profile with namespaces");
+        }
+        if profile.namespaces.contains(namespace) {
+            return fail(path, "the same one is to be new", "take the word out of the namespaces");
+        }
+        if !facts.capabilities.contains(Capability::CAP_SYS_ADMIN) {
+            return fail(
+                path,
+                "setns(2) asks for CAP_SYS_ADMIN in the user namespace that owns it and in the caller's own",
+                "run belljar as root, or in the user namespace in which it was made, with that capability",
+            );
+        }
+        all.push(Joined { flag: flag(*namespace), path: c_path(path)? });
+    }
+    Ok(all)
 }
 
 fn hostname(profile: &Profile) -> Result<Option<String>, PlanError> {

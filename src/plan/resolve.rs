@@ -92,6 +92,7 @@ impl Frame<'_> {
             profile: profile.name.clone(),
             walls: Walls {
                 namespaces: self.namespaces,
+                joined: self.joined,
                 ending: ending(self.namespaces, facts),
                 identity,
                 hostname: self.hostname.map(|name| c_path(Path::new(&name))).transpose()?,

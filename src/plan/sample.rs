@@ -8,6 +8,7 @@ pub(crate) fn empty() -> Plan {
         profile: String::new(),
         walls: Walls {
             namespaces: Namespaces::Lite,
+            joined: Vec::new(),
             ending: Ending::Children,
             identity: Identity { uid: 1, gid: 1, host: HostIdentity::Own { uid: 1, gid: 1 } },
             hostname: None,

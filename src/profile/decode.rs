@@ -1,6 +1,7 @@
 //! From a TOML table to a [`Layer`]: the keys that a profile has, and what each of them takes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use super::layer::{LandlockLayer, Layer, LimitsLayer, List, ProcessLayer, ResourcesLayer, RootLayer};
 use super::reader::{Source, Table, Value, word};
@@ -58,6 +59,9 @@ pub(crate) fn text(source: &Source<'_>) -> Result<(Layer, Option<String>), Profi
 
 /// Everything but `extends`.
 pub(crate) fn layer(t: &Table<'_>) -> Result<Layer, ProfileError> {
+    let (list_of_new, joined) = t
+        .read("namespaces", namespaces)?
+        .map_or((None, BTreeMap::new()), |(new, joined)| (Some(new), joined));
     Ok(Layer {
         description: t.read("description", |v| v.parse(|text| check::line(text).map(str::to_owned)))?,
         hostname: t.read("hostname", |v| {
@@ -66,7 +70,8 @@ pub(crate) fn layer(t: &Table<'_>) -> Result<Layer, ProfileError> {
         workdir: t.read("workdir", |v| v.parse(|text| word(text, "workdir mode", &WORKDIRS)))?,
         symlinks: t.read("symlinks", |v| v.parse(|text| word(text, "symlinks mode", &SYMLINKS)))?,
         sockets: t.read("sockets", |v| v.parse(|text| word(text, "sockets mode", &SOCKETS)))?,
-        namespaces: t.read("namespaces", |v| list(v, |text| word(text, "namespace", &NAMESPACES)))?,
+        namespaces: list_of_new,
+        joined,
         root: t.read("root", |v| v.keys(root))?.unwrap_or_default(),
         process: t.read("process", |v| v.keys(process))?.unwrap_or_default(),
         mounts: t.read("mounts", mounts::list)?.unwrap_or_default(),
@@ -245,9 +250,39 @@ fn list<T: Ord>(
     v: &Value<'_>,
     parse: impl Fn(&str) -> Result<T, ValueError>,
 ) -> Result<List<T>, ProfileError> {
+    list_of(v, v.list()?, parse)
+}
+
+/// Words for new ones, and tables with a `type` and a `path` for those that are joined.
+fn namespaces(v: &Value<'_>) -> Result<(List<Namespace>, BTreeMap<Namespace, PathBuf>), ProfileError> {
+    let (tables, words): (Vec<_>, Vec<_>) = v.list()?.into_iter().partition(Value::is_table);
+    let list = list_of(v, words, |text| word(text, "namespace", &NAMESPACES))?;
+    let mut joined = BTreeMap::new();
+    for entry in tables {
+        let (namespace, path) = entry.keys(|t| {
+            let namespace = t.read("type", |v| v.parse(|text| word(text, "namespace", &NAMESPACES)))?;
+            let path = t.read("path", |v| v.parse(check::inside))?;
+            Ok((t.need("type", namespace)?, t.need("path", path)?))
+        })?;
+        let own = match &list {
+            List::Replace(new) | List::Edit { add: new, .. } => new.contains(&namespace),
+        };
+        if joined.insert(namespace, path).is_some() || own {
+            let entry_text = super::validate::namespace_name(namespace).to_owned();
+            return Err(entry.fail(ValueError::Duplicate { entry: entry_text }));
+        }
+    }
+    Ok((list, joined))
+}
+
+fn list_of<T: Ord>(
+    v: &Value<'_>,
+    entries: Vec<Value<'_>>,
+    parse: impl Fn(&str) -> Result<T, ValueError>,
+) -> Result<List<T>, ProfileError> {
     let (mut plain, mut add, mut remove) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     let mut seen = BTreeSet::new();
-    for entry in v.list()? {
+    for entry in entries {
         let text = entry.string()?;
         let (to, bare) = match text.split_at_checked(1) {
             Some(("+", rest)) => (&mut add, rest),

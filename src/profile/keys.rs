@@ -26,7 +26,7 @@ pub const KEYS: [Key; 53] = [
     key("workdir", "`none`, `readonly`, `writable`", "whether and how the caller's working directory is shown, at its own path"),
     key("symlinks", "`system`, `follow`", "which symlinks a path of the host may lead through: the system's own, or all"),
     key("sockets", "`refuse`, `tell`, `allow`", "what is done where a shown directory holds sockets or FIFOs of the host"),
-    key("namespaces", "list of `user`, `mount`, `pid`, `ipc`, `uts`, `network`, `cgroup`, `time`", "the namespaces of its own; `[]` is lite; with `extends`, `-NAME` takes one away and `+NAME` adds one"),
+    key("namespaces", "list of `user`, `mount`, `pid`, `ipc`, `uts`, `network`, `cgroup`, `time`, or `{ type, path }`", "the namespaces of its own; `[]` is lite; with `extends`, `-NAME` takes one away and `+NAME` adds one; `{ type = \"network\", path = \"/run/netns/x\" }` joins one that is there (network, ipc, uts, cgroup; needs CAP_SYS_ADMIN)"),
     key("root.path", "path", "a directory of the host that becomes the root (`--rootfs`)"),
     key("root.pathRequired", "true, false", "whether nothing runs without `root.path`"),
     key("root.readonly", "true, false", "whether the root itself cannot be written to"),

@@ -22,6 +22,8 @@ pub(crate) struct Layer {
     pub(crate) symlinks: Option<Symlinks>,
     pub(crate) sockets: Option<Sockets>,
     pub(crate) namespaces: Option<List<Namespace>>,
+    /// Those that are joined, of the same list.
+    pub(crate) joined: BTreeMap<Namespace, PathBuf>,
     pub(crate) root: RootLayer,
     pub(crate) process: ProcessLayer,
     pub(crate) mounts: BTreeMap<PathBuf, MountEntry>,
@@ -146,6 +148,14 @@ impl Layer {
         if self.namespaces.is_none() && matches!(above.namespaces, Some(List::Edit { .. })) {
             return Err(conflict(origin, "namespaces", Conflict::NothingInherited));
         }
+        match &above.namespaces {
+            None => {}
+            Some(List::Replace(_)) => self.joined.clear(),
+            Some(List::Edit { add, remove }) => {
+                self.joined.retain(|namespace, _| !add.contains(namespace) && !remove.contains(namespace));
+            }
+        }
+        self.joined.extend(above.joined);
         List::apply(&mut self.namespaces, above.namespaces);
         over(&mut self.root.path, above.root.path);
         over(&mut self.root.path_required, above.root.path_required);

@@ -76,6 +76,9 @@
 //!
 //! Sizes, times and numbers are described in [`units`].
 //!
+//! `namespaces` names those of the sandbox's own; a table `{ type = "network", path = "/run/netns/x" }` in the list joins one that is
+//! there already (network, ipc, uts or cgroup; see [`Profile::joined`]).
+//!
 //! A mount's `type` is `bind` (the default; `source` is the same path as the destination unless it is given), `tmpfs`, `proc`,
 //! `dev` (the minimal one), `mqueue`, `sysfs`, `cgroup2`, `devpts`, `binfmt_misc`, or `c` or `b` for a device node by its number. Its
 //! `options`: `ro` or `rw` (a bind says which), `noexec` or `exec`, for binds `optional` (no

@@ -18,6 +18,9 @@ pub struct Profile {
     /// The namespaces to create. Empty means *lite*: only the layers that need no namespace.
     /// Otherwise `user`, `mount` and `pid` are always among them.
     pub namespaces: BTreeSet<Namespace>,
+    /// Namespaces that are there already and are joined (`network`, `ipc`, `uts`, `cgroup`), by a path to each
+    /// (`/run/netns/NAME`, `/proc/PID/ns/net`). None of them is among `namespaces`, and what needs one of the sandbox's own refuses it.
+    pub joined: BTreeMap<Namespace, PathBuf>,
     /// The host name inside (needs the `uts` namespace).
     pub hostname: Option<String>,
     /// Whether, and how, the caller's working directory is shown inside.

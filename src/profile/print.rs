@@ -45,7 +45,11 @@ pub(super) fn filter(policy: Option<&Policy>) -> String {
 
 fn walls(text: &mut Text, profile: &Profile) {
     let lite = profile.namespaces.is_empty();
-    text.list("namespaces", profile.namespaces.iter().map(|n| quote(namespace_name(*n))));
+    let joined = profile.joined.iter().map(|(namespace, at)| {
+        format!("{{ type = {}, path = {} }}", quote(namespace_name(*namespace)), path(at))
+    });
+    let own = profile.namespaces.iter().map(|namespace| quote(namespace_name(*namespace)));
+    text.list("namespaces", own.chain(joined));
     text.key("hostname", &quote(profile.hostname.as_deref().unwrap_or("")));
     text.key("workdir", &quote(workdir(profile.workdir)));
     text.key("symlinks", &quote(word(&decode::SYMLINKS, profile.symlinks)));

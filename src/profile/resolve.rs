@@ -59,6 +59,7 @@ pub(crate) fn profile(layer: Layer, name: String, origin: &Origin) -> Result<Pro
         name,
         description: layer.description.unwrap_or_default(),
         namespaces,
+        joined: layer.joined,
         hostname: layer.hostname.flatten(),
         workdir: layer.workdir.unwrap_or(Workdir::None),
         symlinks: layer.symlinks.unwrap_or(Symlinks::System),

@@ -130,6 +130,7 @@ impl Profile {
                 source: super::Conflict::NeedsNamespaces,
             });
         }
+        self.joined.remove(&Namespace::Network);
         match network {
             Network::None => self.namespaces.insert(Namespace::Network),
             Network::Host => self.namespaces.remove(&Namespace::Network),

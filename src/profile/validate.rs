@@ -21,6 +21,12 @@ pub enum Conflict {
     /// A namespace is missing for what is asked.
     #[error("needs the {} namespace", namespace_name(*.0))]
     NeedsNamespace(Namespace),
+    /// A namespace that is always new.
+    #[error("the {} namespace is always new: only network, ipc, uts and cgroup can be joined", namespace_name(*.0))]
+    NotJoined(Namespace),
+    /// A namespace that is both new and joined.
+    #[error("the {} namespace is either new or joined", namespace_name(*.0))]
+    NewAndJoined(Namespace),
     /// Without namespaces there is no such thing.
     #[error("is not possible without namespaces (lite)")]
     NeedsNamespaces,
@@ -100,6 +106,14 @@ impl Profile {
         if self.namespaces.is_empty() {
             return self.lite_conflict();
         }
+        const JOINED: [Namespace; 4] =
+            [Namespace::Network, Namespace::Ipc, Namespace::Uts, Namespace::Cgroup];
+        if let Some(other) = self.joined.keys().find(|namespace| !JOINED.contains(namespace)) {
+            return found("namespaces", Conflict::NotJoined(*other));
+        }
+        if let Some(both) = self.joined.keys().find(|namespace| has(**namespace)) {
+            return found("namespaces", Conflict::NewAndJoined(*both));
+        }
         if ![Namespace::User, Namespace::Mount, Namespace::Pid].into_iter().all(has) {
             return found("namespaces", Conflict::Foundations);
         }
@@ -136,7 +150,8 @@ impl Profile {
 
     /// Without namespaces: what is left is no_new_privs, Landlock, seccomp and limits.
     fn lite_conflict(&self) -> Option<(String, Conflict)> {
-        let needs: [(&str, bool); 10] = [
+        let needs: [(&str, bool); 11] = [
+            ("namespaces", !self.joined.is_empty()),
             ("hostname", self.hostname.is_some()),
             ("maskedPaths", !self.masked_paths.is_empty()),
             ("readonlyPaths", !self.readonly_paths.is_empty()),

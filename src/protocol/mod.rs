@@ -48,6 +48,8 @@ pub(crate) struct Prelude {
     pub(crate) namespaces: Namespaces,
     /// The numbers of the caller's own, by the name under `/proc/self/ns`: init's must differ.
     pub(crate) callers: Vec<(String, u64)>,
+    /// The numbers of those that init was started in, by the same names: init's must be these.
+    pub(crate) joined: Vec<(String, u64)>,
     /// The host name inside.
     pub(crate) hostname: Option<CString>,
     /// Whether there is a loopback interface to be brought up.

@@ -208,6 +208,8 @@ pub enum Step {
     Descriptors,
     /// The caller's own namespaces, to compare with.
     Namespaces,
+    /// Joining a namespace.
+    Join,
 }
 
 impl std::fmt::Display for Step {
@@ -219,6 +221,7 @@ impl std::fmt::Display for Step {
             Self::OomScore => "cannot have the sandbox spared no more than others when memory runs out",
             Self::Trees => "cannot prepare a bind mount",
             Self::Descriptors => "cannot prepare the descriptors",
+            Self::Join => "cannot join the namespace",
             Self::Namespaces => "cannot read the own namespaces",
         })
     }

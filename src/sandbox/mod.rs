@@ -12,6 +12,7 @@ mod given;
 mod hints;
 mod host_id;
 mod id_maps;
+mod joined;
 mod lent;
 mod limits;
 mod oom_score;

@@ -16,6 +16,7 @@ use super::error::{Error, Step};
 use super::given::Given;
 use super::host_id::HostId;
 use super::id_maps::IdMaps;
+use super::joined::Joined;
 use super::lent::Lent;
 use super::oom_score;
 use super::timing::Stopwatch;
@@ -212,13 +213,14 @@ pub(super) fn start(
 fn launch(frame: &Frame<'_>, handed: &Handed<'_>, own: &OwnedFd) -> Result<reexec::Launched, Error> {
     let callers = init::own_namespaces(frame.namespaces)
         .map_err(|(path, errno)| Error::prepare(Step::Namespaces, "readlink", &path)(errno))?;
-    let prelude = frame.prelude(callers)?;
+    let joined = Joined::open(&frame.joined)?;
+    let prelude = frame.prelude(callers, joined.numbers())?;
     let payload = postcard::to_stdvec(&prelude)
         .map_err(|source| Error::Codec { action: "encode the beginning of the plan", source })?;
     let call = handed.call.iter().flat_map(|(argument, result)| [argument.as_fd(), result.as_fd()]);
     let extra: Vec<BorrowedFd<'_>> =
         std::iter::once(own.as_fd()).chain(handed.descriptors.iter().copied()).chain(call).collect();
-    reexec::launch(&reexec::Launch {
+    let wanted = reexec::Launch {
         role: init::ROLE,
         payload: &payload,
         argv: &handed.argv,
@@ -236,8 +238,10 @@ fn launch(frame: &Frame<'_>, handed: &Handed<'_>, own: &OwnedFd) -> Result<reexe
         death_watch: false,
         new_session: false,
         cgroup: None,
-    })
-    .map_err(|source| Error::Launch { namespaces: frame.namespaces, source })
+    };
+    joined
+        .with(|| reexec::launch(&wanted))?
+        .map_err(|source| Error::Launch { namespaces: frame.namespaces, source })
 }
 
 /// `/dev/stdout` and the like open the stream again, and a pipe belongs to the user that made it. The sandbox's own id gets the

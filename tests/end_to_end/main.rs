@@ -13,6 +13,7 @@ mod filesystems;
 mod forged;
 mod inherited;
 mod isolation;
+mod joined;
 mod kept;
 mod leftovers;
 mod library;
@@ -51,6 +52,7 @@ fn main() {
         recipes::trials(),
         scale::trials(),
         filesystems::trials(),
+        joined::trials(),
         sources::trials(),
         streams::trials(),
         traces::trials(),

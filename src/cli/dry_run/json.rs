@@ -33,6 +33,9 @@ impl Plan {
                 },
             },
             "namespaces": namespaces(self.walls.namespaces.new_flags()),
+            "joined": self.walls.joined.iter().map(|joined| json!({
+                "namespaces": namespaces(joined.flag), "path": text(&joined.path),
+            })).collect::<Vec<_>>(),
             "ending": match self.walls.ending {
                 Ending::Namespace => "pid-namespace",
                 Ending::Scope => "landlock-scope",

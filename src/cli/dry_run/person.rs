@@ -80,6 +80,9 @@ impl Plan {
     fn walls(&self, out: &mut String) -> fmt::Result {
         let none = |names: Vec<&str>| if names.is_empty() { "none".to_owned() } else { names.join(" ") };
         line(out, "  namespaces", &none(namespaces(self.walls.namespaces.new_flags())))?;
+        for joined in &self.walls.joined {
+            line(out, "  joined", &format!("{} {}", namespaces(joined.flag).join(" "), text(&joined.path)))?;
+        }
         let capabilities: Vec<String> = self.task.capabilities.names().collect();
         line(out, "  capabilities", &none(capabilities.iter().map(String::as_str).collect()))?;
         if self.walls.inner == Inner::Made {

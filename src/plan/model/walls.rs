@@ -12,6 +12,8 @@ use crate::profile::{Attributes, Propagation};
 pub struct Walls {
     /// The namespaces.
     pub namespaces: Namespaces,
+    /// Namespaces that are there already and are joined.
+    pub joined: Vec<Joined>,
     /// How init ends what is left of the tasks.
     pub ending: Ending,
     /// Ids inside and outside.
@@ -90,6 +92,16 @@ impl Namespaces {
     pub fn has_new(self, flag: libc::c_int) -> bool {
         self.new_flags() & u64::from(flag.cast_unsigned()) != 0
     }
+}
+
+/// A namespace that is joined: the caller opens it, starts init in it, and init finds itself in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(clippy::exhaustive_structs)]
+pub struct Joined {
+    /// Its `CLONE_NEW*` flag.
+    pub flag: u64,
+    /// A file of the host that stands for it.
+    pub path: CString,
 }
 
 /// How init ends all processes of a run. One call reaches them all where something tells them from the user's others.

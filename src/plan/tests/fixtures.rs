@@ -101,6 +101,7 @@ pub fn profile() -> Profile {
         name: "test".into(),
         description: String::new(),
         namespaces: [User, Mount, Pid, Ipc, Uts, Network, Cgroup].into(),
+        joined: [].into(),
         hostname: Some("glass".into()),
         workdir: Workdir::None,
         symlinks: Symlinks::System,
