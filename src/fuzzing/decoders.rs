@@ -81,7 +81,7 @@ pub(super) fn status(bytes: &[u8]) -> bool {
             assert_eq!(decoded, message);
             assert_eq!(status_of(*end), status_of(*end));
         }
-        Message::Started | Message::Terminal => assert_eq!(decoded, message),
+        Message::Created | Message::Started | Message::Terminal => assert_eq!(decoded, message),
     }
     true
 }

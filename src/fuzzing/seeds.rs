@@ -141,6 +141,8 @@ fn messages() {
     };
     write("status", "prelude", &postcard::to_stdvec(&prelude).expect("a message"));
     let go = Go {
+        hold: false,
+        orders: true,
         window: Some(Window { rows: 24, columns: 80, width: 0, height: 0 }),
         doors: 2,
         watches: vec![Watch { what: Watched::CpuTime, key: "usage_usec".into(), above: u64::MAX }],

@@ -79,12 +79,27 @@ pub(super) fn set_no_new_privileges(context: &mut Context) -> Result<(), Fault> 
     prctl::set_no_new_privs().map_err(Fault::on("prctl", b"PR_SET_NO_NEW_PRIVS"))
 }
 
-/// What is left to init once the task runs: nothing.
-pub(super) fn drop_own() -> Result<(), Fault> {
-    sys::capability::set(CapabilitySet::EMPTY, CapabilitySet::EMPTY).map_err(Fault::on("capset", b"init"))?;
+/// For the tasks beyond the first: their bounding set and securebits, and a control group namespace of their own.
+const FOR_MORE: CapabilitySet = CapabilitySet::of(&[Capability::CAP_SETPCAP, Capability::CAP_SYS_ADMIN]);
+
+/// What is left to init once the task runs: nothing, but where more tasks may follow what they keep, and what it takes to start them.
+pub(super) fn drop_own(context: &Context) -> Result<(), Fault> {
+    let keep = match &context.orders {
+        None => CapabilitySet::EMPTY,
+        Some(_) => {
+            let has = sys::capability::permitted().map_err(Fault::on("capget", b"init"))?;
+            has & (context.plan.task.capabilities | FOR_MORE)
+        }
+    };
+    sys::capability::set(keep, CapabilitySet::EMPTY).map_err(Fault::on("capset", b"init"))?;
     let left = sys::capability::permitted().map_err(Fault::on("capget", b"init"))?;
-    if !left.is_empty() {
-        return Err(Fault::mismatch("init's permitted capability set", "0x0", format!("{left:#x}")));
+    if left != keep {
+        let (keep, left) = (format!("{keep:#x}"), format!("{left:#x}"));
+        return Err(Fault::mismatch("init's permitted capability set", keep, left));
+    }
+    if context.orders.is_some() && !context.plan.task.no_new_privileges {
+        // It would be the tasks', too.
+        return Ok(());
     }
     prctl::set_no_new_privs().map_err(Fault::on("prctl", b"PR_SET_NO_NEW_PRIVS"))?;
     match prctl::get_no_new_privs().map_err(Fault::on("prctl", b"PR_GET_NO_NEW_PRIVS"))? {

@@ -2,7 +2,7 @@
 //! role's body runs (CVE-2024-21626).
 
 use std::mem::ManuallyDrop;
-use std::os::fd::{AsFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 
@@ -63,12 +63,32 @@ pub(super) fn arrange(context: &mut Context) -> Result<(), Fault> {
     Ok(())
 }
 
+/// In init, before a task beyond the first: its standard streams take the numbers 0, 1 and 2, over the execution, too.
+pub(super) fn place_streams(streams: [OwnedFd; 3]) -> Result<(), Fault> {
+    for (stream, number) in streams.iter().zip(0..) {
+        // What came after the first task may have got such a number.
+        debug_assert!(stream.as_raw_fd() > 2);
+        // SAFETY: numbers only; init uses its standard streams for nothing.
+        Errno::result(unsafe { libc::dup2(stream.as_raw_fd(), number) })
+            .map_err(Fault::on("dup2", number.to_string().as_bytes()))?;
+    }
+    Ok(())
+}
+
 /// In init, once the task has its own: gives up the task's descriptors, so that whoever is at their other ends sees the task
-/// close them. The numbers 0, 1 and 2 stay taken, by something that nothing can be written to.
+/// close them. Where more tasks may follow, the numbers 0, 1 and 2 stay taken, by what nothing can be read from or written to.
 pub(super) fn release(context: &mut Context) {
     context.descriptors.clear();
-    context.doors.clear();
     context.call = None;
+    if context.orders.is_some() {
+        // What comes with the next order must not get one of these numbers.
+        for number in 0..3 {
+            // SAFETY: numbers only. Where it fails the number stays the task's, as before.
+            unsafe { libc::dup3(context.caller.as_raw_fd(), number, libc::O_CLOEXEC) };
+        }
+        return;
+    }
+    context.doors.clear();
     for number in 0..3 {
         // SAFETY: init uses its standard streams for nothing, and opens nothing any more that could get these numbers.
         unsafe { libc::close(number) };

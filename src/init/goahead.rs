@@ -7,15 +7,18 @@ use nix::sys::prctl;
 
 use super::opening::Opening;
 use super::start::{Context, take_descriptor};
+use super::supervise::boot_time;
 use super::table::Made;
 use crate::plan::{MAX_ENCODED, Plan, Workload};
-use crate::protocol::{Channel, FIRST_DESCRIPTOR, Fault, Go, Prelude, Trees, Watch, Window};
+use crate::protocol::{Channel, FIRST_DESCRIPTOR, Fault, Go, Message, Prelude, Start, Trees, Watch, Window};
 
 /// Waits for it. Before, this process has no ids: it can make nothing that somebody owns.
 pub(super) fn wait(opening: Opening) -> Result<Context, (Fault, Channel)> {
     let Opening { prelude, channel, caller, readback, began } = opening;
     match receive(&prelude, &channel) {
-        Ok(Received { plan, doors, watches, window, descriptors, call }) => Ok(Context {
+        Ok(Received { plan, doors, watches, window, hold, orders, descriptors, call }) => Ok(Context {
+            hold,
+            orders,
             plan,
             channel,
             caller,
@@ -44,6 +47,8 @@ struct Received {
     doors: Vec<OwnedFd>,
     watches: Vec<(Watch, OwnedFd)>,
     window: Option<Window>,
+    hold: bool,
+    orders: Option<Channel>,
     descriptors: Vec<OwnedFd>,
     call: Option<(OwnedFd, OwnedFd)>,
 }
@@ -65,13 +70,15 @@ fn receive(prelude: &Prelude, channel: &Channel) -> Result<Received, Fault> {
     // not dumpable belongs to root, and an unprivileged caller could not write the id maps.
     prctl::set_dumpable(false).map_err(Fault::on("prctl", b"PR_SET_DUMPABLE"))?;
     let doors = usize::try_from(go.doors).unwrap_or(usize::MAX);
-    if doors.checked_add(go.watches.len()) != Some(sent.len()) {
+    let expected = doors.checked_add(go.watches.len()).and_then(|count| count.checked_add(go.orders.into()));
+    if expected != Some(sent.len()) {
         return Err(Fault::Protocol { what: "the control group's descriptors".to_owned() });
     }
     if plan.task.terminal != go.window.is_some() {
         return Err(Fault::Protocol { what: "the terminal's size".to_owned() });
     }
     let mut sent = sent.into_iter();
+    let orders = sent.by_ref().take(go.orders.into()).map(Channel::new).next();
     let doors: Vec<OwnedFd> = sent.by_ref().take(doors).collect();
     let mut next = FIRST_DESCRIPTOR;
     let mut take = || {
@@ -84,7 +91,22 @@ fn receive(prelude: &Prelude, channel: &Channel) -> Result<Received, Fault> {
         _ => None,
     };
     let watches = go.watches.into_iter().zip(sent).collect();
-    Ok(Received { plan, doors, watches, window: go.window, descriptors, call })
+    Ok(Received { plan, doors, watches, window: go.window, hold: go.hold, orders, descriptors, call })
+}
+
+/// Where the caller asked for it: says that the walls stand, and waits for its word. The run's time begins with that.
+pub(super) fn held(context: &mut Context) -> Result<(), Fault> {
+    if !context.hold {
+        return Ok(());
+    }
+    context.channel.send(&Message::Created).map_err(|_| gone())?;
+    match context.channel.receive::<Start>() {
+        Ok(Some(Start)) => {}
+        Ok(None) => return Err(gone()),
+        Err(_) => return Err(Fault::Protocol { what: "start".to_owned() }),
+    }
+    context.began = boot_time()?;
+    Ok(())
 }
 
 /// The Plan, in its parts.

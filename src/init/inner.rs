@@ -64,8 +64,8 @@ pub(super) fn make(context: &mut Context) -> Result<(), Fault> {
 
 /// Goes in, in the task's process, once all mounts stand; and asks whether they are locked.
 pub(super) fn enter(context: &mut Context) -> Result<(), Fault> {
-    let Some(user) = context.inner.take() else { return Ok(()) };
-    setns(&user, CloneFlags::CLONE_NEWUSER).map_err(Fault::on("setns", b"the inner user namespace"))?;
+    let Some(user) = &context.inner else { return Ok(()) };
+    setns(user, CloneFlags::CLONE_NEWUSER).map_err(Fault::on("setns", b"the inner user namespace"))?;
     unshare(CloneFlags::CLONE_NEWNS).map_err(Fault::on("unshare", b"CLONE_NEWNS"))?;
     // Every root is `nosuid`.
     let root = sys::open_without_symlinks(c"/", OFlag::O_PATH).map_err(Fault::on("openat2", b"/"))?;

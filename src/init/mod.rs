@@ -20,6 +20,7 @@ mod loopback;
 mod mounts;
 mod namespaces;
 mod opening;
+mod orders;
 mod pivot;
 mod place;
 mod readback;
@@ -61,14 +62,16 @@ const WALLS: &[Work<Context>] = &[
     (Stage::Propagation, mounts::make_private),
     (Stage::Root, root::build),
     (Stage::Pivot, pivot::pivot),
-    (Stage::WorkingDirectory, workdir::enter),
-    (Stage::Terminal, terminal::open),
 ];
+
+/// What init does for each task, in order.
+const FOR_TASK: &[Work<Context>] = &[(Stage::Terminal, terminal::open)];
 
 /// What only the task's process gets, in order; the filter and the hand-over follow in `task`.
 const TASK: &[Work<Context>] = &[
     (Stage::Cgroup, cgroup::join),
     (Stage::Enter, inner::enter),
+    (Stage::WorkingDirectory, workdir::enter),
     (Stage::Session, session::start),
     (Stage::Descriptors, descriptors::arrange),
     (Stage::Limits, limits::set),

@@ -54,6 +54,10 @@ pub(super) struct Context {
     pub(super) root_id: Option<(u64, u64)>,
     /// The inner user namespace, until the task's process has entered it.
     pub(super) inner: Option<OwnedFd>,
+    /// Whether the first task waits for the caller's word.
+    pub(super) hold: bool,
+    /// Where more tasks are asked for, if they may be.
+    pub(super) orders: Option<Channel>,
     /// What was found out, for the read-back.
     pub(super) readback: ReadBack,
     /// When the run began, `CLOCK_BOOTTIME`.
@@ -108,6 +112,7 @@ fn run(payload: &[u8], launcher_checked: bool, channel: Channel) -> Result<i32, 
         Err(fault) => return Err((Fault::at(Stage::Supervise)(fault), context.channel)),
     };
     let started = walk(WALLS, &mut context)
+        .and_then(|()| goahead::held(&mut context).map_err(Fault::at(Stage::GoAhead)))
         .and_then(|()| supervise::prepare(&context))
         .and_then(|posts| task::start(&mut context).map(|task| (posts, task)));
     match started {

@@ -14,16 +14,21 @@ use nix::sys::timerfd::{ClockId, TimerFd, TimerFlags};
 
 use super::cgroup;
 use super::ending::{Done, Ender, Reaped, reap};
+use super::orders::{self, Further};
 use super::start::Context;
 use super::task::Running;
 use crate::protocol::{End, Failure, Fault, Message, PASSED_ON, Stage};
 use crate::sys;
+use crate::sys::process::Waited;
 
 /// What is ready, in [`WatchPosts::any`].
 const SIGNAL: u64 = 0;
 const CALLER: u64 = 1;
 const STOP: u64 = 2;
 const CLOCK: u64 = 3;
+const ORDERS: u64 = 4;
+/// Tasks beyond the first have these numbers and those above.
+const FURTHER: u64 = 5;
 
 /// Room for the last message.
 const ENDED: usize = 96;
@@ -97,6 +102,9 @@ fn posts(context: &Context) -> Result<WatchPosts, Fault> {
     if let Some((timer, _)) = &clock {
         add(timer.as_fd(), CLOCK)?;
     }
+    if let Some(orders) = &context.orders {
+        add(orders.as_fd(), ORDERS)?;
+    }
     let (clock, deadline) = clock.unzip();
     Ok(WatchPosts { any, _signals: signals, _clock: clock, deadline })
 }
@@ -110,7 +118,8 @@ fn heard() -> SigSet {
 
 /// Each turn looks at the task, the caller and the clock first; what the task can make more of (signals, orphans) then gets a bounded
 /// part of it.
-fn watch(context: &Context, task: &Running, posts: &WatchPosts) -> Result<Option<End>, Fault> {
+fn watch(context: &mut Context, task: &Running, posts: &WatchPosts) -> Result<Option<End>, Fault> {
+    let mut further = Furthers::new(context.orders.is_some());
     let mut settled = false;
     let mut more = false;
     loop {
@@ -125,7 +134,7 @@ fn watch(context: &Context, task: &Running, posts: &WatchPosts) -> Result<Option
             (false, true, false) => EpollTimeout::from(SETTLED),
             (false, true, true) => EpollTimeout::NONE,
         };
-        let mut events = [EpollEvent::empty(); 4];
+        let mut events = [EpollEvent::empty(); 8];
         let ready = match posts.any.wait(&mut events, patience) {
             Ok(0) if !more && !settled => {
                 settled = true;
@@ -154,17 +163,75 @@ fn watch(context: &Context, task: &Running, posts: &WatchPosts) -> Result<Option
         if is(SIGNAL) {
             forward(task)?;
         }
+        further.see_to(context, posts, events.get(..ready).unwrap_or_default())?;
         if more || is(SIGNAL) {
             let mut status = None;
             let reaped = reap(|waited| {
                 if waited.pid == task.pid {
                     status = Some(waited.status);
+                } else {
+                    further.ended(waited);
                 }
             });
             if let Some(status) = status {
                 return Ok(Some(End::Status(status)));
             }
             more = reaped == Reaped::Batch;
+        }
+    }
+}
+
+/// The tasks beyond the first.
+struct Furthers {
+    tasks: Vec<Further>,
+    next: u64,
+}
+
+impl Furthers {
+    /// With all the memory that it ever takes.
+    fn new(any: bool) -> Self {
+        Self { tasks: Vec::with_capacity(if any { orders::MOST } else { 0 }), next: FURTHER }
+    }
+
+    /// What is asked for, and what callers say to those that are there: one message of each.
+    fn see_to(
+        &mut self,
+        context: &mut Context,
+        posts: &WatchPosts,
+        events: &[EpollEvent],
+    ) -> Result<(), Fault> {
+        for event in events {
+            if let Some(task) = self.tasks.iter().find(|task| task.token == event.data())
+                && !task.listen()
+            {
+                // Its end would be told again and again.
+                posts.any.delete(task.channel()).map_err(Fault::on("epoll_ctl", b"DEL"))?;
+            }
+        }
+        if !events.iter().any(|event| event.data() == ORDERS) {
+            return Ok(());
+        }
+        match orders::take(context, self.next, self.tasks.len()) {
+            Ok(Some(task)) => {
+                let event = EpollEvent::new(EpollFlags::EPOLLIN, task.token);
+                posts.any.add(task.channel(), event).map_err(Fault::on("epoll_ctl", b"ADD"))?;
+                self.next = self.next.wrapping_add(1).max(FURTHER);
+                self.tasks.push(task);
+                Ok(())
+            }
+            Ok(None) => Ok(()),
+            // Nobody asks any more.
+            Err(_) => match context.orders.take() {
+                Some(orders) => posts.any.delete(orders).map_err(Fault::on("epoll_ctl", b"DEL")),
+                None => Ok(()),
+            },
+        }
+    }
+
+    /// A child has ended: one of them, or an orphan.
+    fn ended(&mut self, waited: &Waited) {
+        if let Some(at) = self.tasks.iter().position(|task| task.pid() == waited.pid) {
+            self.tasks.swap_remove(at).ended(waited.status);
         }
     }
 }

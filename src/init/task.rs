@@ -10,7 +10,7 @@ use nix::unistd::ForkResult;
 
 use super::handover::Handover;
 use super::start::{Context, exit};
-use super::{TASK, capabilities, descriptors, seccomp, signals, walk};
+use super::{FOR_TASK, TASK, capabilities, descriptors, seccomp, signals, walk};
 use crate::plan::Workload;
 use crate::protocol::{Failure, Fault, Message, Stage};
 use crate::{reexec, sys};
@@ -44,6 +44,14 @@ impl Running {
         sys::process::pidfd_send_signal(self.pidfd.as_fd(), number)
     }
 
+    /// Ends it and its process group.
+    pub(super) fn kill(&self) {
+        // SAFETY: numbers only; see `signal`.
+        unsafe { libc::kill(self.pid.wrapping_neg(), libc::SIGKILL) };
+        // One that has ended needs none.
+        sys::process::pidfd_send_signal(self.pidfd.as_fd(), libc::SIGKILL).ok();
+    }
+
     /// Whether the task's end is its own: a role's process could have stopped at the filter.
     pub(super) fn handed_over(&self) -> Result<(), Failure> {
         self.handover.as_ref().map_or(Ok(()), Handover::result)
@@ -53,6 +61,7 @@ impl Running {
 /// Starts the task; once this returns, untrusted code runs, and what fails is no refusal any more.
 pub(super) fn start(context: &mut Context) -> Result<Running, Failure> {
     signals::block_all().map_err(Fault::at(Stage::Signals))?;
+    walk(FOR_TASK, context)?;
     match &context.plan.task.workload {
         Workload::Program { path, argv } => program(path.clone(), argv.clone(), context),
         Workload::Role { name } => {
@@ -72,7 +81,12 @@ pub(super) fn start(context: &mut Context) -> Result<Running, Failure> {
 /// What is to be done once it runs: init gives up what only the start needed, and the caller is told.
 pub(super) fn settle(context: &mut Context, running: &Running) -> Result<(), Failure> {
     descriptors::release(context);
-    capabilities::drop_own().map_err(Fault::at(Stage::Capabilities))?;
+    capabilities::drop_own(context).map_err(Fault::at(Stage::Capabilities))?;
+    tell(context, running)
+}
+
+/// Tells the caller that it runs.
+pub(super) fn tell(context: &Context, running: &Running) -> Result<(), Failure> {
     let send = |message: &Message| {
         context.channel.send(message).map_err(|_| Failure {
             stage: Stage::Process,

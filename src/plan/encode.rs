@@ -1,8 +1,10 @@
 //! A plan as bytes: on its way to init, and for its hash.
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
-use super::{Plan, PlanError};
+use super::{Plan, PlanError, Task};
 
 /// Bytes that an encoded plan may have: arguments and environment (6 MiB) and everything else, with room.
 pub const MAX_ENCODED: usize = 16 << 20;
@@ -13,13 +15,7 @@ impl Plan {
     /// # Errors
     /// [`PlanError::TooLong`] beyond [`MAX_ENCODED`].
     pub fn encode(&self) -> Result<Vec<u8>, PlanError> {
-        let bytes =
-            postcard::to_stdvec(self).map_err(|_| PlanError::Decode { problem: "it cannot be encoded" })?;
-        if bytes.len() > MAX_ENCODED {
-            let (bytes, limit) = (bytes.len() as u64, MAX_ENCODED as u64);
-            return Err(PlanError::TooLong { what: "the plan".to_owned(), bytes, limit });
-        }
-        Ok(bytes)
+        encode("the plan", self)
     }
 
     /// A plan from its bytes, checked.
@@ -27,14 +23,7 @@ impl Plan {
     /// # Errors
     /// [`PlanError::Decode`] for anything but the bytes of one plan, and what [`Plan::check`] finds.
     pub fn decode(bytes: &[u8]) -> Result<Self, PlanError> {
-        if bytes.len() > MAX_ENCODED {
-            return Err(PlanError::Decode { problem: "it is too long" });
-        }
-        let (plan, rest): (Self, _) = postcard::take_from_bytes(bytes)
-            .map_err(|_| PlanError::Decode { problem: "it is not a plan" })?;
-        if !rest.is_empty() {
-            return Err(PlanError::Decode { problem: "something follows it" });
-        }
+        let plan: Self = decode(bytes)?;
         plan.check()?;
         Ok(plan)
     }
@@ -46,4 +35,41 @@ impl Plan {
     pub fn hash(&self) -> Result<String, PlanError> {
         Ok(crate::text::hexadecimal(&Sha256::digest(self.encode()?)))
     }
+}
+
+impl Task {
+    /// The task as bytes (postcard): for walls that stand already.
+    ///
+    /// # Errors
+    /// [`PlanError::TooLong`] beyond [`MAX_ENCODED`].
+    pub(crate) fn encode(&self) -> Result<Vec<u8>, PlanError> {
+        encode("the task", self)
+    }
+
+    /// A task from its bytes. Whether it fits the walls, [`Plan::check`] says.
+    ///
+    /// # Errors
+    /// [`PlanError::Decode`] for anything but the bytes of one task.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, PlanError> {
+        decode(bytes)
+    }
+}
+
+fn encode<T: Serialize>(what: &str, value: &T) -> Result<Vec<u8>, PlanError> {
+    let bytes =
+        postcard::to_stdvec(value).map_err(|_| PlanError::Decode { problem: "it cannot be encoded" })?;
+    if bytes.len() > MAX_ENCODED {
+        let (bytes, limit) = (bytes.len() as u64, MAX_ENCODED as u64);
+        return Err(PlanError::TooLong { what: what.to_owned(), bytes, limit });
+    }
+    Ok(bytes)
+}
+
+fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, PlanError> {
+    if bytes.len() > MAX_ENCODED {
+        return Err(PlanError::Decode { problem: "it is too long" });
+    }
+    let (value, rest) =
+        postcard::take_from_bytes(bytes).map_err(|_| PlanError::Decode { problem: "it is not a plan" })?;
+    if rest.is_empty() { Ok(value) } else { Err(PlanError::Decode { problem: "something follows it" }) }
 }

@@ -40,11 +40,23 @@ pub struct Command<'a> {
     /// Whether a descriptor of any kind may be given: for the selftest, which shows what each would let through.
     #[cfg(feature = "selftest")]
     pub(crate) every_kind: bool,
+    /// See [`more_tasks`](Self::more_tasks).
+    more_tasks: bool,
     /// Whether one of belljar's own roles is meant.
     pub(crate) own: bool,
     /// Changes the plan before init gets it: for the selftest, which takes away by it what no profile can.
     #[cfg(feature = "selftest")]
     pub(crate) amend: Option<fn(&mut Plan)>,
+}
+
+/// The standard streams of a task.
+pub(super) struct Streams {
+    /// The task's.
+    pub(super) ends: [OwnedFd; 3],
+    /// The caller's ends of those that are piped.
+    pub(super) ours: [Option<OwnedFd>; 3],
+    /// Those that are the caller's terminal.
+    pub(super) lent: Lent,
 }
 
 const STREAMS: [Stream; 3] = [Stream::Stdin, Stream::Stdout, Stream::Stderr];
@@ -63,6 +75,7 @@ impl<'a> Command<'a> {
             hashes: true,
             #[cfg(feature = "selftest")]
             every_kind: false,
+            more_tasks: false,
             own: false,
             #[cfg(feature = "selftest")]
             amend: None,
@@ -142,6 +155,13 @@ impl<'a> Command<'a> {
         self
     }
 
+    /// Lets more tasks follow in the same sandbox, by [`Child::exec`], as long as this one runs. init then keeps what it takes to start
+    /// them: the capabilities SETPCAP and SYS_ADMIN in the sandbox's own user namespace, where otherwise it keeps none.
+    pub fn more_tasks(&mut self, on: bool) -> &mut Self {
+        self.more_tasks = on;
+        self
+    }
+
     /// What would be done: everything is decided and checked, nothing is started.
     ///
     /// # Errors
@@ -165,7 +185,7 @@ impl<'a> Command<'a> {
         Ok(plan::resolve_with_notes(&self.sandbox.profile, &facts, &files, &call)?)
     }
 
-    fn call(&self) -> Call {
+    pub(super) fn call(&self) -> Call {
         let mut call = Call::new(self.task.clone()).with_caller_env();
         call.env.clone_from(&self.env);
         call.cwd.clone_from(&self.cwd);
@@ -248,46 +268,20 @@ impl<'a> Command<'a> {
         let (asked, facts) = (self.call(), Facts::detect()?);
         let mut frame = Frame::new(&self.sandbox.profile, &facts, &asked)?;
         stopwatch.mark("decisions");
-        for (stdio, default) in self.stdio.iter_mut().zip(defaults) {
-            stdio.get_or_insert_with(default);
-        }
-        let null = Stdio::null();
-        let mut prepared: Vec<Prepared<'_>> = Vec::new();
-        for (stdio, stream) in self.stdio.iter().zip(STREAMS) {
-            // init puts a terminal of its own in the place of all three.
-            if let Some(stdio) = if self.terminal { Some(&null) } else { stdio.as_ref() } {
-                prepared.push(stdio.prepare(stream).map_err(prepare)?);
-            }
-        }
-        let (mut child_ends, mut lent) = (Vec::new(), Lent::default());
-        let noted = |errno| Error::prepare(Step::Descriptors, "ioctl", "terminal")(errno);
-        for (end, stream) in prepared.iter().zip(STREAMS) {
-            match accept(end.as_fd(), || format!("standard {stream}"))? {
-                Accepted::File => frame.files_given = true,
-                Accepted::Terminal => lent.note(end.as_fd()).map_err(noted)?,
-                Accepted::Other => {}
-            }
-            child_ends.push(end.as_fd().try_clone_to_owned().map_err(prepare)?);
-        }
-        frame.files_given |= self.accept_kept()?;
-        let mut ours = prepared.into_iter().map(Prepared::into_ours);
-        let (stdin, stdout, stderr) = (ours.next(), ours.next(), ours.next());
-        let [input, output, error] = <[OwnedFd; 3]>::try_from(child_ends)
-            .map_err(|_| prepare(std::io::ErrorKind::InvalidInput.into()))?;
+        let Streams { ends: [input, output, error], ours: [stdin, stdout, stderr], lent } =
+            self.open_streams(defaults, &mut frame.files_given)?;
         let (stdio, relayed) = match frame.limits.output {
             Some(_) => through_pipes(input, output, error)?,
             None => ([input, output, error], Vec::new()),
         };
-        let mut kept: Vec<(BorrowedFd<'_>, i32)> =
-            self.kept.iter().map(|(fd, number)| (fd.as_fd(), *number)).collect();
-        kept.sort_unstable_by_key(|(_, number)| *number);
         let handed = Handed {
             stdio,
-            descriptors: kept.into_iter().map(|(fd, _)| fd).collect(),
+            descriptors: self.kept(),
             call,
             argv: self.argv()?,
             #[cfg(feature = "selftest")]
             amend: self.amend,
+            more_tasks: self.more_tasks,
         };
         stopwatch.mark("streams");
         let hashes = self.hashes;
@@ -304,9 +298,9 @@ impl<'a> Command<'a> {
         started.lent = lent;
         let terminal = started.terminal.take();
         let mut child = Child {
-            stdin: stdin.flatten().map(Into::into),
-            stdout: stdout.flatten().map(Into::into),
-            stderr: stderr.flatten().map(Into::into),
+            stdin: stdin.map(Into::into),
+            stdout: stdout.map(Into::into),
+            stderr: stderr.map(Into::into),
             terminal,
             profile_hash,
             plan_hash,
@@ -322,6 +316,55 @@ impl<'a> Command<'a> {
         };
         child.start_relay(relayed)?;
         Ok(child)
+    }
+
+    pub(super) fn request(&self) -> &TaskRequest {
+        &self.task
+    }
+
+    pub(super) fn profile(&self) -> &'a crate::profile::Profile {
+        &self.sandbox.profile
+    }
+
+    /// Opens what the streams were set to, or the defaults. `files_given` becomes true where the task gets a regular file.
+    pub(super) fn open_streams(
+        &mut self,
+        defaults: [fn() -> Stdio; 3],
+        files_given: &mut bool,
+    ) -> Result<Streams, Error> {
+        for (stdio, default) in self.stdio.iter_mut().zip(defaults) {
+            stdio.get_or_insert_with(default);
+        }
+        let null = Stdio::null();
+        let mut prepared: Vec<Prepared<'_>> = Vec::new();
+        for (stdio, stream) in self.stdio.iter().zip(STREAMS) {
+            // init puts a terminal of its own in the place of all three.
+            if let Some(stdio) = if self.terminal { Some(&null) } else { stdio.as_ref() } {
+                prepared.push(stdio.prepare(stream).map_err(prepare)?);
+            }
+        }
+        let (mut ends, mut lent) = (Vec::new(), Lent::default());
+        let noted = |errno| Error::prepare(Step::Descriptors, "ioctl", "terminal")(errno);
+        for (end, stream) in prepared.iter().zip(STREAMS) {
+            match accept(end.as_fd(), || format!("standard {stream}"))? {
+                Accepted::File => *files_given = true,
+                Accepted::Terminal => lent.note(end.as_fd()).map_err(noted)?,
+                Accepted::Other => {}
+            }
+            ends.push(end.as_fd().try_clone_to_owned().map_err(prepare)?);
+        }
+        *files_given |= self.accept_kept()?;
+        let mut ours = prepared.into_iter().map(Prepared::into_ours);
+        let ours = [ours.next().flatten(), ours.next().flatten(), ours.next().flatten()];
+        let ends = ends.try_into().map_err(|_| prepare(std::io::ErrorKind::InvalidInput.into()))?;
+        Ok(Streams { ends, ours, lent })
+    }
+
+    /// The descriptors beyond 2, in the order of their numbers inside.
+    pub(super) fn kept(&self) -> Vec<BorrowedFd<'_>> {
+        let mut kept: Vec<_> = self.kept.iter().map(|(fd, number)| (fd.as_fd(), *number)).collect();
+        kept.sort_unstable_by_key(|(_, number)| *number);
+        kept.into_iter().map(|(fd, _)| fd).collect()
     }
 
     /// Refuses descriptors of kinds that a task is not given; whether one is a regular file.

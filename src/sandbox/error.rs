@@ -39,6 +39,21 @@ pub enum Error {
         #[source]
         source: LaunchError,
     },
+    /// More tasks were not asked for ([`Command::more_tasks`](super::Command::more_tasks)), or it has been waited for.
+    #[error("this sandbox takes no more tasks")]
+    NoMoreTasks,
+    /// The profile does not make the walls any more that stand.
+    #[error("what the profile shows is not what it was when the sandbox was made")]
+    OtherWalls,
+    /// The output of one more task is not counted.
+    #[error("a sandbox with a limit of output takes no more tasks")]
+    OutputNotLimited,
+    /// A role finds its arguments in those of init.
+    #[error("a role can only be the first task of a sandbox")]
+    RoleInSandbox,
+    /// The sandbox has ended, and with it the task.
+    #[error("the sandbox has ended")]
+    Over,
     /// The caller's side of the preparation failed.
     #[error("{step}: {call}{}{object}", if .object.is_empty() { "" } else { " " })]
     Prepare {

@@ -3,6 +3,7 @@
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -13,6 +14,7 @@ use nix::sys::stat::{Mode, fchmod};
 use super::beside::{self, Beside};
 use super::ender::Reins;
 use super::error::{Error, Step};
+use super::exec::Orders;
 use super::given::Given;
 use super::host_id::HostId;
 use super::id_maps::IdMaps;
@@ -46,6 +48,8 @@ pub(super) struct Handed<'a> {
     pub(super) call: Option<(OwnedFd, OwnedFd)>,
     /// A role's arguments, its name first; for a program what `ps` shows of init.
     pub(super) argv: Vec<CString>,
+    /// See `Command::more_tasks`.
+    pub(super) more_tasks: bool,
     /// See `Command::amend`.
     #[cfg(feature = "selftest")]
     pub(super) amend: Option<fn(&mut Plan)>,
@@ -65,6 +69,8 @@ pub(super) struct Started {
     pub(super) terminal: Option<OwnedFd>,
     /// The caller's terminal, put back as soon as the sandbox has ended.
     pub(super) lent: Lent,
+    /// Where more tasks are asked for, if they may be.
+    pub(super) orders: Option<Arc<Orders>>,
     /// Its control group, if it has one.
     pub(super) group: Option<Group>,
     /// Put back with the child: the run is over then.
@@ -98,16 +104,8 @@ pub(super) fn start(
     };
     if let Some(host_id) = &host_id {
         frame.becomes(host_id.id());
-        give_pipes(&handed.stdio, host_id.id())?;
     }
-    let all = handed.stdio.iter().map(AsFd::as_fd).chain(handed.descriptors.iter().copied());
-    let given = match frame.identity.host {
-        // Its id owns nothing.
-        HostIdentity::Unique => Given::default(),
-        HostIdentity::Own { .. } => {
-            Given::note(all).map_err(Error::prepare(Step::Descriptors, "fstat", "streams"))?
-        }
-    };
+    let given = give(&handed.stdio, &handed.descriptors, host_id.as_ref().map(HostId::id))?;
     let own = sys::process::pidfd_open(nix::unistd::getpid().as_raw()).map_err(Error::prepare(
         Step::Descriptors,
         "pidfd_open",
@@ -153,8 +151,12 @@ pub(super) fn start(
     let watches = group.as_ref().map_or(Ok(Vec::new()), Group::watches).map_err(by_cgroup)?;
     let (watches, watched): (Vec<_>, Vec<_>) = watches.into_iter().unzip();
     let window = plan.task.terminal.then(terminal::size);
-    let go = Go { doors: u32::try_from(doors.len()).unwrap_or(u32::MAX), watches, window };
-    let descriptors: Vec<BorrowedFd<'_>> = doors.iter().chain(&watched).map(AsFd::as_fd).collect();
+    let more = handed.more_tasks.then(|| Orders::new(&plan, host_id.as_ref().map(HostId::id)));
+    let (orders, inits) = more.transpose()?.unzip();
+    let doors_count = u32::try_from(doors.len()).unwrap_or(u32::MAX);
+    let go = Go { doors: doors_count, watches, window, hold: false, orders: inits.is_some() };
+    let descriptors: Vec<BorrowedFd<'_>> =
+        inits.iter().chain(&doors).chain(&watched).map(AsFd::as_fd).collect();
     // The maps come only after the new image is up: the kernel tells it its ids while it is executed (AT_UID, AT_EUID, AT_GID,
     // AT_EGID), one after the other, and to musl two that differ mean a set-user-ID program.
     launched
@@ -200,6 +202,7 @@ pub(super) fn start(
             began,
             deadline,
             terminal,
+            orders: orders.map(Arc::new),
             lent: Lent::default(),
             group,
             _given: given,
@@ -242,6 +245,21 @@ fn launch(frame: &Frame<'_>, handed: &Handed<'_>, own: &OwnedFd) -> Result<reexe
     joined
         .with(|| reexec::launch(&wanted))?
         .map_err(|source| Error::Launch { namespaces: frame.namespaces, source })
+}
+
+/// Gives streams and descriptors to a task of this id of its own, or of the caller's: its rights to them, and what is put back afterwards.
+pub(super) fn give(
+    stdio: &[OwnedFd; 3],
+    descriptors: &[BorrowedFd<'_>],
+    id: Option<u32>,
+) -> Result<Given, Error> {
+    if let Some(id) = id {
+        // It owns nothing.
+        give_pipes(stdio, id)?;
+        return Ok(Given::default());
+    }
+    let all = stdio.iter().map(AsFd::as_fd).chain(descriptors.iter().copied());
+    Given::note(all).map_err(Error::prepare(Step::Descriptors, "fstat", "streams"))
 }
 
 /// `/dev/stdout` and the like open the stream again, and a pipe belongs to the user that made it. The sandbox's own id gets the

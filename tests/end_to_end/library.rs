@@ -79,7 +79,12 @@ pub fn run_case() {
     let Ok(name) = std::env::var(CASE) else { return };
     let hidden: [(&str, Case); 2] =
         [("inherited_call", crate::inherited::call), ("inherited_show", crate::inherited::show)];
-    let case = CASES.iter().chain(&hidden).find(|(known, _)| *known == name).expect("a known case");
+    let case = CASES
+        .iter()
+        .chain(crate::more_tasks::CASES)
+        .chain(&hidden)
+        .find(|(known, _)| *known == name)
+        .expect("a known case");
     if let Err(error) = case.1() {
         eprintln!("{name}: {error}");
         std::process::exit(1);
@@ -91,7 +96,7 @@ pub fn run_case() {
 pub fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
     for (caller, needs) in [(Caller::Root, &[Need::Root][..]), (Caller::User, &[])] {
-        for (name, _) in CASES {
+        for (name, _) in CASES.iter().chain(crate::more_tasks::CASES) {
             trials.push(trial(format!("library::{name} as {caller:?}"), needs, move || {
                 let program = caller::shelf().join("end_to_end");
                 let mut command = Command::new(program);

@@ -17,6 +17,7 @@ mod joined;
 mod kept;
 mod leftovers;
 mod library;
+mod more_tasks;
 mod need;
 mod outcome;
 mod programs;

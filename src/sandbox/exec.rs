@@ -1,0 +1,199 @@
+//! More tasks in a sandbox that stands: the same walls, a filter, limits and read-back of their own.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{ChildStderr, ChildStdin, ChildStdout, ExitStatus};
+use std::sync::{Mutex, PoisonError};
+
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+
+use super::command::{Command, Streams};
+use super::error::{Error, Step};
+use super::given::Given;
+use super::lent::Lent;
+use super::spawn::{MOST_MESSAGES, give, log, task_name};
+use super::{Child, terminal};
+use crate::host::{Facts, RealFiles, Remembered};
+use crate::plan::{Frame, Plan, TaskRequest, Walls};
+use crate::protocol::{Channel, End, Message, Order, PASSED_ON, Passed};
+use crate::reexec::Stdio;
+
+/// Where more tasks are asked for.
+#[derive(Debug)]
+pub(crate) struct Orders {
+    /// One order at a time: each is several messages.
+    channel: Mutex<Channel>,
+    profile: String,
+    walls: Walls,
+    /// The id that nothing else on the host has, if the sandbox has one.
+    host_id: Option<u32>,
+}
+
+/// Both ends of a channel between the caller and init.
+fn pair() -> Result<(OwnedFd, OwnedFd), Error> {
+    socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
+        .map_err(Error::prepare(Step::Descriptors, "socketpair", ""))
+}
+
+impl Orders {
+    /// Those of a sandbox that is being made, and init's end.
+    pub(super) fn new(plan: &Plan, host_id: Option<u32>) -> Result<(Self, OwnedFd), Error> {
+        let (ours, inits) = pair()?;
+        let channel = Mutex::new(Channel::new(ours));
+        Ok((Self { channel, profile: plan.profile.clone(), walls: plan.walls.clone(), host_id }, inits))
+    }
+
+    /// Starts a task. Once this returns it runs.
+    pub(crate) fn start(
+        &self,
+        command: &mut Command<'_>,
+        defaults: [fn() -> Stdio; 3],
+    ) -> Result<Exec, Error> {
+        if matches!(command.request(), TaskRequest::Role { .. }) {
+            return Err(Error::RoleInSandbox);
+        }
+        super::spawn::fill_streams()?;
+        let (asked, facts) = (command.call(), Facts::detect()?);
+        let mut frame = Frame::new(command.profile(), &facts, &asked)?;
+        let streams = command.open_streams(defaults, &mut frame.files_given)?;
+        if let Some(id) = self.host_id {
+            frame.becomes(id);
+        }
+        let (plan, notes) = frame.complete(&Remembered::new(&RealFiles))?;
+        notes.iter().for_each(crate::plan::Note::log);
+        if (&plan.profile, &plan.walls) != (&self.profile, &self.walls) {
+            return Err(Error::OtherWalls);
+        }
+        if plan.limits.output.is_some() {
+            return Err(Error::OutputNotLimited);
+        }
+        self.order(command, &plan, streams)
+    }
+
+    fn order(&self, command: &Command<'_>, plan: &Plan, streams: Streams) -> Result<Exec, Error> {
+        let Streams { ends, ours: [stdin, stdout, stderr], lent } = streams;
+        let kept = command.kept();
+        let given = give(&ends, &kept, self.host_id)?;
+        let (own, theirs) = pair()?;
+        let channel = Channel::new(own);
+        let window = plan.task.terminal.then(terminal::size);
+        let mut sent = vec![theirs.as_fd()];
+        sent.extend(ends.iter().map(AsFd::as_fd).chain(kept));
+        {
+            let orders = self.channel.lock().unwrap_or_else(PoisonError::into_inner);
+            let task = plan.task.encode()?;
+            orders
+                .send_with(&Order { window }, &sent)
+                .and_then(|()| orders.send_long(&task))
+                .map_err(|_| Error::Protocol)?;
+        }
+        drop((ends, theirs));
+        let terminal = started(&channel, plan)?;
+        Ok(Exec {
+            stdin: stdin.map(Into::into),
+            stdout: stdout.map(Into::into),
+            stderr: stderr.map(Into::into),
+            terminal,
+            program: task_name(plan),
+            channel,
+            ended: None,
+            _given: given,
+            _lent: lent,
+        })
+    }
+}
+
+/// Waits until it runs; gives the outer end of its terminal, if it has one. init starts one at a time, each in milliseconds, and its end
+/// ends the channel.
+fn started(channel: &Channel, plan: &Plan) -> Result<Option<OwnedFd>, Error> {
+    let (mut ready, mut terminal) = (false, None);
+    for _ in 0..MOST_MESSAGES {
+        let expected = plan.task.terminal && terminal.is_none();
+        match terminal::receive(channel, expected) {
+            Ok(Some((_, Some(outer)))) => terminal = Some(outer),
+            Ok(Some((Message::Ready(_), _))) if !ready && !expected => ready = true,
+            Ok(Some((Message::Started, _))) if ready => return Ok(terminal),
+            Ok(Some((Message::Started, _))) => return Err(Error::Protocol),
+            Ok(Some((Message::Log { level, text }, _))) => log(level, &text),
+            Ok(Some((Message::Failed(failure), _))) => {
+                return Err(Error::from_init(failure, &task_name(plan)));
+            }
+            Ok(None) => return Err(Error::Over),
+            Ok(Some(_)) | Err(_) => return Err(Error::Protocol),
+        }
+    }
+    Err(Error::Protocol)
+}
+
+/// A task that was started in a sandbox beside the first ([`Child::exec`]). Dropping it ends it, with its process group.
+#[derive(Debug)]
+pub struct Exec {
+    /// The writing end of its standard input, if that is piped.
+    pub stdin: Option<ChildStdin>,
+    /// The reading end of its standard output, if that is piped.
+    pub stdout: Option<ChildStdout>,
+    /// The reading end of its standard error, if that is piped.
+    pub stderr: Option<ChildStderr>,
+    /// The caller's end of its terminal, if it has one of its own; see [`Child::terminal`].
+    pub terminal: Option<OwnedFd>,
+    program: String,
+    channel: Channel,
+    ended: Option<ExitStatus>,
+    _given: Given,
+    _lent: Lent,
+}
+
+impl Exec {
+    /// Sends it a signal, as [`Child::signal`] does the first task.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a signal that is not passed on.
+    pub fn signal(&mut self, signal: i32) -> std::io::Result<()> {
+        if !PASSED_ON.iter().any(|passed| *passed as i32 == signal) {
+            return Err(std::io::ErrorKind::InvalidInput.into());
+        }
+        // One that has ended needs none.
+        self.channel.send(&Passed { signal }).ok();
+        Ok(())
+    }
+
+    /// Waits for its end. Closes a piped standard input first, as `std` does.
+    ///
+    /// # Errors
+    /// [`Error::Over`] if the sandbox has ended before it.
+    pub fn wait(&mut self) -> Result<ExitStatus, Error> {
+        drop(self.stdin.take());
+        if let Some(status) = self.ended {
+            return Ok(status);
+        }
+        for _ in 0..MOST_MESSAGES {
+            match self.channel.receive::<Message>() {
+                Ok(Some(Message::Ended { end: End::Status(status), .. })) => {
+                    let status = ExitStatus::from_raw(status);
+                    self.ended = Some(status);
+                    return Ok(status);
+                }
+                Ok(Some(Message::Log { level, text })) => log(level, &text),
+                Ok(Some(Message::Failed(failure))) => return Err(Error::from_init(failure, &self.program)),
+                Ok(None) => return Err(Error::Over),
+                Ok(Some(_)) | Err(_) => return Err(Error::Protocol),
+            }
+        }
+        Err(Error::Protocol)
+    }
+}
+
+impl Child {
+    /// Starts one more task within the walls of this sandbox, which has to be one of [`Command::more_tasks`], and runs it beside the first.
+    /// The command is one of the same [`Sandbox`](super::Sandbox); its streams are inherited where nothing is set. Its limits of time, memory
+    /// and processes are the sandbox's; it ends with the first task at the latest.
+    ///
+    /// # Errors
+    /// As [`Command::spawn`]; if the sandbox takes no more tasks, or has ended; and if the profile makes other walls by now, as something
+    /// that it shows was replaced.
+    pub fn exec(&self, command: &mut Command<'_>) -> Result<Exec, Error> {
+        let orders = self.started.as_ref().and_then(|started| started.orders.as_ref());
+        let orders = orders.ok_or(Error::NoMoreTasks)?;
+        orders.start(command, [Stdio::inherit, Stdio::inherit, Stdio::inherit])
+    }
+}

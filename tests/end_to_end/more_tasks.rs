@@ -1,0 +1,163 @@
+//! More tasks in a sandbox that stands (`Child::exec`), each case in a process of its own (see `library`).
+
+use std::io::Read as _;
+use std::os::unix::process::ExitStatusExt as _;
+use std::time::{Duration, Instant};
+
+use belljar::reexec::Stdio;
+use belljar::{Child, Command, Error, Exec, Sandbox};
+
+type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+type Case = (&'static str, fn() -> Outcome);
+
+pub const CASES: &[Case] = &[
+    ("more_tasks_have_the_walls_of_the_first", same_walls),
+    ("more_tasks_end_as_they_end", ends),
+    ("more_tasks_end_with_their_caller_and_with_the_first", end_with),
+    ("more_tasks_are_bounded_and_leave_nothing_in_init", bounded),
+    ("more_tasks_are_refused_where_the_walls_are_others", refused),
+];
+
+fn ensure(holds: bool, what: impl std::fmt::Debug) -> Outcome {
+    if holds { Ok(()) } else { Err(format!("does not hold: {what:?}").into()) }
+}
+
+/// A sandbox whose first task waits.
+fn standing(sandbox: &Sandbox, script: &str) -> Result<Child, Error> {
+    let mut first = sandbox.command("sh");
+    first.args(["-c", script]).stdin(Stdio::null()).stdout(Stdio::piped()).more_tasks(true);
+    first.spawn()
+}
+
+fn shell<'a>(sandbox: &'a Sandbox, script: &str) -> Command<'a> {
+    let mut command = sandbox.command("sh");
+    command.args(["-c", script]).stdin(Stdio::null()).stdout(Stdio::piped());
+    command
+}
+
+/// What one more task writes.
+fn written(child: &Child, sandbox: &Sandbox, script: &str) -> Result<String, Box<dyn std::error::Error>> {
+    let mut exec = child.exec(&mut shell(sandbox, script))?;
+    let mut text = String::new();
+    exec.stdout.take().ok_or("no pipe")?.read_to_string(&mut text)?;
+    let status = exec.wait()?;
+    ensure(status.success(), (status, &text))?;
+    Ok(text)
+}
+
+/// Everything that the kernel says of a process that does not depend on when it started.
+const LOOK: &str = "umask; pwd; ulimit -a; ls -l /proc/self/fd | wc -l; readlink /proc/self/ns/*; cat /proc/self/mountinfo; \
+                    grep -E '^(Uid|Gid|Groups|Cap|NoNewPrivs|Seccomp|SigBlk|SigIgn)' /proc/self/status; env | sort";
+
+fn same_walls() -> Outcome {
+    for profile in ["strict", "standard", "nested"] {
+        let sandbox = Sandbox::new(profile)?;
+        let mut child = standing(
+            &sandbox,
+            &format!("{LOOK}; echo ready; echo shared >/tmp/of-the-first; exec sleep 60"),
+        )?;
+        let mut first = String::new();
+        let mut pipe = child.stdout.take().ok_or("no pipe")?;
+        while !first.ends_with("ready\n") {
+            let mut byte = [0];
+            pipe.read_exact(&mut byte)?;
+            first.push(char::from(byte[0]));
+        }
+        let later = written(&child, &sandbox, &format!("{LOOK}; echo ready"))?;
+        ensure(first == later, (&first, &later))?;
+        std::thread::sleep(Duration::from_millis(50));
+        ensure(written(&child, &sandbox, "cat /tmp/of-the-first")? == "shared\n", profile)?;
+        child.kill()?;
+    }
+    Ok(())
+}
+
+fn ends() -> Outcome {
+    let sandbox = Sandbox::new("strict")?;
+    let mut child = standing(&sandbox, "exec sleep 60")?;
+    ensure(child.exec(&mut shell(&sandbox, "exit 7"))?.wait()?.code() == Some(7), "a status")?;
+    let mut exec = child.exec(&mut shell(&sandbox, "kill -9 $$"))?;
+    ensure(exec.wait()?.signal() == Some(9), "a signal of its own")?;
+    ensure(exec.wait()?.signal() == Some(9), "asked again")?;
+    let mut exec = child.exec(&mut shell(&sandbox, "exec sleep 60"))?;
+    exec.signal(libc::SIGTERM)?;
+    ensure(exec.wait()?.signal() == Some(libc::SIGTERM), "a signal of the caller's")?;
+    ensure(exec.signal(libc::SIGSEGV).is_err(), "a signal that is not passed on")?;
+    let missing = child.exec(&mut sandbox.command("no-such-program"));
+    ensure(matches!(missing, Err(Error::Plan(_))), &missing)?;
+    // The first goes on.
+    ensure(child.try_wait()?.is_none(), "the first")?;
+    child.kill()?;
+    Ok(())
+}
+
+fn end_with() -> Outcome {
+    let sandbox = Sandbox::new("strict")?;
+    let mut child = standing(&sandbox, "exec sleep 60")?;
+    drop(child.exec(&mut shell(&sandbox, "sleep 50; true"))?);
+    let began = Instant::now();
+    while written(&child, &sandbox, "ls /proc")?
+        .split_whitespace()
+        .filter(|name| name.parse::<u32>().is_ok())
+        .count()
+        > 4
+    {
+        ensure(began.elapsed() < Duration::from_secs(10), "one that was dropped is still there")?;
+    }
+    let mut left: Exec = child.exec(&mut shell(&sandbox, "exec sleep 60"))?;
+    child.kill()?;
+    child.wait_outcome()?;
+    let over = left.wait();
+    ensure(matches!(over, Err(Error::Over)), &over)?;
+    let late = child.exec(&mut shell(&sandbox, "true"));
+    ensure(matches!(late, Err(Error::Over | Error::NoMoreTasks | Error::Protocol)), &late)?;
+    let mut closed = sandbox.command("sleep");
+    let mut closed = closed.arg("60").spawn()?;
+    let refused = closed.exec(&mut shell(&sandbox, "true"));
+    ensure(matches!(refused, Err(Error::NoMoreTasks)), &refused)?;
+    closed.kill()?;
+    Ok(())
+}
+
+fn bounded() -> Outcome {
+    let sandbox = Sandbox::new("strict")?;
+    let mut child = standing(&sandbox, "exec sleep 60")?;
+    let descriptors = || std::fs::read_dir(format!("/proc/{}/fd", child.id())).map(Iterator::count).ok();
+    written(&child, &sandbox, "true")?;
+    let before = descriptors();
+    for _ in 0..100 {
+        written(&child, &sandbox, "true")?;
+    }
+    std::thread::sleep(Duration::from_millis(100));
+    ensure(descriptors() == before, (before, descriptors()))?;
+    let mut there = Vec::new();
+    let refused = loop {
+        match child.exec(sandbox.command("sleep").arg("60").stdout(Stdio::null())) {
+            Ok(exec) => there.push(exec),
+            Err(error) => break error,
+        }
+        ensure(there.len() < 100, "too many")?;
+    };
+    ensure(there.len() > 10, (there.len(), refused.to_string()))?;
+    there.clear();
+    let began = Instant::now();
+    while written(&child, &sandbox, "true").is_err() {
+        ensure(began.elapsed() < Duration::from_secs(10), "none starts after the others have ended")?;
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child.kill()?;
+    Ok(())
+}
+
+fn refused() -> Outcome {
+    let sandbox = Sandbox::new("strict")?;
+    let mut child = standing(&sandbox, "exec sleep 60")?;
+    let other = Sandbox::new("standard")?;
+    let walls = child.exec(&mut shell(&other, "true"));
+    ensure(matches!(walls, Err(Error::OtherWalls)), &walls)?;
+    let role = child.exec(&mut sandbox.role("echo"));
+    ensure(matches!(role, Err(Error::RoleInSandbox)), &role)?;
+    child.kill()?;
+    Ok(())
+}
