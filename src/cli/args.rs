@@ -6,7 +6,7 @@ use clap::error::{ContextValue, ErrorKind};
 use clap::{ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use super::error::Error;
-use super::{completions, doctor, escape, man, profile, ps, run, selftest, stdio};
+use super::{completions, doctor, escape, man, named, profile, ps, run, selftest, stdio};
 
 /// Puts untrusted work under glass.
 ///
@@ -51,6 +51,9 @@ pub enum Command {
     Doctor(doctor::DoctorArgs),
     Profile(profile::ProfileArgs),
     Ps(ps::PsArgs),
+    Exec(named::ExecArgs),
+    Kill(named::KillArgs),
+    Wait(named::WaitArgs),
     Selftest(selftest::SelftestArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),

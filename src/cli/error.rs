@@ -174,6 +174,67 @@ pub enum Error {
         /// Why it failed.
         source: io::Error,
     },
+    /// The files of names cannot be used.
+    #[error("{}: {action}", escape::os(.path.as_os_str()))]
+    Names {
+        /// What was tried.
+        action: &'static str,
+        /// Of what.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// There is no place for names.
+    #[error("--name: there is no runtime directory for this user")]
+    NoRuntimeDirectory,
+    /// Others could take or see the names.
+    #[error("{} is not this user's alone", escape::os(.path.as_os_str()))]
+    NamesOfOthers {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Another sandbox has the name.
+    #[error("a sandbox called {name} runs already")]
+    NameTaken {
+        /// The name.
+        name: String,
+    },
+    /// No sandbox of this user has the name.
+    #[error("no sandbox of this user is called {name}")]
+    NoSandbox {
+        /// The name.
+        name: String,
+    },
+    /// The belljar that runs it is gone, or of another version.
+    #[error("the belljar that runs {name} has not answered")]
+    NotAnswered {
+        /// The name.
+        name: String,
+    },
+    /// The belljar that runs it has refused.
+    #[error("{message}")]
+    Refused {
+        /// Why, on one line.
+        message: String,
+        /// What can be done.
+        hints: Vec<String>,
+        /// The exit status for it.
+        code: u8,
+    },
+    /// `kill` with a signal that no sandbox takes.
+    #[error("signal {number} is not one that is passed on to a sandbox")]
+    SignalNotPassedOn {
+        /// Its number.
+        number: i32,
+    },
+    /// `--detach`.
+    #[error("--detach: {action}")]
+    Detach {
+        /// What was tried.
+        action: &'static str,
+        /// Why it failed.
+        source: io::Error,
+    },
     /// The self-test.
     #[error("selftest")]
     SelfTest {
@@ -205,6 +266,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Sandbox(error) => error.exit_code(),
+            Error::Refused { code, .. } => *code,
             _ => 125,
         }
     }
@@ -219,6 +281,15 @@ impl Error {
                 let roles = Some(known.join(", ")).filter(|roles| !roles.is_empty());
                 program.chain(roles.map(|roles| format!("there are: {roles}"))).collect()
             }
+            Error::NoRuntimeDirectory => {
+                vec!["set XDG_RUNTIME_DIR to a directory that is yours alone".to_owned()]
+            }
+            Error::NamesOfOthers { .. } => vec!["remove it, or 'chmod 700' it".to_owned()],
+            Error::NoSandbox { .. } => vec!["'belljar ps' lists those that run".to_owned()],
+            Error::SignalNotPassedOn { .. } => {
+                vec!["there are TERM, INT, HUP, QUIT, TSTP, CONT, USR1, USR2, WINCH and KILL".to_owned()]
+            }
+            Error::Refused { hints, .. } => hints.clone(),
             Error::Privileged => vec!["remove the bits: chmod u-s,g-s FILE; setcap -r FILE".to_owned()],
             Error::Report { source, .. } if source.raw_os_error() == Some(libc::ELOOP) => {
                 vec!["a symbolic link is not followed: name the file itself".to_owned()]

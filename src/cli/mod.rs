@@ -9,6 +9,7 @@ mod error;
 mod escape;
 mod logging;
 mod man;
+mod named;
 mod profile;
 mod ps;
 mod report;
@@ -53,6 +54,9 @@ fn dispatch(stopwatch: Stopwatch) -> Result<u8, Error> {
         Command::Doctor(args) => doctor::main(args),
         Command::Profile(args) => profile::main(args),
         Command::Ps(args) => ps::main(args),
+        Command::Exec(args) => named::exec(args),
+        Command::Kill(args) => named::kill(args),
+        Command::Wait(args) => named::wait(args),
         Command::Selftest(args) => selftest::main(args),
         Command::Completions(args) => completions::main(args),
         Command::Man(args) => man::main(args),

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::error::Error;
 use super::running::{Running, running};
-use super::{escape, stdio, units};
+use super::{escape, named, stdio, units};
 
 /// The most that is shown of a command, characters.
 const COMMAND: usize = 60;
@@ -30,13 +30,19 @@ pub struct PsArgs {
 /// Runs it.
 pub fn main(args: &PsArgs) -> Result<u8, Error> {
     let all = running().map_err(|source| Error::Processes { source })?;
-    let text = if args.json { json_text(&all)? } else { table(&all) };
+    let names = named::all();
+    let text = if args.json { json_text(&all, &names)? } else { table(&all, &names) };
     stdio::print(text.as_bytes())?;
     Ok(0)
 }
 
-fn table(all: &[Running]) -> String {
-    let head = ["PID", "CALLER", "UID", "TIME", "MEMORY", "PROCS", "CPU", "PROFILE", "COMMAND"];
+/// The name of one, which the process that started it has.
+fn name_of<'a>(one: &Running, names: &'a [(String, i32)]) -> Option<&'a str> {
+    names.iter().find(|(_, caller)| *caller == one.caller).map(|(name, _)| name.as_str())
+}
+
+fn table(all: &[Running], names: &[(String, i32)]) -> String {
+    let head = ["PID", "CALLER", "UID", "TIME", "MEMORY", "PROCS", "CPU", "NAME", "PROFILE", "COMMAND"];
     let mut rows = vec![head.map(str::to_owned)];
     for one in all {
         let usage = one.usage.clone().unwrap_or_default();
@@ -51,6 +57,7 @@ fn table(all: &[Running]) -> String {
             usage
                 .cpu_micros
                 .map_or_else(none, |micros| format!("{}.{}s", micros / 1_000_000, micros / 100_000 % 10)),
+            name_of(one, names).map_or_else(none, str::to_owned),
             one.profile.as_deref().map_or_else(none, |profile| cut(&escape::text(profile), PROFILE)),
             cut(&command(&one.command), COMMAND),
         ]);
@@ -81,7 +88,7 @@ fn cut(text: &str, most: usize) -> String {
     text.chars().take(most.saturating_sub(1)).chain(['…']).collect()
 }
 
-fn json_text(all: &[Running]) -> Result<String, Error> {
+fn json_text(all: &[Running], names: &[(String, i32)]) -> Result<String, Error> {
     let one = |running: &Running| -> Result<Value, Error> {
         let text = |argument: &Vec<u8>| String::from_utf8_lossy(argument).into_owned();
         Ok(json!({
@@ -89,6 +96,7 @@ fn json_text(all: &[Running]) -> Result<String, Error> {
             "caller": running.caller,
             "uid": running.uid,
             "seconds": running.elapsed.as_secs_f64(),
+            "name": name_of(running, names),
             "profile": running.profile,
             "command": running.command.iter().map(text).collect::<Vec<_>>(),
             "usage": running.usage,
@@ -113,6 +121,6 @@ mod tests {
 
     #[test]
     fn without_sandboxes_there_is_a_head() {
-        assert_eq!(table(&[]), "PID  CALLER  UID  TIME  MEMORY  PROCS  CPU  PROFILE  COMMAND\n");
+        assert_eq!(table(&[], &[]), "PID  CALLER  UID  TIME  MEMORY  PROCS  CPU  NAME  PROFILE  COMMAND\n");
     }
 }

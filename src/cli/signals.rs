@@ -15,17 +15,35 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use super::terminal;
-use crate::protocol::PASSED_ON;
+use crate::protocol::{Channel, PASSED_ON, Passed};
 use crate::sandbox::beside::{Asked, Beside};
 use crate::sys;
 
 /// What the signals go to.
 #[derive(Debug)]
 pub struct Receiver {
-    /// Of the sandbox's init, which passes them on.
-    pub pidfd: OwnedFd,
+    pub target: Target,
     /// The outer end of its terminal, where it has one of its own.
     pub terminal: Option<OwnedFd>,
+}
+
+/// Who passes them on.
+#[derive(Debug)]
+pub enum Target {
+    /// The sandbox's init, by its pidfd.
+    Init(OwnedFd),
+    /// init, for a task beyond the first, by that one's channel.
+    Task(Channel),
+}
+
+impl Target {
+    fn send(&self, signal: Signal) -> Result<(), Errno> {
+        match self {
+            Self::Init(pidfd) => sys::process::pidfd_send_signal(pidfd.as_fd(), signal as i32),
+            // One that has ended has closed it.
+            Self::Task(channel) => channel.send(&Passed { signal: signal as i32 }).map_err(|_| Errno::ESRCH),
+        }
+    }
 }
 
 /// Where a signal goes.
@@ -105,15 +123,7 @@ impl Heard {
 impl Beside for Forwarder {
     /// Blocks the signals, in this thread and those that it starts: one that comes now waits.
     fn before(&mut self) -> io::Result<()> {
-        let mut signals = SigSet::empty();
-        for signal in PASSED_ON {
-            if !is_ignored(signal)? {
-                signals.add(signal);
-            }
-        }
-        signals.thread_block()?;
-        self.signals = Some(SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?);
-        Ok(())
+        self.block()
     }
 
     fn watched(&self) -> Option<BorrowedFd<'_>> {
@@ -173,6 +183,19 @@ impl Forwarder {
     pub fn new() -> Forwarder {
         let state = State::Starting { kept: Vec::new() };
         Forwarder { signals: None, state, requests: Requests::default(), heard: Heard::default() }
+    }
+
+    /// Blocks the signals from now on, to take them one by one.
+    pub fn block(&mut self) -> io::Result<()> {
+        let mut signals = SigSet::empty();
+        for signal in PASSED_ON {
+            if !is_ignored(signal)? {
+                signals.add(signal);
+            }
+        }
+        signals.thread_block()?;
+        self.signals = Some(SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?);
+        Ok(())
     }
 
     /// What has come.
@@ -263,7 +286,7 @@ fn pending() -> nix::Result<SigSet> {
 
 /// Sends a signal to init, which passes it on; false if the sandbox has ended.
 fn send(sandbox: &Receiver, signal: Signal) -> bool {
-    match sys::process::pidfd_send_signal(sandbox.pidfd.as_fd(), signal as i32) {
+    match sandbox.target.send(signal) {
         Ok(()) => log::debug!("{signal} forwarded"),
         Err(Errno::ESRCH) => {
             log::debug!("{signal}: it has ended");

@@ -10,7 +10,7 @@ use super::start::{Context, take_descriptor};
 use super::supervise::boot_time;
 use super::table::Made;
 use crate::plan::{MAX_ENCODED, Plan, Workload};
-use crate::protocol::{Channel, FIRST_DESCRIPTOR, Fault, Go, Message, Prelude, Start, Trees, Watch, Window};
+use crate::protocol::{Channel, FIRST_DESCRIPTOR, Fault, Go, Message, Prelude, Trees, Watch, Window, Word};
 
 /// Waits for it. Before, this process has no ids: it can make nothing that somebody owns.
 pub(super) fn wait(opening: Opening) -> Result<Context, (Fault, Channel)> {
@@ -100,8 +100,8 @@ pub(super) fn held(context: &mut Context) -> Result<(), Fault> {
         return Ok(());
     }
     context.channel.send(&Message::Created).map_err(|_| gone())?;
-    match context.channel.receive::<Start>() {
-        Ok(Some(Start)) => {}
+    match context.channel.receive::<Word>() {
+        Ok(Some(Word::Start)) => {}
         Ok(None) => return Err(gone()),
         Err(_) => return Err(Fault::Protocol { what: "start".to_owned() }),
     }

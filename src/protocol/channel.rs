@@ -41,6 +41,13 @@ impl From<Errno> for ChannelError {
     }
 }
 
+#[cfg(feature = "cli")]
+impl From<Channel> for OwnedFd {
+    fn from(channel: Channel) -> Self {
+        channel.0
+    }
+}
+
 impl AsFd for Channel {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()

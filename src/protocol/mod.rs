@@ -65,20 +65,23 @@ pub(crate) struct Go {
     pub(crate) watches: Vec<Watch>,
     /// The size of the task's terminal, if it gets one.
     pub(crate) window: Option<Window>,
-    /// Whether init stops once the walls stand, and says so ([`Message::Created`]), until the caller sends [`Start`].
+    /// Whether init stops once the walls stand, and says so ([`Message::Created`]), until the caller sends [`Word::Start`].
     pub(crate) hold: bool,
     /// Whether more tasks may follow: the channel on which they are asked for ([`Order`]) comes first of the descriptors.
     pub(crate) orders: bool,
 }
 
-/// From the caller: the first task starts.
+/// From the caller, to an init that waits for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Start;
+pub(crate) enum Word {
+    /// The first task starts.
+    Start,
+}
 
 /// From the caller, on the channel of orders: one more task, whose [`Task`](crate::plan::Task) is the next long message. With it comes the
 /// task's own channel, its standard streams, its other descriptors in the order of their numbers, and a call's argument and result. On
 /// its own channel the caller gets what it gets of the first one on its: [`Message::Terminal`], [`Message::Ready`], [`Message::Started`],
-/// [`Message::Failed`], [`Message::Ended`]; what it sends there are [`Signal`](crate::protocol::PASSED_ON)s, and its end ends the task.
+/// [`Message::Failed`], [`Message::Ended`]; what it sends there is [`Passed`], and its end ends the task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Order {
     /// The size of the task's terminal, if it gets one.
@@ -131,7 +134,7 @@ pub(crate) enum Watched {
 /// From init to the caller.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Message {
-    /// All walls stand, and nothing has run within them: init waits for [`Start`].
+    /// All walls stand, and nothing has run within them: init waits for [`Word::Start`].
     Created,
     /// All walls stand and were read back. From a role's process: the filter and the hand-over follow.
     Ready(ReadBack),

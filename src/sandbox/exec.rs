@@ -3,6 +3,8 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{ChildStderr, ChildStdin, ChildStdout, ExitStatus};
+#[cfg(feature = "cli")]
+use std::sync::Arc;
 use std::sync::{Mutex, PoisonError};
 
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
@@ -13,6 +15,11 @@ use super::given::Given;
 use super::lent::Lent;
 use super::spawn::{MOST_MESSAGES, give, log, task_name};
 use super::{Child, terminal};
+#[cfg(feature = "cli")]
+use super::{
+    beside::{self, Beside},
+    watch::{self, Seen},
+};
 use crate::host::{Facts, RealFiles, Remembered};
 use crate::plan::{Frame, Plan, TaskRequest, Walls};
 use crate::protocol::{Channel, End, Message, Order, PASSED_ON, Passed};
@@ -157,6 +164,66 @@ impl Exec {
         Ok(())
     }
 
+    /// Its channel, and the outer end of its terminal: for another process of this user, which follows it from here on.
+    #[cfg(feature = "cli")]
+    pub(crate) fn into_descriptors(self) -> (OwnedFd, Option<OwnedFd>) {
+        (self.channel.into(), self.terminal)
+    }
+
+    /// In that process, whose streams these are.
+    #[cfg(feature = "cli")]
+    pub(crate) fn of_descriptors(
+        channel: OwnedFd,
+        streams: [OwnedFd; 3],
+        program: &str,
+    ) -> Result<Self, Error> {
+        let noted = |errno| Error::prepare(Step::Descriptors, "ioctl", "terminal")(errno);
+        let given = give(&streams, &[], None)?;
+        let mut lent = Lent::default();
+        for stream in streams.iter().filter(|stream| std::io::IsTerminal::is_terminal(*stream)) {
+            lent.note(stream.as_fd()).map_err(noted)?;
+        }
+        let (stdin, stdout, stderr) = (None, None, None);
+        let (channel, program) = (Channel::new(channel), program.to_owned());
+        Ok(Self {
+            stdin,
+            stdout,
+            stderr,
+            terminal: None,
+            program,
+            channel,
+            ended: None,
+            _given: given,
+            _lent: lent,
+        })
+    }
+
+    /// A copy of its channel's descriptor.
+    #[cfg(feature = "cli")]
+    pub(crate) fn descriptor(&self) -> std::io::Result<OwnedFd> {
+        self.channel.as_fd().try_clone_to_owned()
+    }
+
+    /// [`wait`](Self::wait), for a caller that has something to see to meanwhile. Asked for its end by force, it kills the task.
+    #[cfg(feature = "cli")]
+    pub(crate) fn wait_beside(&mut self, beside: &mut dyn Beside) -> Result<ExitStatus, Error> {
+        loop {
+            match watch::wait(&[self.channel.as_fd()], None, beside).map_err(beside::failed)? {
+                Seen::Ready => return self.wait(),
+                Seen::Force => {
+                    self.channel.send(&Passed { signal: libc::SIGKILL }).map_err(|_| Error::Over)?
+                }
+                Seen::Overdue => {}
+            }
+        }
+    }
+
+    /// Ends it, with its process group.
+    pub fn kill(&mut self) {
+        // One that has ended needs none.
+        self.channel.send(&Passed { signal: libc::SIGKILL }).ok();
+    }
+
     /// Waits for its end. Closes a piped standard input first, as `std` does.
     ///
     /// # Errors
@@ -184,6 +251,12 @@ impl Exec {
 }
 
 impl Child {
+    /// Where more tasks are asked for, from any thread.
+    #[cfg(feature = "cli")]
+    pub(crate) fn orders(&self) -> Option<Arc<Orders>> {
+        self.started.as_ref().and_then(|started| started.orders.clone())
+    }
+
     /// Starts one more task within the walls of this sandbox, which has to be one of [`Command::more_tasks`], and runs it beside the first.
     /// The command is one of the same [`Sandbox`](super::Sandbox); its streams are inherited where nothing is set. Its limits of time, memory
     /// and processes are the sandbox's; it ends with the first task at the latest.

@@ -8,7 +8,7 @@ mod codec;
 mod command;
 mod ender;
 mod error;
-mod exec;
+pub(crate) mod exec;
 mod given;
 mod hints;
 mod host_id;

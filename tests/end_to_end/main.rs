@@ -18,6 +18,7 @@ mod kept;
 mod leftovers;
 mod library;
 mod more_tasks;
+mod named;
 mod need;
 mod outcome;
 mod programs;
@@ -43,6 +44,7 @@ fn main() {
         descriptors::trials(),
         inherited::trials(),
         ends::trials(),
+        named::trials(),
         isolation::trials(),
         kept::trials(),
         library::trials(),

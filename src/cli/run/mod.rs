@@ -18,8 +18,10 @@ use stats::Stats;
 
 use super::args::follows_escape;
 use super::error::{Error, display_name};
+use super::named::detach::{self, Side, Started};
+use super::named::{Name, Server};
 use super::report::Report;
-use super::signals::{self, Forwarder, Heard, Receiver};
+use super::signals::{self, Forwarder, Heard, Receiver, Target};
 use super::sink::Sink;
 use super::terminal::{self, Terminal};
 use super::{ended, stdio};
@@ -39,26 +41,43 @@ enum Task<'a> {
 enum Done {
     /// The plan was printed.
     Planned,
-    /// It ran, under these limits; and the signals that came meanwhile.
-    Ran(Box<Outcome>, Limits, Heard),
+    /// It ran.
+    Ran(Box<Ran>),
+}
+
+/// A run that is over.
+#[derive(Debug)]
+struct Ran {
+    outcome: Outcome,
+    limits: Limits,
+    heard: Heard,
+    /// Of one that has a name: told how it ended.
+    server: Option<Server>,
 }
 
 /// Runs it. The result is the exit status that belljar ends with.
 pub fn main(args: &RunArgs, stopwatch: Stopwatch) -> Result<u8, Error> {
+    let started = match args.process.detach.then(detach::split).transpose()? {
+        Some(Side::Caller(code)) => return Ok(code),
+        Some(Side::Runner(started)) => Some(started),
+        None => None,
+    };
     // First of all: what is opened from here on has numbers that the caller did not choose.
     let kept = descriptors::take(&args.process.keep_fd);
     let mut sink = Sink::of_options(args.output.report.as_deref(), args.output.report_fd)?;
-    let done = kept.and_then(|kept| execute(args, kept, stopwatch));
+    let done = kept.and_then(|kept| execute(args, kept, started, stopwatch));
     let report = match &done {
         Ok(Done::Planned) => return Ok(0),
-        Ok(Done::Ran(outcome, _, heard)) => {
+        Ok(Done::Ran(ran)) => {
+            let Ran { outcome, heard, .. } = ran.as_ref();
             Report::of_outcome(outcome, exit_code(outcome, heard)).with_timing(args.output.timing, outcome)
         }
         Err(error) => Report::of_error(error),
     };
     let reported = sink.as_mut().map_or(Ok(()), |sink| sink.write(&report));
     let code = match &done {
-        Ok(Done::Ran(outcome, limits, heard)) => {
+        Ok(Done::Ran(ran)) => {
+            let Ran { outcome, limits, heard, .. } = ran.as_ref();
             let name = args.task.first().map(display_name).unwrap_or_default();
             let cpu = outcome.user.unwrap_or_default().saturating_add(outcome.system.unwrap_or_default());
             if let Some(line) = ended::line(&outcome.ended, &name, &outcome.profile, limits, cpu) {
@@ -84,13 +103,19 @@ pub fn main(args: &RunArgs, stopwatch: Stopwatch) -> Result<u8, Error> {
             Err(error)
         }
         (Err(error), Ok(())) | (Ok(_), Err(error)) => Err(error),
-        (Ok(Done::Ran(outcome, _, heard)), Ok(())) => match fatal(&outcome, &heard) {
-            Some(signal) => {
-                drop(sink);
-                signals::die(signal)
+        (Ok(Done::Ran(ran)), Ok(())) => {
+            let Ran { outcome, heard, server, .. } = *ran;
+            if let Some(server) = server {
+                server.finish(code);
             }
-            None => Ok(code),
-        },
+            match fatal(&outcome, &heard) {
+                Some(signal) => {
+                    drop(sink);
+                    signals::die(signal)
+                }
+                None => Ok(code),
+            }
+        }
         (Ok(Done::Planned), Ok(())) => Ok(code),
     }
 }
@@ -111,7 +136,12 @@ pub fn report_refusal(argv: &[OsString], error: Error) -> Error {
     error
 }
 
-fn execute(args: &RunArgs, kept: Vec<(OwnedFd, i32)>, mut stopwatch: Stopwatch) -> Result<Done, Error> {
+fn execute(
+    args: &RunArgs,
+    kept: Vec<(OwnedFd, i32)>,
+    started: Option<Started>,
+    mut stopwatch: Stopwatch,
+) -> Result<Done, Error> {
     let task = args.task()?;
     if let Task::Role { name, args } = task {
         known_role(name, args, &roles())?;
@@ -163,8 +193,12 @@ fn execute(args: &RunArgs, kept: Vec<(OwnedFd, i32)>, mut stopwatch: Stopwatch) 
         return Ok(Done::Planned);
     }
     command.stopwatch = Some(stopwatch);
-    let (outcome, heard) = supervise(&mut command, args.output.stats)?;
+    let name = args.process.name.as_deref().map(Name::claim).transpose()?;
+    command.more_tasks(name.is_some());
+    let run = Supervised::start(&mut command)?;
     drop(command);
+    let server = name.map(|name| Server::start(name, &sandbox, &run.child)).transpose();
+    let (outcome, heard, server) = run.follow(args.output.stats, server, started)?;
     let mut limits = sandbox.profile().limits.clone();
     let resources = &sandbox.profile().resources;
     if resources.enforce == Enforce::Rlimit {
@@ -173,7 +207,7 @@ fn execute(args: &RunArgs, kept: Vec<(OwnedFd, i32)>, mut stopwatch: Stopwatch) 
     }
     // The process is about to end: nobody needs the memory of a profile's many names back.
     std::mem::forget(sandbox);
-    Ok(Done::Ran(Box::new(outcome), limits, heard))
+    Ok(Done::Ran(Box::new(Ran { outcome, limits, heard, server })))
 }
 
 /// The task's own; for a run that a signal to belljar ended by force, that signal's.
@@ -206,31 +240,54 @@ fn timing_lines(timing: &Timing) -> String {
     timing.steps.iter().map(line).collect()
 }
 
-/// Starts it, passes signals and its terminal on, and waits for its end; `stats` is how often what it uses is told.
-fn supervise(command: &mut Command<'_>, stats: Option<Duration>) -> Result<(Outcome, Heard), Error> {
-    let mut signals = Forwarder::new();
-    let mut child = command.spawn_beside(&mut signals)?;
-    let connected = connect(&mut child, &mut signals).and_then(|terminal| {
-        let stats = stats.map(|interval| Stats::start(&child, interval)).transpose()?;
-        Ok((terminal, stats))
-    });
-    let (terminal, stats) = match connected {
-        Ok(connected) => connected,
-        Err(error) => {
-            // It must not run on where nobody can reach it.
-            child.kill().map_err(|source| Error::Signals { action: "kill", source })?;
-            child.wait_outcome()?;
-            return Err(error);
-        }
-    };
-    let outcome = child.wait_reading(&mut signals, &mut []);
-    if let Some(stats) = stats {
-        stats.stop();
+/// A run, and the signals that come for it.
+struct Supervised {
+    child: Child,
+    signals: Forwarder,
+}
+
+impl Supervised {
+    fn start(command: &mut Command<'_>) -> Result<Self, Error> {
+        let mut signals = Forwarder::new();
+        let child = command.spawn_beside(&mut signals)?;
+        Ok(Self { child, signals })
     }
-    let carried = terminal.map_or(Ok(()), Terminal::finish);
-    let outcome = outcome?;
-    carried?;
-    Ok((outcome, signals.heard()))
+
+    /// Passes signals and its terminal on, and waits for its end; `stats` is how often what it uses is told. An error of what stands beside it
+    /// ends it.
+    fn follow(
+        self,
+        stats: Option<Duration>,
+        server: Result<Option<Server>, Error>,
+        started: Option<Started>,
+    ) -> Result<(Outcome, Heard, Option<Server>), Error> {
+        let Self { mut child, mut signals } = self;
+        let connected = server.and_then(|server| {
+            let terminal = connect(&mut child, &mut signals)?;
+            let stats = stats.map(|interval| Stats::start(&child, interval)).transpose()?;
+            Ok((server, terminal, stats))
+        });
+        let (server, terminal, stats) = match connected {
+            Ok(connected) => connected,
+            Err(error) => {
+                // It must not run on where nobody can reach it.
+                child.kill().map_err(|source| Error::Signals { action: "kill", source })?;
+                child.wait_outcome()?;
+                return Err(error);
+            }
+        };
+        if let Some(started) = started {
+            started.tell();
+        }
+        let outcome = child.wait_reading(&mut signals, &mut []);
+        if let Some(stats) = stats {
+            stats.stop();
+        }
+        let carried = terminal.map_or(Ok(()), Terminal::finish);
+        let outcome = outcome?;
+        carried?;
+        Ok((outcome, signals.heard(), server))
+    }
 }
 
 fn connect(child: &mut Child, signals: &mut Forwarder) -> Result<Option<Terminal>, Error> {
@@ -238,7 +295,7 @@ fn connect(child: &mut Child, signals: &mut Forwarder) -> Result<Option<Terminal
     let pidfd = child.pidfd().and_then(|pidfd| pidfd.try_clone_to_owned()).map_err(failed)?;
     let inner = child.terminal.take();
     let terminal = inner.as_ref().map(OwnedFd::try_clone).transpose().map_err(failed)?;
-    signals.attach(Receiver { pidfd, terminal });
+    signals.attach(Receiver { target: Target::Init(pidfd), terminal });
     inner.map(Terminal::connect).transpose()
 }
 

@@ -120,6 +120,12 @@ pub(super) struct ProcessOptions {
     /// Give the program a terminal of its own
     #[arg(short, long)]
     pub tty: bool,
+    /// Give the sandbox a name: 'belljar exec', 'kill' and 'wait' know it by that
+    #[arg(long, value_name = "NAME", value_parser = crate::cli::named::name)]
+    pub name: Option<String>,
+    /// Return once the program has started; it goes on in the background, without standard input
+    #[arg(short, long, requires = "name", conflicts_with_all = ["tty", "dry_run"])]
+    pub detach: bool,
     /// Pass an open descriptor on, under the same number (repeatable); all others are closed
     #[arg(long, value_name = "N", value_parser = values::descriptor)]
     pub keep_fd: Vec<i32>,

@@ -1,0 +1,182 @@
+//! `belljar exec`, `kill` and `wait`.
+
+use std::ffi::{OsStr, OsString};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::PathBuf;
+
+use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
+use nix::errno::Errno;
+use nix::sys::signal::Signal;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, setsockopt, socket, sockopt};
+use nix::sys::time::TimeVal;
+
+use super::request::{Answer, Request, Streams};
+use super::{Files, failed, name};
+use crate::cli::error::Error;
+use crate::cli::signals::{Forwarder, Receiver, Target};
+use crate::cli::terminal::{self, Terminal};
+use crate::cli::values::{self, Variable};
+use crate::protocol::Channel;
+use crate::sandbox::Exec;
+
+/// How long an answer may take; signals are held back meanwhile.
+const PATIENCE: TimeVal = TimeVal::new(10, 0);
+
+/// Run one more program in a sandbox that `belljar run --name` has started
+///
+/// It is within the same walls, with the profile's filter and limits, and ends with the sandbox at the latest. It ends, too, when this
+/// belljar does.
+#[derive(Debug, Args)]
+pub struct ExecArgs {
+    /// The sandbox's name
+    #[arg(value_parser = name)]
+    name: String,
+    /// The program and its arguments, after --
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+    /// Give the program a terminal of its own
+    #[arg(short, long)]
+    tty: bool,
+    /// Set a variable, or pass this belljar's on (repeatable)
+    #[arg(short, long, value_name = "K[=V]", value_parser = OsStringValueParser::new().try_map(values::variable))]
+    env: Vec<Variable>,
+    /// The working directory inside
+    #[arg(short, long, value_name = "DIR")]
+    workdir: Option<PathBuf>,
+}
+
+/// Send a signal to the program of a named sandbox; KILL ends the whole sandbox
+#[derive(Debug, Args)]
+pub struct KillArgs {
+    /// The sandbox's name
+    #[arg(value_parser = name)]
+    name: String,
+    /// TERM, INT, HUP, QUIT, TSTP, CONT, USR1, USR2, WINCH or KILL
+    #[arg(short, long, default_value = "TERM", value_name = "SIGNAL", value_parser = signal)]
+    signal: Signal,
+}
+
+/// Wait for the end of a named sandbox; the exit status is that of its `belljar run`
+#[derive(Debug, Args)]
+pub struct WaitArgs {
+    /// The sandbox's name
+    #[arg(value_parser = name)]
+    name: String,
+}
+
+fn signal(text: &str) -> Result<Signal, String> {
+    let named = |text: &str| text.to_ascii_uppercase().parse();
+    let number = text.parse::<i32>().ok().and_then(|number| Signal::try_from(number).ok());
+    let signal = number.or_else(|| named(text).ok()).or_else(|| named(&format!("SIG{text}")).ok());
+    signal.ok_or_else(|| format!("no signal is called {text}"))
+}
+
+/// Runs `exec`.
+pub fn exec(args: &ExecArgs) -> Result<u8, Error> {
+    if args.tty {
+        terminal::check()?;
+    }
+    let env = args.env.iter().filter_map(|Variable { name, value }| {
+        let value = value.clone().or_else(|| std::env::var_os(name))?;
+        Some((name.as_os_str().into(), value.as_os_str().into()))
+    });
+    let request = Request::Exec {
+        argv: args.command.iter().map(|word| word.as_os_str().into()).collect(),
+        env: env.collect(),
+        cwd: args.workdir.as_ref().map(|path| path.as_os_str().into()),
+        tty: args.tty,
+    };
+    let streams = [std::io::stdin().as_fd(), std::io::stdout().as_fd(), std::io::stderr().as_fd()]
+        .map(|stream| stream.try_clone_to_owned());
+    let [input, output, error] = streams;
+    let failed = |source| Error::Signals { action: "dup", source };
+    let streams = [input.map_err(failed)?, output.map_err(failed)?, error.map_err(failed)?];
+    let borrowed: Vec<BorrowedFd<'_>> = streams.iter().map(AsFd::as_fd).collect();
+    // From now on they are the task's: it may run before we know that it does.
+    let mut signals = Forwarder::new();
+    signals.block().map_err(|source| Error::Signals { action: "block", source })?;
+    let channel = ask(&args.name, &request, &borrowed)?;
+    setsockopt(&channel, sockopt::ReceiveTimeout, &PATIENCE)
+        .map_err(|errno| Error::Signals { action: "setsockopt", source: errno.into() })?;
+    let (answer, sent) = heard(&args.name, channel.receive_with())?;
+    let Answer::Started = answer else { return answered(&args.name, answer) };
+    let mut sent = sent.into_iter();
+    let (task, outer) = (sent.next(), sent.next());
+    let task = task.ok_or_else(|| Error::NotAnswered { name: args.name.clone() })?;
+    let program = args.command.first().map(OsString::as_os_str).unwrap_or(OsStr::new(""));
+    follow(Exec::of_descriptors(task, streams, &program.to_string_lossy())?, outer, signals)
+}
+
+/// Passes signals and the terminal on until the task has ended.
+fn follow(mut exec: Exec, outer: Option<OwnedFd>, mut signals: Forwarder) -> Result<u8, Error> {
+    let dup = |source| Error::Signals { action: "dup", source };
+    let terminal = outer.as_ref().map(OwnedFd::try_clone).transpose().map_err(dup)?;
+    let task = exec.descriptor().map_err(dup)?;
+    signals.attach(Receiver { target: Target::Task(Channel::new(task)), terminal });
+    let connected = outer.map(Terminal::connect).transpose()?;
+    let status = exec.wait_beside(&mut signals);
+    let carried = connected.map_or(Ok(()), Terminal::finish);
+    let status = status?;
+    carried?;
+    Ok(match (status.code(), status.signal()) {
+        (Some(code), _) => u8::try_from(code).unwrap_or(u8::MAX),
+        (None, signal) => u8::try_from(128 + signal.unwrap_or(0)).unwrap_or(u8::MAX),
+    })
+}
+
+/// Runs `kill`.
+pub fn kill(args: &KillArgs) -> Result<u8, Error> {
+    let channel = ask(&args.name, &Request::Signal { number: args.signal as i32 }, &[])?;
+    let answer =
+        heard(&args.name, channel.receive().map(|answer| answer.map(|answer| (answer, Vec::new()))))?.0;
+    answered(&args.name, answer)
+}
+
+/// Runs `wait`.
+pub fn wait(args: &WaitArgs) -> Result<u8, Error> {
+    let channel = ask(&args.name, &Request::Wait, &[])?;
+    let answer =
+        heard(&args.name, channel.receive().map(|answer| answer.map(|answer| (answer, Vec::new()))))?.0;
+    answered(&args.name, answer)
+}
+
+fn answered(name: &str, answer: Answer) -> Result<u8, Error> {
+    match answer {
+        Answer::Done => Ok(0),
+        Answer::Ended { code } => Ok(code),
+        Answer::Refused { message, hints, code } => Err(Error::Refused { message, hints, code }),
+        Answer::Started => Err(Error::NotAnswered { name: name.to_owned() }),
+    }
+}
+
+type Heard = (Answer, Vec<OwnedFd>);
+
+fn heard(name: &str, received: Result<Option<Heard>, crate::protocol::ChannelError>) -> Result<Heard, Error> {
+    received.ok().flatten().ok_or_else(|| Error::NotAnswered { name: name.to_owned() })
+}
+
+/// Asks the belljar that has the name.
+fn ask(name: &str, request: &Request, streams: &[BorrowedFd<'_>]) -> Result<Channel, Error> {
+    let files = Files::of(name)?;
+    let channel = match connected(&files) {
+        Ok(socket) => Channel::new(socket),
+        Err(Errno::ENOENT | Errno::ECONNREFUSED) => return Err(Error::NoSandbox { name: name.to_owned() }),
+        Err(errno) => return Err(failed("connect", &files.socket)(errno.into())),
+    };
+    let not_answered = |_| Error::NotAnswered { name: name.to_owned() };
+    let bytes = postcard::to_stdvec(request).map_err(|_| Error::NotAnswered { name: name.to_owned() })?;
+    channel.send_long(&bytes).map_err(not_answered)?;
+    if !streams.is_empty() {
+        channel.send_with(&Streams::Standard, streams).map_err(not_answered)?;
+    }
+    Ok(channel)
+}
+
+fn connected(files: &Files) -> Result<OwnedFd, Errno> {
+    let socket = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None)?;
+    connect(socket.as_raw_fd(), &UnixAddr::new(&files.socket)?)?;
+    setsockopt(&socket, sockopt::SendTimeout, &PATIENCE)?;
+    Ok(socket)
+}

@@ -1,0 +1,192 @@
+//! The side of the belljar that runs the sandbox: one thread, one request at a time, each of which is done in milliseconds.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use nix::errno::Errno;
+use nix::sys::socket::{
+    AddressFamily, Backlog, Shutdown, SockFlag, SockType, UnixAddr, accept4, bind, getsockopt, listen,
+    setsockopt, shutdown, socket, sockopt,
+};
+use nix::sys::time::TimeVal;
+
+use super::request::{Answer, LONGEST, Request, Streams};
+use super::{Name, failed};
+use crate::cli::error::Error;
+use crate::protocol::{Channel, PASSED_ON};
+use crate::reexec::Stdio;
+use crate::sandbox::exec::Orders;
+use crate::sandbox::{Child, Sandbox};
+use crate::sys;
+
+/// How long a request may take to come.
+const PATIENCE: TimeVal = TimeVal::new(2, 0);
+
+/// How many may wait for the end.
+const MOST_WAITING: usize = 256;
+
+/// Takes requests as long as it lives.
+#[derive(Debug)]
+pub struct Server {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+    name: Name,
+}
+
+#[derive(Debug)]
+struct Shared {
+    listener: OwnedFd,
+    over: AtomicBool,
+    /// Those that wait for the end.
+    waiting: Mutex<Vec<Channel>>,
+    sandbox: Sandbox,
+    orders: Arc<Orders>,
+    /// Of the sandbox's init.
+    pidfd: OwnedFd,
+}
+
+impl Server {
+    /// Starts to take requests for a sandbox.
+    pub fn start(name: Name, sandbox: &Sandbox, child: &Child) -> Result<Self, Error> {
+        let path = name.files.socket.clone();
+        let listener = listener(&name).map_err(|errno| failed("bind", &path)(errno.into()))?;
+        let pidfd =
+            child.pidfd().and_then(|pidfd| pidfd.try_clone_to_owned()).map_err(failed("dup", &path))?;
+        let orders = child.orders().ok_or(crate::Error::NoMoreTasks)?;
+        let shared = Arc::new(Shared {
+            listener,
+            over: AtomicBool::new(false),
+            waiting: Mutex::default(),
+            sandbox: sandbox.clone(),
+            orders,
+            pidfd,
+        });
+        let own = Arc::clone(&shared);
+        let thread = std::thread::Builder::new().name("requests".to_owned()).spawn(move || own.serve());
+        let thread = Some(thread.map_err(failed("thread", &path))?);
+        Ok(Self { shared, thread, name })
+    }
+
+    /// The run has ended, with this exit status. The name is free afterwards.
+    pub fn finish(mut self, code: u8) {
+        self.stop();
+        let waiting = std::mem::take(&mut *self.shared.waiting());
+        for channel in waiting {
+            // One that is gone needs none.
+            channel.send(&Answer::Ended { code }).ok();
+        }
+    }
+
+    fn stop(&mut self) {
+        self.shared.over.store(true, Ordering::Release);
+        // Wakes the thread (accept(2) gives EINVAL).
+        shutdown(self.shared.listener.as_raw_fd(), Shutdown::Both).ok();
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            log::error!("the thread that takes requests for {} panicked", self.name.files.socket.display());
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn listener(name: &Name) -> Result<OwnedFd, Errno> {
+    let listener = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None)?;
+    bind(listener.as_raw_fd(), &UnixAddr::new(&name.files.socket)?)?;
+    listen(&listener, Backlog::new(64)?)?;
+    Ok(listener)
+}
+
+impl Shared {
+    fn waiting(&self) -> std::sync::MutexGuard<'_, Vec<Channel>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn serve(&self) {
+        while !self.over.load(Ordering::Acquire) {
+            let accepted = match accept4(self.listener.as_raw_fd(), SockFlag::SOCK_CLOEXEC) {
+                // SAFETY: the kernel has just made it for us.
+                Ok(number) => unsafe { OwnedFd::from_raw_fd(number) },
+                Err(Errno::EINTR | Errno::ECONNABORTED) => continue,
+                Err(Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::ENOBUFS) => {
+                    std::thread::sleep(std::time::Duration::from_millis(50));
+                    continue;
+                }
+                Err(_) => return,
+            };
+            if let Err(error) = self.answer(accepted) {
+                log::warn!("a request cannot be answered: {error}");
+            }
+        }
+    }
+
+    fn answer(&self, accepted: OwnedFd) -> io::Result<()> {
+        let peer = getsockopt(&accepted, sockopt::PeerCredentials)?;
+        if peer.uid() != 0 && peer.uid() != nix::unistd::geteuid().as_raw() {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        setsockopt(&accepted, sockopt::ReceiveTimeout, &PATIENCE)?;
+        setsockopt(&accepted, sockopt::SendTimeout, &PATIENCE)?;
+        let channel = Channel::new(accepted);
+        let malformed = |_| io::Error::from(io::ErrorKind::InvalidData);
+        let Some(bytes) = channel.receive_long(LONGEST).map_err(malformed)? else { return Ok(()) };
+        let request = postcard::from_bytes(&bytes).map_err(|_| io::ErrorKind::InvalidData)?;
+        let answer = match request {
+            Request::Wait => {
+                let mut waiting = self.waiting();
+                if waiting.len() < MOST_WAITING {
+                    waiting.push(channel);
+                    return Ok(());
+                }
+                refused(&Error::from(crate::Error::NoMoreTasks))
+            }
+            Request::Signal { number } => self.signal(number),
+            Request::Exec { argv, env, cwd, tty } => {
+                let streams = channel.receive_with::<Streams>().map_err(malformed)?;
+                let Some((Streams::Standard, streams)) = streams else { return Ok(()) };
+                let streams = <[OwnedFd; 3]>::try_from(streams).map_err(|_| io::ErrorKind::InvalidData)?;
+                let mut argv = argv.into_iter().map(OsString::from);
+                let mut command = self.sandbox.command(argv.next().unwrap_or_default());
+                command.args(argv).terminal(tty);
+                let [input, output, error] = streams;
+                command.stdin(input).stdout(output).stderr(error);
+                for (key, value) in env {
+                    command.env(OsString::from(key), OsString::from(value));
+                }
+                if let Some(cwd) = cwd {
+                    command.current_dir(OsString::from(cwd));
+                }
+                match self.orders.start(&mut command, [Stdio::null, Stdio::null, Stdio::null]) {
+                    Ok(exec) => {
+                        let (task, terminal) = exec.into_descriptors();
+                        let sent: Vec<_> = std::iter::once(&task).chain(&terminal).map(AsFd::as_fd).collect();
+                        return channel.send_with(&Answer::Started, &sent).map_err(malformed);
+                    }
+                    Err(error) => refused(&Error::from(error)),
+                }
+            }
+        };
+        channel.send(&answer).map_err(malformed)
+    }
+
+    fn signal(&self, number: i32) -> Answer {
+        if number != libc::SIGKILL && !PASSED_ON.iter().any(|passed| *passed as i32 == number) {
+            return refused(&Error::SignalNotPassedOn { number });
+        }
+        match sys::process::pidfd_send_signal(self.pidfd.as_fd(), number) {
+            Ok(()) | Err(Errno::ESRCH) => Answer::Done,
+            Err(errno) => refused(&Error::Signals { action: "pidfd_send_signal", source: errno.into() }),
+        }
+    }
+}
+
+fn refused(error: &Error) -> Answer {
+    Answer::Refused { message: error.message(), hints: error.hints(), code: error.exit_code() }
+}

@@ -1,0 +1,250 @@
+//! Sandboxes with a name: `run --name`, `exec`, `kill`, `wait`, `ps`, and what is left of them.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use libtest_mimic::{Failed, Trial};
+
+use crate::caller::{self, Caller, Run};
+use crate::need::{Need, trial};
+
+type Check = fn(&Place) -> Result<(), Failed>;
+
+const CHECKS: &[(&str, Check)] = &[
+    ("one_more_program_has_the_walls_and_files_of_the_first", exec_in_the_same_walls),
+    ("a_name_is_taken_once_and_free_again", taken_once),
+    ("kill_and_wait_tell_the_end", kill_and_wait),
+    ("what_was_killed_leaves_a_name_that_can_be_taken", left_by_a_kill),
+    ("others_cannot_reach_it", others),
+    ("an_exec_ends_with_its_belljar", exec_ends),
+    ("many_at_once", many),
+];
+
+/// Each, as each caller.
+pub fn trials() -> Vec<Trial> {
+    let mut trials = Vec::new();
+    for (caller, needs) in [(Caller::Root, &[Need::Root][..]), (Caller::User, &[])] {
+        for (name, check) in CHECKS {
+            trials.push(trial(format!("named::{name} as {caller:?}"), needs, move || {
+                check(&Place { caller, directory: caller::folder(caller) })
+            }));
+        }
+    }
+    trials
+}
+
+/// A caller with a runtime directory of its own (root's is /run: names that nobody else uses).
+struct Place {
+    caller: Caller,
+    directory: tempfile::TempDir,
+}
+
+impl Place {
+    fn belljar(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(caller::shelf().join("belljar"));
+        caller::as_caller(self.caller, &mut command);
+        command
+            .args(args)
+            .current_dir("/tmp")
+            .stdin(Stdio::null())
+            .env("XDG_RUNTIME_DIR", self.directory.path());
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Run {
+        caller::finish(self.belljar(args))
+    }
+
+    /// A name of this test's own.
+    fn name(&self, name: &str) -> String {
+        format!("test-{}-{name}", std::process::id())
+    }
+
+    /// Starts one in the background.
+    fn start(&self, name: &str, options: &[&str], script: &str) -> Result<(), Failed> {
+        let mut command = self.belljar(&["run", "--name", name, "--detach"]);
+        command.args(options).args(["--", "sh", "-c", script]);
+        let output = command.stdout(Stdio::null()).stderr(Stdio::null()).status()?;
+        check(output.success(), output)
+    }
+
+    /// What there is of a name.
+    fn files(&self, name: &str) -> Vec<String> {
+        let directory = match self.caller {
+            Caller::Root => Path::new("/run/belljar").to_owned(),
+            Caller::User => self.directory.path().join("belljar"),
+        };
+        let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+        let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        names.filter(|file| file.starts_with(name)).collect()
+    }
+}
+
+fn check(holds: bool, what: impl std::fmt::Debug) -> Result<(), Failed> {
+    if holds { Ok(()) } else { Err(format!("{what:#?}").into()) }
+}
+
+impl std::fmt::Debug for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?} in {:?}", self.caller, self.directory)
+    }
+}
+
+fn exec_in_the_same_walls(place: &Place) -> Result<(), Failed> {
+    let name = place.name("walls");
+    place.start(
+        &name,
+        &["--env", "A=first"],
+        "echo kept >/tmp/file; readlink /proc/self/ns/* >/tmp/namespaces; sleep 60",
+    )?;
+    let look = "grep -E '^(Cap|NoNewPrivs|Seccomp|Uid)' /proc/self/status; readlink /proc/self/ns/*";
+    let outside =
+        place.run(&["run", "--", "sh", "-c", "grep -E '^(Cap|NoNewPrivs|Seccomp)' /proc/self/status"]);
+    let inside = place.run(&["exec", &name, "--", "sh", "-c", look]);
+    check(inside.code == Some(0), &inside)?;
+    check(
+        outside.stdout.lines().all(|line| inside.stdout.lines().any(|other| other == line)),
+        (&outside, &inside),
+    )?;
+    let first = place.run(&["exec", &name, "--", "sh", "-c", "sleep 0.1; cat /tmp/namespaces"]);
+    check(first.code == Some(0) && inside.stdout.ends_with(&first.stdout), (&first, &inside))?;
+    // Each is in a Landlock domain of its own.
+    let reach = place.run(&["exec", &name, "--", "sh", "-c", "readlink /proc/2/ns/mnt"]);
+    check(reach.code != Some(0), &reach)?;
+    std::thread::sleep(Duration::from_millis(50));
+    let file =
+        place.run(&["exec", "-e", "B=more", &name, "--", "sh", "-c", "cat /tmp/file; echo $A $B; exit 9"]);
+    check(file.stdout == "kept\nmore\n" && file.code == Some(9), &file)?;
+    let missing = place.run(&["exec", &name, "--", "no-such-program"]);
+    check(missing.code == Some(127) && missing.stderr.contains("no-such-program"), &missing)?;
+    let signal = place.run(&["exec", &name, "--", "sh", "-c", "kill -USR1 $$"]);
+    check(signal.code == Some(138), &signal)?;
+    let listed = place.run(&["ps"]);
+    check(listed.stdout.contains(&name), &listed)?;
+    check(place.run(&["kill", "-s", "KILL", &name]).code == Some(0), "kill")
+}
+
+fn taken_once(place: &Place) -> Result<(), Failed> {
+    let name = place.name("once");
+    place.start(&name, &[], "sleep 60")?;
+    let again = place.run(&["run", "--name", &name, "--", "true"]);
+    check(again.code == Some(125) && again.stderr.contains("runs already"), &again)?;
+    place.run(&["kill", "-s", "KILL", &name]);
+    place.run(&["wait", &name]);
+    within(|| place.files(&name).is_empty(), place)?;
+    let free = place.run(&["run", "--name", &name, "--", "true"]);
+    check(free.code == Some(0) && place.files(&name).is_empty(), (&free, place.files(&name)))?;
+    let nobody = place.run(&["exec", &name, "--", "true"]);
+    check(nobody.code == Some(125) && nobody.stderr.contains("no sandbox"), &nobody)?;
+    for bad in ["../x", "", "-x", ".hidden", "a b"] {
+        let refused = place.run(&["run", &format!("--name={bad}"), "--", "true"]);
+        check(refused.code == Some(125), (bad, &refused))?;
+    }
+    let detached = place.belljar(&["run", "--detach", "--name", &name, "--", "no-such-program"]).output()?;
+    check(detached.status.code() == Some(127), &detached)?;
+    check(place.files(&name).is_empty(), place.files(&name))
+}
+
+fn kill_and_wait(place: &Place) -> Result<(), Failed> {
+    let name = place.name("end");
+    place.start(&name, &[], "trap 'exit 42' TERM; while :; do sleep 0.05; done")?;
+    let waiting = place.belljar(&["wait", &name]).spawn()?;
+    std::thread::sleep(Duration::from_millis(200));
+    let killed = place.run(&["kill", &name]);
+    check(killed.code == Some(0), &killed)?;
+    let waited = waiting.wait_with_output()?;
+    check(waited.status.code() == Some(42), &waited)?;
+    let refused = place.run(&["kill", "-s", "SEGV", &name]);
+    check(refused.code == Some(125), &refused)?;
+    place.start(&name, &["--timeout", "300ms"], "sleep 60")?;
+    let timed = place.run(&["wait", &name]);
+    check(timed.code == Some(124), &timed)
+}
+
+fn left_by_a_kill(place: &Place) -> Result<(), Failed> {
+    let name = place.name("killed");
+    let mut runs = place.belljar(&["run", "--name", &name, "--", "sleep", "60"]).spawn()?;
+    within(|| place.run(&["exec", &name, "--", "true"]).code == Some(0), place)?;
+    runs.kill()?;
+    runs.wait()?;
+    check(!place.files(&name).is_empty(), "what this test is about")?;
+    let gone = place.run(&["exec", &name, "--", "true"]);
+    check(gone.code == Some(125) && gone.stderr.contains("no sandbox"), &gone)?;
+    let again = place.run(&["run", "--name", &name, "--", "true"]);
+    check(again.code == Some(0) && place.files(&name).is_empty(), (&again, place.files(&name)))
+}
+
+fn others(place: &Place) -> Result<(), Failed> {
+    if place.caller == Caller::Root {
+        // Root's own: nobody else enters the directory.
+        let name = place.name("roots");
+        place.start(&name, &[], "sleep 60")?;
+        let user = Place { caller: Caller::User, directory: caller::folder(Caller::User) };
+        let tried = user.run(&["exec", &name, "--", "true"]);
+        check(tried.code == Some(125), &tried)?;
+        let mut direct = user.belljar(&[]);
+        direct.env("XDG_RUNTIME_DIR", "/run").args(["exec", &name, "--", "true"]);
+        let direct = caller::finish(direct);
+        check(direct.code == Some(125) && direct.stderr.contains("not this user's alone"), &direct)?;
+        return check(place.run(&["kill", "-s", "KILL", &name]).code == Some(0), "kill");
+    }
+    let open = place.directory.path().join("belljar");
+    std::fs::create_dir(&open)?;
+    caller::give(place.caller, &open);
+    std::fs::set_permissions(&open, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    let refused = place.run(&["run", "--name", "x", "--", "true"]);
+    check(refused.code == Some(125) && refused.stderr.contains("not this user's alone"), &refused)
+}
+
+fn exec_ends(place: &Place) -> Result<(), Failed> {
+    let name = place.name("exec-ends");
+    place.start(&name, &[], "sleep 60")?;
+    let mut long = place.belljar(&["exec", &name, "--", "sleep", "59"]).spawn()?;
+    let there = || {
+        place.run(&["exec", &name, "--", "sh", "-c", "cat /proc/*/cmdline"]).stdout.contains("sleep\u{0}59")
+    };
+    within(there, place)?;
+    long.kill()?;
+    long.wait()?;
+    within(|| !there(), place)?;
+    // A request to end is the task's to answer.
+    let asked = place.belljar(&[
+        "exec",
+        &name,
+        "--",
+        "sh",
+        "-c",
+        "trap 'exit 3' TERM; echo; while :; do sleep 0.05; done",
+    ]);
+    let mut asked = { asked }.stdout(Stdio::piped()).spawn()?;
+    std::io::Read::read_exact(asked.stdout.as_mut().ok_or("no pipe")?, &mut [0])?;
+    nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(asked.id().cast_signed()),
+        nix::sys::signal::Signal::SIGTERM,
+    )?;
+    check(asked.wait()?.code() == Some(3), "the status that the task chose")?;
+    check(place.run(&["kill", "-s", "KILL", &name]).code == Some(0), "kill")
+}
+
+fn many(place: &Place) -> Result<(), Failed> {
+    let name = place.name("many");
+    place.start(&name, &[], "sleep 60")?;
+    let runs: Result<Vec<_>, _> = (0..20)
+        .map(|n| place.belljar(&["exec", &name, "--", "sh", "-c", &format!("exit {n}")]).spawn())
+        .collect();
+    for (n, mut run) in runs?.into_iter().enumerate() {
+        let status = run.wait()?;
+        check(status.code() == i32::try_from(n).ok(), (n, status))?;
+    }
+    check(place.run(&["kill", "-s", "KILL", &name]).code == Some(0), "kill")
+}
+
+fn within(mut holds: impl FnMut() -> bool, what: impl std::fmt::Debug) -> Result<(), Failed> {
+    let began = Instant::now();
+    while !holds() {
+        check(began.elapsed() < Duration::from_secs(10), &what)?;
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
