@@ -67,7 +67,9 @@ pub mod probe;
 pub mod selftest;
 
 pub use reexec::init;
-pub use sandbox::{Child, Command, Ended, Error, Exec, Limits, Outcome, Output, Protections, Sandbox};
+pub use sandbox::{
+    Child, Command, Created, Ended, Error, Exec, Limits, Outcome, Output, Protections, Sandbox,
+};
 
 /// What most functions of this crate return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -13,6 +13,7 @@ use super::Sandbox;
 use super::accepted::{self, Accepted};
 use super::beside::Beside;
 use super::child::{Child, Output};
+use super::created::Created;
 use super::ender::Ender;
 use super::error::{Error, Step};
 use super::lent::Lent;
@@ -229,6 +230,18 @@ impl<'a> Command<'a> {
         self.spawn_beside(&mut ())
     }
 
+    /// Has the walls built, and starts nothing within them. The caller may do meanwhile what it likes with the sandbox (hooks, its network,
+    /// its control group); [`Created::start`] starts the task.
+    ///
+    /// # Errors
+    /// As [`spawn`](Self::spawn).
+    pub fn create(&mut self) -> Result<Created, Error> {
+        let beside = &mut ();
+        let created = self.build([Stdio::inherit, Stdio::inherit, Stdio::inherit], None, true, beside)?;
+        created.built.wait(beside)?;
+        Ok(created)
+    }
+
     /// Runs the task to its end and gives its status.
     ///
     /// # Errors
@@ -256,6 +269,17 @@ impl<'a> Command<'a> {
         call: Option<(OwnedFd, OwnedFd)>,
         beside: &mut dyn Beside,
     ) -> Result<Child, Error> {
+        self.build(defaults, call, false, beside)?.run(beside)
+    }
+
+    /// Has the walls built; with `hold` init stops there.
+    fn build(
+        &mut self,
+        defaults: [fn() -> Stdio; 3],
+        call: Option<(OwnedFd, OwnedFd)>,
+        hold: bool,
+        beside: &mut dyn Beside,
+    ) -> Result<Created, Error> {
         if let TaskRequest::Role { name, .. } = &self.task {
             // Looked up here too, where the error can say what there is.
             if reexec::is_reserved(name) && !self.own {
@@ -268,7 +292,7 @@ impl<'a> Command<'a> {
         let (asked, facts) = (self.call(), Facts::detect()?);
         let mut frame = Frame::new(&self.sandbox.profile, &facts, &asked)?;
         stopwatch.mark("decisions");
-        let Streams { ends: [input, output, error], ours: [stdin, stdout, stderr], lent } =
+        let Streams { ends: [input, output, error], ours, lent } =
             self.open_streams(defaults, &mut frame.files_given)?;
         let (stdio, relayed) = match frame.limits.output {
             Some(_) => through_pipes(input, output, error)?,
@@ -282,6 +306,7 @@ impl<'a> Command<'a> {
             #[cfg(feature = "selftest")]
             amend: self.amend,
             more_tasks: self.more_tasks,
+            hold,
         };
         stopwatch.mark("streams");
         let hashes = self.hashes;
@@ -293,29 +318,9 @@ impl<'a> Command<'a> {
             }
             Ok(())
         };
-        let (mut started, plan) = spawn::start(frame, &handed, beside, afterwards, &mut stopwatch)?;
+        let built = spawn::build(frame, &handed, beside, afterwards, &mut stopwatch)?;
         drop(handed);
-        started.lent = lent;
-        let terminal = started.terminal.take();
-        let mut child = Child {
-            stdin: stdin.map(Into::into),
-            stdout: stdout.map(Into::into),
-            stderr: stderr.map(Into::into),
-            terminal,
-            profile_hash,
-            plan_hash,
-            plan,
-            started: Some(started),
-            relay: None,
-            killed: false,
-            overdue: false,
-            stopwatch,
-            last: None,
-            over: None,
-            outcome: None,
-        };
-        child.start_relay(relayed)?;
-        Ok(child)
+        Ok(Created { built, ours, lent, relayed, profile_hash, plan_hash, stopwatch })
     }
 
     pub(super) fn request(&self) -> &TaskRequest {
@@ -447,7 +452,7 @@ fn through_pipes(
 
 impl Child {
     /// Starts to relay its output where that is limited. An error ends it.
-    fn start_relay(&mut self, relayed: Vec<Relayed>) -> Result<(), Error> {
+    pub(super) fn start_relay(&mut self, relayed: Vec<Relayed>) -> Result<(), Error> {
         let Some(limit) = self.plan.limits.output else { return Ok(()) };
         let limit = Limit { bytes: limit, truncate: self.plan.limits.output_truncated };
         let failed = |source| Error::Child { action: "relay the output of", source };

@@ -28,7 +28,7 @@ use crate::capability::CapabilitySet;
 use crate::cgroup::{Group, Site};
 use crate::host::{RealFiles, Remembered};
 use crate::plan::{Ending, Frame, HostIdentity, Namespaces, Plan, Workload};
-use crate::protocol::{Channel, ChannelError, Go, MAX_SENT, Message, ReadBack, Trees};
+use crate::protocol::{Channel, ChannelError, Go, MAX_SENT, Message, ReadBack, Trees, Word};
 use crate::{init, reexec, sys};
 
 /// How long the re-executed image may take to reach its `init()` call.
@@ -50,6 +50,8 @@ pub(super) struct Handed<'a> {
     pub(super) argv: Vec<CString>,
     /// See `Command::more_tasks`.
     pub(super) more_tasks: bool,
+    /// Whether init stops once the walls stand, until it gets a word.
+    pub(super) hold: bool,
     /// See `Command::amend`.
     #[cfg(feature = "selftest")]
     pub(super) amend: Option<fn(&mut Plan)>,
@@ -79,15 +81,32 @@ pub(super) struct Started {
     _host_id: Option<HostId>,
 }
 
-/// Starts the task of a plan, which is made while init is on its way. On an error nothing of it is left. `afterwards` is done while
-/// init builds the walls.
-pub(super) fn start(
+/// A sandbox whose walls are being built or stand, and in which nothing has run. Dropped, it ends.
+#[derive(Debug)]
+pub(super) struct Built {
+    pub(super) plan: Plan,
+    pub(super) pid: i32,
+    /// Before the group: on an error the sandbox ends before its group is removed.
+    half: Half,
+    channel: Channel,
+    /// How sending the plan and what goes with it went.
+    told: Result<(), ChannelError>,
+    began: Instant,
+    orders: Option<Orders>,
+    group: Option<Group>,
+    given: Given,
+    host_id: Option<HostId>,
+}
+
+/// Has the walls of a plan built, which is made while init is on its way. On an error nothing of it is left. `afterwards` is done while
+/// init builds.
+pub(super) fn build(
     mut frame: Frame<'_>,
     handed: &Handed<'_>,
     beside: &mut dyn Beside,
     afterwards: impl FnOnce(&Plan) -> Result<(), Error>,
     stopwatch: &mut Stopwatch,
-) -> Result<(Started, Plan), Error> {
+) -> Result<Built, Error> {
     let began = Instant::now();
     // The id maps are written there, and *lite* finds the task's descendants there: it must not be missed only then.
     if !reexec::proc_in_reach() {
@@ -126,13 +145,16 @@ pub(super) fn start(
         }
     };
     stopwatch.mark("clone and execution");
-    let reexec::Launched { pid, pidfd, channel, .. } = &launched;
+    let pid = launched.pid;
     // On an error the sandbox ends before its group is removed.
     let mut group = None;
-    let (pidfd, pid_namespace) = (pidfd.as_fd(), !frame.namespaces.is_lite());
-    let guard = EndOnError(Some(Reins { pidfd, channel: channel.as_fd(), pid_namespace }));
+    let half = Half { launched: Some(launched), pid_namespace: !frame.namespaces.is_lite() };
+    let (launched, pidfd) = (half.launched()?, half.pidfd()?);
     let channel = Channel::new(
-        channel.try_clone().map_err(|source| Error::Child { action: "keep the channel to", source })?,
+        launched
+            .channel
+            .try_clone()
+            .map_err(|source| Error::Child { action: "keep the channel to", source })?,
     );
     let (plan, notes) = frame.complete(&Remembered::new(&RealFiles))?;
     #[cfg(feature = "selftest")]
@@ -154,7 +176,7 @@ pub(super) fn start(
     let more = handed.more_tasks.then(|| Orders::new(&plan, host_id.as_ref().map(HostId::id)));
     let (orders, inits) = more.transpose()?.unzip();
     let doors_count = u32::try_from(doors.len()).unwrap_or(u32::MAX);
-    let go = Go { doors: doors_count, watches, window, hold: false, orders: inits.is_some() };
+    let go = Go { doors: doors_count, watches, window, hold: handed.hold, orders: inits.is_some() };
     let descriptors: Vec<BorrowedFd<'_>> =
         inits.iter().chain(&doors).chain(&watched).map(AsFd::as_fd).collect();
     // The maps come only after the new image is up: the kernel tells it its ids while it is executed (AT_UID, AT_EUID, AT_GID,
@@ -163,7 +185,7 @@ pub(super) fn start(
         .wait_ready(PATIENCE)
         .map_err(|source| Error::Launch { namespaces: plan.walls.namespaces, source })?;
     stopwatch.mark("start of the image");
-    if plan.walls.ending == Ending::Children && sys::process::number_in_proc(pidfd) != Ok(*pid) {
+    if plan.walls.ending == Ending::Children && sys::process::number_in_proc(pidfd) != Ok(pid) {
         // init ends by number what `/proc` lists.
         return Err(Error::ForeignProc);
     }
@@ -178,23 +200,65 @@ pub(super) fn start(
     let told = told.and(hand_trees(&channel, &plan, host_id.as_ref().map(HostId::id))?);
     stopwatch.mark("trees");
     afterwards(&plan)?;
-    let (readback, terminal) = match hand_over(&channel, told, &plan, pidfd, beside) {
-        Ok(handed) => handed,
-        Err(error) => {
-            let account = group.as_ref().and_then(|group| group.account().ok());
-            return Err(match account.and_then(|account| account.memory_too_low(error.errno())) {
-                Some(limit) => Error::MemoryTooLow { limit },
-                None => error,
-            });
+    Ok(Built { plan, pid, half, channel, told, began, orders, group, given, host_id })
+}
+
+impl Built {
+    /// Waits until the walls stand, where [`Handed::hold`] says that init stops there.
+    pub(super) fn wait(&self, beside: &mut dyn Beside) -> Result<(), Error> {
+        for _ in 0..MOST_MESSAGES {
+            watch::wait(&[self.channel.as_fd()], None, beside).map_err(beside::failed)?;
+            match self.channel.receive::<Message>() {
+                Ok(Some(Message::Created)) => return Ok(()),
+                Ok(Some(Message::Log { level, text })) => log(level, &text),
+                received => return Err(self.instead(received)),
+            }
         }
-    };
-    // init's own began before.
-    let deadline = deadline(&plan)?;
-    guard.keep();
-    stopwatch.mark("hand-over");
-    let reexec::Launched { pid, pidfd, .. } = launched;
-    Ok((
-        Started {
+        Err(Error::Protocol)
+    }
+
+    /// What it means that this came in place of what was awaited.
+    fn instead(&self, received: Result<Option<Message>, ChannelError>) -> Error {
+        match received {
+            Ok(Some(Message::Failed(failure))) => Error::from_init(failure, &task_name(&self.plan)),
+            Ok(None) => Error::Silent { status: self.half.status() },
+            Ok(Some(_)) | Err(_) => Error::Protocol,
+        }
+    }
+
+    /// After [`wait`](Self::wait): the task may start, and the run begins.
+    pub(super) fn go_on(&mut self) -> Result<(), Error> {
+        self.began = Instant::now();
+        match sent(self.channel.send(&Word::Start))? {
+            Ok(()) => Ok(()),
+            Err(_) => Err(failure(&self.channel, &self.plan).unwrap_or(Error::Protocol)),
+        }
+    }
+
+    /// Waits until the task has started.
+    pub(super) fn start(
+        self,
+        beside: &mut dyn Beside,
+        stopwatch: &mut Stopwatch,
+    ) -> Result<(Started, Plan), Error> {
+        let Self { plan, pid, mut half, channel, told, began, orders, group, given, host_id } = self;
+        let (readback, terminal) = match hand_over(&channel, told, &plan, half.pidfd()?, beside) {
+            Ok(handed) => handed,
+            Err(error) => {
+                let account = group.as_ref().and_then(|group| group.account().ok());
+                // It ends before its group is removed.
+                drop(half);
+                return Err(match account.and_then(|account| account.memory_too_low(error.errno())) {
+                    Some(limit) => Error::MemoryTooLow { limit },
+                    None => error,
+                });
+            }
+        };
+        // init's own began before.
+        let deadline = deadline(&plan)?;
+        let pidfd = half.keep()?;
+        stopwatch.mark("hand-over");
+        let started = Started {
             pid,
             pidfd,
             channel,
@@ -207,9 +271,14 @@ pub(super) fn start(
             group,
             _given: given,
             _host_id: host_id,
-        },
-        plan,
-    ))
+        };
+        Ok((started, plan))
+    }
+
+    /// Its init's.
+    pub(super) fn pidfd(&self) -> Result<BorrowedFd<'_>, Error> {
+        self.half.pidfd()
+    }
 }
 
 /// Starts init, which begins with what needs no plan.
@@ -294,21 +363,42 @@ fn give_pipes(stdio: &[OwnedFd; 3], id: u32) -> Result<(), Error> {
 /// `PIPEFS_MAGIC`: pipes without a name, not FIFOs in a folder of somebody's.
 const PIPEFS: nix::sys::statfs::FsType = nix::sys::statfs::FsType(0x5049_5045);
 
-/// Ends a half-made sandbox when anything fails.
-struct EndOnError<'a>(Option<Reins<'a>>);
+/// A half-made sandbox. Dropped, it ends.
+#[derive(Debug)]
+struct Half {
+    /// `None` once it is whole.
+    launched: Option<reexec::Launched>,
+    pid_namespace: bool,
+}
 
-impl EndOnError<'_> {
-    fn keep(mut self) {
-        self.0 = None;
+impl Half {
+    fn launched(&self) -> Result<&reexec::Launched, Error> {
+        self.launched.as_ref().ok_or(Error::Protocol)
+    }
+
+    fn pidfd(&self) -> Result<BorrowedFd<'_>, Error> {
+        self.launched().map(|launched| launched.pidfd.as_fd())
+    }
+
+    /// It is whole, and ends as its owner wants.
+    fn keep(&mut self) -> Result<OwnedFd, Error> {
+        self.launched.take().map(|launched| launched.pidfd).ok_or(Error::Protocol)
+    }
+
+    /// Of an init that has ended.
+    fn status(&self) -> i32 {
+        let waited = self.pidfd().ok().and_then(|pidfd| sys::process::wait_pidfd(pidfd, 0).ok().flatten());
+        waited.map_or(0, |waited| waited.status)
     }
 }
 
-impl Drop for EndOnError<'_> {
+impl Drop for Half {
     fn drop(&mut self) {
-        if let Some(reins) = self.0 {
+        if let Some(launched) = &self.launched {
+            let (pidfd, channel) = (launched.pidfd.as_fd(), launched.channel.as_fd());
             // It may have ended, or been reaped, already: then there is nothing to do.
-            reins.end_overdue().ok();
-            sys::process::wait_pidfd(reins.pidfd, 0).ok();
+            Reins { pidfd, channel, pid_namespace: self.pid_namespace }.end_overdue().ok();
+            sys::process::wait_pidfd(pidfd, 0).ok();
         }
     }
 }

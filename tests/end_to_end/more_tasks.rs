@@ -16,6 +16,8 @@ pub const CASES: &[Case] = &[
     ("more_tasks_end_as_they_end", ends),
     ("more_tasks_end_with_their_caller_and_with_the_first", end_with),
     ("more_tasks_are_bounded_and_leave_nothing_in_init", bounded),
+    ("a_created_sandbox_waits_and_runs_nothing", created),
+    ("a_created_sandbox_that_is_dropped_is_gone", dropped),
     ("more_tasks_are_refused_where_the_walls_are_others", refused),
 ];
 
@@ -160,4 +162,49 @@ fn refused() -> Outcome {
     ensure(matches!(role, Err(Error::RoleInSandbox)), &role)?;
     child.kill()?;
     Ok(())
+}
+
+fn created() -> Outcome {
+    for profile in ["strict", "lite"] {
+        let sandbox = Sandbox::new(profile)?;
+        let mut command = sandbox.command("sh");
+        command.args(["-c", "echo started; sleep 0.2"]).stdin(Stdio::null()).stdout(Stdio::piped());
+        let created = command.create()?;
+        // init is there, and has no child.
+        let children = || std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", created.id()));
+        std::thread::sleep(Duration::from_millis(300));
+        ensure(children()?.trim().is_empty(), children()?)?;
+        let mut child = created.start()?;
+        let began = Instant::now();
+        let mut text = String::new();
+        child.stdout.take().ok_or("no pipe")?.read_to_string(&mut text)?;
+        let outcome = child.wait_outcome()?;
+        ensure(text == "started\n" && outcome.status.success(), (text, &outcome.status))?;
+        // The run's time is that of the task.
+        ensure(outcome.wall < began.elapsed() + Duration::from_millis(150), outcome.wall)?;
+    }
+    let mut limited = Sandbox::new("strict")?;
+    limited = limited.limited(&belljar::Limits::default().timeout(Duration::from_millis(400)))?;
+    let created = limited.command("sleep").arg("0.1").stdin(Stdio::null()).create()?;
+    std::thread::sleep(Duration::from_millis(600));
+    let mut child = created.start()?;
+    ensure(child.wait()?.success(), "a time limit that begins with the task")
+}
+
+fn dropped() -> Outcome {
+    let sandbox = Sandbox::new("strict")?;
+    let created = sandbox.command("true").create()?;
+    let init = created.id();
+    drop(created);
+    ensure(!std::path::Path::new(&format!("/proc/{init}")).exists(), "its init is still there")?;
+    // What cannot be started is told at the start, and nothing is left of it.
+    let created = sandbox.command("true").current_dir("/usr").create()?;
+    let init = created.id();
+    nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(init.cast_signed()),
+        nix::sys::signal::Signal::SIGKILL,
+    )?;
+    let refused = created.start();
+    ensure(refused.is_err(), refused)?;
+    ensure(!std::path::Path::new(&format!("/proc/{init}")).exists(), "its init is still there")
 }
