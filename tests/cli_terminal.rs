@@ -288,6 +288,8 @@ fn the_callers_terminal_is_put_back_however_the_run_ends() {
     ] {
         let script =
             format!("{before} $B run {options} -- python3 -c \"$0\" {sleep}; echo code $?; read line");
+        /// `NCCS` of asm/termbits.h.
+        const KERNEL_NCCS: usize = 19;
         let mut user = User::leads("sh", &["-c", &script, CHANGES]);
         let state = |user: &User| {
             let mut exclusive = -1;
@@ -297,7 +299,10 @@ fn the_callers_terminal_is_put_back_however_the_run_ends() {
             };
             assert_eq!(asked, 0, "TIOCGEXCL");
             let flags = nix::fcntl::fcntl(&user.terminal, nix::fcntl::FcntlArg::F_GETFL).expect("F_GETFL");
-            (tcgetattr(&user.terminal).expect("tcgetattr"), exclusive, flags)
+            // The kernel's part: musl leaves the rest of the structure as it was.
+            let termios = nix::libc::termios::from(tcgetattr(&user.terminal).expect("tcgetattr"));
+            let modes = (termios.c_iflag, termios.c_oflag, termios.c_cflag, termios.c_lflag, termios.c_line);
+            (modes, termios.c_cc.get(..KERNEL_NCCS).map(<[u8]>::to_vec), exclusive, flags)
         };
         let at_first = state(&user);
         user.sees("changed");
