@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use nix::errno::Errno;
 
+use super::subordinate::{Subordinate, SubordinateError};
 use crate::capability::{Capability, CapabilitySet};
 use crate::seccomp::Arch;
 use crate::sys;
@@ -27,7 +28,9 @@ const NEEDED_TO_STEP_DOWN: CapabilitySet = CapabilitySet::of(&[
 ]);
 /// Ids that nobody hands out, the first choice first (systemd's UIDS-GIDS table): 1879048192 to 2147352575 is unused; 61184 to 65519 are
 /// its dynamic users, of which there are none in a container that maps 65536 ids.
-const SPARE: [(u32, u32); 2] = [(0x7000_0000, 0x7ffe_0000), (61_184, 65_520)];
+const SPARE: [(u32, u32); 2] = [(0x7000_0000, 0x7800_0000), (61_184, 65_520)];
+/// The other half of the unused ones, for sandboxes with a range of ids.
+const SPARE_BLOCKS: (u32, u32) = (0x7800_0000, 0x7ffe_0000);
 
 /// What this kernel and this user can do. Data only, so that a plan can be made for another host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +48,10 @@ pub struct Facts {
     pub mapped_ids: Option<u64>,
     /// Ids that nothing else has and that the caller's user namespace maps, first and last + 1; `None` where it maps none.
     pub spare_ids: Option<(u32, u32)>,
+    /// Blocks of ids that nothing else has and that the caller's user namespace maps, first and last + 1: none of `spare_ids` is among them.
+    pub spare_blocks: Option<(u32, u32)>,
+    /// The subordinate ids of an ordinary user; `None` where they were not asked for: see [`Facts::with_subordinate`].
+    pub subordinate: Option<Result<Subordinate, SubordinateError>>,
     /// Whether the caller's id could be the root of the host: it is 0 outside of its user namespace, too, or `/proc` does not tell.
     pub root_outside: bool,
     /// Kernel version, major and minor.
@@ -122,6 +129,8 @@ impl Facts {
             capabilities: sys::capability::effective().map_err(|e| syscall("capget")(e.into()))?,
             mapped_ids: maps.iter().map(|map| map.as_ref().map(IdMap::count)).min().flatten(),
             spare_ids: spare(&maps),
+            spare_blocks: holds_all(&maps, SPARE_BLOCKS).then_some(SPARE_BLOCKS),
+            subordinate: None,
             root_outside: maps[0]
                 .as_ref()
                 .and_then(|map| map.outside(uid))
@@ -134,6 +143,12 @@ impl Facts {
                 && crash_handler(),
             limits,
         })
+    }
+
+    /// The same, with the caller's subordinate ids, for a profile that maps ranges of ids.
+    #[must_use]
+    pub fn with_subordinate(self) -> Self {
+        Self { subordinate: Some(Subordinate::find(self.uid)), ..self }
     }
 
     /// Whether the caller is root with what it takes to give a sandbox an id of its own and to id-map what it binds.
@@ -242,7 +257,11 @@ impl IdMap {
 
 /// The first choice that both maps hold. Without a `/proc` that tells, the kernel will.
 fn spare(maps: &[Option<IdMap>; 2]) -> Option<(u32, u32)> {
-    SPARE.into_iter().find(|range| maps.iter().flatten().all(|map| map.holds(*range)))
+    SPARE.into_iter().find(|range| holds_all(maps, *range))
+}
+
+fn holds_all(maps: &[Option<IdMap>; 2], range: (u32, u32)) -> bool {
+    maps.iter().flatten().all(|map| map.holds(range))
 }
 
 fn version(release: &str) -> Result<(u32, u32), FactsError> {

@@ -22,6 +22,7 @@ pub(crate) mod plain;
 pub(crate) mod read;
 mod remembered;
 pub(crate) mod steps;
+mod subordinate;
 #[cfg(feature = "doctor")]
 pub(crate) mod symptoms;
 
@@ -37,5 +38,7 @@ pub use files::{FileKind, Files, Followed, RealFiles, Stat, Stopped};
 #[doc(hidden)]
 pub use memory_files::MemoryFiles;
 pub(crate) use remembered::Remembered;
+pub(crate) use subordinate::{NEWGIDMAP, NEWUIDMAP};
+pub use subordinate::{Subordinate, SubordinateError, SubordinateRange};
 #[cfg(feature = "doctor")]
 pub use symptoms::{Container, Symptoms};

@@ -6,7 +6,7 @@
 
 use std::ffi::CString;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{Read, Seek, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use nix::errno::Errno;
@@ -17,9 +17,10 @@ use nix::sys::stat::Mode;
 use nix::unistd::{ForkResult, Pid, fork, pipe2};
 
 use super::start::{Context, exit};
-use super::{loopback, mounts};
+use super::{identity, loopback, mounts};
 use crate::capability::{Capability, CapabilitySet};
-use crate::plan::Inner;
+use crate::plan::{HostIdentity, Inner, ranges};
+use crate::profile::IdRange;
 use crate::protocol::Fault;
 use crate::sys;
 use crate::sys::mount::ATTR_NOSUID;
@@ -46,9 +47,14 @@ pub(super) fn make(context: &mut Context) -> Result<(), Fault> {
     let maker = Maker::start(own | CloneFlags::CLONE_NEWUSER)?;
     // A procfs of our own, in which the maker is known by the number that we know.
     let procfs = mounts::filesystem(c"proc", &[], mounts::DATA)?;
-    let identity = context.plan.walls.identity;
-    write_map(&procfs, maker.pid, "gid_map", identity.gid)?;
-    write_map(&procfs, maker.pid, "uid_map", identity.uid)?;
+    let identity = &context.plan.walls.identity;
+    let one = |id| vec![IdRange { inside: id, outside: id, count: 1 }];
+    let (users, groups) = match &identity.host {
+        HostIdentity::Ranges(all) => (ranges::as_inside(&all.users), ranges::as_inside(&all.groups)),
+        _ => (one(identity.uid), one(identity.gid)),
+    };
+    write_map(&procfs, maker.pid, "gid_map", &groups)?;
+    write_map(&procfs, maker.pid, "uid_map", &users)?;
     let path = format!("{}/ns/user", maker.pid);
     let user = openat(&procfs, path.as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())
         .map_err(Fault::on("openat", path.as_bytes()))?;
@@ -128,20 +134,20 @@ fn make_and_wait(flags: CloneFlags, answer: OwnedFd) -> ! {
     }
 }
 
-/// The same id on both sides, and no other.
-fn write_map(procfs: &OwnedFd, pid: Pid, file: &str, id: u32) -> Result<(), Fault> {
+/// The same ids on both sides, and no others.
+fn write_map(procfs: &OwnedFd, pid: Pid, file: &str, ids: &[IdRange]) -> Result<(), Fault> {
     let path = format!("{pid}/{file}");
     let name = CString::new(path.as_str()).map_err(|_| Fault::Protocol { what: "path".to_owned() })?;
-    let map = format!("{id} {id} 1\n");
+    let map = ranges::text(ids);
     let opened = openat(procfs, name.as_c_str(), OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty())
         .map_err(Fault::on("openat", path.as_bytes()))?;
     debug_assert!(opened.as_raw_fd() > 2);
     // The kernel takes a map in one write or not at all.
     nix::unistd::write(&opened, map.as_bytes()).map_err(Fault::on("write", path.as_bytes()))?;
-    let mut text = [0; 128];
-    let count = nix::sys::uio::pread(&opened, &mut text, 0).map_err(Fault::on("pread", path.as_bytes()))?;
-    let text = String::from_utf8_lossy(text.get(..count).unwrap_or_default()).into_owned();
-    if text.split_whitespace().eq(map.split_whitespace()) {
+    let mut written = File::from(opened);
+    written.rewind().map_err(identity::on_io("lseek", path.as_bytes()))?;
+    let text = identity::map_text(&written, path.as_bytes())?;
+    if ranges::read(&text) == Some(ranges::sorted(ids.to_vec())) {
         return Ok(());
     }
     Err(Fault::mismatch(&format!("the inner {file}"), map.trim(), text.trim()))

@@ -37,7 +37,7 @@ fn expect(what: &str, expected: bool, found: bool) -> Result<(), Fault> {
 }
 
 fn ids(context: &mut Context) -> Result<(), Fault> {
-    let identity = context.plan.walls.identity;
+    let identity = &context.plan.walls.identity;
     let uids = getresuid().map_err(Fault::on("getresuid", b""))?;
     let gids = getresgid().map_err(Fault::on("getresgid", b""))?;
     for (what, expected, found) in [
@@ -52,7 +52,7 @@ fn ids(context: &mut Context) -> Result<(), Fault> {
             return Err(Fault::mismatch(what, expected, found));
         }
     }
-    if matches!(identity.host, HostIdentity::Unique) {
+    if !matches!(identity.host, HostIdentity::Own { .. }) {
         let groups = getgroups().map_err(Fault::on("getgroups", b""))?;
         if !groups.is_empty() {
             return Err(Fault::mismatch("the number of supplementary groups", 0, groups.len()));

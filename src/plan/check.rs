@@ -7,8 +7,8 @@ use std::path::{Component, Path};
 
 use super::limits::RLIMITS;
 use super::{
-    Base, Cgroup, Ending, Filesystem, Inner, Landlock, Mount, Node, Plan, PlanError, Root, Task, Walls,
-    Workload, landlock,
+    Base, Cgroup, Ending, Filesystem, HostIdentity, Identity, Inner, Landlock, Mount, Node, Plan, PlanError,
+    Ranges, Root, Task, Walls, Workload, landlock, ranges,
 };
 use crate::profile::CapabilitySet;
 use crate::sys::mount::ATTR_NOSUID;
@@ -62,6 +62,7 @@ fn check_walls(walls: &Walls) -> Result<(), PlanError> {
         "an ending of a pid namespace without one, or the reverse",
     )?;
     ensure(walls.identity.uid != u32::MAX && walls.identity.gid != u32::MAX, "an id of -1")?;
+    check_ids(&walls.identity, lite)?;
     if let Some(name) = &walls.hostname {
         ensure(namespaces.has_new(libc::CLONE_NEWUTS), "a host name without a uts namespace")?;
         ensure((1..=MAX_HOSTNAME).contains(&name.as_bytes().len()), "a host name that is empty or too long")?;
@@ -71,6 +72,16 @@ fn check_walls(walls: &Walls) -> Result<(), PlanError> {
         "loopback without a network namespace",
     )?;
     walls.root.as_ref().map_or(Ok(()), check_root)
+}
+
+fn check_ids(identity: &Identity, lite: bool) -> Result<(), PlanError> {
+    ensure(!lite || !identity.host.has_ranges(), "ranges of ids without a user namespace")?;
+    let HostIdentity::Ranges(Ranges { users, groups, .. }) = &identity.host else { return Ok(()) };
+    ranges::check("uidMappings", users)?;
+    ranges::check("gidMappings", groups)?;
+    let mapped =
+        ranges::outside(users, identity.uid).is_some() && ranges::outside(groups, identity.gid).is_some();
+    ensure(mapped, "ids that are not mapped")
 }
 
 fn check_task(task: &Task) -> Result<(), PlanError> {

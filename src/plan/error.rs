@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use super::program_problem::ProgramProblem;
 use super::sockets::SocketsFound;
-use crate::host::FileKind;
 use crate::host::kernel::Version;
+use crate::host::{FileKind, SubordinateError};
+use crate::profile::IdRange;
 
 /// Why there is no plan. Nothing has been started.
 #[derive(Debug, thiserror::Error)]
@@ -189,6 +190,22 @@ pub enum PlanError {
         /// How many it maps.
         mapped: u64,
     },
+    /// A range of ids that cannot be mapped.
+    #[error("plan: {key} cannot map {} ids from {} inside to {} on the host: {problem}", range.count, range.inside, range.outside)]
+    IdRange {
+        /// The profile's key.
+        key: &'static str,
+        /// The range.
+        range: IdRange,
+        /// Why.
+        problem: RangeProblem,
+    },
+    /// The caller's subordinate ids cannot be used.
+    #[error("plan: no ranges of ids for the sandbox")]
+    Subordinate {
+        /// Why.
+        source: SubordinateError,
+    },
     /// Without namespaces ids cannot be other than the host's.
     #[error("plan: user {uid}:{gid} cannot be had without a user namespace")]
     User {
@@ -314,6 +331,43 @@ pub enum PlanError {
         /// What is wrong.
         problem: &'static str,
     },
+}
+
+/// Why a range of ids cannot be mapped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RangeProblem {
+    /// It has no ids, or such as do not exist.
+    #[error("ids are numbers of 0 to 4294967294")]
+    Numbers,
+    /// An id inside is mapped twice.
+    #[error("another range has ids of it inside")]
+    Inside,
+    /// An id of the host is mapped twice.
+    #[error("another range has ids of it on the host")]
+    Outside,
+    /// The host's root is among them.
+    #[error("the host's root (0) is among them")]
+    Root,
+    /// They are neither the caller's own nor its subordinate ids.
+    #[error("the caller may map its own id and its subordinate ids alone (subuid(5))")]
+    Foreign,
+}
+
+impl RangeProblem {
+    fn hint(self) -> &'static str {
+        match self {
+            Self::Numbers | Self::Inside | Self::Outside => {
+                "a range is INSIDE:OUTSIDE:COUNT, as in --uidmap 0:100000:65536"
+            }
+            Self::Root => {
+                "root inside is to be an ordinary id outside: map 0 inside to another id, as in --uidmap 0:100000:65536"
+            }
+            Self::Foreign => {
+                "take those that /etc/subuid and /etc/subgid name for this user, or leave the choice to belljar: --userns auto"
+            }
+        }
+    }
 }
 
 fn display_abi(abi: Option<u32>) -> String {
@@ -477,6 +531,8 @@ impl PlanError {
             Self::TooFewIds { .. } => {
                 "run belljar as an ordinary user, or map 65536 ids into this user namespace"
             }
+            Self::IdRange { problem, .. } => problem.hint(),
+            Self::Subordinate { source } => return Some(source.hint()),
             Self::User { .. } => "leave the user out, or use a profile with namespaces",
             Self::RootWithoutNamespaces => {
                 "run belljar as an ordinary user (setpriv --reuid UID --regid GID --clear-groups belljar run …); to become another user \

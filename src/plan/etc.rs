@@ -18,7 +18,7 @@ const NOLOGIN: &str = "/usr/sbin/nologin";
 
 /// What the files depend on.
 pub(super) struct Setting<'a> {
-    pub identity: Identity,
+    pub identity: &'a Identity,
     /// `HOME` inside.
     pub home: Option<&'a [u8]>,
     pub hostname: Option<&'a str>,
@@ -56,7 +56,7 @@ pub(super) fn etc(
 
 /// `passwd(5)`: root, the user of the sandbox and nobody, once each.
 fn passwd(setting: &Setting<'_>) -> Vec<u8> {
-    let Identity { uid, gid, .. } = setting.identity;
+    let Identity { uid, gid, .. } = *setting.identity;
     // A colon or a line break would be a field or a line of its own.
     let home =
         setting.home.filter(|home| home.starts_with(b"/") && !home.iter().any(|b| matches!(b, b':' | b'\n')));
@@ -158,6 +158,8 @@ mod tests {
 
     fn setting(uid: u32, gid: u32) -> Setting<'static> {
         let identity = Identity { uid, gid, host: HostIdentity::Unique };
+        // For as long as the tests run.
+        let identity = Box::leak(Box::new(identity));
         Setting { identity, home: Some(b"/tmp"), hostname: Some("glass"), host_network: false }
     }
 

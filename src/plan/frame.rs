@@ -6,13 +6,13 @@ use std::path::Path;
 
 use super::text::c_path;
 use super::{
-    Call, Cgroup, Identity, Joined, Limits, Namespaces, Note, PlanError, Rlimit, env, identity, kept, limits,
-    lite, resources,
+    BLOCK, Call, Cgroup, HostIdentity, Identity, Joined, Limits, Namespaces, Note, PlanError, Ranges,
+    RangesFrom, Rlimit, env, identity, kept, limits, lite, resources,
 };
 use crate::capability::{Capability, CapabilitySet};
 use crate::host::Facts;
 use crate::host::kernel::{self, Version};
-use crate::profile::{Namespace, Profile};
+use crate::profile::{IdRange, Namespace, Profile};
 use crate::protocol::Prelude;
 
 /// `HOST_NAME_MAX`
@@ -61,7 +61,7 @@ impl<'a> Frame<'a> {
         let identity = identity::identity(profile, facts)?;
         let cgroup = resources::cgroup(profile)?;
         let capabilities = profile.process.capabilities;
-        kept::check(capabilities, cgroup.as_ref(), identity.host)?;
+        kept::check(capabilities, cgroup.as_ref(), &identity.host)?;
         Ok(Self {
             profile,
             facts,
@@ -89,10 +89,20 @@ impl<'a> Frame<'a> {
         self.facts.spare_ids
     }
 
-    /// The id has been chosen: without a user namespace it is the one inside, too.
+    /// Where the block of ids is chosen from that nothing else has.
+    pub(crate) fn spare_blocks(&self) -> Option<(u32, u32)> {
+        self.facts.spare_blocks
+    }
+
+    /// The id has been chosen, or the first of the block: without a user namespace it is the one inside, too.
     pub(crate) fn becomes(&mut self, id: u32) {
         if self.namespaces.is_lite() {
             (self.identity.uid, self.identity.gid) = (id, id);
+        }
+        if self.identity.host == HostIdentity::UniqueRange {
+            let all = vec![IdRange { inside: 0, outside: id, count: BLOCK }];
+            let ranges = Ranges { users: all.clone(), groups: all, from: RangesFrom::Unique };
+            self.identity.host = HostIdentity::Ranges(ranges);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Filesystem, Mount, Node, PlanError, Source, Tmpfs, text::c_path};
+use super::{Filesystem, Mapped, Mount, Node, PlanError, Source, Tmpfs, text::c_path};
 use crate::profile::Attributes;
 
 /// One thing at a path inside. The same as [`Node`], with paths that can still be looked at.
@@ -48,7 +48,7 @@ pub(super) struct Bind {
     pub noexec: bool,
     pub attributes: Attributes,
     /// The host's owner and group that appear as the sandbox's own.
-    pub owner: Option<(u32, u32)>,
+    pub owner: Option<Mapped>,
 }
 
 impl Item {

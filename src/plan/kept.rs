@@ -22,9 +22,9 @@ pub(super) fn inner(namespaces: Namespaces, capabilities: CapabilitySet) -> bool
 pub(super) fn check(
     capabilities: CapabilitySet,
     cgroup: Option<&Cgroup>,
-    host: HostIdentity,
+    host: &HostIdentity,
 ) -> Result<(), PlanError> {
-    if !capabilities.contains(Capability::CAP_SYS_ADMIN) || cgroup.is_none() || host == HostIdentity::Unique {
+    if !capabilities.contains(Capability::CAP_SYS_ADMIN) || cgroup.is_none() || host.is_given() {
         return Ok(());
     }
     Err(PlanError::Unenforceable {
@@ -58,9 +58,9 @@ mod tests {
         let group = Cgroup::default();
         let [admin, ptrace] =
             [Capability::CAP_SYS_ADMIN, Capability::CAP_SYS_PTRACE].map(CapabilitySet::from);
-        assert!(check(admin, Some(&group), own).is_err());
+        assert!(check(admin, Some(&group), &own).is_err());
         for (capabilities, group, host) in
-            [(ptrace, Some(&group), own), (admin, None, own), (admin, Some(&group), HostIdentity::Unique)]
+            [(ptrace, Some(&group), &own), (admin, None, &own), (admin, Some(&group), &HostIdentity::Unique)]
         {
             assert!(check(capabilities, group, host).is_ok());
         }

@@ -48,7 +48,7 @@ pub(super) fn possible(profile: &Profile, terminal: bool) -> Result<(), PlanErro
 /// The Landlock rules, by path on the host.
 pub(super) fn rules(
     profile: &Profile,
-    host: HostIdentity,
+    host: &HostIdentity,
     facts: &Facts,
     files: &dyn Files,
     shown: Option<&Path>,
@@ -108,7 +108,7 @@ fn no_more_from_above(rules: &Rules) -> Result<(), PlanError> {
 fn granted(
     path: &Path,
     mount: &Mount,
-    host: HostIdentity,
+    host: &HostIdentity,
     facts: &Facts,
     files: &dyn Files,
     notes: &mut Vec<Note>,
@@ -146,7 +146,7 @@ fn granted(
             Ok(Sought::Found(match locate(wanted, host, facts, files)? {
                 // The rule is for what the path leads to: Landlock holds files, not names.
                 Sought::Found(Located { item: Item::Bind(b), .. }) => {
-                    if host == HostIdentity::Unique {
+                    if *host == HostIdentity::Unique {
                         open_to_all(&b, files, notes)?;
                     }
                     let access = landlock::bind(b.source.folder, b.readonly, b.noexec);

@@ -83,6 +83,7 @@ mod place;
 mod places;
 mod program;
 mod program_problem;
+pub(crate) mod ranges;
 mod reach;
 mod resolve;
 pub(crate) mod resources;
@@ -100,7 +101,7 @@ pub use call::{Call, TaskRequest};
 #[cfg(test)]
 pub(crate) use elf::sample as sample_elf;
 pub use encode::MAX_ENCODED;
-pub use error::{DestinationProblem, PlanError, WallProblem};
+pub use error::{DestinationProblem, PlanError, RangeProblem, WallProblem};
 pub(crate) use frame::Frame;
 pub use model::*;
 pub(crate) use note::NOTICE;

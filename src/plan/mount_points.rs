@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::item::Item;
 use super::places::{Entry, Places};
 use super::view::missing;
-use super::{Base, HostIdentity, PlanError, Tmpfs};
+use super::{BLOCK, Base, HostIdentity, Mapped, PlanError, Ranges, Tmpfs, ranges};
 use crate::host::plain::PlainPath;
 use crate::host::{FileKind, Files};
 
@@ -13,8 +13,8 @@ use crate::host::{FileKind, Files};
 pub(super) struct Directory<'a> {
     pub path: &'a Path,
     /// Whose files the sandbox owns.
-    pub owner: Option<(u32, u32)>,
-    pub identity: HostIdentity,
+    pub owner: Option<Mapped>,
+    pub identity: &'a HostIdentity,
     pub files: &'a dyn Files,
 }
 
@@ -104,16 +104,27 @@ impl Directory<'_> {
         self.files.mounted_below(self.path).map_err(read)
     }
 
+    /// Whether an owner of the host's has an id inside.
+    fn has_id(&self, uid: u32, gid: u32) -> bool {
+        match (self.owner, self.identity) {
+            (Some(Mapped::Owner(owner, group)), _) => (owner, group) == (uid, gid),
+            (Some(Mapped::All), HostIdentity::Ranges(Ranges { users, groups, .. })) => {
+                ranges::outside(users, uid).is_some() && ranges::outside(groups, gid).is_some()
+            }
+            (Some(Mapped::All), HostIdentity::UniqueRange) => uid < BLOCK && gid < BLOCK,
+            (None, HostIdentity::Own { uid: own, gid: group }) => (*own, *group) == (uid, gid),
+            (None, HostIdentity::Ranges(Ranges { users, groups, .. })) => {
+                ranges::inside(users, uid).is_some() && ranges::inside(groups, gid).is_some()
+            }
+            (None | Some(Mapped::All), _) => false,
+        }
+    }
+
     /// An error where the directory that something is made in cannot be copied.
     fn not_copied(&self, destination: &Path, host: &Path) -> Result<Option<PlanError>, PlanError> {
-        let own = match (self.owner, self.identity) {
-            (Some(owner), _) => Some(owner),
-            (None, HostIdentity::Own { uid, gid }) => Some((uid, gid)),
-            (None, _) => None,
-        };
         for above in host.ancestors().skip(1).take_while(|above| *above != self.path) {
             match self.files.lstat(above) {
-                Ok(stat) if stat.kind == FileKind::Folder && Some((stat.uid, stat.gid)) != own => {
+                Ok(stat) if stat.kind == FileKind::Folder && !self.has_id(stat.uid, stat.gid) => {
                     return Ok(Some(mount_point(destination, host)));
                 }
                 Ok(_) => {}

@@ -20,7 +20,9 @@ use super::source::{
 use super::text::{c_path, normal};
 use super::view::{Found, Ground, View};
 use super::walls::{Mark, Standing};
-use super::{Base, Call, DestinationProblem, HostIdentity, Node, Note, PlanError, Root, Source, Tmpfs, Via};
+use super::{
+    Base, Call, DestinationProblem, HostIdentity, Mapped, Node, Note, PlanError, Root, Source, Tmpfs, Via,
+};
 use crate::host::plain::{PlainPath, PlainPathBuf};
 use crate::host::{Facts, FileKind, Files};
 use crate::profile::{Attributes, Mount, MountKind, Namespace, Profile, Propagation, Symlinks, Workdir};
@@ -67,7 +69,7 @@ pub(super) fn build(
     workdir: Option<&Path>,
     notes: &mut Vec<Note>,
 ) -> Result<Built, PlanError> {
-    let host = setting.identity.host;
+    let host = &setting.identity.host;
     let (base, ground) = base(profile, host, facts, files)?;
     let mut candidates = Vec::new();
     if profile.root.synthetic_etc && profile.root.path.is_none() {
@@ -168,7 +170,7 @@ fn wanted<'a>(profile: &'a Profile, shown: Option<&Path>) -> Result<Places<Cow<'
 fn programs(
     profile: &Profile,
     wanted: &Places<Cow<'_, Mount>>,
-    host: HostIdentity,
+    host: &HostIdentity,
     facts: &Facts,
     files: &dyn Files,
     notes: &mut Vec<Note>,
@@ -215,7 +217,7 @@ fn candidate(
     profile: &Profile,
     destination: &Path,
     mount: &Mount,
-    host: HostIdentity,
+    host: &HostIdentity,
     facts: &Facts,
     files: &dyn Files,
     left_out: &mut Vec<LeftOut>,
@@ -330,7 +332,7 @@ fn upper(profile: &Profile) -> Tmpfs {
 /// The root itself.
 fn base(
     profile: &Profile,
-    host: HostIdentity,
+    host: &HostIdentity,
     facts: &Facts,
     files: &dyn Files,
 ) -> Result<(Base, Ground), PlanError> {
@@ -364,7 +366,8 @@ fn base(
     if stat.kind != FileKind::Folder {
         return Err(wrong("it is not a folder"));
     }
-    let via = via(host, true, &path, &stat, files).map_err(read)?;
+    let via = via(host, Some(Mapped::All).filter(|_| host.has_ranges()), true, &path, &stat, files)
+        .map_err(read)?;
     can_be_mapped(via, &path, files)?;
     let owner = match via {
         Via::Tree { idmap } => idmap,

@@ -10,7 +10,7 @@ use super::landlock::{Rules, access::EXECUTE, granted};
 use super::program_problem::ProgramProblem;
 use super::text::shown;
 use super::view::{Found, HostFile, Stop, View};
-use super::{HostIdentity, Identity, PlanError};
+use super::{HostIdentity, Identity, Mapped, PlanError};
 use crate::host::plain::{self, PlainPath, PlainPathBuf};
 use crate::host::{Facts, FileKind};
 
@@ -26,7 +26,7 @@ pub(super) struct Search<'a> {
     pub view: View<'a>,
     /// In *lite*: what may be executed. Everything that the view shows, otherwise.
     pub rules: Option<&'a Rules>,
-    pub identity: Identity,
+    pub identity: &'a Identity,
     pub facts: &'a Facts,
     /// `PATH` inside.
     pub path: Option<&'a OsStr>,
@@ -202,14 +202,17 @@ impl Search<'_> {
     /// will. A file that nobody may execute is refused in any case.
     fn may_execute(&self, file: &HostFile) -> bool {
         let stat = &file.stat;
-        let (owner, group) = match self.identity.host {
-            HostIdentity::Own { uid, gid } => {
+        let (owner, group) = match &self.identity.host {
+            // Which ids a file has inside, and what root there may do with it, is the kernel's to judge, too.
+            HostIdentity::UniqueRange | HostIdentity::Ranges(_) => return stat.mode & 0o111 != 0,
+            &HostIdentity::Own { uid, gid } => {
                 let groups = uid == self.facts.uid && self.facts.groups.contains(&stat.gid);
                 (stat.uid == uid, stat.gid == gid || groups)
             }
-            HostIdentity::Unique => {
-                (file.owner.is_some_and(|o| o.0 == stat.uid), file.owner.is_some_and(|o| o.1 == stat.gid))
-            }
+            HostIdentity::Unique => match file.owner {
+                Some(Mapped::Owner(uid, gid)) => (uid == stat.uid, gid == stat.gid),
+                Some(Mapped::All) | None => (false, false),
+            },
         };
         let bit = if owner {
             0o100

@@ -13,8 +13,8 @@ use super::program::Search;
 use super::text::c_path;
 use super::view::{Ground, View};
 use super::{
-    Call, Ending, Exposed, Frame, HostIdentity, Identity, Inner, Namespaces, Note, Plan, PlanError, Root,
-    Task, TaskRequest, Walls, Workload, cwd, env, filter, landlock, limits, lite, mounts, reach,
+    Call, Ending, Exposed, Frame, Identity, Inner, Namespaces, Note, Plan, PlanError, Root, Task,
+    TaskRequest, Walls, Workload, cwd, env, filter, landlock, limits, lite, mounts, reach,
 };
 use crate::host::plain::PlainPathBuf;
 use crate::host::{Facts, Files};
@@ -52,6 +52,7 @@ impl Frame<'_> {
         let Self { profile, facts, call, identity, variables, rlimits, mut notes, .. } = self;
         let workdir = cwd::shown(profile, facts, files, call)?;
         let asked_cwd = cwd::asked(profile, facts, call)?;
+        let identity = &identity;
         let scene = Scene { profile, facts, files, identity, workdir };
         let built = match self.namespaces {
             Namespaces::Lite => scene.lite(asked_cwd.as_deref(), &mut notes)?,
@@ -65,7 +66,7 @@ impl Frame<'_> {
         };
 
         let exposed = built.exposed.clone().or_else(|| {
-            let own = matches!(identity.host, HostIdentity::Own { .. });
+            let own = identity.host.may_own_files();
             (self.files_given && own).then_some(Exposed::Given)
         });
         let seccomp = filter::filter(profile, facts, exposed.as_ref(), &mut notes)?;
@@ -94,7 +95,7 @@ impl Frame<'_> {
                 namespaces: self.namespaces,
                 joined: self.joined,
                 ending: ending(self.namespaces, facts),
-                identity,
+                identity: identity.clone(),
                 hostname: self.hostname.map(|name| c_path(Path::new(&name))).transpose()?,
                 loopback: self.loopback,
                 inner: if self.inner { Inner::Made } else { Inner::Needless },
@@ -127,7 +128,7 @@ struct Scene<'a> {
     profile: &'a Profile,
     facts: &'a Facts,
     files: &'a dyn Files,
-    identity: Identity,
+    identity: &'a Identity,
     /// What `workdir` shows.
     workdir: Option<std::path::PathBuf>,
 }
@@ -180,7 +181,7 @@ impl Scene<'_> {
 
     fn lite(&self, asked_cwd: Option<&Path>, notes: &mut Vec<Note>) -> Result<Paths, PlanError> {
         let Self { profile, facts, files, identity, .. } = *self;
-        let rules = lite::rules(profile, identity.host, facts, files, self.workdir.as_deref(), notes)?;
+        let rules = lite::rules(profile, &identity.host, facts, files, self.workdir.as_deref(), notes)?;
         let seccomp = filter::filter(profile, facts, None, &mut Vec::new())?;
         let internet = seccomp.map(|seccomp| filter::allows_internet(&seccomp.program, facts));
         // A filter that allows internet sockets says that the network is wanted; one that denies them already holds it,

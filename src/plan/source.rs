@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::item::{Bind, Item};
 use super::text::c_path;
 use super::view::missing;
-use super::{HostIdentity, Note, PlanError, Source, Via};
+use super::{HostIdentity, Mapped, Note, PlanError, Source, Via, ranges};
 use crate::host::plain::{self, PlainPath};
 use crate::host::{Facts, FileKind, Files, Followed, Stat};
 use crate::profile::{Attributes, Propagation, Symlinks};
@@ -79,7 +79,7 @@ pub(super) fn absolute(path: &Path, facts: &Facts) -> Result<PathBuf, PlanError>
 /// Locates the source of a bind mount.
 pub(super) fn locate(
     wanted: Wanted<'_>,
-    host: HostIdentity,
+    host: &HostIdentity,
     facts: &Facts,
     files: &dyn Files,
 ) -> Result<Sought, PlanError> {
@@ -129,11 +129,9 @@ pub(super) fn locate(
     // What root's sandbox writes on the host must be the owner's there, not some stranger's.
     let idmap = wanted.idmap || !wanted.readonly;
     let attributes = wanted.attributes;
-    let via = match via(host, idmap, &path, &stat, files).map_err(fail)? {
+    let via = match via(host, None, idmap, &path, &stat, files).map_err(fail)? {
         // Only in the host's own namespace can access times be changed; slaves are copies of what propagates there.
-        Via::Path if host == HostIdentity::Unique && attributes != Attributes::default() => {
-            Via::Tree { idmap: None }
-        }
+        Via::Path if host.is_given() && attributes != Attributes::default() => Via::Tree { idmap: None },
         via => via,
     };
     if attributes.atime.is_some() && via == Via::Path {
@@ -195,7 +193,7 @@ fn is_systems(link: &Path, files: &dyn Files) -> std::io::Result<bool> {
 
 /// Whether only the host's root can write to `directory` and to all above it. The task is never that root: it is a user of its own, or
 /// the caller. Elsewhere an earlier sandbox of root's can have been given files as its own.
-fn is_roots(directory: &Path, host: HostIdentity, files: &dyn Files) -> bool {
+fn is_roots(directory: &Path, host: &HostIdentity, files: &dyn Files) -> bool {
     let only_root = |at: &Path| files.lstat(at).is_ok_and(|stat| stat.uid == 0 && stat.mode & 0o022 == 0);
     !matches!(host, HostIdentity::Own { uid: 0, .. })
         && is_distributions(directory)
@@ -217,18 +215,27 @@ fn link_text(path: &Path, files: &dyn Files) -> Option<PathBuf> {
 
 /// How init gets hold of a source. An ordinary user's sandbox has that user's own rights; one that root starts has the
 /// rights of a stranger, so the caller hands over what a stranger cannot reach, or what shall keep its owner.
+///
+/// `mapped` is whose files are to be shown as the sandbox's, if not the owner's. What belongs to one of the sandbox's ids already is
+/// shown as it is.
 pub(super) fn via(
-    host: HostIdentity,
+    host: &HostIdentity,
+    mapped: Option<Mapped>,
     idmap: bool,
     path: &Path,
     stat: &Stat,
     files: &dyn Files,
 ) -> std::io::Result<Via> {
-    if !matches!(host, HostIdentity::Unique) {
+    if !host.is_given() {
         return Ok(Via::Path);
     }
-    if idmap {
-        return Ok(Via::Tree { idmap: Some((stat.uid, stat.gid)) });
+    let is_sandboxes = match host {
+        HostIdentity::Ranges(all) => ranges::inside(&all.users, stat.uid).is_some(),
+        _ => false,
+    };
+    if idmap && !is_sandboxes {
+        let owner = Mapped::Owner(stat.uid, stat.gid);
+        return Ok(Via::Tree { idmap: Some(mapped.unwrap_or(owner)) });
     }
     for parent in path.ancestors().skip(1) {
         if files.lstat(parent)?.mode & 0o001 == 0 {

@@ -5,6 +5,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::Mapped;
 use super::item::Item;
 use super::places::Places;
 use crate::host::plain::{PlainPath, PlainPathBuf};
@@ -23,7 +24,7 @@ pub(super) enum Ground {
     /// An empty tmpfs.
     Tmpfs,
     /// A folder of the host: its path, and the owner whose files the sandbox owns.
-    Folder { path: PathBuf, owner: Option<(u32, u32)> },
+    Folder { path: PathBuf, owner: Option<Mapped> },
 }
 
 /// The root and everything in it.
@@ -63,7 +64,7 @@ pub(super) struct HostFile {
     /// Whether the mount it is seen through is read-only.
     pub readonly: bool,
     /// The host's owner and group that appear as the sandbox's own.
-    pub owner: Option<(u32, u32)>,
+    pub owner: Option<Mapped>,
     /// Where the mount is inside.
     pub mount: PathBuf,
 }

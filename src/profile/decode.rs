@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use super::layer::{LandlockLayer, Layer, LimitsLayer, List, ProcessLayer, ResourcesLayer, RootLayer};
 use super::reader::{Source, Table, Value, word};
 use super::{
-    Enforce, Namespace, ProfileError, Rlimit, Scope, Sockets, Symlinks, Throttle, Throttled, User,
-    ValueError, Workdir,
+    Enforce, IdMap, IdRange, Namespace, ProfileError, Rlimit, Scope, Sockets, Symlinks, Throttle, Throttled,
+    User, ValueError, Workdir,
 };
 use super::{check, filter, mounts, names, units};
 use crate::capability::CapabilitySet;
@@ -34,6 +34,9 @@ pub(crate) const SYMLINKS: [(&str, Symlinks); 2] =
 
 pub(crate) const SOCKETS: [(&str, Sockets); 3] =
     [("refuse", Sockets::Refuse), ("tell", Sockets::Tell), ("allow", Sockets::Allow)];
+
+/// Whether it is chosen by belljar.
+const ID_MAPS: [(&str, bool); 2] = [("auto", true), ("default", false)];
 
 pub(crate) const THROTTLES: [(&str, Throttled); 4] = [
     ("throttleReadBpsDevice", Throttled::ReadBps),
@@ -72,6 +75,8 @@ pub(crate) fn layer(t: &Table<'_>) -> Result<Layer, ProfileError> {
         sockets: t.read("sockets", |v| v.parse(|text| word(text, "sockets mode", &SOCKETS)))?,
         namespaces: list_of_new,
         joined,
+        uid_mappings: t.read("uidMappings", id_map)?,
+        gid_mappings: t.read("gidMappings", id_map)?,
         root: t.read("root", |v| v.keys(root))?.unwrap_or_default(),
         process: t.read("process", |v| v.keys(process))?.unwrap_or_default(),
         mounts: t.read("mounts", mounts::list)?.unwrap_or_default(),
@@ -82,6 +87,26 @@ pub(crate) fn layer(t: &Table<'_>) -> Result<Layer, ProfileError> {
         limits: t.read("limits", |v| v.keys(limits))?.unwrap_or_default(),
         resources: t.read("resources", |v| v.keys(resources))?.unwrap_or_default(),
     })
+}
+
+/// `auto`, `default`, or a list of `{ containerID, hostID, size }`.
+fn id_map(v: &Value<'_>) -> Result<IdMap, ProfileError> {
+    if v.is_list() {
+        let ranges = v.each(|entry| {
+            entry.keys(|t| {
+                let id = |v: &Value<'_>| v.number(units::id_in_range);
+                let (inside, outside) = (t.read("containerID", id)?, t.read("hostID", id)?);
+                let count = t.read("size", |v| v.number(units::id_count))?;
+                Ok(IdRange {
+                    inside: t.need("containerID", inside)?,
+                    outside: t.need("hostID", outside)?,
+                    count: t.need("size", count)?,
+                })
+            })
+        })?;
+        return Ok(IdMap::Ranges(ranges));
+    }
+    v.parse(|text| word(text, "id map", &ID_MAPS)).map(|auto| if auto { IdMap::Auto } else { IdMap::One })
 }
 
 fn root(t: &Table<'_>) -> Result<RootLayer, ProfileError> {

@@ -20,13 +20,15 @@ const fn key(name: &'static str, takes: &'static str, meaning: &'static str) -> 
 
 /// Every key that an override can set, in the order of the file; `process.rlimits` takes [`RLIMITS`](super::RLIMITS).
 #[rustfmt::skip] // A line each.
-pub const KEYS: [Key; 53] = [
+pub const KEYS: [Key; 55] = [
     key("description", "text", "one line for `belljar profile list`"),
     key("hostname", "text, at most 64 bytes; `\"\"`: the host's", "the host name inside (needs the uts namespace)"),
     key("workdir", "`none`, `readonly`, `writable`", "whether and how the caller's working directory is shown, at its own path"),
     key("symlinks", "`system`, `follow`", "which symlinks a path of the host may lead through: the system's own, or all"),
     key("sockets", "`refuse`, `tell`, `allow`", "what is done where a shown directory holds sockets or FIFOs of the host"),
     key("namespaces", "list of `user`, `mount`, `pid`, `ipc`, `uts`, `network`, `cgroup`, `time`, or `{ type, path }`", "the namespaces of its own; `[]` is lite; with `extends`, `-NAME` takes one away and `+NAME` adds one; `{ type = \"network\", path = \"/run/netns/x\" }` joins one that is there (network, ipc, uts, cgroup; needs CAP_SYS_ADMIN)"),
+    key("uidMappings", "list of `{ containerID, hostID, size }`, `auto`, `default`", "user ids of the user namespace (`--uidmap`); `auto`: root inside is the caller, above it its subordinate ids, and for root 65536 ids that nothing else has (`--userns auto`); `default`: the one of `process.user`"),
+    key("gidMappings", "the same", "group ids (`--gidmap`); goes together with `uidMappings`"),
     key("root.path", "path", "a directory of the host that becomes the root (`--rootfs`)"),
     key("root.pathRequired", "true, false", "whether nothing runs without `root.path`"),
     key("root.readonly", "true, false", "whether the root itself cannot be written to"),
@@ -37,7 +39,7 @@ pub const KEYS: [Key; 53] = [
     key("root.etcPrograms", "list of names, or `*`", "programs whose directories in the host's /etc are shown, read-only"),
     key("process.cwd", "path inside", "the working directory; without it the caller's where `workdir` shows it, else /tmp, else /"),
     key("process.env", "list of `K=V` and `K`", "the environment: set, or passed on from the caller"),
-    key("process.user", "`UID[:GID]`, `default`", "the ids inside; `default`: the caller's own, or 1000 for root"),
+    key("process.user", "`UID[:GID]`, `default`", "the ids inside; `default`: the caller's own, or 1000 for root; 0 where `uidMappings` is `auto`"),
     key("process.user.uid", "number", "the user id alone"),
     key("process.user.gid", "number", "the group id alone"),
     key("process.capabilities", "list of `CAP_…`", "the capabilities that are kept, in the sandbox's own user namespace"),

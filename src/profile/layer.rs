@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::filter::{FilterLayer, Mode};
 use super::validate::Conflict;
 use super::{
-    Enforce, Mount, Namespace, Origin, Place, ProfileError, Rlimit, Scope, Sockets, Symlinks, Throttle,
-    Throttled, User, ValueError, Workdir,
+    Enforce, IdMap, Mount, Namespace, Origin, Place, ProfileError, Rlimit, Scope, Sockets, Symlinks,
+    Throttle, Throttled, User, ValueError, Workdir,
 };
 use crate::capability::CapabilitySet;
 
@@ -29,6 +29,8 @@ pub(crate) struct Layer {
     pub(crate) mounts: BTreeMap<PathBuf, MountEntry>,
     pub(crate) masked_paths: Option<List<PathBuf>>,
     pub(crate) readonly_paths: Option<List<PathBuf>>,
+    pub(crate) uid_mappings: Option<IdMap>,
+    pub(crate) gid_mappings: Option<IdMap>,
     pub(crate) seccomp: FilterLayer,
     pub(crate) landlock: LandlockLayer,
     pub(crate) limits: LimitsLayer,
@@ -157,6 +159,8 @@ impl Layer {
         }
         self.joined.extend(above.joined);
         List::apply(&mut self.namespaces, above.namespaces);
+        over(&mut self.uid_mappings, above.uid_mappings);
+        over(&mut self.gid_mappings, above.gid_mappings);
         over(&mut self.root.path, above.root.path);
         over(&mut self.root.path_required, above.root.path_required);
         over(&mut self.root.readonly, above.root.readonly);

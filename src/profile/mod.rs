@@ -32,6 +32,7 @@
 //! | `extends` | the name or path (relative to this file) of the profile that this one changes |
 //! | `description` | one line for people; not inherited |
 //! | `namespaces` | list of `user` `mount` `pid` `ipc` `uts` `network` `cgroup` `time`; the first three, or none at all (lite) |
+//! | `uidMappings`, `gidMappings` | list of `{ containerID, hostID, size }`, `"auto"` or `"default"`; see [`IdMap`] |
 //! | `hostname` | a host name, `""` for none |
 //! | `workdir` | `none`, `readonly`, `writable`: how the caller's working directory is shown |
 //! | `symlinks` | `system`, `follow`: which symlinks a source may lead through; see [`Symlinks`] |

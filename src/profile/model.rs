@@ -21,6 +21,10 @@ pub struct Profile {
     /// Namespaces that are there already and are joined (`network`, `ipc`, `uts`, `cgroup`), by a path to each
     /// (`/run/netns/NAME`, `/proc/PID/ns/net`). None of them is among `namespaces`, and what needs one of the sandbox's own refuses it.
     pub joined: BTreeMap<Namespace, PathBuf>,
+    /// The user ids that the sandbox's user namespace maps.
+    pub uid_mappings: IdMap,
+    /// The group ids; ranges and [`IdMap::Auto`] go together with the same of `uid_mappings`.
+    pub gid_mappings: IdMap,
     /// The host name inside (needs the `uts` namespace).
     pub hostname: Option<String>,
     /// Whether, and how, the caller's working directory is shown inside.
@@ -70,6 +74,32 @@ pub enum Namespace {
     Cgroup,
     /// `CLONE_NEWTIME`
     Time,
+}
+
+/// Which ids a user namespace maps (user_namespaces(7)). All others show as the overflow id (65534), and nothing can become one.
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[non_exhaustive]
+pub enum IdMap {
+    /// The id of [`Process::user`] alone: the caller's own on the host or, for root, one that nothing else has.
+    #[default]
+    One,
+    /// For an ordinary user: 0 is the caller's own id, and 1 and above are its subordinate ids (subuid(5)). For root: 65536 ids that
+    /// nothing else has.
+    Auto,
+    /// These.
+    Ranges(Vec<IdRange>),
+}
+
+/// A range of ids inside, and what they are on the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[allow(clippy::exhaustive_structs)]
+pub struct IdRange {
+    /// The first id inside.
+    pub inside: u32,
+    /// The first id on the host.
+    pub outside: u32,
+    /// How many there are.
+    pub count: u32,
 }
 
 /// How the caller's working directory appears inside.

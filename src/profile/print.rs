@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::decode::{ENFORCE, THROTTLES};
 use super::filter::FLAGS;
 use super::validate::namespace_name;
-use super::{MountKind, Profile, Rlimit, Scope, Throttle, Workdir, decode, resolve, units};
+use super::{IdMap, IdRange, MountKind, Profile, Rlimit, Scope, Throttle, Workdir, decode, resolve, units};
 use crate::seccomp::{Action, Condition, Op, Policy, Rule};
 
 impl Profile {
@@ -50,6 +50,10 @@ fn walls(text: &mut Text, profile: &Profile) {
     });
     let own = profile.namespaces.iter().map(|namespace| quote(namespace_name(*namespace)));
     text.list("namespaces", own.chain(joined));
+    if !lite {
+        text.key("uidMappings", &id_map(&profile.uid_mappings));
+        text.key("gidMappings", &id_map(&profile.gid_mappings));
+    }
     text.key("hostname", &quote(profile.hostname.as_deref().unwrap_or("")));
     text.key("workdir", &quote(workdir(profile.workdir)));
     text.key("symlinks", &quote(word(&decode::SYMLINKS, profile.symlinks)));
@@ -64,6 +68,18 @@ fn walls(text: &mut Text, profile: &Profile) {
     text.table("landlock");
     text.key("mode", if profile.landlock.require { "\"require\"" } else { "\"off\"" });
     text.list("scopes", profile.landlock.scopes.iter().map(|s| quote(scope(*s))));
+}
+
+fn id_map(map: &IdMap) -> String {
+    let range = |range: &IdRange| {
+        let IdRange { inside, outside, count } = range;
+        format!("{{ containerID = {inside}, hostID = {outside}, size = {count} }}")
+    };
+    match map {
+        IdMap::One => quote("default"),
+        IdMap::Auto => quote("auto"),
+        IdMap::Ranges(ranges) => format!("[{}]", ranges.iter().map(range).collect::<Vec<_>>().join(", ")),
+    }
 }
 
 fn root(text: &mut Text, profile: &Profile) {

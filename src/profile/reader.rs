@@ -283,6 +283,10 @@ impl<'a> Value<'a> {
         self.list()?.iter().map(read).collect()
     }
 
+    pub(crate) fn is_list(&self) -> bool {
+        matches!(self.value, DeValue::Array(_))
+    }
+
     pub(crate) fn is_table(&self) -> bool {
         matches!(self.value, DeValue::Table(_))
     }

@@ -60,6 +60,8 @@ pub(crate) fn profile(layer: Layer, name: String, origin: &Origin) -> Result<Pro
         description: layer.description.unwrap_or_default(),
         namespaces,
         joined: layer.joined,
+        uid_mappings: layer.uid_mappings.unwrap_or_default(),
+        gid_mappings: layer.gid_mappings.unwrap_or_default(),
         hostname: layer.hostname.flatten(),
         workdir: layer.workdir.unwrap_or(Workdir::None),
         symlinks: layer.symlinks.unwrap_or(Symlinks::System),

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::mounts::{DEFAULT_INODES, DEFAULT_MODE};
 use super::{
-    Mount, MountKind, Namespace, Origin, Place, Profile, ProfileError, Rlimit, Throttle, Throttled, User,
-    ValueError, Workdir, check, names, units,
+    IdMap, Mount, MountKind, Namespace, Origin, Place, Profile, ProfileError, Rlimit, Throttle, Throttled,
+    User, ValueError, Workdir, check, names, units,
 };
 use crate::host::plain;
 
@@ -103,6 +103,17 @@ impl Profile {
         self.change("set_user", "process.user", |profile| {
             units::user(&format!("{}:{}", user.uid, user.gid))?;
             profile.process.user = Some(user);
+            Ok(())
+        })
+    }
+
+    /// The ids that the user namespace maps, of users and of groups.
+    ///
+    /// # Errors
+    /// One of them is [`IdMap::One`] and the other is not, or [`IdMap::Auto`] and the other is not; without namespaces.
+    pub fn set_id_mappings(&mut self, users: IdMap, groups: IdMap) -> Result<(), ProfileError> {
+        self.change("set_id_mappings", "uidMappings", |profile| {
+            (profile.uid_mappings, profile.gid_mappings) = (users, groups);
             Ok(())
         })
     }

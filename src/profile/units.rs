@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::value_error::ValueError;
-use super::{Throttled, User};
+use super::{IdRange, Throttled, User};
 
 /// Limits are offsets and counts of the kernel's, which are signed.
 pub(crate) const MAX: u64 = i64::MAX as u64;
@@ -242,6 +242,32 @@ fn id(text: &str, whole: &str) -> Result<u32, ValueError> {
         .ok()
         .filter(|&id| id != u32::MAX)
         .ok_or_else(|| range(whole, 0, u64::from(u32::MAX) - 1))
+}
+
+/// An id of a range.
+pub(crate) fn id_in_range(text: &str) -> Result<u32, ValueError> {
+    id(text, text)
+}
+
+/// `INSIDE:OUTSIDE:COUNT`: a range of ids, and where it begins on the host.
+///
+/// # Errors
+/// Anything that is not three decimal numbers: two ids and how many there are, at least one.
+pub fn id_range(text: &str) -> Result<IdRange, ValueError> {
+    let fields: Vec<&str> = text.split(':').collect();
+    let [inside, outside, count] = fields[..] else {
+        let expected = "a range of ids: INSIDE:OUTSIDE:COUNT (as in 0:100000:65536)";
+        return Err(ValueError::Malformed { text: text.to_owned(), expected });
+    };
+    Ok(IdRange { inside: id_in_range(inside)?, outside: id_in_range(outside)?, count: id_count(count)? })
+}
+
+/// How many ids a range has.
+pub(crate) fn id_count(text: &str) -> Result<u32, ValueError> {
+    match decimal(text, "a number of ids")? {
+        0 => Err(ValueError::Zero),
+        n => u32::try_from(n).map_err(|_| range(text, 1, u64::from(u32::MAX))),
+    }
 }
 
 /// The value of a resource limit: a number (0 is one, for the kernel), a size, or `unlimited` (`None`).

@@ -1,6 +1,6 @@
 //! Values that are right by themselves, but not together.
 
-use super::{MountKind, Namespace, Origin, Profile, ProfileError, Workdir};
+use super::{IdMap, MountKind, Namespace, Origin, Profile, ProfileError, Workdir};
 
 /// Why two parts of a profile do not go together.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,6 +35,9 @@ pub enum Conflict {
         "without namespaces (lite) a bind shows a path at its own place: source and destination must be the same"
     )]
     BindElsewhere,
+    /// Users and groups are mapped in different ways.
+    #[error("goes together with gidMappings: both lists (--uidmap and --gidmap), both \"auto\", or neither")]
+    IdMaps,
     /// An overlay over nothing.
     #[error("goes over a folder: root.path is not set")]
     OverlayWithoutPath,
@@ -117,6 +120,9 @@ impl Profile {
         if ![Namespace::User, Namespace::Mount, Namespace::Pid].into_iter().all(has) {
             return found("namespaces", Conflict::Foundations);
         }
+        if std::mem::discriminant(&self.uid_mappings) != std::mem::discriminant(&self.gid_mappings) {
+            return found("uidMappings", Conflict::IdMaps);
+        }
         if self.hostname.is_some() && !has(Namespace::Uts) {
             return found("hostname", Conflict::NeedsNamespace(Namespace::Uts));
         }
@@ -150,8 +156,10 @@ impl Profile {
 
     /// Without namespaces: what is left is no_new_privs, Landlock, seccomp and limits.
     fn lite_conflict(&self) -> Option<(String, Conflict)> {
-        let needs: [(&str, bool); 11] = [
+        let needs: [(&str, bool); 13] = [
             ("namespaces", !self.joined.is_empty()),
+            ("uidMappings", self.uid_mappings != IdMap::One),
+            ("gidMappings", self.gid_mappings != IdMap::One),
             ("hostname", self.hostname.is_some()),
             ("maskedPaths", !self.masked_paths.is_empty()),
             ("readonlyPaths", !self.readonly_paths.is_empty()),

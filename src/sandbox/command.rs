@@ -22,6 +22,7 @@ use super::spawn::{self, Handed, errno_of};
 use super::timing::Stopwatch;
 use crate::host::Facts;
 use crate::plan::{self, Call, Frame, Note, Plan, TaskRequest};
+use crate::profile::IdMap;
 use crate::reexec::{self, LookupError, Prepared, Stdio, Stream};
 
 /// A program or a role to be run in a [`Sandbox`].
@@ -181,9 +182,15 @@ impl<'a> Command<'a> {
     }
 
     fn planned(&self, files_given: bool) -> Result<(Plan, Vec<Note>), Error> {
-        let (call, facts) = (Call { files_given, ..self.call() }, Facts::detect()?);
+        let (call, facts) = (Call { files_given, ..self.call() }, self.facts()?);
         let files = crate::host::Remembered::new(&crate::host::RealFiles);
         Ok(plan::resolve_with_notes(&self.sandbox.profile, &facts, &files, &call)?)
+    }
+
+    pub(super) fn facts(&self) -> Result<Facts, Error> {
+        let facts = Facts::detect()?;
+        let has_ranges = self.sandbox.profile.uid_mappings != IdMap::One;
+        Ok(if has_ranges && facts.uid != 0 { facts.with_subordinate() } else { facts })
     }
 
     pub(super) fn call(&self) -> Call {
@@ -289,7 +296,7 @@ impl<'a> Command<'a> {
         }
         super::spawn::fill_streams()?;
         let mut stopwatch = self.stopwatch.take().unwrap_or_else(Stopwatch::start);
-        let (asked, facts) = (self.call(), Facts::detect()?);
+        let (asked, facts) = (self.call(), self.facts()?);
         let mut frame = Frame::new(&self.sandbox.profile, &facts, &asked)?;
         stopwatch.mark("decisions");
         let Streams { ends: [input, output, error], ours, lent } =

@@ -67,6 +67,16 @@ pub enum Error {
         #[source]
         source: Errno,
     },
+    /// newuidmap(1) or newgidmap(1) did not map the ids.
+    #[error("cannot map the sandbox's ids: {program}: {status}{}{said}", if .said.is_empty() { "" } else { ": " })]
+    IdMapProgram {
+        /// The program.
+        program: &'static str,
+        /// How it ended.
+        status: String,
+        /// What it wrote to standard error, on one line.
+        said: String,
+    },
     /// `/proc` is of another pid namespace, whose numbers mean other processes: without namespaces init could not tell its own.
     #[error("/proc belongs to another pid namespace")]
     ForeignProc,

@@ -12,6 +12,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use super::command::{Command, Streams};
 use super::error::{Error, Step};
 use super::given::Given;
+use super::id_maps::IdMaps;
 use super::lent::Lent;
 use super::spawn::{MOST_MESSAGES, give, log, task_name};
 use super::{Child, terminal};
@@ -20,7 +21,7 @@ use super::{
     beside::{self, Beside},
     watch::{self, Seen},
 };
-use crate::host::{Facts, RealFiles, Remembered};
+use crate::host::{RealFiles, Remembered};
 use crate::plan::{Frame, Plan, TaskRequest, Walls};
 use crate::protocol::{Channel, End, Message, Order, PASSED_ON, Passed};
 use crate::reexec::Stdio;
@@ -60,7 +61,7 @@ impl Orders {
             return Err(Error::RoleInSandbox);
         }
         super::spawn::fill_streams()?;
-        let (asked, facts) = (command.call(), Facts::detect()?);
+        let (asked, facts) = (command.call(), command.facts()?);
         let mut frame = Frame::new(command.profile(), &facts, &asked)?;
         let streams = command.open_streams(defaults, &mut frame.files_given)?;
         if let Some(id) = self.host_id {
@@ -80,7 +81,9 @@ impl Orders {
     fn order(&self, command: &Command<'_>, plan: &Plan, streams: Streams) -> Result<Exec, Error> {
         let Streams { ends, ours: [stdin, stdout, stderr], lent } = streams;
         let kept = command.kept();
-        let given = give(&ends, &kept, self.host_id)?;
+        let identity = &self.walls.identity;
+        let task_ids = IdMaps::of(identity, self.host_id).given_to(identity);
+        let given = give(&ends, &kept, &identity.host, task_ids)?;
         let (own, theirs) = pair()?;
         let channel = Channel::new(own);
         let window = plan.task.terminal.then(terminal::size);
@@ -178,7 +181,9 @@ impl Exec {
         program: &str,
     ) -> Result<Self, Error> {
         let noted = |errno| Error::prepare(Step::Descriptors, "ioctl", "terminal")(errno);
-        let given = give(&streams, &[], None)?;
+        let (uid, gid) = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
+        let host = crate::plan::HostIdentity::Own { uid, gid };
+        let given = give(&streams, &[], &host, None)?;
         let mut lent = Lent::default();
         for stream in streams.iter().filter(|stream| std::io::IsTerminal::is_terminal(*stream)) {
             lent.note(stream.as_fd()).map_err(noted)?;

@@ -8,6 +8,7 @@ use nix::sys::stat::{Mode, fchmod};
 use nix::unistd::{Gid, Uid, fchown};
 
 use super::spawn::errno_of;
+use crate::plan::HostIdentity;
 use crate::sys;
 
 /// What the files were, put back when this is dropped.
@@ -28,13 +29,15 @@ impl Attributes {
 }
 
 impl Given {
-    /// Notes those of them that are regular files of this user's: nobody else's can be changed.
-    pub(super) fn note<'a>(descriptors: impl Iterator<Item = BorrowedFd<'a>>) -> Result<Self, Errno> {
-        let own = nix::unistd::geteuid().as_raw();
+    /// Notes those of them that are regular files of the sandbox's ids: nobody else's can be changed.
+    pub(super) fn note<'a>(
+        descriptors: impl Iterator<Item = BorrowedFd<'a>>,
+        host: &HostIdentity,
+    ) -> Result<Self, Errno> {
         let mut files = Vec::new();
         for fd in descriptors {
             let stat = sys::fstat(fd)?;
-            if stat.st_mode & libc::S_IFMT == libc::S_IFREG && stat.st_uid == own {
+            if stat.st_mode & libc::S_IFMT == libc::S_IFREG && host.owns(stat.st_uid) {
                 let copy = fd.try_clone_to_owned().map_err(|error| errno_of(&error))?;
                 files.push((copy, Attributes::of(&stat)));
             }
@@ -89,7 +92,9 @@ mod tests {
         let file = tempfile::tempfile().expect("a file");
         let mode = || file.metadata().expect("metadata").permissions().mode() & 0o7777;
         file.set_permissions(Permissions::from_mode(0o640)).expect("chmod");
-        let given = Given::note([file.as_fd()].into_iter()).expect("noted");
+        let (uid, gid) = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
+        let host = HostIdentity::Own { uid, gid };
+        let given = Given::note([file.as_fd()].into_iter(), &host).expect("noted");
         file.set_permissions(Permissions::from_mode(0o777)).expect("chmod");
         drop(given);
         assert_eq!(mode(), 0o640);

@@ -23,6 +23,7 @@ impl Error {
             }
             Self::Plan(error) => error.hint().into_iter().collect(),
             Self::Cgroup { source } => source.hints(),
+            Self::IdMapProgram { program, .. } => vec![id_map_program(program)],
             Self::ForeignProc => vec!["mount this namespace's own: mount -t proc proc /proc".to_owned()],
             Self::MemoryTooLow { .. } => vec!["raise it with --memory".to_owned()],
             Self::DescriptorKind { kind, .. } => vec![kind.hint().to_owned()],
@@ -38,6 +39,20 @@ impl Error {
             ],
             _ => refusal::explain(self),
         }
+    }
+}
+
+/// What keeps a set-user-ID program from its work, if not what it says itself.
+fn id_map_program(program: &str) -> String {
+    match nix::sys::prctl::get_no_new_privs() {
+        Ok(true) => format!(
+            "no_new_privs is set here, so {program} gets no privileges: start belljar where it is not \
+             (systemd: NoNewPrivileges=no), or without ranges of ids"
+        ),
+        _ => format!(
+            "{program} maps what /etc/subuid and /etc/subgid name, and needs its set-user-ID bit or file capabilities, on a mount \
+             without nosuid"
+        ),
     }
 }
 

@@ -17,6 +17,7 @@ mod id_maps;
 mod joined;
 mod lent;
 mod limits;
+mod newidmap;
 mod oom_score;
 pub(crate) mod outcome;
 mod reading;

@@ -112,19 +112,10 @@ pub(super) fn build(
     if !reexec::proc_in_reach() {
         return Err(Error::prepare(Step::Proc, "statfs", "/proc/self")(Errno::ENOENT));
     }
-    let host_id = match frame.identity.host {
-        HostIdentity::Unique => {
-            // The plan has refused a caller that has none.
-            let spare = frame.spare_ids().ok_or(Errno::EINVAL);
-            let claimed = spare.and_then(HostId::claim);
-            Some(claimed.map_err(Error::prepare(Step::HostId, "bind", ""))?)
-        }
-        HostIdentity::Own { .. } => None,
-    };
-    if let Some(host_id) = &host_id {
-        frame.becomes(host_id.id());
-    }
-    let given = give(&handed.stdio, &handed.descriptors, host_id.as_ref().map(HostId::id))?;
+    let host_id = HostId::of(&mut frame).map_err(Error::prepare(Step::HostId, "bind", ""))?;
+    let maps = IdMaps::of(&frame.identity, host_id.as_ref().map(HostId::id));
+    let task_ids = maps.given_to(&frame.identity);
+    let given = give(&handed.stdio, &handed.descriptors, &frame.identity.host, task_ids)?;
     let own = sys::process::pidfd_open(nix::unistd::getpid().as_raw()).map_err(Error::prepare(
         Step::Descriptors,
         "pidfd_open",
@@ -191,13 +182,13 @@ pub(super) fn build(
     }
     // Here as init is still dumpable: its files in /proc are its own user's.
     oom_score::raise(pidfd).map_err(|error| failure(&channel, &plan).unwrap_or(error))?;
-    if let Some(maps) = id_maps(&plan, host_id.as_ref()) {
+    if !plan.walls.namespaces.is_lite() {
         // An init that has ended already has said why.
         maps.write(pidfd).map_err(|error| failure(&channel, &plan).unwrap_or(error))?;
     }
     beside.before().map_err(beside::failed)?;
     let told = told.and(sent(channel.send_with(&go, &descriptors))?);
-    let told = told.and(hand_trees(&channel, &plan, host_id.as_ref().map(HostId::id))?);
+    let told = told.and(hand_trees(&channel, &plan, &maps, task_ids)?);
     stopwatch.mark("trees");
     afterwards(&plan)?;
     Ok(Built { plan, pid, half, channel, told, began, orders, group, given, host_id })
@@ -316,19 +307,22 @@ fn launch(frame: &Frame<'_>, handed: &Handed<'_>, own: &OwnedFd) -> Result<reexe
         .map_err(|source| Error::Launch { namespaces: frame.namespaces, source })
 }
 
-/// Gives streams and descriptors to a task of this id of its own, or of the caller's: its rights to them, and what is put back afterwards.
+/// Gives streams and descriptors to a task that has ids of its own (`ids`), or the caller's: its rights to them, and what is put back
+/// afterwards.
 pub(super) fn give(
     stdio: &[OwnedFd; 3],
     descriptors: &[BorrowedFd<'_>],
-    id: Option<u32>,
+    host: &HostIdentity,
+    ids: Option<(u32, u32)>,
 ) -> Result<Given, Error> {
-    if let Some(id) = id {
-        // It owns nothing.
-        give_pipes(stdio, id)?;
+    if let Some((_, group)) = ids {
+        give_pipes(stdio, group)?;
+    }
+    if !host.may_own_files() {
         return Ok(Given::default());
     }
     let all = stdio.iter().map(AsFd::as_fd).chain(descriptors.iter().copied());
-    Given::note(all).map_err(Error::prepare(Step::Descriptors, "fstat", "streams"))
+    Given::note(all, host).map_err(Error::prepare(Step::Descriptors, "fstat", "streams"))
 }
 
 /// `/dev/stdout` and the like open the stream again, and a pipe belongs to the user that made it. The sandbox's own id gets the
@@ -403,27 +397,16 @@ impl Drop for Half {
     }
 }
 
-fn id_maps(plan: &Plan, host_id: Option<&HostId>) -> Option<IdMaps> {
-    if plan.walls.namespaces.is_lite() {
-        return None;
-    }
-    let inside = (plan.walls.identity.uid, plan.walls.identity.gid);
-    Some(match (plan.walls.identity.host, host_id) {
-        (HostIdentity::Own { uid, gid }, _) => IdMaps { inside, outside: (uid, gid), deny_setgroups: true },
-        (HostIdentity::Unique, host_id) => {
-            let id = host_id.map_or(u32::MAX, HostId::id);
-            IdMaps { inside, outside: (id, id), deny_setgroups: false }
-        }
-    })
-}
-
 /// Makes the trees and sends them behind the go-ahead: never more at once than go with one message, as each is a descriptor.
 fn hand_trees(
     channel: &Channel,
     plan: &Plan,
-    host_id: Option<u32>,
+    maps: &IdMaps,
+    task_ids: Option<(u32, u32)>,
 ) -> Result<Result<(), ChannelError>, Error> {
-    let mut maker = trees::Maker::new(host_id);
+    // Otherwise init opens all by their paths.
+    let Some(task_ids) = task_ids else { return Ok(Ok(())) };
+    let mut maker = trees::Maker::new(maps, task_ids);
     let mut told = Ok(());
     for sources in trees::sources(plan).chunks(MAX_SENT) {
         let trees = sources.iter().map(|source| maker.make(source)).collect::<Result<Vec<_>, _>>()?;

@@ -8,7 +8,7 @@ use nix::fcntl::OFlag;
 
 use super::error::{Error, Step};
 use super::id_maps::IdMaps;
-use crate::plan::{NOTICE, Namespaces, Plan, Source, Via};
+use crate::plan::{Mapped, NOTICE, Namespaces, Plan, Source, Via};
 use crate::protocol::{Failure, Fault, Stage, shown};
 use crate::{reexec, sys};
 
@@ -18,31 +18,47 @@ pub(super) fn sources(plan: &Plan) -> Vec<&Source> {
 }
 
 /// Makes the trees of one sandbox.
-pub(super) struct Maker {
-    host_id: Option<u32>,
-    /// User namespaces for id-mapped mounts, by the owner whose files they are for.
-    namespaces: Vec<((u32, u32), OwnedFd)>,
+pub(super) struct Maker<'a> {
+    /// The sandbox's, and what the task's are on the host.
+    maps: &'a IdMaps,
+    task: (u32, u32),
+    /// User namespaces for id-mapped mounts, by whose files they are for.
+    namespaces: Vec<(Mapped, OwnedFd)>,
 }
 
-impl Maker {
-    pub(super) fn new(host_id: Option<u32>) -> Self {
-        Self { host_id, namespaces: Vec::new() }
+impl<'a> Maker<'a> {
+    pub(super) fn new(maps: &'a IdMaps, task: (u32, u32)) -> Self {
+        Self { maps, task, namespaces: Vec::new() }
     }
 
     pub(super) fn make(&mut self, source: &Source) -> Result<OwnedFd, Error> {
         let tree = clone(source)?;
-        if let (Via::Tree { idmap: Some(owner) }, Some(host_id)) = (source.via, self.host_id) {
-            set_idmap(&tree, source, self.namespace(owner, host_id)?)?;
-            check_idmap(&tree, source, owner, host_id)?;
+        let Via::Tree { idmap: Some(mapped) } = source.via else { return Ok(tree) };
+        let (owner, becomes) = match mapped {
+            Mapped::Owner(owner, _) => (owner, Some(self.task.0)),
+            Mapped::All => {
+                let owner = owner(&tree, source)?;
+                (owner, self.maps.user(owner))
+            }
+        };
+        set_idmap(&tree, source, self.namespace(mapped)?)?;
+        if let Some(becomes) = becomes {
+            check_idmap(&tree, source, owner, becomes)?;
         }
         Ok(tree)
     }
 
-    fn namespace(&mut self, owner: (u32, u32), host_id: u32) -> Result<BorrowedFd<'_>, Error> {
-        let at = match self.namespaces.iter().position(|(other, _)| *other == owner) {
+    fn namespace(&mut self, mapped: Mapped) -> Result<BorrowedFd<'_>, Error> {
+        let at = match self.namespaces.iter().position(|(other, _)| *other == mapped) {
             Some(at) => at,
             None => {
-                self.namespaces.push((owner, user_namespace(owner, host_id)?));
+                let namespace = match mapped {
+                    Mapped::Owner(user, group) => {
+                        user_namespace(&IdMaps::of_owner((user, group), self.task))?
+                    }
+                    Mapped::All => user_namespace(self.maps)?,
+                };
+                self.namespaces.push((mapped, namespace));
                 self.namespaces.len() - 1
             }
         };
@@ -69,15 +85,20 @@ fn set_idmap(tree: &OwnedFd, source: &Source, namespace: BorrowedFd<'_>) -> Resu
 }
 
 /// What belongs to the owner belongs to the sandbox's id on the mount.
-fn check_idmap(tree: &OwnedFd, source: &Source, owner: (u32, u32), host_id: u32) -> Result<(), Error> {
-    let name = shown(source.path.to_bytes());
-    let found = sys::fstat(tree.as_fd()).map_err(Error::prepare(Step::Trees, "fstat", &name))?;
-    if found.st_uid == owner.0 && owner.0 != host_id {
-        let what = format!("the owner of {name} on its id-mapped mount");
-        let failure = Failure { stage: Stage::Root, fault: Fault::mismatch(&what, host_id, found.st_uid) };
+fn check_idmap(tree: &OwnedFd, source: &Source, was: u32, becomes: u32) -> Result<(), Error> {
+    let found = owner(tree, source)?;
+    if found == was && was != becomes {
+        let what = format!("the owner of {} on its id-mapped mount", shown(source.path.to_bytes()));
+        let failure = Failure { stage: Stage::Root, fault: Fault::mismatch(&what, becomes, found) };
         return Err(Error::Init { source: failure });
     }
     Ok(())
+}
+
+fn owner(tree: &OwnedFd, source: &Source) -> Result<u32, Error> {
+    let name = shown(source.path.to_bytes());
+    let found = sys::fstat(tree.as_fd()).map_err(Error::prepare(Step::Trees, "fstat", &name))?;
+    Ok(found.st_uid)
 }
 
 fn clone(source: &Source) -> Result<OwnedFd, Error> {
@@ -96,16 +117,15 @@ fn clone(source: &Source) -> Result<OwnedFd, Error> {
     Ok(tree)
 }
 
-/// A user namespace in which the owner of the host's files is the sandbox's id: what an id-mapped mount takes
+/// A user namespace in which the owners of the host's files are the sandbox's ids: what an id-mapped mount takes
 /// (mount_setattr(2)). The process that makes it is gone when this returns.
-fn user_namespace(owner: (u32, u32), host_id: u32) -> Result<OwnedFd, Error> {
+fn user_namespace(maps: &IdMaps) -> Result<OwnedFd, Error> {
     let flags = libc::CLONE_NEWUSER.cast_unsigned().into();
     let holder = reexec::clone_beside(flags).map_err(|source| {
         let source = reexec::LaunchError::Clone { flags, source };
         Error::Launch { namespaces: Namespaces::Own { new: flags }, source }
     })?;
-    IdMaps { inside: owner, outside: (host_id, host_id), deny_setgroups: false }
-        .write(holder.pidfd.as_fd())?;
+    maps.write(holder.pidfd.as_fd())?;
     let number = sys::process::number_in_proc(holder.pidfd.as_fd()).map_err(Error::prepare(
         Step::Trees,
         "read",

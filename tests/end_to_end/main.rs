@@ -11,6 +11,7 @@ mod descriptors;
 mod ends;
 mod filesystems;
 mod forged;
+mod ids;
 mod inherited;
 mod isolation;
 mod joined;
@@ -42,6 +43,7 @@ fn main() {
         containers::trials(),
         counts::trials(),
         descriptors::trials(),
+        ids::trials(),
         inherited::trials(),
         ends::trials(),
         named::trials(),

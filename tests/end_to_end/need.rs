@@ -15,6 +15,12 @@ pub enum Need {
     Capability(&'static str, u32),
     /// A program in /usr/bin or /bin.
     Program(&'static str),
+    /// Subordinate ids of the ordinary user who runs the tests, and the programs that map them.
+    #[allow(dead_code)]
+    Subordinate,
+    /// A root directory of Debian's, as [`DEBIAN`] has it.
+    #[allow(dead_code)]
+    Debian,
 }
 
 impl Need {
@@ -22,6 +28,8 @@ impl Need {
         match self {
             Need::Root => "root",
             Need::Capability(name, _) | Need::Program(name) => name,
+            Need::Subordinate => "subuid",
+            Need::Debian => "debian",
         }
     }
 
@@ -38,8 +46,34 @@ impl Need {
                 let found = ["/usr/bin", "/bin"].iter().any(|dir| Path::new(dir).join(name).exists());
                 (!found).then(|| format!("{name} is not installed"))
             }
+            Need::Subordinate => subordinate(),
+            Need::Debian => {
+                let archive = std::env::var_os(DEBIAN);
+                let found = archive.is_some_and(|path| Path::new(&path).is_file());
+                (!found).then(|| format!("{DEBIAN} names no archive"))
+            }
         }
     }
+}
+
+/// Names a tar archive of a minimal Debian, in whose package cache `cron` is (`.ci/run` makes one).
+pub const DEBIAN: &str = "BELLJAR_TEST_DEBIAN";
+
+/// Why the user has no subordinate ids.
+fn subordinate() -> Option<String> {
+    let user = nix::unistd::User::from_uid(nix::unistd::geteuid()).expect("the accounts");
+    let Some(user) = user.filter(|user| !user.uid.is_root()) else {
+        return Some("the tests run as root, or without an account".to_owned());
+    };
+    for file in ["/etc/subuid", "/etc/subgid"] {
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        if !text.lines().any(|line| line.starts_with(&format!("{}:", user.name))) {
+            return Some(format!("{file} has no line for {}", user.name));
+        }
+    }
+    let missing =
+        ["newuidmap", "newgidmap"].into_iter().find(|name| !Path::new("/usr/bin").join(name).exists());
+    missing.map(|name| format!("{name} is not installed"))
 }
 
 /// Whether `BELLJAR_TEST_REQUIRE` makes its absence a failure: the word itself, or `all` without `-` and the word.

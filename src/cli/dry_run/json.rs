@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 
 use super::{namespaces, network_rights, rlimit, scopes, text};
 use crate::plan::{
-    Base, Ending, HostIdentity, Inner, Landlock, Mount, Node, Note, Plan, Presence, Root, Seccomp, Source,
-    Tmpfs, Via, Workload,
+    BLOCK, Base, Ending, HostIdentity, Inner, Landlock, Mapped, Mount, Node, Note, Plan, Presence, Root,
+    Seccomp, Source, Tmpfs, Via, Workload,
 };
-use crate::profile::Attributes;
+use crate::profile::{Attributes, IdRange};
 
 impl Plan {
     /// The plan as JSON, for `--dry-run --json`. The filter is counted, not listed; the encoded plan has it all.
@@ -27,9 +27,13 @@ impl Plan {
             "identity": {
                 "uid": (!chosen_later).then_some(self.walls.identity.uid),
                 "gid": (!chosen_later).then_some(self.walls.identity.gid),
-                "host": match self.walls.identity.host {
+                "host": match &self.walls.identity.host {
                     HostIdentity::Own { uid, gid } => json!({ "uid": uid, "gid": gid }),
                     HostIdentity::Unique => json!("unique"),
+                    HostIdentity::UniqueRange => json!({ "unique": BLOCK }),
+                    HostIdentity::Ranges(all) => json!({
+                        "uidMappings": ranges(&all.users), "gidMappings": ranges(&all.groups),
+                    }),
                 },
             },
             "namespaces": namespaces(self.walls.namespaces.new_flags()),
@@ -91,6 +95,12 @@ fn task(task: &Workload) -> Value {
     }
 }
 
+/// In OCI's words.
+fn ranges(ranges: &[IdRange]) -> Vec<Value> {
+    let range = |IdRange { inside, outside, count }: &IdRange| json!({ "containerID": inside, "hostID": outside, "size": count });
+    ranges.iter().map(range).collect()
+}
+
 fn source(source: &Source) -> Value {
     let (via, idmap) = match source.via {
         Via::Path => ("path", None),
@@ -98,7 +108,10 @@ fn source(source: &Source) -> Value {
     };
     json!({
         "path": text(&source.path), "device": source.device, "inode": source.inode, "folder": source.folder,
-        "via": via, "idmap": idmap.map(|(uid, gid)| json!({ "uid": uid, "gid": gid })),
+        "via": via, "idmap": idmap.map(|mapped| match mapped {
+            Mapped::Owner(uid, gid) => json!({ "uid": uid, "gid": gid }),
+            Mapped::All => json!("all"),
+        }),
     })
 }
 

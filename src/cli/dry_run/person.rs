@@ -6,9 +6,10 @@ use super::json::option;
 use super::{namespaces, network_rights, rlimit, scopes, text};
 use crate::plan::landlock::access::{EXECUTE, WRITE_FILE};
 use crate::plan::{
-    Base, Cgroup, HostIdentity, Inner, Landlock, Mount, Node, Note, Plan, Presence, Source, Throttle, Tmpfs,
-    Via, Workload,
+    BLOCK, Base, Cgroup, HostIdentity, Inner, Landlock, Mapped, Mount, Node, Note, Plan, Presence, Source,
+    Throttle, Tmpfs, Via, Workload,
 };
+use crate::profile::IdRange;
 use crate::profile::Throttled;
 use crate::sys::mount::{ATTR_NOEXEC, ATTR_RDONLY};
 
@@ -70,9 +71,13 @@ impl Plan {
             return "an id that nothing else has, chosen at the start: it reaches what all users may"
                 .to_owned();
         }
-        let host = match identity.host {
+        let host = match &identity.host {
             HostIdentity::Own { uid, gid } => format!("{uid}:{gid} on the host"),
             HostIdentity::Unique => "on the host an id that nothing else has".to_owned(),
+            HostIdentity::UniqueRange => format!("0 to {} on the host ids that nothing else has", BLOCK - 1),
+            HostIdentity::Ranges(all) => {
+                format!("users {}; groups {}", ranges(&all.users), ranges(&all.groups))
+            }
         };
         format!("{}:{} inside, {host}", identity.uid, identity.gid)
     }
@@ -270,11 +275,23 @@ fn row(path: String, mount: &Mount) -> (String, String, String) {
     }
 }
 
+fn ranges(ranges: &[IdRange]) -> String {
+    let last = |first: u32, count: u32| u64::from(first) + u64::from(count) - 1;
+    let range = |IdRange { inside, outside, count }: &IdRange| match count {
+        1 => format!("{inside} is {outside} on the host"),
+        count => {
+            format!("{inside} to {} are {outside} to {}", last(*inside, *count), last(*outside, *count))
+        }
+    };
+    ranges.iter().map(range).collect::<Vec<_>>().join(", ")
+}
+
 fn source(source: &Source) -> String {
     let via = match source.via {
         Via::Path => String::new(),
         Via::Tree { idmap: None } => " (handed over by the caller)".to_owned(),
-        Via::Tree { idmap: Some((uid, gid)) } => format!(" (as owner {uid}:{gid})"),
+        Via::Tree { idmap: Some(Mapped::Owner(uid, gid)) } => format!(" (as owner {uid}:{gid})"),
+        Via::Tree { idmap: Some(Mapped::All) } => " (every owner by number)".to_owned(),
     };
     format!("host {}{via}", text(&source.path))
 }

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
-use super::options::{FileOptions, LimitOptions, Net, ProcessOptions, RunArgs, Way};
+use super::options::{FileOptions, LimitOptions, Net, ProcessOptions, RunArgs, UserNs, Way};
 use crate::cli::error::Error;
 use crate::cli::units::Limit;
 use crate::cli::values::Bind;
-use crate::profile::{Enforce, Network, Profile, ProfileError, Sockets, Symlinks};
+use crate::profile::{Enforce, IdMap, Network, Profile, ProfileError, Sockets, Symlinks};
 
 /// What is asked for on the command line wins over the profile; nothing that was asked for is left out.
 pub fn apply(args: &RunArgs, profile: &mut Profile) -> Result<(), Error> {
@@ -73,6 +73,13 @@ fn destination(option: &'static str, bind: &Bind, source: &Path) -> Result<PathB
 fn process(options: &ProcessOptions, profile: &mut Profile) -> Result<(), Error> {
     if let Some(name) = &options.hostname {
         profile.set_hostname(name).map_err(of("--hostname"))?;
+    }
+    if let Some(UserNs::Auto) = options.userns {
+        profile.set_id_mappings(IdMap::Auto, IdMap::Auto).map_err(of("--userns"))?;
+    } else if !options.uidmap.is_empty() {
+        let (users, groups) = (options.uidmap.clone(), options.gidmap.clone());
+        let set = profile.set_id_mappings(IdMap::Ranges(users), IdMap::Ranges(groups));
+        set.map_err(of("--uidmap"))?;
     }
     if let Some(user) = options.user {
         profile.set_user(user).map_err(of("--user"))?;

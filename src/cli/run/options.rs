@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 
 use crate::cli::units::{self, Limit};
 use crate::cli::values::{self, Bind, Tmpfs, Variable};
-use crate::profile::{Throttle, User, units as ids};
+use crate::profile::{IdRange, Throttle, User, units as ids};
 
 const USAGE: &str = "belljar run [OPTIONS] <ROLE> [ARGS]...
        belljar run [OPTIONS] -- <COMMAND> [ARGS]...";
@@ -117,6 +117,16 @@ pub(super) struct ProcessOptions {
     /// The ids inside; without GID it is UID's number
     #[arg(long, value_name = "UID[:GID]", value_parser = ids::user)]
     pub user: Option<User>,
+    /// Map a range of user ids (repeatable): COUNT of them, from INSIDE on inside and from OUTSIDE on on the host; with --gidmap
+    #[arg(long, value_name = "INSIDE:OUTSIDE:COUNT", value_parser = ids::id_range, requires = "gidmap")]
+    pub uidmap: Vec<IdRange>,
+    /// Map a range of group ids (repeatable); with --uidmap
+    #[arg(long, value_name = "INSIDE:OUTSIDE:COUNT", value_parser = ids::id_range, requires = "uidmap")]
+    pub gidmap: Vec<IdRange>,
+    /// Map more than one id. auto: 0 inside is the caller, and the ids above are its subordinate ids (/etc/subuid, /etc/subgid); for
+    /// root 0 to 65535 are ids that nothing else has
+    #[arg(long, value_name = "MODE", conflicts_with_all = ["uidmap", "gidmap"])]
+    pub userns: Option<UserNs>,
     /// Give the program a terminal of its own
     #[arg(short, long)]
     pub tty: bool,
@@ -129,6 +139,13 @@ pub(super) struct ProcessOptions {
     /// Pass an open descriptor on, under the same number (repeatable); all others are closed
     #[arg(long, value_name = "N", value_parser = values::descriptor)]
     pub keep_fd: Vec<i32>,
+}
+
+/// `--userns`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum UserNs {
+    /// Ranges that belljar chooses
+    Auto,
 }
 
 #[derive(Debug, Default, PartialEq, Args)]

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 pub use task::{Landlock, LandlockRule, Rlimit, Seccomp, Task, Workload};
 pub use walls::{
-    Base, Ending, Filesystem, HostIdentity, Identity, Inner, Joined, Mount, Namespaces, Node, Presence, Root,
-    Source, Tmpfs, Via, Walls,
+    BLOCK, Base, Ending, Filesystem, HostIdentity, Identity, Inner, Joined, Mapped, Mount, Namespaces, Node,
+    Presence, Ranges, RangesFrom, Root, Source, Tmpfs, Via, Walls,
 };
 
 /// A run: walls, and the task that runs in them.

@@ -4,7 +4,7 @@ use std::ffi::CString;
 
 use serde::{Deserialize, Serialize};
 
-use crate::profile::{Attributes, Propagation};
+use crate::profile::{Attributes, IdRange, Propagation};
 
 /// What init builds and reads back before any task starts, in the order of the fields.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,7 +117,7 @@ pub enum Ending {
 }
 
 /// Ids inside and outside. Without a user namespace both are the caller's own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(clippy::exhaustive_structs)]
 pub struct Identity {
     /// User id inside.
@@ -129,7 +129,7 @@ pub struct Identity {
 }
 
 /// The ids on the host's side.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum HostIdentity {
     /// The caller's own ids (an unprivileged caller, or *lite*).
@@ -142,6 +142,85 @@ pub enum HostIdentity {
     /// An unprivileged id that no other sandbox has: chosen at each spawn (the caller is root). In *lite* it is also the one inside,
     /// and takes the place of the plan's then.
     Unique,
+    /// [`BLOCK`] ids from 0 on inside, which no other sandbox has on the host: chosen at each spawn (the caller is root), and
+    /// [`HostIdentity::Ranges`] then.
+    UniqueRange,
+    /// Ranges of ids.
+    Ranges(Ranges),
+}
+
+/// How many ids [`HostIdentity::UniqueRange`] has: distributions use 0 to 65534.
+pub const BLOCK: u32 = 1 << 16;
+
+/// Ranges of ids: none is over another, neither inside nor outside, and none has the host's 0.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(clippy::exhaustive_structs)]
+pub struct Ranges {
+    /// User ids.
+    pub users: Vec<IdRange>,
+    /// Group ids.
+    pub groups: Vec<IdRange>,
+    /// Where they come from.
+    pub from: RangesFrom,
+}
+
+/// Where ranges of ids come from, and thereby who writes the maps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum RangesFrom {
+    /// A block that nothing else has; the caller, root, writes the maps.
+    Unique,
+    /// The profile; the caller, root, writes the maps.
+    Profile,
+    /// The caller's own ids and its subordinate ones (subuid(5)): newuidmap(1) and newgidmap(1) write the maps.
+    Subordinate,
+}
+
+impl HostIdentity {
+    /// Whether the caller is root and gives the sandbox other ids than its own: it hands over what they cannot reach.
+    #[must_use]
+    pub fn is_given(&self) -> bool {
+        match self {
+            Self::Own { .. } => false,
+            Self::Unique | Self::UniqueRange => true,
+            Self::Ranges(ranges) => ranges.from != RangesFrom::Subordinate,
+        }
+    }
+
+    /// Whether files of the host can belong to one of the ids.
+    #[must_use]
+    pub fn may_own_files(&self) -> bool {
+        match self {
+            Self::Own { .. } => true,
+            Self::Unique | Self::UniqueRange => false,
+            Self::Ranges(ranges) => ranges.from != RangesFrom::Unique,
+        }
+    }
+
+    /// Whether a user of the host is one of the sandbox's.
+    pub(crate) fn owns(&self, user: u32) -> bool {
+        match self {
+            Self::Own { uid, .. } => *uid == user,
+            Self::Unique | Self::UniqueRange => false,
+            Self::Ranges(ranges) => crate::plan::ranges::inside(&ranges.users, user).is_some(),
+        }
+    }
+
+    /// Whether more than one id is mapped.
+    #[must_use]
+    pub fn has_ranges(&self) -> bool {
+        matches!(self, Self::UniqueRange | Self::Ranges(_))
+    }
+}
+
+/// Whose files a mount of the host's shows as the sandbox's, where root gives it other ids than those that own them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Mapped {
+    /// This owner's and group's, as those of the task.
+    Owner(u32, u32),
+    /// Everybody's, with the number that they have on the host: for a root directory and ranges of ids.
+    All,
 }
 
 /// The root and its contents.
@@ -211,8 +290,8 @@ pub enum Via {
     Path,
     /// The (privileged) caller clones the tree and hands the descriptor over: the sandbox's own id could not reach it.
     Tree {
-        /// Show this owner and group of the host's files as the sandbox's ids (an id-mapped mount).
-        idmap: Option<(u32, u32)>,
+        /// Whose files are shown as the sandbox's (an id-mapped mount).
+        idmap: Option<Mapped>,
     },
 }
 

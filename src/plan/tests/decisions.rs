@@ -4,14 +4,14 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use super::super::{
-    Call, HostIdentity, Identity, Namespaces, Note, Plan, PlanError, Rlimit, TaskRequest, Via, Workload,
-    resolve, resolve_with_notes,
+    Call, HostIdentity, Identity, Mapped, Namespaces, Note, Plan, PlanError, Ranges, RangesFrom, Rlimit,
+    TaskRequest, Via, Workload, elf, resolve, resolve_with_notes,
 };
 use super::super::{Cgroup, Throttle};
 use super::fixtures::*;
 use crate::capability::CapabilitySet;
-use crate::host::{Facts, HostLimit};
-use crate::profile::{self, MountKind, Namespace, Profile, User, Workdir};
+use crate::host::{Facts, HostLimit, Subordinate, SubordinateError, SubordinateRange};
+use crate::profile::{self, IdMap, IdRange, MountKind, Namespace, Profile, User, Workdir};
 
 fn as_user(profile: &Profile, facts: &Facts) -> Result<Plan, PlanError> {
     resolve(profile, facts, &files(), &Call::program(["sh"]))
@@ -25,6 +25,131 @@ fn without_admin() -> Facts {
 /// An ordinary user who is called root in a user namespace of one id.
 fn called_root() -> Facts {
     Facts { mapped_ids: Some(1), spare_ids: None, root_outside: false, ..root_facts() }
+}
+
+fn range(inside: u32, outside: u32, count: u32) -> IdRange {
+    IdRange { inside, outside, count }
+}
+
+fn mapped(users: IdMap, groups: IdMap, user: Option<(u32, u32)>) -> Profile {
+    let mut profile = Profile { uid_mappings: users, gid_mappings: groups, ..profile() };
+    profile.process.user = user.map(|(uid, gid)| User { uid, gid });
+    profile
+}
+
+fn named(users: &[IdRange], groups: &[IdRange], user: Option<(u32, u32)>) -> Profile {
+    mapped(IdMap::Ranges(users.to_vec()), IdMap::Ranges(groups.to_vec()), user)
+}
+
+/// An ordinary user with subordinate ids, those of users in two ranges.
+fn with_subordinate() -> Facts {
+    let range = |first, count| SubordinateRange { first, count };
+    let users = vec![range(100_000, 65_536), range(300_000, 10)];
+    let subordinate = Subordinate { users, groups: vec![range(200_000, 65_536)] };
+    Facts { subordinate: Some(Ok(subordinate)), ..facts() }
+}
+
+#[test]
+fn a_sandbox_can_have_ranges_of_ids() {
+    let ranges = |users: &[IdRange], groups: &[IdRange], from| {
+        HostIdentity::Ranges(Ranges { users: users.to_vec(), groups: groups.to_vec(), from })
+    };
+    let auto = |user| mapped(IdMap::Auto, IdMap::Auto, user);
+    let theirs = ranges(
+        &[range(0, 1000, 1), range(1, 100_000, 65_536), range(65_537, 300_000, 10)],
+        &[range(0, 1000, 1), range(1, 200_000, 65_536)],
+        RangesFrom::Subordinate,
+    );
+    let (users, groups) = ([range(0, 100_000, 65_536)], [range(0, 200_000, 65_536)]);
+    let own = [range(7, 1000, 1)];
+    for (facts, profile, ids, host) in [
+        (with_subordinate(), auto(None), (0, 0), theirs.clone()),
+        (with_subordinate(), auto(Some((33, 33))), (33, 33), theirs),
+        (root_facts(), auto(None), (0, 0), HostIdentity::UniqueRange),
+        (root_facts(), auto(Some((65_535, 1))), (65_535, 1), HostIdentity::UniqueRange),
+        (
+            root_facts(),
+            named(&users, &groups, None),
+            (1000, 1000),
+            ranges(&users, &groups, RangesFrom::Profile),
+        ),
+        (
+            with_subordinate(),
+            named(&users, &groups, None),
+            (1000, 1000),
+            ranges(&users, &groups, RangesFrom::Subordinate),
+        ),
+        // The one-id form, in other words.
+        (facts(), named(&own, &own, Some((7, 7))), (7, 7), super::fixtures::own(1000, 1000)),
+    ] {
+        let found = as_user(&profile, &facts).unwrap().walls.identity;
+        assert_eq!(((found.uid, found.gid), found.host), (ids, host));
+    }
+}
+
+#[test]
+fn ranges_that_a_caller_may_not_map_are_refused() {
+    let refused =
+        |profile: &Profile, facts: &Facts| as_user(profile, facts).expect_err("refused").to_string();
+    let (users, groups) = ([range(0, 100_000, 65_536)], [range(0, 200_000, 65_536)]);
+    let good = |user| named(&users, &groups, user);
+    let (auto, root) = (mapped(IdMap::Auto, IdMap::Auto, None), root_facts());
+    let without = |problem| Facts { subordinate: Some(Err(problem)), ..facts() };
+    let no_range = SubordinateError::NoRange { file: "/etc/subuid", user: "me".to_owned() };
+    let no_blocks = Facts { spare_blocks: None, ..root_facts() };
+    let no_capabilities = Facts { capabilities: CapabilitySet::EMPTY, ..root_facts() };
+    for (profile, facts, expected) in [
+        // The host's root, from whoever it is.
+        (named(&[range(0, 0, 65_536)], &groups, Some((0, 0))), &root, "host's root"),
+        (named(&users, &[range(0, 0, 1)], Some((0, 0))), &root, "host's root"),
+        (named(&[range(0, 0, 1)], &groups, Some((0, 0))), &with_subordinate(), "host's root"),
+        // A task without an id.
+        (good(Some((65_536, 0))), &root, "not among the ids"),
+        (good(Some((0, 65_536))), &with_subordinate(), "not among the ids"),
+        (mapped(IdMap::Auto, IdMap::Auto, Some((65_536, 0))), &root, "not among the ids"),
+        // Ids of others: beside the ranges, over two of them, another user's own.
+        (named(&[range(0, 99_999, 2)], &groups, Some((0, 0))), &with_subordinate(), "subordinate ids alone"),
+        (named(&[range(0, 165_535, 2)], &groups, Some((0, 0))), &with_subordinate(), "subordinate ids alone"),
+        (named(&users, &[range(0, 1001, 1)], Some((0, 0))), &with_subordinate(), "subordinate ids alone"),
+        (named(&[range(0, 1000, 2)], &groups, Some((0, 0))), &with_subordinate(), "subordinate ids alone"),
+        // setgroups(2) would be given up.
+        (named(&users, &[range(0, 1000, 1)], Some((0, 0))), &with_subordinate(), "supplementary groups"),
+        (good(None), &without(no_range.clone()), "no ranges of ids"),
+        (auto.clone(), &without(no_range), "no ranges of ids"),
+        (auto.clone(), &facts(), "not looked up"),
+        (auto.clone(), &no_blocks, "maps no id that is free"),
+        (auto, &no_capabilities, "without the capabilities"),
+        (good(None), &no_capabilities, "without the capabilities"),
+    ] {
+        let told = refused(&profile, facts);
+        assert!(told.contains(expected), "{told}: {expected}");
+    }
+}
+
+#[test]
+fn a_root_with_ranges_keeps_its_owners_and_other_mounts_show_theirs_as_the_tasks() {
+    let rooted = |mut profile: Profile, facts: &Facts, owner: u32| {
+        profile.root.path = Some("/srv/root".into());
+        profile.root.readonly = false;
+        profile.root.synthetic_etc = false;
+        profile.mounts = vec![bind("/home/me/project", "/srv", false)];
+        let files = files().folder("/srv/root/srv").owned("/srv/root", owner, owner, 0o755);
+        let files = files.file("/srv/root/bin/tool", 0o700, elf::sample(62, None));
+        let plan = resolve(&profile, facts, &files, &Call::program(["/bin/tool"])).expect("a plan");
+        let Some(crate::plan::Root { base: crate::plan::Base::Folder(root), .. }) = &plan.walls.root else {
+            panic!("{:?}", plan.walls.root)
+        };
+        (root.via, bound(&plan, "/srv").expect("a bind").0.via)
+    };
+    let auto = mapped(IdMap::Auto, IdMap::Auto, None);
+    let shifted = [range(0, 100_000, 65_536)];
+    let shifted = named(&shifted, &shifted, Some((0, 0)));
+    let me = Via::Tree { idmap: Some(Mapped::Owner(1000, 1000)) };
+    assert_eq!(rooted(auto.clone(), &root_facts(), 0), (Via::Tree { idmap: Some(Mapped::All) }, me));
+    // It belongs to the sandbox's root already.
+    assert_eq!(rooted(shifted.clone(), &root_facts(), 100_000), (Via::Path, me));
+    assert_eq!(rooted(shifted, &root_facts(), 0), (Via::Tree { idmap: Some(Mapped::All) }, me));
+    assert_eq!(rooted(auto, &with_subordinate(), 1000), (Via::Path, Via::Path));
 }
 
 #[test]
@@ -85,15 +210,21 @@ fn root_hands_over_what_a_stranger_cannot_reach() {
     assert_eq!(via(&idmapped("/home/me", false), &root_facts()), Via::Path);
     assert_eq!(
         via(&idmapped("/home/me/project", true), &root_facts()),
-        Via::Tree { idmap: Some((1000, 1000)) }
+        Via::Tree { idmap: Some(Mapped::Owner(1000, 1000)) }
     );
-    assert_eq!(via(&idmapped("/opt", true), &root_facts()), Via::Tree { idmap: Some((0, 0)) });
+    assert_eq!(via(&idmapped("/opt", true), &root_facts()), Via::Tree { idmap: Some(Mapped::Owner(0, 0)) });
     assert_eq!(via(&idmapped("/home/me/project", true), &facts()), Via::Path);
-    assert_eq!(via(&with([bind("/opt", "/x", false)]), &root_facts()), Via::Tree { idmap: Some((0, 0)) });
+    assert_eq!(
+        via(&with([bind("/opt", "/x", false)]), &root_facts()),
+        Via::Tree { idmap: Some(Mapped::Owner(0, 0)) }
+    );
     assert_eq!(via(&with([bind("/opt", "/x", true)]), &root_facts()), Via::Path);
     let work = Profile { workdir: Workdir::Writable, ..profile() };
     let plan = as_user(&work, &root_facts()).unwrap();
-    assert_eq!(bound(&plan, "/home/me/project").unwrap().0.via, Via::Tree { idmap: Some((1000, 1000)) });
+    assert_eq!(
+        bound(&plan, "/home/me/project").unwrap().0.via,
+        Via::Tree { idmap: Some(Mapped::Owner(1000, 1000)) }
+    );
     assert_eq!(bound(&plan, "/usr").unwrap().0.via, Via::Path);
 }
 

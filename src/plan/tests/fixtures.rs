@@ -8,8 +8,8 @@ use super::super::{
 use crate::capability::CapabilitySet;
 use crate::host::{Facts, HostLimit, MemoryFiles};
 use crate::profile::{
-    Landlock, Limits, Mount, MountKind, Namespace, Process, Profile, Resources, Root, Sockets, Symlinks,
-    Workdir,
+    IdMap, Landlock, Limits, Mount, MountKind, Namespace, Process, Profile, Resources, Root, Sockets,
+    Symlinks, Workdir,
 };
 use crate::seccomp::Arch;
 
@@ -53,7 +53,9 @@ pub fn facts() -> Facts {
         groups: vec![],
         capabilities: CapabilitySet::EMPTY,
         mapped_ids: Some(1 << 32),
-        spare_ids: Some((0x7000_0000, 0x7ffe_0000)),
+        spare_ids: Some((0x7000_0000, 0x7800_0000)),
+        spare_blocks: Some((0x7800_0000, 0x7ffe_0000)),
+        subordinate: None,
         root_outside: false,
         kernel: (6, 12),
         landlock_abi: Some(6),
@@ -102,6 +104,8 @@ pub fn profile() -> Profile {
         description: String::new(),
         namespaces: [User, Mount, Pid, Ipc, Uts, Network, Cgroup].into(),
         joined: [].into(),
+        uid_mappings: IdMap::One,
+        gid_mappings: IdMap::One,
         hostname: Some("glass".into()),
         workdir: Workdir::None,
         symlinks: Symlinks::System,
