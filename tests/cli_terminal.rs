@@ -235,6 +235,8 @@ fn keys_reach_all_that_runs_in_the_foreground() {
                 let mut user = User::at_a_shell();
                 user.enters(&format!("$B run -p {profile} {tty} -- {shell} -c 'echo re\"\"ady; {script}'"));
                 user.sees("ready");
+                // A shell that is interrupted right before it starts a program waits for that one to end, outside, too.
+                std::thread::sleep(Duration::from_millis(300));
                 let began = Instant::now();
                 user.seen.clear();
                 user.types(key);

@@ -26,6 +26,14 @@ pub(super) struct Dir {
 }
 
 impl Dir {
+    /// The same once more.
+    pub(super) fn again(&self) -> Result<Self, CgroupError> {
+        let fd = self.fd.try_clone().map_err(|error| {
+            CgroupError::on("dup", &self.path)(Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))
+        })?;
+        Ok(Self { fd, path: self.path.clone() })
+    }
+
     /// Opens a group by its path: the trees are the host's, links and all.
     pub(super) fn open(path: &Path, version: Version) -> Result<Self, CgroupError> {
         let name = c_name(path.as_os_str().as_bytes(), path)?;

@@ -33,6 +33,25 @@ impl Site {
     }
 }
 
+/// Opens a group's doors, each time anew: v1 reads a list of processes again from a file that is open only after a second.
+#[derive(Debug)]
+pub(crate) struct Entrance(Vec<(Version, Dir)>);
+
+impl Entrance {
+    /// As [`Group::doors`].
+    pub(crate) fn doors(&self) -> Result<Vec<OwnedFd>, CgroupError> {
+        self.0.iter().map(|(version, dir)| door(dir, *version)).collect()
+    }
+}
+
+fn door(dir: &Dir, version: Version) -> Result<OwnedFd, CgroupError> {
+    let file = match version {
+        Version::V1 => "tasks",
+        Version::V2 => "cgroup.procs",
+    };
+    dir.file(file, libc::O_RDWR)
+}
+
 /// The group, from before the sandbox's first process to after its last.
 #[derive(Debug)]
 pub(crate) struct Group {
@@ -74,11 +93,16 @@ impl Group {
     /// What a process of one thread writes itself into to join: one descriptor for each tree, with the caller's rights. v1 takes
     /// a thread that moves itself without the lock that all others take, and whose price is some milliseconds.
     pub(crate) fn doors(&self) -> Result<Vec<OwnedFd>, CgroupError> {
-        let door = |version| match version {
-            Version::V1 => "tasks",
-            Version::V2 => "cgroup.procs",
-        };
-        self.parts.iter().map(|(place, dir)| dir.file(door(place.version), libc::O_RDWR)).collect()
+        self.parts.iter().map(|(place, dir)| door(dir, place.version)).collect()
+    }
+
+    /// What opens them again, for a later task.
+    pub(crate) fn entrance(&self) -> Result<Entrance, CgroupError> {
+        self.parts
+            .iter()
+            .map(|(place, dir)| Ok((place.version, dir.again()?)))
+            .collect::<Result<_, _>>()
+            .map(Entrance)
     }
 
     /// What init looks at while the task runs, and the files for it.

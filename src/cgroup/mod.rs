@@ -30,7 +30,7 @@ mod remove;
 
 pub use account::{Account, Events, Limits, Pressure, Stall, Usage};
 pub use error::CgroupError;
-pub(crate) use group::{Group, Site};
+pub(crate) use group::{Entrance, Group, Site};
 pub use io::DiskLimit;
 pub use meter::{Meter, Sample};
 pub(crate) use parse::number;

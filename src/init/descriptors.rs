@@ -79,6 +79,7 @@ pub(super) fn place_streams(streams: [OwnedFd; 3]) -> Result<(), Fault> {
 /// close them. Where more tasks may follow, the numbers 0, 1 and 2 stay taken, by what nothing can be read from or written to.
 pub(super) fn release(context: &mut Context) {
     context.descriptors.clear();
+    context.doors.clear();
     context.call = None;
     if context.orders.is_some() {
         // What comes with the next order must not get one of these numbers.
@@ -88,7 +89,6 @@ pub(super) fn release(context: &mut Context) {
         }
         return;
     }
-    context.doors.clear();
     for number in 0..3 {
         // SAFETY: init uses its standard streams for nothing, and opens nothing any more that could get these numbers.
         unsafe { libc::close(number) };

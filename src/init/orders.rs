@@ -61,7 +61,9 @@ fn receive(context: &mut Context) -> Result<Option<Received>, Fault> {
     };
     let task = Task::decode(&bytes).map_err(|_| wrong("a task"))?;
     let call = matches!(task.workload, Workload::Call { .. });
-    if sent.len() != 4 + task.descriptors.len() + if call { 2 } else { 0 } {
+    let doors = usize::try_from(order.doors).unwrap_or(usize::MAX);
+    let expected = doors.checked_add(4 + task.descriptors.len() + if call { 2 } else { 0 });
+    if expected != Some(sent.len()) {
         return Err(wrong("a task's descriptors"));
     }
     if task.terminal != order.window.is_some() {
@@ -71,6 +73,7 @@ fn receive(context: &mut Context) -> Result<Option<Received>, Fault> {
     let mut next = || sent.next().ok_or_else(|| wrong("a task's descriptors"));
     let channel = Channel::new(next()?);
     let stdio = [next()?, next()?, next()?];
+    context.doors = (0..doors).map(|_| next()).collect::<Result<_, _>>()?;
     context.descriptors = task.descriptors.iter().map(|_| next()).collect::<Result<_, _>>()?;
     context.call = if call { Some((next()?, next()?)) } else { None };
     context.window = order.window;

@@ -84,6 +84,8 @@ pub(crate) enum Word {
 /// [`Message::Failed`], [`Message::Ended`]; what it sends there is [`Passed`], and its end ends the task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Order {
+    /// How many `cgroup.procs` the task's process writes itself into. They come behind the streams.
+    pub(crate) doors: u32,
     /// The size of the task's terminal, if it gets one.
     pub(crate) window: Option<Window>,
 }

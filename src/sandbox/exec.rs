@@ -21,9 +21,10 @@ use super::{
     beside::{self, Beside},
     watch::{self, Seen},
 };
+use crate::cgroup::{Entrance, Group};
 use crate::host::{RealFiles, Remembered};
-use crate::plan::{Frame, Plan, TaskRequest, Walls};
-use crate::protocol::{Channel, End, Message, Order, PASSED_ON, Passed};
+use crate::plan::{Frame, Plan, PlanError, TaskRequest, Walls};
+use crate::protocol::{Channel, End, MAX_SENT, Message, Order, PASSED_ON, Passed};
 use crate::reexec::Stdio;
 
 /// Where more tasks are asked for.
@@ -35,6 +36,8 @@ pub(crate) struct Orders {
     walls: Walls,
     /// The id that nothing else on the host has, if the sandbox has one.
     host_id: Option<u32>,
+    /// Of its control group, if it has one.
+    entrance: Option<Entrance>,
 }
 
 /// Both ends of a channel between the caller and init.
@@ -45,10 +48,18 @@ fn pair() -> Result<(OwnedFd, OwnedFd), Error> {
 
 impl Orders {
     /// Those of a sandbox that is being made, and init's end.
-    pub(super) fn new(plan: &Plan, host_id: Option<u32>) -> Result<(Self, OwnedFd), Error> {
+    pub(super) fn new(
+        plan: &Plan,
+        host_id: Option<u32>,
+        group: Option<&Group>,
+    ) -> Result<(Self, OwnedFd), Error> {
+        let entrance = group.map(Group::entrance).transpose().map_err(|source| Error::Cgroup { source })?;
         let (ours, inits) = pair()?;
         let channel = Mutex::new(Channel::new(ours));
-        Ok((Self { channel, profile: plan.profile.clone(), walls: plan.walls.clone(), host_id }, inits))
+        Ok((
+            Self { channel, profile: plan.profile.clone(), walls: plan.walls.clone(), host_id, entrance },
+            inits,
+        ))
     }
 
     /// Starts a task. Once this returns it runs.
@@ -87,13 +98,21 @@ impl Orders {
         let (own, theirs) = pair()?;
         let channel = Channel::new(own);
         let window = plan.task.terminal.then(terminal::size);
+        let doors = self.entrance.as_ref().map_or(Ok(Vec::new()), Entrance::doors);
+        let doors = doors.map_err(|source| Error::Cgroup { source })?;
         let mut sent = vec![theirs.as_fd()];
-        sent.extend(ends.iter().map(AsFd::as_fd).chain(kept));
+        sent.extend(ends.iter().chain(&doors).map(AsFd::as_fd).chain(kept));
+        if sent.len() > MAX_SENT {
+            let (what, limit) = ("descriptors of one more task", MAX_SENT.saturating_sub(4 + doors.len()));
+            let count = plan.task.descriptors.len();
+            return Err(PlanError::TooMany { what, count, limit }.into());
+        }
+        let order = Order { window, doors: u32::try_from(doors.len()).unwrap_or(u32::MAX) };
         {
             let orders = self.channel.lock().unwrap_or_else(PoisonError::into_inner);
             let task = plan.task.encode()?;
             orders
-                .send_with(&Order { window }, &sent)
+                .send_with(&order, &sent)
                 .and_then(|()| orders.send_long(&task))
                 .map_err(|_| Error::Protocol)?;
         }

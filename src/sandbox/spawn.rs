@@ -164,7 +164,8 @@ pub(super) fn build(
     let watches = group.as_ref().map_or(Ok(Vec::new()), Group::watches).map_err(by_cgroup)?;
     let (watches, watched): (Vec<_>, Vec<_>) = watches.into_iter().unzip();
     let window = plan.task.terminal.then(terminal::size);
-    let more = handed.more_tasks.then(|| Orders::new(&plan, host_id.as_ref().map(HostId::id)));
+    let more =
+        handed.more_tasks.then(|| Orders::new(&plan, host_id.as_ref().map(HostId::id), group.as_ref()));
     let (orders, inits) = more.transpose()?.unzip();
     let doors_count = u32::try_from(doors.len()).unwrap_or(u32::MAX);
     let go = Go { doors: doors_count, watches, window, hold: handed.hold, orders: inits.is_some() };

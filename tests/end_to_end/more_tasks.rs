@@ -158,6 +158,13 @@ fn refused() -> Outcome {
     let other = Sandbox::new("standard")?;
     let walls = child.exec(&mut shell(&other, "true"));
     ensure(matches!(walls, Err(Error::OtherWalls)), &walls)?;
+    let mut many = sandbox.command("true");
+    for number in 3..30 {
+        many.keep_fd(std::fs::File::open("/dev/null")?, number);
+    }
+    let many = child.exec(&mut many);
+    ensure(matches!(many, Err(Error::Plan(_))), &many)?;
+    ensure(child.exec(&mut shell(&sandbox, "true"))?.wait()?.success(), "one that follows")?;
     let role = child.exec(&mut sandbox.role("echo"));
     ensure(matches!(role, Err(Error::RoleInSandbox)), &role)?;
     child.kill()?;

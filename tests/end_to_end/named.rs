@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use libtest_mimic::{Failed, Trial};
 
 use crate::caller::{self, Caller, Run};
-use crate::need::{Need, trial};
+use crate::need::{Need, skipped, trial};
 
 type Check = fn(&Place) -> Result<(), Failed>;
 
@@ -31,7 +31,20 @@ pub fn trials() -> Vec<Trial> {
             }));
         }
     }
+    trials.push(in_a_group());
     trials
+}
+
+/// By who runs the tests: root, or a login that a group may have been delegated to.
+fn in_a_group() -> Trial {
+    let caller = if nix::unistd::geteuid().is_root() { Caller::Root } else { Caller::User };
+    let name = format!("named::more_programs_are_in_the_same_control_group as {caller:?}");
+    let place = Place { caller, directory: caller::folder(caller) };
+    let dry = place.run(&["run", "--dry-run", "--pids", "20", "--", "true"]);
+    if dry.code != Some(0) {
+        return skipped(name, "cgroup", dry.stderr.lines().next().unwrap_or_default().to_owned());
+    }
+    trial(name, &[], move || control_group(&place))
 }
 
 /// A caller with a runtime directory of its own (root's is /run: names that nobody else uses).
@@ -247,4 +260,17 @@ fn within(mut holds: impl FnMut() -> bool, what: impl std::fmt::Debug) -> Result
         std::thread::sleep(Duration::from_millis(20));
     }
     Ok(())
+}
+
+fn control_group(place: &Place) -> Result<(), Failed> {
+    let name = place.name("group");
+    place.start(&name, &["--pids", "20"], "sleep 60")?;
+    for _ in 0..3 {
+        let in_group = place.run(&["exec", &name, "--", "true"]);
+        check(in_group.code == Some(0), &in_group)?;
+    }
+    let many =
+        place.run(&["exec", &name, "--", "sh", "-c", "for i in $(seq 40); do sleep 5 & done; echo all"]);
+    check(many.code != Some(0) && many.stdout.is_empty(), &many)?;
+    check(place.run(&["kill", "-s", "KILL", &name]).code == Some(0), "kill")
 }
