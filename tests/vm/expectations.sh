@@ -17,7 +17,7 @@ cells() {
 }
 
 readonly profiles=(strict standard build network container lite)
-readonly checks=(control doctor "${profiles[@]}" probe lite-probe bind limits network-hinted lite-hinted strict-mended strict-granted selftest)
+readonly checks=(control doctor "${profiles[@]}" probe lite-probe bind limits network-hinted lite-hinted strict-mended strict-granted host selftest)
 
 # The table. For a check of `belljar run`: `works`, `absent` (there was no reason to make it), or what the refusal has to say (a
 # regular expression over the message and its hints). For the doctor: `works`, or what it has to say of what is missing. The
@@ -30,6 +30,8 @@ expected() {
   # Made in one setting of each kernel, as it takes a minute or two.
   '6.1 plain '*' selftest' | '6.12 plain '*' selftest' | '7.x plain '*' selftest') echo works ;;
   *' selftest') echo absent ;;
+  '6.1 plain root host' | '6.12 plain root host' | '7.x plain root host') echo works ;;
+  *' host') echo absent ;;
   *' apparmor-'*' strict-granted') echo works ;;
   *' strict-granted') echo absent ;;
 
@@ -159,6 +161,10 @@ verdict() {
     return
   fi
   result=works
+  if [ "$check" = host ]; then
+    [ "$status" = 0 ] && [ "$(cat "$files.out")" = inside ] || fail "exit status $status: $said"
+    return
+  fi
   [ "$status" = 0 ] || { fail "exit status $status: $said"; return; }
   [ -z "$said" ] || { fail "not silent: $said"; return; }
   in_force "$check" "$files.report" || { fail "weaker than asked: $(cat "$files.report")"; return; }
