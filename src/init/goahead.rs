@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 
 use nix::sys::prctl;
+use nix::sys::socket::{setsockopt, sockopt};
+use nix::sys::time::TimeVal;
 
 use super::opening::Opening;
 use super::start::{Context, take_descriptor};
@@ -11,6 +13,9 @@ use super::supervise::boot_time;
 use super::table::Made;
 use crate::plan::{MAX_ENCODED, Plan, Workload};
 use crate::protocol::{Channel, FIRST_DESCRIPTOR, Fault, Go, Message, Prelude, Trees, Watch, Window, Word};
+
+/// How long the rest of an order may take.
+const ORDER: TimeVal = TimeVal::new(2, 0);
 
 /// Waits for it. Before, this process has no ids: it can make nothing that somebody owns.
 pub(super) fn wait(opening: Opening) -> Result<Context, (Fault, Channel)> {
@@ -79,6 +84,11 @@ fn receive(prelude: &Prelude, channel: &Channel) -> Result<Received, Fault> {
     }
     let mut sent = sent.into_iter();
     let orders = sent.by_ref().take(go.orders.into()).map(Channel::new).next();
+    if let Some(orders) = &orders {
+        // An order that stops halfway holds nothing up.
+        setsockopt(orders, sockopt::ReceiveTimeout, &ORDER)
+            .map_err(Fault::on("setsockopt", b"SO_RCVTIMEO"))?;
+    }
     let doors: Vec<OwnedFd> = sent.by_ref().take(doors).collect();
     let mut next = FIRST_DESCRIPTOR;
     let mut take = || {

@@ -34,13 +34,29 @@ struct Received {
 /// Takes one order and starts what it asks for; `None`: its caller has been told why not. An error means that the channel can not be used
 /// any more.
 pub(super) fn take(context: &mut Context, token: u64, there: usize) -> Result<Option<Further>, Fault> {
-    let Some(received) = receive(context)? else { return Err(gone()) };
+    let received = match receive(context) {
+        Ok(Some(received)) => received,
+        other => {
+            // What came of it goes.
+            descriptors::release(context);
+            return Err(other.err().unwrap_or_else(gone));
+        }
+    };
     let Received { channel, stdio } = received;
     // Its stages speak to its own caller.
     let first = std::mem::replace(&mut context.channel, channel);
     let started = if there < MOST { start(context, stdio) } else { Err(too_many()) };
+    descriptors::release(context);
+    let told = started.and_then(|running| match task::tell(context, &running) {
+        Ok(()) => Ok(running),
+        Err(failure) => {
+            // Its caller is gone.
+            running.kill();
+            Err(failure)
+        }
+    });
     let channel = std::mem::replace(&mut context.channel, first);
-    match started {
+    match told {
         Ok(running) => Ok(Some(Further { running, channel, token })),
         Err(failure) => {
             // A caller that is gone needs no message.
@@ -85,11 +101,7 @@ fn receive(context: &mut Context) -> Result<Option<Received>, Fault> {
 fn start(context: &mut Context, stdio: [OwnedFd; 3]) -> Result<Running, Failure> {
     context.readback.marks.clear();
     descriptors::place_streams(stdio).map_err(Fault::at(Stage::Descriptors))?;
-    let running = task::start(context);
-    descriptors::release(context);
-    let running = running?;
-    task::tell(context, &running)?;
-    Ok(running)
+    task::start(context)
 }
 
 fn too_many() -> Failure {
@@ -103,6 +115,10 @@ fn gone() -> Fault {
 impl Further {
     pub(super) fn channel(&self) -> &Channel {
         &self.channel
+    }
+
+    pub(super) fn kill(&self) {
+        self.running.kill();
     }
 
     pub(super) fn pid(&self) -> libc::pid_t {

@@ -214,7 +214,11 @@ impl Furthers {
         match orders::take(context, self.next, self.tasks.len()) {
             Ok(Some(task)) => {
                 let event = EpollEvent::new(EpollFlags::EPOLLIN, task.token);
-                posts.any.add(task.channel(), event).map_err(Fault::on("epoll_ctl", b"ADD"))?;
+                if posts.any.add(task.channel(), event).is_err() {
+                    // Nobody could end it; the others go on.
+                    task.kill();
+                    return Ok(());
+                }
                 self.next = self.next.wrapping_add(1).max(FURTHER);
                 self.tasks.push(task);
                 Ok(())
