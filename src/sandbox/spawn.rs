@@ -28,7 +28,7 @@ use crate::capability::CapabilitySet;
 use crate::cgroup::{Group, Site};
 use crate::host::{RealFiles, Remembered};
 use crate::plan::{Ending, Frame, HostIdentity, Namespaces, Plan, Workload};
-use crate::protocol::{Channel, ChannelError, Go, MAX_SENT, Message, ReadBack, Trees, Word};
+use crate::protocol::{Channel, ChannelError, End, Go, MAX_SENT, Message, ReadBack, Trees, Word};
 use crate::{init, reexec, sys};
 
 /// How long the re-executed image may take to reach its `init()` call.
@@ -484,6 +484,10 @@ fn hand_over(
                 return Err(Error::from_init(failure, &task_name(plan)));
             }
             Ok(Some((Message::Disturbed(source), _))) => return Err(Error::Disturbed { source }),
+            // A role's process that was not at its body yet.
+            Ok(Some((Message::Ended { end: End::Timeout, .. }, _))) => {
+                return Err(Error::NotStarted { limit_ms: plan.limits.timeout_ms.unwrap_or_default() });
+            }
             Ok(None) => {
                 let status =
                     sys::process::wait_pidfd(pidfd, 0).ok().flatten().map_or(0, |waited| waited.status);

@@ -138,7 +138,9 @@ pub fn read_again() -> Outcome {
         let answer = in_time(|| sandbox.call(take_back, &()))?;
         // As root the pipe is another user's inside.
         let refused = nix::unistd::geteuid().is_root() && matches!(answer, Err(Error::Panicked { .. }));
-        ensure(refused || matches!(answer, Err(Error::CallEnded { .. })), format!("{answer:.200?}"))?;
+        // The second on a machine that has much else to do.
+        let ended = matches!(answer, Err(Error::CallEnded { .. } | Error::NotStarted { .. }));
+        ensure(refused || ended, format!("{answer:.200?}"))?;
     }
     Ok(())
 }
