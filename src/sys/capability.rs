@@ -128,9 +128,12 @@ pub(crate) fn clear_ambient() -> Result<(), Errno> {
     caps::clear(None, CapSet::Ambient).map_err(errno)
 }
 
-/// Raises each capability of `set` (permitted and inheritable already) as ambient.
+/// Raises each capability of `set` (permitted and inheritable already) as ambient. By number: the crate's list of all is a `HashSet`, which
+/// panics where the kernel gives no random numbers.
 pub(crate) fn raise_ambient(set: CapabilitySet) -> Result<(), Errno> {
-    set.iter().try_for_each(|capability| caps::raise(None, CapSet::Ambient, capability)).map_err(errno)
+    let raise = u64::from(libc::PR_CAP_AMBIENT_RAISE.cast_unsigned());
+    let mut raised = (0..u64::BITS).filter(|cap| set.bits() >> cap & 1 == 1).map(u64::from);
+    raised.try_for_each(|cap| prctl(libc::PR_CAP_AMBIENT, raise, cap).map(drop))
 }
 
 /// The crate makes its error a text, of the errno that the call has left.

@@ -130,13 +130,18 @@ fn rename(parent: &Parent) -> Result<bool, Failed> {
     Ok(true)
 }
 
+/// By the signal that ended the task, as it was sent to belljar.
+fn ended_by_request(status: std::process::ExitStatus) -> bool {
+    std::os::unix::process::ExitStatusExt::signal(&status) == Some(Signal::SIGTERM as i32)
+}
+
 fn renamed(parent: &Parent) -> Result<(), Failed> {
     let (mut child, name) = running(parent)?;
     let renamed = rename(parent)?;
     let old = parent.children().iter().any(|group| group.ends_with(&name));
     kill(pid(&child), Signal::SIGTERM).map_err(|error| error.to_string())?;
     let status = child.wait().map_err(|error| error.to_string())?;
-    check(status.code() == Some(143) && old != renamed, (status, old, renamed))?;
+    check(ended_by_request(status) && old != renamed, (status, old, renamed))?;
     parent.is_empty()
 }
 
@@ -154,7 +159,7 @@ fn keeper_killed(parent: &Parent) -> Result<(), Failed> {
     kill(pid(&child), Signal::SIGTERM).map_err(|error| error.to_string())?;
     let status = child.wait().map_err(|error| error.to_string())?;
     // The caller does it then.
-    check(status.code() == Some(143), status)?;
+    check(ended_by_request(status), status)?;
     parent.is_empty()
 }
 
@@ -174,7 +179,7 @@ fn keeper_stopped(parent: &Parent) -> Result<(), Failed> {
         }
         std::thread::sleep(Duration::from_millis(5));
     };
-    check(status.code() == Some(143), status)?;
+    check(ended_by_request(status), status)?;
     parent.is_empty()
 }
 
