@@ -476,7 +476,7 @@ impl Child {
     }
 
     /// What ends this run.
-    pub(super) fn ender(&self) -> std::io::Result<Ender> {
+    pub(crate) fn ender(&self) -> std::io::Result<Ender> {
         let started = self.started()?;
         Ok(Ender {
             pidfd: started.pidfd.try_clone()?,

@@ -3,11 +3,11 @@
 use std::os::fd::BorrowedFd;
 
 use super::beside::Beside;
+use super::built::Built;
 use super::child::Child;
 use super::error::Error;
 use super::lent::Lent;
 use super::relay::Stream as Relayed;
-use super::spawn::Built;
 use super::timing::Stopwatch;
 
 /// A sandbox whose walls stand and were read back, and in which nothing has run yet ([`Command::create`](super::Command::create)). It waits as

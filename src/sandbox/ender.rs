@@ -64,15 +64,21 @@ impl Reins<'_> {
 
 /// [`Reins`] that can be held by another thread.
 #[derive(Debug)]
-pub(super) struct Ender {
+pub(crate) struct Ender {
     pub(super) pidfd: OwnedFd,
     pub(super) channel: OwnedFd,
     pub(super) pid_namespace: bool,
 }
 
 impl Ender {
+    /// Of the sandbox's init.
+    #[cfg(feature = "cli")]
+    pub(crate) fn pidfd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+
     /// Ends the run; one that has ended already is no error.
-    pub(super) fn end(&self) -> Result<(), Errno> {
+    pub(crate) fn end(&self) -> Result<(), Errno> {
         let Self { pidfd, channel, pid_namespace } = self;
         Reins { pidfd: pidfd.as_fd(), channel: channel.as_fd(), pid_namespace: *pid_namespace }.end()
     }

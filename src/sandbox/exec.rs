@@ -234,9 +234,7 @@ impl Exec {
         loop {
             match watch::wait(&[self.channel.as_fd()], None, beside).map_err(beside::failed)? {
                 Seen::Ready => return self.wait(),
-                Seen::Force => {
-                    self.channel.send(&Passed { signal: libc::SIGKILL }).map_err(|_| Error::Over)?
-                }
+                Seen::Force => self.kill(),
                 Seen::Overdue => {}
             }
         }

@@ -2,12 +2,13 @@
 
 mod accepted;
 pub(crate) mod beside;
+mod built;
 pub(crate) mod call;
 mod child;
 mod codec;
 mod command;
 mod created;
-mod ender;
+pub(crate) mod ender;
 mod error;
 pub(crate) mod exec;
 mod given;

@@ -12,7 +12,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::{Mode, fchmod};
 
 use super::beside::{self, Beside};
-use super::ender::Reins;
+use super::built::{Built, Half};
 use super::error::{Error, Step};
 use super::exec::Orders;
 use super::given::Given;
@@ -22,13 +22,12 @@ use super::joined::Joined;
 use super::lent::Lent;
 use super::oom_score;
 use super::timing::Stopwatch;
-use super::watch::{self, GRACE, Seen};
 use super::{terminal, trees};
 use crate::capability::CapabilitySet;
 use crate::cgroup::{Group, Site};
 use crate::host::{RealFiles, Remembered};
 use crate::plan::{Ending, Frame, HostIdentity, Namespaces, Plan, Workload};
-use crate::protocol::{Channel, ChannelError, End, Go, MAX_SENT, Message, ReadBack, Trees, Word};
+use crate::protocol::{Channel, ChannelError, Go, MAX_SENT, Message, ReadBack, Trees};
 use crate::{init, reexec, sys};
 
 /// How long the re-executed image may take to reach its `init()` call.
@@ -76,26 +75,9 @@ pub(super) struct Started {
     /// Its control group, if it has one.
     pub(super) group: Option<Group>,
     /// Put back with the child: the run is over then.
-    _given: Given,
+    pub(super) _given: Given,
     /// The claim lasts as long as the sandbox.
-    _host_id: Option<HostId>,
-}
-
-/// A sandbox whose walls are being built or stand, and in which nothing has run. Dropped, it ends.
-#[derive(Debug)]
-pub(super) struct Built {
-    pub(super) plan: Plan,
-    pub(super) pid: i32,
-    /// Before the group: on an error the sandbox ends before its group is removed.
-    half: Half,
-    channel: Channel,
-    /// How sending the plan and what goes with it went.
-    told: Result<(), ChannelError>,
-    began: Instant,
-    orders: Option<Orders>,
-    group: Option<Group>,
-    given: Given,
-    host_id: Option<HostId>,
+    pub(super) _host_id: Option<HostId>,
 }
 
 /// Has the walls of a plan built, which is made while init is on its way. On an error nothing of it is left. `afterwards` is done while
@@ -195,84 +177,6 @@ pub(super) fn build(
     Ok(Built { plan, pid, half, channel, told, began, orders, group, given, host_id })
 }
 
-impl Built {
-    /// Waits until the walls stand, where [`Handed::hold`] says that init stops there.
-    pub(super) fn wait(&self, beside: &mut dyn Beside) -> Result<(), Error> {
-        for _ in 0..MOST_MESSAGES {
-            watch::wait(&[self.channel.as_fd()], None, beside).map_err(beside::failed)?;
-            match self.channel.receive::<Message>() {
-                Ok(Some(Message::Created)) => return Ok(()),
-                Ok(Some(Message::Log { level, text })) => log(level, &text),
-                received => return Err(self.instead(received)),
-            }
-        }
-        Err(Error::Protocol)
-    }
-
-    /// What it means that this came in place of what was awaited.
-    fn instead(&self, received: Result<Option<Message>, ChannelError>) -> Error {
-        match received {
-            Ok(Some(Message::Failed(failure))) => Error::from_init(failure, &task_name(&self.plan)),
-            Ok(None) => Error::Silent { status: self.half.status() },
-            Ok(Some(_)) | Err(_) => Error::Protocol,
-        }
-    }
-
-    /// After [`wait`](Self::wait): the task may start, and the run begins.
-    pub(super) fn go_on(&mut self) -> Result<(), Error> {
-        self.began = Instant::now();
-        match sent(self.channel.send(&Word::Start))? {
-            Ok(()) => Ok(()),
-            Err(_) => Err(failure(&self.channel, &self.plan).unwrap_or(Error::Protocol)),
-        }
-    }
-
-    /// Waits until the task has started.
-    pub(super) fn start(
-        self,
-        beside: &mut dyn Beside,
-        stopwatch: &mut Stopwatch,
-    ) -> Result<(Started, Plan), Error> {
-        let Self { plan, pid, mut half, channel, told, began, orders, group, given, host_id } = self;
-        let (readback, terminal) = match hand_over(&channel, told, &plan, half.pidfd()?, beside) {
-            Ok(handed) => handed,
-            Err(error) => {
-                let account = group.as_ref().and_then(|group| group.account().ok());
-                // It ends before its group is removed.
-                drop(half);
-                return Err(match account.and_then(|account| account.memory_too_low(error.errno())) {
-                    Some(limit) => Error::MemoryTooLow { limit },
-                    None => error,
-                });
-            }
-        };
-        // init's own began before.
-        let deadline = deadline(&plan)?;
-        let pidfd = half.keep()?;
-        stopwatch.mark("hand-over");
-        let started = Started {
-            pid,
-            pidfd,
-            channel,
-            readback,
-            began,
-            deadline,
-            terminal,
-            orders: orders.map(Arc::new),
-            lent: Lent::default(),
-            group,
-            _given: given,
-            _host_id: host_id,
-        };
-        Ok((started, plan))
-    }
-
-    /// Its init's.
-    pub(super) fn pidfd(&self) -> Result<BorrowedFd<'_>, Error> {
-        self.half.pidfd()
-    }
-}
-
 /// Starts init, which begins with what needs no plan.
 fn launch(frame: &Frame<'_>, handed: &Handed<'_>, own: &OwnedFd) -> Result<reexec::Launched, Error> {
     let callers = init::own_namespaces(frame.namespaces)
@@ -358,46 +262,6 @@ fn give_pipes(stdio: &[OwnedFd; 3], id: u32) -> Result<(), Error> {
 /// `PIPEFS_MAGIC`: pipes without a name, not FIFOs in a folder of somebody's.
 const PIPEFS: nix::sys::statfs::FsType = nix::sys::statfs::FsType(0x5049_5045);
 
-/// A half-made sandbox. Dropped, it ends.
-#[derive(Debug)]
-struct Half {
-    /// `None` once it is whole.
-    launched: Option<reexec::Launched>,
-    pid_namespace: bool,
-}
-
-impl Half {
-    fn launched(&self) -> Result<&reexec::Launched, Error> {
-        self.launched.as_ref().ok_or(Error::Protocol)
-    }
-
-    fn pidfd(&self) -> Result<BorrowedFd<'_>, Error> {
-        self.launched().map(|launched| launched.pidfd.as_fd())
-    }
-
-    /// It is whole, and ends as its owner wants.
-    fn keep(&mut self) -> Result<OwnedFd, Error> {
-        self.launched.take().map(|launched| launched.pidfd).ok_or(Error::Protocol)
-    }
-
-    /// Of an init that has ended.
-    fn status(&self) -> i32 {
-        let waited = self.pidfd().ok().and_then(|pidfd| sys::process::wait_pidfd(pidfd, 0).ok().flatten());
-        waited.map_or(0, |waited| waited.status)
-    }
-}
-
-impl Drop for Half {
-    fn drop(&mut self) {
-        if let Some(launched) = &self.launched {
-            let (pidfd, channel) = (launched.pidfd.as_fd(), launched.channel.as_fd());
-            // It may have ended, or been reaped, already: then there is nothing to do.
-            Reins { pidfd, channel, pid_namespace: self.pid_namespace }.end_overdue().ok();
-            sys::process::wait_pidfd(pidfd, 0).ok();
-        }
-    }
-}
-
 /// Makes the trees and sends them behind the go-ahead: never more at once than go with one message, as each is a descriptor.
 fn hand_trees(
     channel: &Channel,
@@ -419,7 +283,7 @@ fn hand_trees(
 }
 
 /// How sending went. If init was not there to take it, what it said before is still there to be read.
-fn sent(result: Result<(), ChannelError>) -> Result<Result<(), ChannelError>, Error> {
+pub(super) fn sent(result: Result<(), ChannelError>) -> Result<Result<(), ChannelError>, Error> {
     match result {
         Err(ChannelError::System { source }) if ![Errno::EPIPE, Errno::ECONNRESET].contains(&source) => {
             // init waits for what never came, and would for ever.
@@ -430,7 +294,7 @@ fn sent(result: Result<(), ChannelError>) -> Result<Result<(), ChannelError>, Er
 }
 
 /// Why init has ended, if it has said so.
-fn failure(channel: &Channel, plan: &Plan) -> Option<Error> {
+pub(super) fn failure(channel: &Channel, plan: &Plan) -> Option<Error> {
     for _ in 0..MOST_MESSAGES {
         let mut watched = [PollFd::new(channel.as_fd(), PollFlags::POLLIN)];
         if poll(&mut watched, PollTimeout::ZERO) != Ok(1) {
@@ -443,63 +307,6 @@ fn failure(channel: &Channel, plan: &Plan) -> Option<Error> {
         }
     }
     None
-}
-
-/// When the caller ends a run that begins now, if init has not, `CLOCK_BOOTTIME`.
-fn deadline(plan: &Plan) -> Result<Option<Duration>, Error> {
-    let limit = plan.limits.timeout_ms.map(|ms| Duration::from_millis(ms).saturating_add(GRACE));
-    let deadline = limit.map(|limit| Ok(watch::now()?.saturating_add(limit))).transpose();
-    deadline.map_err(|source| Error::Child { action: "read the time for", source })
-}
-
-/// Waits until the task has started; gives the outer end of its terminal, if it has one of its own.
-fn hand_over(
-    channel: &Channel,
-    sent: Result<(), ChannelError>,
-    plan: &Plan,
-    pidfd: BorrowedFd<'_>,
-    beside: &mut dyn Beside,
-) -> Result<(ReadBack, Option<OwnedFd>), Error> {
-    let mut ready = None;
-    let mut terminal = None;
-    let mut started = false;
-    let deadline = deadline(plan)?;
-    for _ in 0..MOST_MESSAGES {
-        // A signal that ends belljar does so by itself: nothing is known to run yet.
-        match watch::wait(&[channel.as_fd()], deadline, beside).map_err(beside::failed)? {
-            Seen::Ready | Seen::Force => {}
-            Seen::Overdue => {
-                return Err(Error::NotStarted { limit_ms: plan.limits.timeout_ms.unwrap_or_default() });
-            }
-        }
-        let expected = plan.task.terminal && terminal.is_none();
-        match terminal::receive(channel, expected) {
-            Ok(Some((_, Some(outer)))) => terminal = Some(outer),
-            Ok(Some((Message::Ready(readback), _))) if ready.is_none() && !expected => {
-                ready = Some(readback);
-            }
-            Ok(Some((Message::Started, _))) if !started => started = true,
-            Ok(Some((Message::Log { level, text }, _))) => log(level, &text),
-            Ok(Some((Message::Failed(failure), _))) => {
-                return Err(Error::from_init(failure, &task_name(plan)));
-            }
-            Ok(Some((Message::Disturbed(source), _))) => return Err(Error::Disturbed { source }),
-            // A role's process that was not at its body yet.
-            Ok(Some((Message::Ended { end: End::Timeout, .. }, _))) => {
-                return Err(Error::NotStarted { limit_ms: plan.limits.timeout_ms.unwrap_or_default() });
-            }
-            Ok(None) => {
-                let status =
-                    sys::process::wait_pidfd(pidfd, 0).ok().flatten().map_or(0, |waited| waited.status);
-                return Err(Error::Silent { status });
-            }
-            Ok(Some(_)) | Err(_) => return Err(Error::Protocol),
-        }
-        if started && let Some(readback) = ready.take() {
-            return sent.map(|()| (readback, terminal)).map_err(|_| Error::Protocol);
-        }
-    }
-    Err(Error::Protocol)
 }
 
 /// The program's path or the role's name, for messages.

@@ -172,7 +172,18 @@ fn kill_and_wait(place: &Place) -> Result<(), Failed> {
     check(refused.code == Some(125), &refused)?;
     place.start(&name, &["--timeout", "300ms"], "sleep 60")?;
     let timed = place.run(&["wait", &name]);
-    check(timed.code == Some(124), &timed)
+    check(timed.code == Some(124), &timed)?;
+    // All of it, where no pid namespace ends the rest, too.
+    let seconds = format!("{}{}", 100_000 + std::process::id(), place.caller as u8);
+    let there = || {
+        let all = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        let mut lines = all.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
+        lines.any(|line| line == format!("sleep\0{seconds}\0").as_bytes())
+    };
+    place.start(&name, &["-p", "lite"], &format!("(setsid sleep {seconds} &) ; sleep 60"))?;
+    within(there, "the second process")?;
+    check(place.run(&["kill", "-s", "KILL", &name]).code == Some(0), "kill")?;
+    within(|| !there(), "ended by KILL")
 }
 
 fn left_by_a_kill(place: &Place) -> Result<(), Failed> {

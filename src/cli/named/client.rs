@@ -18,7 +18,7 @@ use crate::cli::error::Error;
 use crate::cli::signals::{Forwarder, Receiver, Target};
 use crate::cli::terminal::{self, Terminal};
 use crate::cli::values::{self, Variable};
-use crate::protocol::Channel;
+use crate::protocol::{Channel, ChannelError};
 use crate::sandbox::Exec;
 
 /// How long an answer may take; signals are held back meanwhile.
@@ -100,7 +100,7 @@ pub fn exec(args: &ExecArgs) -> Result<u8, Error> {
     let channel = ask(&args.name, &request, &borrowed)?;
     setsockopt(&channel, sockopt::ReceiveTimeout, &PATIENCE)
         .map_err(|errno| Error::Signals { action: "setsockopt", source: errno.into() })?;
-    let (answer, sent) = heard(&args.name, channel.receive_with())?;
+    let (answer, sent): (Answer, Vec<OwnedFd>) = heard(&args.name, channel.receive_with())?;
     let Answer::Started = answer else { return answered(&args.name, answer) };
     let mut sent = sent.into_iter();
     let (task, outer) = (sent.next(), sent.next());
@@ -129,17 +129,13 @@ fn follow(mut exec: Exec, outer: Option<OwnedFd>, mut signals: Forwarder) -> Res
 /// Runs `kill`.
 pub fn kill(args: &KillArgs) -> Result<u8, Error> {
     let channel = ask(&args.name, &Request::Signal { number: args.signal as i32 }, &[])?;
-    let answer =
-        heard(&args.name, channel.receive().map(|answer| answer.map(|answer| (answer, Vec::new()))))?.0;
-    answered(&args.name, answer)
+    answered(&args.name, heard(&args.name, channel.receive())?)
 }
 
 /// Runs `wait`.
 pub fn wait(args: &WaitArgs) -> Result<u8, Error> {
     let channel = ask(&args.name, &Request::Wait, &[])?;
-    let answer =
-        heard(&args.name, channel.receive().map(|answer| answer.map(|answer| (answer, Vec::new()))))?.0;
-    answered(&args.name, answer)
+    answered(&args.name, heard(&args.name, channel.receive())?)
 }
 
 fn answered(name: &str, answer: Answer) -> Result<u8, Error> {
@@ -151,9 +147,8 @@ fn answered(name: &str, answer: Answer) -> Result<u8, Error> {
     }
 }
 
-type Heard = (Answer, Vec<OwnedFd>);
-
-fn heard(name: &str, received: Result<Option<Heard>, crate::protocol::ChannelError>) -> Result<Heard, Error> {
+/// What was received; its end is no answer.
+fn heard<T>(name: &str, received: Result<Option<T>, ChannelError>) -> Result<T, Error> {
     received.ok().flatten().ok_or_else(|| Error::NotAnswered { name: name.to_owned() })
 }
 

@@ -80,23 +80,30 @@ fn directory() -> Result<PathBuf, Error> {
         runtime.ok_or(Error::NoRuntimeDirectory)?
     };
     let path = parent.join("belljar");
-    match DirBuilder::new().mode(0o700).create(&path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-            return Err(failed("mkdir", &path)(error));
+    match std::fs::symlink_metadata(&path) {
+        Ok(found) if !found.is_dir() || found.uid() != own.as_raw() || found.mode() & 0o077 != 0 => {
+            Err(Error::NamesOfOthers { path })
         }
-        _ => {}
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("lstat", &path)(error)),
+        // Nobody has a name yet, or it is this user's.
+        _ => Ok(path),
     }
-    let found = std::fs::symlink_metadata(&path).map_err(failed("lstat", &path))?;
-    if !found.is_dir() || found.uid() != own.as_raw() || found.mode() & 0o077 != 0 {
-        return Err(Error::NamesOfOthers { path });
+}
+
+/// Makes it, where it is not there.
+fn make_directory() -> Result<(), Error> {
+    let path = directory()?;
+    match DirBuilder::new().mode(0o700).create(&path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(failed("mkdir", &path)(error)),
+        _ => Ok(()),
     }
-    Ok(path)
 }
 
 impl Name {
     /// Takes a name.
     pub fn claim(name: &str) -> Result<Self, Error> {
         for _ in 0..ATTEMPTS {
+            make_directory()?;
             let files = Files::of(name)?;
             let mut options = OpenOptions::new();
             let options = options.create(true).truncate(false).write(true).mode(0o600);

@@ -19,6 +19,7 @@ use super::{Name, failed};
 use crate::cli::error::Error;
 use crate::protocol::{Channel, PASSED_ON};
 use crate::reexec::Stdio;
+use crate::sandbox::ender::Ender;
 use crate::sandbox::exec::Orders;
 use crate::sandbox::{Child, Sandbox};
 use crate::sys;
@@ -45,8 +46,7 @@ struct Shared {
     waiting: Mutex<Vec<Channel>>,
     sandbox: Sandbox,
     orders: Arc<Orders>,
-    /// Of the sandbox's init.
-    pidfd: OwnedFd,
+    ender: Ender,
 }
 
 impl Server {
@@ -54,8 +54,7 @@ impl Server {
     pub fn start(name: Name, sandbox: &Sandbox, child: &Child) -> Result<Self, Error> {
         let path = name.files.socket.clone();
         let listener = listener(&name).map_err(|errno| failed("bind", &path)(errno.into()))?;
-        let pidfd =
-            child.pidfd().and_then(|pidfd| pidfd.try_clone_to_owned()).map_err(failed("dup", &path))?;
+        let ender = child.ender().map_err(failed("dup", &path))?;
         let orders = child.orders().ok_or(crate::Error::NoMoreTasks)?;
         let shared = Arc::new(Shared {
             listener,
@@ -63,7 +62,7 @@ impl Server {
             waiting: Mutex::default(),
             sandbox: sandbox.clone(),
             orders,
-            pidfd,
+            ender,
         });
         let own = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("requests".to_owned()).spawn(move || own.serve());
@@ -119,7 +118,12 @@ impl Shared {
                     std::thread::sleep(std::time::Duration::from_millis(50));
                     continue;
                 }
-                Err(_) => return,
+                Err(errno) => {
+                    if !self.over.load(Ordering::Acquire) {
+                        log::error!("no more requests are taken: accept: {errno}");
+                    }
+                    return;
+                }
             };
             if let Err(error) = self.answer(accepted) {
                 log::warn!("a request cannot be answered: {error}");
@@ -177,10 +181,16 @@ impl Shared {
     }
 
     fn signal(&self, number: i32) -> Answer {
-        if number != libc::SIGKILL && !PASSED_ON.iter().any(|passed| *passed as i32 == number) {
+        if number == libc::SIGKILL {
+            return match self.ender.end() {
+                Ok(()) => Answer::Done,
+                Err(errno) => refused(&Error::Signals { action: "end the sandbox", source: errno.into() }),
+            };
+        }
+        if !PASSED_ON.iter().any(|passed| *passed as i32 == number) {
             return refused(&Error::SignalNotPassedOn { number });
         }
-        match sys::process::pidfd_send_signal(self.pidfd.as_fd(), number) {
+        match sys::process::pidfd_send_signal(self.ender.pidfd(), number) {
             Ok(()) | Err(Errno::ESRCH) => Answer::Done,
             Err(errno) => refused(&Error::Signals { action: "pidfd_send_signal", source: errno.into() }),
         }

@@ -1,0 +1,213 @@
+//! A sandbox on its way: its walls are being built or stand, and its task has not started.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::beside::{self, Beside};
+use super::ender::Reins;
+use super::error::Error;
+use super::exec::Orders;
+use super::given::Given;
+use super::host_id::HostId;
+use super::lent::Lent;
+use super::spawn::{MOST_MESSAGES, Started, failure, log, sent, task_name};
+use super::terminal;
+use super::timing::Stopwatch;
+use super::watch::{self, GRACE, Seen};
+use crate::cgroup::Group;
+use crate::plan::Plan;
+use crate::protocol::{Channel, ChannelError, End, Message, ReadBack, Word};
+use crate::{reexec, sys};
+
+/// A sandbox whose walls are being built or stand, and in which nothing has run. Dropped, it ends.
+#[derive(Debug)]
+pub(super) struct Built {
+    pub(super) plan: Plan,
+    pub(super) pid: i32,
+    /// Before the group: on an error the sandbox ends before its group is removed.
+    pub(super) half: Half,
+    pub(super) channel: Channel,
+    /// How sending the plan and what goes with it went.
+    pub(super) told: Result<(), ChannelError>,
+    pub(super) began: Instant,
+    pub(super) orders: Option<Orders>,
+    pub(super) group: Option<Group>,
+    pub(super) given: Given,
+    pub(super) host_id: Option<HostId>,
+}
+
+impl Built {
+    /// Waits until the walls stand, where [`Handed::hold`] says that init stops there.
+    pub(super) fn wait(&self, beside: &mut dyn Beside) -> Result<(), Error> {
+        for _ in 0..MOST_MESSAGES {
+            watch::wait(&[self.channel.as_fd()], None, beside).map_err(beside::failed)?;
+            match self.channel.receive::<Message>() {
+                Ok(Some(Message::Created)) => return Ok(()),
+                Ok(Some(Message::Log { level, text })) => log(level, &text),
+                received => return Err(self.instead(received)),
+            }
+        }
+        Err(Error::Protocol)
+    }
+
+    /// What it means that this came in place of what was awaited.
+    fn instead(&self, received: Result<Option<Message>, ChannelError>) -> Error {
+        match received {
+            Ok(Some(Message::Failed(failure))) => Error::from_init(failure, &task_name(&self.plan)),
+            Ok(None) => Error::Silent { status: self.half.status() },
+            Ok(Some(_)) | Err(_) => Error::Protocol,
+        }
+    }
+
+    /// After [`wait`](Self::wait): the task may start, and the run begins.
+    pub(super) fn go_on(&mut self) -> Result<(), Error> {
+        self.began = Instant::now();
+        match sent(self.channel.send(&Word::Start))? {
+            Ok(()) => Ok(()),
+            Err(_) => Err(failure(&self.channel, &self.plan).unwrap_or(Error::Protocol)),
+        }
+    }
+
+    /// Waits until the task has started.
+    pub(super) fn start(
+        self,
+        beside: &mut dyn Beside,
+        stopwatch: &mut Stopwatch,
+    ) -> Result<(Started, Plan), Error> {
+        let Self { plan, pid, mut half, channel, told, began, orders, group, given, host_id } = self;
+        let (readback, terminal) = match hand_over(&channel, told, &plan, half.pidfd()?, beside) {
+            Ok(handed) => handed,
+            Err(error) => {
+                let account = group.as_ref().and_then(|group| group.account().ok());
+                // It ends before its group is removed.
+                drop(half);
+                return Err(match account.and_then(|account| account.memory_too_low(error.errno())) {
+                    Some(limit) => Error::MemoryTooLow { limit },
+                    None => error,
+                });
+            }
+        };
+        // init's own began before.
+        let deadline = deadline(&plan)?;
+        let pidfd = half.keep()?;
+        stopwatch.mark("hand-over");
+        let started = Started {
+            pid,
+            pidfd,
+            channel,
+            readback,
+            began,
+            deadline,
+            terminal,
+            orders: orders.map(Arc::new),
+            lent: Lent::default(),
+            group,
+            _given: given,
+            _host_id: host_id,
+        };
+        Ok((started, plan))
+    }
+
+    /// Its init's.
+    pub(super) fn pidfd(&self) -> Result<BorrowedFd<'_>, Error> {
+        self.half.pidfd()
+    }
+}
+
+/// A half-made sandbox. Dropped, it ends.
+#[derive(Debug)]
+pub(super) struct Half {
+    /// `None` once it is whole.
+    pub(super) launched: Option<reexec::Launched>,
+    pub(super) pid_namespace: bool,
+}
+
+impl Half {
+    pub(super) fn launched(&self) -> Result<&reexec::Launched, Error> {
+        self.launched.as_ref().ok_or(Error::Protocol)
+    }
+
+    pub(super) fn pidfd(&self) -> Result<BorrowedFd<'_>, Error> {
+        self.launched().map(|launched| launched.pidfd.as_fd())
+    }
+
+    /// It is whole, and ends as its owner wants.
+    fn keep(&mut self) -> Result<OwnedFd, Error> {
+        self.launched.take().map(|launched| launched.pidfd).ok_or(Error::Protocol)
+    }
+
+    /// Of an init that has ended.
+    fn status(&self) -> i32 {
+        let waited = self.pidfd().ok().and_then(|pidfd| sys::process::wait_pidfd(pidfd, 0).ok().flatten());
+        waited.map_or(0, |waited| waited.status)
+    }
+}
+
+impl Drop for Half {
+    fn drop(&mut self) {
+        if let Some(launched) = &self.launched {
+            let (pidfd, channel) = (launched.pidfd.as_fd(), launched.channel.as_fd());
+            // It may have ended, or been reaped, already: then there is nothing to do.
+            Reins { pidfd, channel, pid_namespace: self.pid_namespace }.end_overdue().ok();
+            sys::process::wait_pidfd(pidfd, 0).ok();
+        }
+    }
+}
+
+/// When the caller ends a run that begins now, if init has not, `CLOCK_BOOTTIME`.
+fn deadline(plan: &Plan) -> Result<Option<Duration>, Error> {
+    let limit = plan.limits.timeout_ms.map(|ms| Duration::from_millis(ms).saturating_add(GRACE));
+    let deadline = limit.map(|limit| Ok(watch::now()?.saturating_add(limit))).transpose();
+    deadline.map_err(|source| Error::Child { action: "read the time for", source })
+}
+
+/// Waits until the task has started; gives the outer end of its terminal, if it has one of its own.
+fn hand_over(
+    channel: &Channel,
+    sent: Result<(), ChannelError>,
+    plan: &Plan,
+    pidfd: BorrowedFd<'_>,
+    beside: &mut dyn Beside,
+) -> Result<(ReadBack, Option<OwnedFd>), Error> {
+    let mut ready = None;
+    let mut terminal = None;
+    let mut started = false;
+    let deadline = deadline(plan)?;
+    for _ in 0..MOST_MESSAGES {
+        // A signal that ends belljar does so by itself: nothing is known to run yet.
+        match watch::wait(&[channel.as_fd()], deadline, beside).map_err(beside::failed)? {
+            Seen::Ready | Seen::Force => {}
+            Seen::Overdue => {
+                return Err(Error::NotStarted { limit_ms: plan.limits.timeout_ms.unwrap_or_default() });
+            }
+        }
+        let expected = plan.task.terminal && terminal.is_none();
+        match terminal::receive(channel, expected) {
+            Ok(Some((_, Some(outer)))) => terminal = Some(outer),
+            Ok(Some((Message::Ready(readback), _))) if ready.is_none() && !expected => {
+                ready = Some(readback);
+            }
+            Ok(Some((Message::Started, _))) if !started => started = true,
+            Ok(Some((Message::Log { level, text }, _))) => log(level, &text),
+            Ok(Some((Message::Failed(failure), _))) => {
+                return Err(Error::from_init(failure, &task_name(plan)));
+            }
+            Ok(Some((Message::Disturbed(source), _))) => return Err(Error::Disturbed { source }),
+            // A role's process that was not at its body yet.
+            Ok(Some((Message::Ended { end: End::Timeout, .. }, _))) => {
+                return Err(Error::NotStarted { limit_ms: plan.limits.timeout_ms.unwrap_or_default() });
+            }
+            Ok(None) => {
+                let status =
+                    sys::process::wait_pidfd(pidfd, 0).ok().flatten().map_or(0, |waited| waited.status);
+                return Err(Error::Silent { status });
+            }
+            Ok(Some(_)) | Err(_) => return Err(Error::Protocol),
+        }
+        if started && let Some(readback) = ready.take() {
+            return sent.map(|()| (readback, terminal)).map_err(|_| Error::Protocol);
+        }
+    }
+    Err(Error::Protocol)
+}
