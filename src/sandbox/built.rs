@@ -38,7 +38,7 @@ pub(super) struct Built {
 }
 
 impl Built {
-    /// Waits until the walls stand, where [`Handed::hold`] says that init stops there.
+    /// Waits until the walls stand, where [`Handed::hold`](super::spawn::Handed) says that init stops there.
     pub(super) fn wait(&self, beside: &mut dyn Beside) -> Result<(), Error> {
         for _ in 0..MOST_MESSAGES {
             watch::wait(&[self.channel.as_fd()], None, beside).map_err(beside::failed)?;
