@@ -1,4 +1,5 @@
-//! A container in a few lines: runs a command in a root file system of one's own, under the `container` profile.
+//! A container in a few lines: runs a command in a root file system of one's own, under the `container`
+//! profile.
 //!
 //! ```sh
 //! mkdir -p root/{bin,proc,dev,tmp} && cp /bin/busybox root/bin/ && ln -s busybox root/bin/sh

@@ -1,4 +1,5 @@
-//! The pattern in its smallest form: a program that runs one of its own functions in a fresh process of itself.
+//! The pattern in its smallest form: a program that runs one of its own functions in a fresh process of
+//! itself.
 //!
 //! ```text
 //! $ cargo run -q --example reexec

@@ -1,5 +1,6 @@
-//! A master and its workers: the master keeps N processes of itself, hands them requests from standard input (one a
-//! line), prints the answers, restarts a worker that dies or hangs, and ends them all when it ends, however it ends.
+//! A master and its workers: the master keeps N processes of itself, hands them requests from standard input
+//! (one a line), prints the answers, restarts a worker that dies or hangs, and ends them all when it ends,
+//! however it ends.
 //!
 //! ```text
 //! $ printf 'sum 1 2 3\nprimes 100000\ncrash\nsum 4 5\n' | cargo run -q --example workers -- 2
@@ -9,8 +10,8 @@
 //! 2: 9592
 //! ```
 //!
-//! Requests: `sum NUMBER…`, `primes BELOW`, `sleep MILLISECONDS`, `pid`, `crash`. The answers come as they are ready, with the
-//! number of the request's line. Usage: `workers [COUNT [TIMEOUT_MILLISECONDS]]`.
+//! Requests: `sum NUMBER…`, `primes BELOW`, `sleep MILLISECONDS`, `pid`, `crash`. The answers come as they
+//! are ready, with the number of the request's line. Usage: `workers [COUNT [TIMEOUT_MILLISECONDS]]`.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::process::{ChildStdin, ExitCode};
@@ -147,7 +148,7 @@ fn main() -> ExitCode {
     // A bounded queue: a flood of requests waits in the pipe, not in our memory.
     let (sender, receiver) = mpsc::sync_channel(2 * count as usize);
     let requests: Requests = Arc::new(Mutex::new(receiver));
-    let keepers: Vec<_> = (0..count)
+    let cleaners: Vec<_> = (0..count)
         .map(|_| {
             let requests = Arc::clone(&requests);
             thread::spawn(move || keep(&requests, Duration::from_millis(timeout)))
@@ -160,7 +161,7 @@ fn main() -> ExitCode {
         match line {
             Ok(line) if line.trim().is_empty() => {}
             Ok(line) => {
-                // Fails when no keeper is left; each says why below.
+                // Fails when no cleaner is left; each says why below.
                 if sender.send((index + 1, line)).is_err() {
                     break;
                 }
@@ -173,8 +174,8 @@ fn main() -> ExitCode {
         }
     }
     drop(sender);
-    for keeper in keepers {
-        if let Ok(Err(error)) = keeper.join() {
+    for cleaner in cleaners {
+        if let Ok(Err(error)) = cleaner.join() {
             eprintln!("{error}");
             failed = true;
         }

@@ -1,5 +1,5 @@
-//! The program's allocator where the C library is musl, whose own asks the kernel for a page, and gives it back, hundreds of times in the
-//! few milliseconds of a run. This one, dlmalloc, asks once for many.
+//! The program's allocator where the C library is musl, whose own asks the kernel for a page, and gives it
+//! back, hundreds of times in the few milliseconds of a run. This one, dlmalloc, asks once for many.
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::UnsafeCell;
@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use dlmalloc::Dlmalloc;
 
-/// dlmalloc behind a lock that costs next to nothing where nobody else wants it: belljar has one thread, or a few that mostly wait. (A
-/// child that shares this memory, or has a copy of it, is only made where no other thread can be in here.)
+/// dlmalloc behind a lock that costs next to nothing where nobody else wants it: belljar has one thread, or a
+/// few that mostly wait. (A child that shares this memory, or has a copy of it, is only made where no other
+/// thread can be in here.)
 pub struct Allocator {
     taken: AtomicBool,
     heap: UnsafeCell<Dlmalloc>,
@@ -30,15 +31,17 @@ impl Allocator {
             // Whoever has it may have lost the processor.
             if turns > 100 { std::thread::yield_now() } else { spin_loop() }
         }
-        // SAFETY: taken by us, until the line after this one. dlmalloc does not panic, and does not call back.
+        // SAFETY: taken by us, until the line after this one. dlmalloc does not panic, and does not call
+        // back.
         let done = work(unsafe { &mut *self.heap.get() });
         self.taken.store(false, Ordering::Release);
         done
     }
 }
 
-// Not inlined: with link-time optimisation all of dlmalloc would be, wherever something allocates, 1.2 MB of it.
-// SAFETY: dlmalloc's own promises, which are those of GlobalAlloc; each is called with what its caller has promised here.
+// Not inlined: with link-time optimisation all of dlmalloc would be, wherever something allocates, 1.2 MB of
+// it. SAFETY: dlmalloc's own promises, which are those of GlobalAlloc; each is called with what its caller
+// has promised here.
 unsafe impl GlobalAlloc for Allocator {
     #[inline(never)]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {

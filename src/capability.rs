@@ -1,7 +1,7 @@
 //! Sets of capabilities (capabilities(7)).
 //!
-//! A single one is [`caps::Capability`]. The crate's own set is a `HashSet`, which has no order, is no constant, and cannot hold what
-//! a newer kernel has; the kernel's is a mask.
+//! A single one is [`caps::Capability`]. The crate's own set is a `HashSet`, which has no order, is no
+//! constant, and cannot hold what a newer kernel has; the kernel's is a mask.
 
 use std::fmt;
 use std::ops::{BitAnd, BitOr, Not};
@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 /// The last one that has a name.
 const LAST: Capability = Capability::CAP_CHECKPOINT_RESTORE;
 
-/// A set of capabilities, as the kernel has it: bit N is capability N. Bits of a newer kernel have no [`Capability`].
+/// A set of capabilities, as the kernel has it: bit N is capability N. Bits of a newer kernel have no
+/// [`Capability`].
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct CapabilitySet(u64);

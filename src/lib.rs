@@ -1,5 +1,5 @@
-//! belljar puts untrusted work under glass: it runs a program, or a function of the calling program, in isolation, and
-//! refuses to run what it cannot isolate as asked. Linux only.
+//! belljar puts untrusted work under glass: it runs a program, or a function of the calling program, in
+//! isolation, and refuses to run what it cannot isolate as asked. Linux only.
 //!
 //! ```no_run
 //! fn render(document: String) -> Result<String, String> {
@@ -19,14 +19,15 @@
 //!
 //! `docs/library.md` in the repository goes through all of it: directories, limits, errors, tests, threads.
 //!
-//! The corridor, each step in a module of its own: [`profile`] (what is asked for) → [`plan`] (every decision taken) →
-//! [`reexec`] (a fresh image of the same program) → init (the walls, read back from the kernel) → [`sandbox`] (the outcome).
+//! The corridor, each step in a module of its own: [`profile`] (what is asked for) → [`plan`] (every decision
+//! taken) → [`reexec`] (a fresh image of the same program) → init (the walls, read back from the kernel) →
+//! [`sandbox`] (the outcome).
 
 //!
 //! # Features
 //!
 //! * `cli` (default): the program `belljar`. It brings the other two with it.
-//! * `doctor`: tries what this host supports, and says what mends the rest; with it [`Error::hints`]
+//! * `doctor`: tries what this host supports, and says what fixes the rest; with it [`Error::hints`]
 //!   tells why the kernel refused a call.
 //! * `selftest`: the attacks of `belljar selftest` and the role `probe`.
 //!

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-/// Shows text with control characters, backslashes and double quotes escaped, so that a file name or a key can neither
-/// start a new line in a log nor speak to a terminal.
-/// Of a text longer than anyone would read, the start.
+/// Shows text with control characters, backslashes and double quotes escaped, so that a file name or a key
+/// can neither start a new line in a log nor speak to a terminal. Of a text longer than anyone would read,
+/// the start.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Escaped<'a>(pub(crate) &'a str);
 
@@ -27,8 +27,8 @@ pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|half| DIGITS[usize::from(half)]).collect()
 }
 
-/// A field of `mountinfo` (proc_pid_mountinfo(5)): the kernel writes blanks, backslashes and the like as a backslash and three octal
-/// digits.
+/// A field of `mountinfo` (proc_pid_mountinfo(5)): the kernel writes blanks, backslashes and the like as a
+/// backslash and three octal digits.
 pub(crate) fn unescape_octal(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;

@@ -73,8 +73,8 @@ fn a_command_that_is_missing_or_none() {
     run_in(["--", "--bind"]).refused(127, &["--bind"]);
     run_in(["--", "/usr"]).refused(126, &["/usr"]);
     run_in(["--", "/etc/passwd"]).refused(126, &["/etc/passwd", "not executable"]);
-    let folder = tempfile::tempdir().expect("a folder");
-    let plain = folder.path().join("plain");
+    let directory = tempfile::tempdir().expect("a directory");
+    let plain = directory.path().join("plain");
     fs::write(&plain, "#!/bin/sh\n").expect("write");
     let bind = format!("--ro-bind={}:/plain", plain.display());
     run_in([bind.as_str(), "--", "/plain"]).refused(126, &["/plain"]);
@@ -88,7 +88,7 @@ fn what_a_role_is_called_comes_without_dashes() {
     assert!(run_in(["probe"]).quietly(0).out().len() > 100);
     // What only the program itself starts is nobody's to know.
     let told = run_in(["true"]).refused(125, &["probe"]).err();
-    assert!(!told.contains("init") && !told.contains("keeper") && !told.contains("selftest"), "{told}");
+    assert!(!told.contains("init") && !told.contains("cleaner") && !told.contains("selftest"), "{told}");
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn paths_that_are_missing_are_named() {
     run_in(["-p", "no-such-profile", "--", "true"]).refused(125, &["no-such-profile"]);
     run_in(["-p", "mine.toml", "--", "true"]).refused(125, &["./mine.toml"]);
     run_in(["--set", "no.such.key=1", "--", "true"]).refused(125, &["no"]);
-    run_in(["-w", "/no/such/folder", "--", "true"]).refused(125, &["/no/such/folder"]);
+    run_in(["-w", "/no/such/directory", "--", "true"]).refused(125, &["/no/such/directory"]);
     run_in(["--report", "/no/such/report", "--", "true"]).refused(125, &["/no/such/report"]);
 }
 
@@ -154,8 +154,8 @@ fn limits_end_the_program_and_one_line_says_which() {
 
 #[test]
 fn the_report_tells_how_it_ended() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("report.json");
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("report.json");
     let option = format!("--report={}", path.display());
     let report = |args: &[&str]| -> serde_json::Value {
         run_in([option.as_str()].iter().chain(args));
@@ -188,8 +188,8 @@ fn the_report_tells_how_it_ended() {
 /// What an earlier run left must not be read as the report of one that was refused.
 #[test]
 fn a_refused_command_line_takes_the_place_of_an_earlier_report() {
-    let folder = tempfile::tempdir().expect("a directory");
-    let path = folder.path().join("report.json");
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("report.json");
     let path = path.to_str().expect("UTF-8");
     for line in [
         &["--report", path, "--timeout", "banana", "--", "true"][..],
@@ -222,8 +222,8 @@ fn a_report_goes_to_descriptors_and_pipes() {
         // A file that is also the output is written behind it: it is a descriptor.
         "\"$0\" run --report /dev/stdout -- sh -c 'exit 3' >\"$1\"; cat \"$1\"",
     ] {
-        let folder = tempfile::tempdir().expect("a directory");
-        let file = folder.path().join("out");
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("out");
         let ran = shell(script, &[file.to_str().expect("UTF-8")]);
         let expected = if script.contains("banana") { 125 } else { 3 };
         assert_eq!(exit_code(&ran.out()), Some(expected), "{script}: {}", ran.err());
@@ -236,8 +236,8 @@ fn a_report_goes_to_descriptors_and_pipes() {
 /// The report would take the place of the output.
 #[test]
 fn a_report_to_the_file_of_a_stream_is_refused_and_nothing_is_lost() {
-    let folder = tempfile::tempdir().expect("a directory");
-    let file = folder.path().join("out");
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("out");
     let path = file.to_str().expect("UTF-8");
     for redirection in [">>\"$1\"", "2>>\"$1\""] {
         fs::write(&file, "kept\n").expect("write");
@@ -267,23 +267,23 @@ fn a_report_on_standard_error_leaves_standard_output_alone() {
 
 #[test]
 fn a_dry_run_prints_the_plan_and_runs_nothing() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let bind = format!("--bind={}:/shared", folder.path().display());
+    let directory = tempfile::tempdir().expect("a directory");
+    let bind = format!("--bind={}:/shared", directory.path().display());
     let line = ["--dry-run", bind.as_str(), "--", "touch", "/shared/made"];
     assert!(run_in(line).quietly(0).out().contains("touch"));
     let json = run_in(["--json"].into_iter().chain(line)).quietly(0);
     let plan: serde_json::Value = serde_json::from_slice(&json.out).expect("JSON");
     assert!(plan.is_object(), "{plan}");
-    assert!(!folder.path().join("made").exists());
+    assert!(!directory.path().join("made").exists());
     // Without the dry run it is made, so the above means something.
     run_in([bind.as_str(), "--", "touch", "/shared/made"]).quietly(0);
-    assert!(folder.path().join("made").exists());
+    assert!(directory.path().join("made").exists());
 }
 
 #[test]
 fn closed_streams_are_filled_and_files_stay_whole() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let report = folder.path().join("report");
+    let directory = tempfile::tempdir().expect("a directory");
+    let report = directory.path().join("report");
     let report = report.to_str().expect("UTF-8");
     let closings = ["0<&-", "1>&-", "2>&-", "0<&- 1>&-", "0<&- 1>&- 2>&-"];
     for closing in closings {
@@ -312,8 +312,8 @@ fn only_the_environment_that_is_named_goes_in() {
 
 #[test]
 fn descriptors_are_closed_unless_kept() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("file");
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("file");
     fs::write(&file, "kept\n").expect("write");
     let file = file.to_str().expect("UTF-8");
     let ran = shell("exec 5<\"$1\"; exec \"$0\" run --keep-fd 5 -- sh -c 'cat <&5'", &[file]).quietly(0);
@@ -323,8 +323,8 @@ fn descriptors_are_closed_unless_kept() {
     assert_eq!(ran.out(), "");
 }
 
-/// belljar with the default disposition of each signal: what is ignored from the start stays ignored, and under nohup(1) or in a shell's
-/// background these tests would have some that is.
+/// belljar with the default disposition of each signal: what is ignored from the start stays ignored, and
+/// under nohup(1) or in a shell's background these tests would have some that is.
 fn by_default() -> Command {
     let mut command = Command::new("env");
     command.args(["--default-signal", BELLJAR]);
@@ -401,12 +401,12 @@ fn what_nohup_ignores_stays_ignored() {
 #[test]
 fn profiles_are_listed_shown_and_checked() {
     let list = belljar(["profile", "list"]).quietly(0).out();
-    let folder = tempfile::tempdir().expect("a folder");
+    let directory = tempfile::tempdir().expect("a directory");
     for name in ["strict", "standard", "build", "network", "container", "lite"] {
         assert!(list.lines().any(|line| line.split_whitespace().next() == Some(name)), "{name}: {list}");
         assert!(!belljar(["profile", "show", name]).quietly(0).out.is_empty());
         let effective = belljar(["profile", "show", name, "--effective"]).quietly(0).out;
-        let file = folder.path().join(format!("{name}.toml"));
+        let file = directory.path().join(format!("{name}.toml"));
         fs::write(&file, effective).expect("write");
         assert_eq!(belljar(["profile", "check", file.to_str().expect("UTF-8")]).quietly(0).out(), "");
     }
@@ -415,9 +415,9 @@ fn profiles_are_listed_shown_and_checked() {
 
 #[test]
 fn broken_profiles_are_refused_with_a_reason() {
-    let folder = tempfile::tempdir().expect("a folder");
+    let directory = tempfile::tempdir().expect("a directory");
     let write = |name: &str, content: &[u8]| {
-        let path = folder.path().join(name);
+        let path = directory.path().join(name);
         fs::write(&path, content).expect("write");
         path.to_str().expect("UTF-8").to_owned()
     };
@@ -431,11 +431,11 @@ fn broken_profiles_are_refused_with_a_reason() {
         (write("tables.toml", format!("[{}]\n", vec!["a"; 20_000].join(".")).as_bytes()), "tables.toml"),
         (write("escape.toml", b"\"\\u001b[2J\\nbelljar: fine\" = 1\n"), "escape.toml"),
         (write("a.toml", b"extends = \"./b.toml\"\n"), "a.toml"),
-        (folder.path().to_str().expect("UTF-8").to_owned(), ""),
-        (folder.path().join("missing.toml").to_str().expect("UTF-8").to_owned(), "missing.toml"),
+        (directory.path().to_str().expect("UTF-8").to_owned(), ""),
+        (directory.path().join("missing.toml").to_str().expect("UTF-8").to_owned(), "missing.toml"),
     ];
     write("b.toml", b"extends = \"./a.toml\"\n");
-    let pipe = folder.path().join("pipe.toml");
+    let pipe = directory.path().join("pipe.toml");
     nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).expect("mkfifo");
     broken.push((pipe.to_str().expect("UTF-8").to_owned(), "pipe.toml"));
     broken.push(("/dev/zero".to_owned(), "/dev/zero"));
@@ -474,13 +474,13 @@ fn borrowed_rights_are_refused() {
     if !cli_support::is_root() {
         return; // Only root can give a copy to somebody else.
     }
-    let folder = tempfile::tempdir_in("/var/tmp").expect("a folder");
-    let flags = nix::sys::statvfs::statvfs(folder.path()).expect("statvfs").flags();
+    let directory = tempfile::tempdir_in("/var/tmp").expect("a directory");
+    let flags = nix::sys::statvfs::statvfs(directory.path()).expect("statvfs").flags();
     assert!(
         !flags.contains(nix::sys::statvfs::FsFlags::ST_NOSUID),
         "this test needs a /var/tmp without nosuid"
     );
-    let copy = folder.path().join("belljar");
+    let copy = directory.path().join("belljar");
     fs::copy(BELLJAR, &copy).expect("copy");
     std::os::unix::fs::chown(&copy, Some(65534), Some(65534)).expect("chown");
     fs::set_permissions(&copy, fs::Permissions::from_mode(0o4755)).expect("chmod");

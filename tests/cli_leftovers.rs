@@ -1,5 +1,5 @@
-//! Whatever a command line comes to, nothing of it is left. A program of its own with one test: it counts what is left
-//! in the whole process.
+//! Whatever a command line comes to, nothing of it is left. A program of its own with one test: it counts
+//! what is left in the whole process.
 #![cfg(feature = "cli")]
 
 mod cli_support;
@@ -14,7 +14,7 @@ use nix::sys::wait::{WaitPidFlag, waitpid};
 /// What a run could leave on the host.
 fn traces(temporary: &std::path::Path) -> (String, Vec<std::path::PathBuf>, String) {
     let files =
-        fs::read_dir(temporary).expect("a folder").map(|entry| entry.expect("an entry").path()).collect();
+        fs::read_dir(temporary).expect("a directory").map(|entry| entry.expect("an entry").path()).collect();
     let read = |path: &str| fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"));
     (read("/proc/self/mountinfo"), files, read("/proc/net/dev").lines().map(device).collect())
 }
@@ -28,7 +28,7 @@ fn device(line: &str) -> String {
 fn nothing_is_left_behind() {
     // Orphans of the runs become children of this process.
     nix::sys::prctl::set_child_subreaper(true).expect("prctl");
-    let temporary = tempfile::tempdir().expect("a folder");
+    let temporary = tempfile::tempdir().expect("a directory");
     let before = traces(temporary.path());
     for (line, code) in [
         (&["run", "--", "true"][..], 0),

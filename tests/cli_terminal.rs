@@ -235,7 +235,8 @@ fn keys_reach_all_that_runs_in_the_foreground() {
                 let mut user = User::at_a_shell();
                 user.enters(&format!("$B run -p {profile} {tty} -- {shell} -c 'echo re\"\"ady; {script}'"));
                 user.sees("ready");
-                // A shell that is interrupted right before it starts a program waits for that one to end, outside, too.
+                // A shell that is interrupted right before it starts a program waits for that one to end,
+                // outside, too.
                 std::thread::sleep(Duration::from_millis(300));
                 let began = Instant::now();
                 user.seen.clear();
@@ -251,7 +252,8 @@ fn keys_reach_all_that_runs_in_the_foreground() {
     }
 }
 
-/// A shell goes on with a loop after an exit status of 130, and not when the program was ended by the interrupt.
+/// A shell goes on with a loop after an exit status of 130, and not when the program was ended by the
+/// interrupt.
 #[test]
 fn an_interrupt_ends_the_loop_of_the_callers_shell() {
     let mut user = User::at_a_shell();
@@ -342,8 +344,8 @@ fn an_interrupt_comes_once_and_a_prompt_goes_on() {
 fn a_job_is_stopped_and_goes_on() {
     let mut user = User::at_a_shell();
     let loops = "i=0; while [ $i -lt 3000 ]; do i=$((i+1)); echo $i >count; sleep 0.01; done";
-    let folder = tempfile::tempdir().expect("a folder");
-    let count = || std::fs::read_to_string(folder.path().join("count")).unwrap_or_default();
+    let directory = tempfile::tempdir().expect("a directory");
+    let count = || std::fs::read_to_string(directory.path().join("count")).unwrap_or_default();
     let goes_on = |user: &User| {
         let (before, end) = (count(), Instant::now() + Duration::from_secs(10));
         while count() == before || count().is_empty() {
@@ -357,7 +359,7 @@ fn a_job_is_stopped_and_goes_on() {
         std::thread::sleep(Duration::from_millis(300));
         assert_eq!(count(), before, "{}", user.seen);
     };
-    let path = folder.path().display().to_string();
+    let path = directory.path().display().to_string();
     // The last is below a shell of its own, and is stopped with its whole group.
     user.enters(&format!("$B run --bind {path}:/w -w /w -- sh -c '({loops}); exit 0'"));
     goes_on(&user);

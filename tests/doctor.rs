@@ -133,7 +133,7 @@ fn without_user_namespaces_it_says_which_sysctl() {
     let finding = &findings[&Layer::UserNamespace];
     assert_eq!(finding.state, State::Missing, "{finding:?}");
     assert_eq!(finding.errno.as_deref(), Some("ENOSPC"));
-    assert_eq!(finding.mend[0], "sudo sysctl -w user.max_user_namespaces=10000");
+    assert_eq!(finding.fix[0], "sudo sysctl -w user.max_user_namespaces=10000");
     assert!(
         finding.cause.as_deref().is_some_and(|cause| cause.contains("user.max_user_namespaces=0")),
         "{finding:?}"

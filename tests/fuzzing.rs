@@ -1,6 +1,6 @@
-//! Hostile input, without a fuzzer: every seed and every kept input of the fuzzers goes through the same entries, and so do
-//! mutations of them for a few seconds (`BELLJAR_FUZZING_SECONDS`, 4 by default, divided among the entries). Each input must
-//! be done in bounded time and memory.
+//! Hostile input, without a fuzzer: every seed and every kept input of the fuzzers goes through the same
+//! entries, and so do mutations of them for a few seconds (`BELLJAR_FUZZING_SECONDS`, 4 by default, divided
+//! among the entries). Each input must be done in bounded time and memory.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -101,12 +101,12 @@ fn inputs(entry: &Entry) -> Vec<(PathBuf, Vec<u8>)> {
     let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
     let mut files = Vec::new();
     for kind in ["seeds", "corpus", "regressions"] {
-        let folder = fuzz.join(kind).join(entry.name);
-        let Ok(list) = folder.read_dir() else {
-            assert_ne!(kind, "seeds", "{} is missing", folder.display());
+        let directory = fuzz.join(kind).join(entry.name);
+        let Ok(list) = directory.read_dir() else {
+            assert_ne!(kind, "seeds", "{} is missing", directory.display());
             continue;
         };
-        let mut paths: Vec<PathBuf> = list.map(|file| file.expect("a folder's entry").path()).collect();
+        let mut paths: Vec<PathBuf> = list.map(|file| file.expect("a directory's entry").path()).collect();
         paths.sort();
         files.extend(paths.into_iter().map(|path| {
             let bytes = std::fs::read(&path).expect("an input");
@@ -349,7 +349,8 @@ fn mutated_inputs_hold() {
     for entry in ENTRIES {
         (entry.check)(b"");
         let inputs = inputs(entry);
-        // Half of the time from what is accepted, which few of the fuzzers' small inputs are: behind the parser is more to try.
+        // Half of the time from what is accepted, which few of the fuzzers' small inputs are: behind the
+        // parser is more to try.
         let good = inputs.iter().filter(|(_, bytes)| (entry.check)(bytes)).map(|(_, bytes)| bytes.clone());
         let good: Vec<Vec<u8>> = good.collect();
         let others: Vec<Vec<u8>> = inputs.into_iter().map(|(_, bytes)| bytes).collect();
@@ -362,8 +363,8 @@ fn mutated_inputs_hold() {
             if tried.get() >= 64 && Instant::now() >= until {
                 break;
             }
-            // A runner counts its successes for good: a used one would try nothing more. The same seeds in every run: more
-            // time tries more, and what fails once fails again.
+            // A runner counts its successes for good: a used one would try nothing more. The same seeds in
+            // every run: more time tries more, and what fails once fails again.
             let seed = [round.to_le_bytes(); 4].concat();
             let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
             let mut runner = TestRunner::new_with_rng(config.clone(), rng);
@@ -386,7 +387,8 @@ fn mutated_inputs_hold() {
     }
 }
 
-/// Texts as long as they may be, of one thing over and over: nothing takes more than a moment, or memory without a bound.
+/// Texts as long as they may be, of one thing over and over: nothing takes more than a moment, or memory
+/// without a bound.
 #[test]
 fn long_inputs_hold() {
     let numbered = |count: usize, line: &dyn Fn(usize) -> String| (0..count).map(line).collect::<String>();

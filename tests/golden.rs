@@ -1,8 +1,9 @@
 //! The filters of the built-in profiles, call by call, against files that a person has read.
 //!
-//! `tests/golden/PROFILE.ARCH.txt` has every number from 0 to the end of the architecture's table: its name, the verdict for
-//! arguments that are all zero, and, where the arguments decide, the verdict for the smallest arguments of each rule. The files
-//! are written anew with `BELLJAR_WRITE_GOLDEN=1 cargo test --test golden`; read the difference before it is committed.
+//! `tests/golden/PROFILE.ARCH.txt` has every number from 0 to the end of the architecture's table: its name,
+//! the verdict for arguments that are all zero, and, where the arguments decide, the verdict for the smallest
+//! arguments of each rule. The files are written anew with `BELLJAR_WRITE_GOLDEN=1 cargo test --test golden`;
+//! read the difference before it is committed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -13,7 +14,7 @@ use belljar::seccomp::{Action, Arch, Condition, Data, Op, Policy, Program, Unkno
 use nix::errno::Errno;
 
 const WRITE: &str = "BELLJAR_WRITE_GOLDEN";
-/// `AUDIT_ARCH_I386` and `AUDIT_ARCH_ARM`: the 32-bit doors of the two architectures.
+/// `AUDIT_ARCH_I386` and `AUDIT_ARCH_ARM`: the 32-bit cgroup_procs_fds of the two architectures.
 const I386: u32 = 0x4000_0003;
 const ARM: u32 = 0x4000_0028;
 /// `__X32_SYSCALL_BIT`
@@ -27,7 +28,7 @@ fn filters_are_the_ones_that_were_read() {
     for profile in builtin_names() {
         let policy = Profile::load(profile).expect("a built-in profile").seccomp.expect("a filter");
         for &arch in Arch::ALL {
-            let file = folder().join(format!("{profile}.{arch}.txt"));
+            let file = directory().join(format!("{profile}.{arch}.txt"));
             let text = table(&policy, arch);
             if write {
                 std::fs::write(&file, &text).expect("to write the golden file");
@@ -37,8 +38,10 @@ fn filters_are_the_ones_that_were_read() {
             expected_files.insert(file);
         }
     }
-    let files: BTreeSet<_> =
-        std::fs::read_dir(folder()).expect("the folder").map(|entry| entry.expect("a file").path()).collect();
+    let files: BTreeSet<_> = std::fs::read_dir(directory())
+        .expect("the directory")
+        .map(|entry| entry.expect("a file").path())
+        .collect();
     assert_eq!(files, expected_files, "a golden file without a profile, or the reverse");
     assert!(
         differing.is_empty(),
@@ -47,8 +50,8 @@ fn filters_are_the_ones_that_were_read() {
     );
 }
 
-/// Calls that only x86_64 has and that ask for what another does, which both have: the verdict is that of the other, with
-/// arguments that ask for the same.
+/// Calls that only x86_64 has and that ask for what another does, which both have: the verdict is that of the
+/// other, with arguments that ask for the same.
 const OLD: [(&str, &str, [u64; 6]); 35] = [
     ("access", "faccessat", [0; 6]),
     ("alarm", "setitimer", [0; 6]),
@@ -89,8 +92,8 @@ const OLD: [(&str, &str, [u64; 6]); 35] = [
     ("vfork", "clone", [0x4100, 0, 0, 0, 0, 0]),
 ];
 const BY_PATH: [u64; 6] = [0, 1, 0, 0, 0, 0];
-/// Other calls that only x86_64 has, of which no profile has any: the hardware's doors, and what is no longer or never was
-/// built into a kernel.
+/// Other calls that only x86_64 has, of which no profile has any: the hardware's cgroup_procs_fds, and what
+/// is no longer or never was built into a kernel.
 const REFUSED: [&str; 20] = [
     "_sysctl",
     "afs_syscall",
@@ -113,8 +116,8 @@ const REFUSED: [&str; 20] = [
     "ustat",
     "vserver",
 ];
-/// And those that all have: the own thread's registers and shadow stack, and the calls that the kernel's probes put into a
-/// program (from anywhere else they fail).
+/// And those that all have: the own thread's registers and shadow stack, and the calls that the kernel's
+/// probes put into a program (from anywhere else they fail).
 const ALLOWED: [&str; 3] = ["arch_prctl", "uprobe", "uretprobe"];
 
 #[test]
@@ -169,7 +172,7 @@ fn calls(table: &str) -> BTreeMap<String, Vec<String>> {
     calls
 }
 
-fn folder() -> PathBuf {
+fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
 }
 
@@ -218,7 +221,7 @@ fn table(policy: &Policy, arch: Arch) -> String {
         }
         number += 1;
     }
-    for (door, audit, number) in doors(arch) {
+    for (door, audit, number) in cgroup_procs_fds(arch) {
         let data = Data { nr: number, arch: audit, ip: 0, args: [0; 6] };
         writeln!(text, "{door}: {}", verdict(&program, &data)).expect("text");
     }
@@ -235,7 +238,7 @@ fn last_nameless(program: &Program, from: u32, end: u32, arch: Arch) -> u32 {
 }
 
 /// Calls that are not the architecture's own.
-fn doors(arch: Arch) -> Vec<(&'static str, u32, u32)> {
+fn cgroup_procs_fds(arch: Arch) -> Vec<(&'static str, u32, u32)> {
     match arch {
         Arch::X86_64 => {
             vec![

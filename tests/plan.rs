@@ -1,4 +1,5 @@
-//! The profiles that ship, planned for this host's files as ordinary users and root would have them. Nothing is started.
+//! The profiles that ship, planned for this host's files as ordinary users and root would have them. Nothing
+//! is started.
 
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
@@ -89,7 +90,7 @@ fn strict_shows_the_system_and_nothing_else() {
     for (destination, source, readonly, _) in binds(&plan) {
         assert!(readonly, "{destination:?}");
         let system = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc"];
-        assert!(system.iter().any(|folder| source.starts_with(folder)), "{source:?}");
+        assert!(system.iter().any(|directory| source.starts_with(directory)), "{source:?}");
     }
     assert!(
         plan.walls.root.as_ref().unwrap().readonly
@@ -123,8 +124,8 @@ fn build_writes_where_it_works_and_keeps_the_owner() {
 
 #[test]
 fn container_has_a_root_of_its_own() {
-    let folder = tempfile::tempdir().unwrap();
-    let image = folder.path().canonicalize().unwrap().join("image");
+    let directory = tempfile::tempdir().unwrap();
+    let image = directory.path().canonicalize().unwrap().join("image");
     std::fs::create_dir_all(image.join("usr/bin")).unwrap();
     std::fs::copy("/proc/self/exe", image.join("usr/bin/tool")).unwrap();
     std::os::unix::fs::symlink("usr/bin", image.join("bin")).unwrap();
@@ -167,8 +168,8 @@ fn container_has_a_root_of_its_own() {
 
 #[test]
 fn what_the_command_line_adds_comes_last() {
-    let folder = tempfile::tempdir().unwrap();
-    let work = folder.path().canonicalize().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let work = directory.path().canonicalize().unwrap();
     let mut profile = load("strict");
     profile.add_bind(&work, Path::new("/tmp"), false).unwrap();
     profile.add_tmpfs(Path::new("/scratch"), Some(1 << 20)).unwrap();
@@ -181,8 +182,8 @@ fn what_the_command_line_adds_comes_last() {
 
 #[test]
 fn the_same_decisions_have_the_same_hash() {
-    let folder = tempfile::tempdir().unwrap();
-    let work = folder.path().canonicalize().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let work = directory.path().canonicalize().unwrap();
     let plan =
         |name, call: &Call| resolve(&load(name), &facts(&work), &RealFiles, call).unwrap().hash().unwrap();
     assert_eq!(plan("strict", &sh()), plan("strict", &sh()));
@@ -192,8 +193,8 @@ fn the_same_decisions_have_the_same_hash() {
 
 #[test]
 fn lite_has_rights_in_place_of_mounts() {
-    let folder = tempfile::tempdir().unwrap();
-    let work = folder.path().canonicalize().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let work = directory.path().canonicalize().unwrap();
     let mut profile = load("lite");
     profile.add_bind(&work, &work, false).unwrap();
     let plan = resolve(&profile, &facts(&work), &RealFiles, &sh()).unwrap();
@@ -226,8 +227,8 @@ struct PathBeneathAttr {
     parent_fd: i32,
 }
 
-/// The kernel takes the rules as they are: no right that does not fit a file, none that it does not know. Nothing is
-/// enforced: the ruleset is dropped.
+/// The kernel takes the rules as they are: no right that does not fit a file, none that it does not know.
+/// Nothing is enforced: the ruleset is dropped.
 #[test]
 fn the_kernel_takes_the_landlock_rules() {
     use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -235,8 +236,8 @@ fn the_kernel_takes_the_landlock_rules() {
         eprintln!("skipped: this kernel has no Landlock");
         return;
     };
-    let folder = tempfile::tempdir().unwrap();
-    let work = folder.path().canonicalize().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let work = directory.path().canonicalize().unwrap();
     std::fs::write(work.join("file"), "").unwrap();
     let mut profile = load("lite");
     profile.add_bind(&work.join("file"), &work.join("file"), false).unwrap();

@@ -19,10 +19,10 @@ fn walled() -> Result<(), Box<dyn std::error::Error>> {
         std::fs::write("/proc/self/gid_map", format!("1000 {gid} 1"))?;
         check(libc::sethostname(c"belljar".as_ptr(), 7).into())?;
         check(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0).into())?;
-        let read_folders: u64 = 1 << 3;
+        let read_directories: u64 = 1 << 3;
         let ruleset = check(libc::syscall(
             libc::SYS_landlock_create_ruleset,
-            &raw const read_folders,
+            &raw const read_directories,
             size_of::<u64>(),
             0,
         ))?;
@@ -123,7 +123,7 @@ fn it_leaves_everything_as_it_was() {
             read("/proc/sys/kernel/core_pattern"),
             Path::new("/tmp").exists().then(|| {
                 std::fs::read_dir("/tmp")
-                    .expect("a folder")
+                    .expect("a directory")
                     .flatten()
                     .any(|entry| entry.file_name().to_string_lossy().starts_with(".belljar-probe"))
             }),

@@ -11,7 +11,7 @@ use reexec_common::{copied, limited, text};
 
 #[test]
 fn a_program_that_never_calls_init_starts_nothing() {
-    let (_folder, path) = copied("test-no-init");
+    let (_directory, path) = copied("test-no-init");
     let output = limited(&path, 54301).output().unwrap();
     let stdout = text(&output.stdout);
     assert_eq!(stdout.lines().filter(|line| *line == "main").count(), 1, "{stdout}");
@@ -21,7 +21,7 @@ fn a_program_that_never_calls_init_starts_nothing() {
 
 #[test]
 fn a_child_that_forgets_init_and_ends() {
-    let (_folder, path) = copied("test-no-init");
+    let (_directory, path) = copied("test-no-init");
     let start = Instant::now();
     let output = limited(&path, 54303).arg("child").output().unwrap();
     assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
@@ -49,7 +49,7 @@ impl Drop for Program {
 /// The guard's last word comes within this.
 fn is_named_within(way: &str, user: u32, patience: Duration) {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let (_folder, path) = copied("test-no-init");
+    let (_directory, path) = copied("test-no-init");
     let start = Instant::now();
     let mut command = limited(&path, user);
     command.args(["child", way]).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -80,7 +80,7 @@ fn a_child_that_forgets_init_and_computes_is_named() {
 /// The clock on the wall goes on meanwhile.
 #[test]
 fn a_child_that_cannot_run_is_waited_for() {
-    let (_folder, path) = copied("test-no-init");
+    let (_directory, path) = copied("test-no-init");
     let start = Instant::now();
     let output = limited(&path, 54305).arg("held-up").output().unwrap();
     let stdout = text(&output.stdout);

@@ -21,7 +21,7 @@ fn with_the_standard_streams_closed() {
 
 #[test]
 fn as_an_ordinary_user() {
-    let (_folder, path) = copied("test-roles");
+    let (_directory, path) = copied("test-roles");
     for args in [["launch", "echo"], ["hide-proc", "echo"], ["without-clone3", "echo"]] {
         let output = limited(&path, 54303).args(args).output().unwrap();
         assert_eq!(text(&output.stdout), "BODY echo\n", "{args:?} {}", text(&output.stderr));
@@ -32,7 +32,7 @@ fn as_an_ordinary_user() {
 #[test]
 fn with_sigchld_ignored() {
     use std::os::unix::process::CommandExt;
-    let (_folder, path) = copied("test-no-init");
+    let (_directory, path) = copied("test-no-init");
     let mut command = limited(&path, 54307);
     // SAFETY: a plain system call.
     unsafe {
@@ -48,7 +48,7 @@ fn with_sigchld_ignored() {
 #[test]
 fn at_the_process_limit() {
     use std::os::unix::process::CommandExt;
-    let (_folder, path) = copied("test-roles");
+    let (_directory, path) = copied("test-roles");
     let mut command = limited(&path, 54304);
     // SAFETY: system calls only.
     unsafe {
@@ -72,7 +72,7 @@ fn by_a_service_that_has_dropped_root() {
     if unsafe { libc::geteuid() } != 0 {
         return; // nothing to drop
     }
-    let (_folder, path) = copied("test-roles");
+    let (_directory, path) = copied("test-roles");
     let run = |dumpable| Command::new(&path).args(["as-nobody", dumpable, "echo", "x"]).output().unwrap();
     let output = run("dumpable");
     assert_eq!(text(&output.stdout), "BODY echo x\n", "{}", text(&output.stderr));
@@ -90,7 +90,7 @@ fn with_a_set_user_id_image() {
     if unsafe { libc::geteuid() } != 0 {
         return; // there is nobody to become
     }
-    let (_folder, path) = copied("test-roles");
+    let (_directory, path) = copied("test-roles");
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o4755)).unwrap();
     let output = limited(&path, 54306).args(["launch", "echo"]).output().unwrap();
     assert_eq!(output.status.code(), Some(98), "{}", text(&output.stdout));

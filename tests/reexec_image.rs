@@ -33,16 +33,16 @@ fn launch_after(command: &mut Command, change: impl FnOnce()) -> std::process::O
 
 #[test]
 fn after_the_file_was_deleted() {
-    let (_folder, path) = copied("test-roles");
+    let (_directory, path) = copied("test-roles");
     let output = launch_after(&mut Command::new(&path), || std::fs::remove_file(&path).unwrap());
     assert_eq!(text(&output.stdout), "BODY echo hello\n", "{}", text(&output.stderr));
 }
 
 #[test]
 fn after_the_file_was_replaced() {
-    let (folder, path) = copied("test-roles");
+    let (directory, path) = copied("test-roles");
     let output = launch_after(&mut Command::new(&path), || {
-        let other = folder.path().join("other");
+        let other = directory.path().join("other");
         std::fs::copy("/bin/false", &other).unwrap();
         std::fs::rename(&other, &path).unwrap();
     });
@@ -82,7 +82,7 @@ fn without_proc_from_the_start() {
 
 #[test]
 fn without_proc_after_the_file_was_deleted() {
-    let (_folder, path) = copied("test-roles");
+    let (_directory, path) = copied("test-roles");
     let output =
         launch_after(without_proc(&mut Command::new(&path)), || std::fs::remove_file(&path).unwrap());
     assert_eq!(text(&output.stdout), "BODY echo hello\n", "{}", text(&output.stderr));
@@ -90,7 +90,7 @@ fn without_proc_after_the_file_was_deleted() {
 
 #[test]
 fn after_proc_was_hidden_or_left_by_chroot() {
-    let (_folder, path) = copied("test-roles");
+    let (_directory, path) = copied("test-roles");
     let mut commands = vec!["hide-proc"];
     // SAFETY: no preconditions.
     if unsafe { libc::geteuid() } == 0 {
@@ -111,8 +111,8 @@ fn without_proc_a_role_may_launch_roles() {
 /// The kernel's `AT_EXECFN` is the script then, not its interpreter.
 #[test]
 fn without_proc_another_file_is_not_taken_for_the_image() {
-    let (folder, path) = copied("test-roles");
-    let script = folder.path().join("script");
+    let (directory, path) = copied("test-roles");
+    let script = directory.path().join("script");
     reexec_common::script(&script, &format!("#!{} script\n", path.display()));
     let output = without_proc(&mut Command::new(&script)).output().unwrap();
     assert_eq!(output.status.code(), Some(98));
@@ -136,10 +136,10 @@ fn argv_0_is_for_ps_only() {
 
 #[test]
 fn by_a_link_with_the_name_of_a_role() {
-    let (folder, path) = copied("test-roles");
-    let symbolic = folder.path().join("echo");
+    let (directory, path) = copied("test-roles");
+    let symbolic = directory.path().join("echo");
     std::os::unix::fs::symlink(&path, &symbolic).unwrap();
-    let hard = folder.path().join("sleep");
+    let hard = directory.path().join("sleep");
     std::fs::hard_link(&path, &hard).unwrap();
     for link in [symbolic, hard] {
         let output = Command::new(&link).output().unwrap();

@@ -1,5 +1,5 @@
-//! A test program without `enable_test_support!`: a re-executed child would be this harness again. Nothing is launched, and what is
-//! missing is said.
+//! A test program without `enable_test_support!`: a re-executed child would be this harness again. Nothing is
+//! launched, and what is missing is said.
 
 use belljar::reexec::{LaunchError, command};
 

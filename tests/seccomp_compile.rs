@@ -79,7 +79,8 @@ proptest! {
         assert_same_within(&policy, &compiled.program, arch, 300);
     }
 
-    /// Whatever is in a program: the checker and the interpreter come to an end, and what the checker takes, runs.
+    /// Whatever is in a program: the checker and the interpreter come to an end, and what the checker takes,
+    /// runs.
     #[test]
     fn random_programs(words in prop::collection::vec((code(), 0_u8..6, 0_u8..6, word()), 0..40)) {
         let mut program = empty();
@@ -136,7 +137,8 @@ fn long_rules() {
     }
 }
 
-/// One call with so many rules that its code is longer than a conditional jump reaches, in the middle of others.
+/// One call with so many rules that its code is longer than a conditional jump reaches, in the middle of
+/// others.
 #[test]
 fn far_jumps() {
     for &arch in Arch::ALL {
@@ -198,7 +200,8 @@ fn errors_name_the_call() {
     assert_eq!(error, CompileError::Group { group: "@file-system".into() });
 }
 
-/// A portable list: what only other architectures have is left out without a word, also where typing errors are refused.
+/// A portable list: what only other architectures have is left out without a word, also where typing errors
+/// are refused.
 #[test]
 fn names_of_other_architectures() {
     let policy =

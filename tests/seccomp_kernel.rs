@@ -1,4 +1,5 @@
-//! The compiled filters on the real kernel. Each check runs in a forked child that makes only raw system calls.
+//! The compiled filters on the real kernel. Each check runs in a forked child that makes only raw system
+//! calls.
 
 mod seccomp;
 
@@ -35,7 +36,8 @@ fn load(filter: &[Instruction]) -> i32 {
         len: filter.len() as u16,
         filter: filter.as_ptr().cast_mut().cast::<libc::sock_filter>(),
     };
-    // SAFETY: plain values, and a program that lives through the call; `Instruction` has `sock_filter`'s layout.
+    // SAFETY: plain values, and a program that lives through the call; `Instruction` has `sock_filter`'s
+    // layout.
     unsafe {
         if libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 {
             return errno();
@@ -183,7 +185,8 @@ fn readback_is_true() {
     }
 }
 
-/// Killed by the filter with the bit of x32. -1 is no x32 call: a tracer outside skips calls by it, and the policy's default answers.
+/// Killed by the filter with the bit of x32. -1 is no x32 call: a tracer outside skips calls by it, and the
+/// policy's default answers.
 #[test]
 #[cfg(target_arch = "x86_64")]
 fn foreign_numbers_kill() {
@@ -204,7 +207,8 @@ fn foreign_numbers_kill() {
 fn int_0x80_kills() {
     let int80 = || {
         let result: i64;
-        // SAFETY: `getpid` of i386 takes no argument and touches no memory; r8 to r11 may be zeroed by the entry.
+        // SAFETY: `getpid` of i386 takes no argument and touches no memory; r8 to r11 may be zeroed by the
+        // entry.
         unsafe {
             std::arch::asm!("int 0x80", inlateout("rax") 20_i64 => result,
                 out("r8") _, out("r9") _, out("r10") _, out("r11") _);
@@ -258,8 +262,8 @@ fn operators_agree_with_the_kernel() {
     }
 }
 
-/// Every call that a built-in filter refuses whatever its arguments are, under that filter, and under seccompiler's of the same
-/// policy, which has one errno for all of them. A few that both allow are made.
+/// Every call that a built-in filter refuses whatever its arguments are, under that filter, and under
+/// seccompiler's of the same policy, which has one errno for all of them. A few that both allow are made.
 #[test]
 fn both_compilers_agree_in_the_kernel() {
     for name in belljar::profile::builtin_names() {

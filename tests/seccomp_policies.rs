@@ -1,5 +1,5 @@
-//! Every composed policy, executed: each system call × interesting arguments × architectures, against a direct reading
-//! of the policy.
+//! Every composed policy, executed: each system call × interesting arguments × architectures, against a
+//! direct reading of the policy.
 
 mod seccomp;
 
@@ -303,7 +303,8 @@ fn upper_halves_change_nothing() {
     }
 }
 
-/// What Landlock has no right for, and what a pid namespace would have kept apart: the built-in profile without either.
+/// What Landlock has no right for, and what a pid namespace would have kept apart: the built-in profile
+/// without either.
 #[test]
 fn lite_touches_nothing_of_the_callers() {
     let policy = belljar::profile::Profile::load("lite").unwrap().seccomp.unwrap();

@@ -101,7 +101,7 @@ static struct sock_filter instructions[4096];
 static struct sock_fprog filter;
 static int go[2];
 static int as_root;
-static const char *folder;
+static const char *directory;
 static char **program;
 static char **environment;
 
@@ -130,7 +130,7 @@ static char *put_number(char *at, unsigned long n)
     return put(at, p);
 }
 
-/* A host's folder as it is, read-only. */
+/* A host's directory as it is, read-only. */
 static void show(const char *source, const char *target)
 {
     CHECK("mkdir", SYS_mkdir, target, 0755);
@@ -148,7 +148,7 @@ static void build_root(void)
     CHECK("root", SYS_mount, "tmpfs", "/", "tmpfs", MS_BITS_NOSUID | MS_BITS_NODEV, "size=1m,nr_inodes=1024,mode=755");
     CHECK("chdir", SYS_chdir, "/..");
     show("/usr", "usr");
-    show(folder, "job");
+    show(directory, "job");
     for (unsigned i = 0; i < sizeof links / sizeof *links; i++) {
         char target[16];
         put(put(target, "usr/"), links[i]);
@@ -238,7 +238,7 @@ static __attribute__((noreturn, used)) void run(long *stack)
     environment = argv + stack[0] + 1;
     if (stack[0] < 4)
         fail("usage: floor FILTER|none FOLDER PROGRAM [ARG]...", 0);
-    folder = argv[2];
+    directory = argv[2];
     program = argv + 3;
     if (argv[1][0] == '/') {
         long fd = CHECK("filter", SYS_open, argv[1], O_RDONLY | O_CLOEXEC);

@@ -1,15 +1,20 @@
-//! belljar from within a program, for `measure`'s kind `serve`: what one start costs a caller that goes on living.
+//! belljar from within a program, for `measure`'s kind `serve`: what one start costs a caller that goes on
+//! living.
 //!
 //! `library WHAT [OPTION VALUE]...`, WHAT one of
 //!
 //! * `program FOLDER`: `/job/noop` with FOLDER as /job, from spawn to exit
 //! * `role`, `call`: an empty role, an empty function
 //! * `idle FOLDER`: no server; writes what belljar's processes take of memory for `/job/pause`, in KiB (PSS)
-//! * `filter`: no server; writes the profile's system-call filter to standard output, as an array of `struct sock_filter`
-//! * `linear`: no server; as `filter`, but the same list as one comparison after the other, as most other tools compile it
-//! * `names`: no server; writes the names of the system calls that the filter lets through, always or with some arguments
+//! * `filter`: no server; writes the profile's system-call filter to standard output, as an array of `struct
+//!   sock_filter`
+//! * `linear`: no server; as `filter`, but the same list as one comparison after the other, as most other
+//!   tools compile it
+//! * `names`: no server; writes the names of the system calls that the filter lets through, always or with
+//!   some arguments
 //!
-//! and the options `--profile NAME`, `--heap MIB` (touched before the first run), `--threads N`, `--live N` (idle sandboxes besides).
+//! and the options `--profile NAME`, `--heap MIB` (touched before the first run), `--threads N`, `--live N`
+//! (idle sandboxes besides).
 
 use std::io::{Read, Write};
 use std::process::ExitCode;
@@ -46,7 +51,7 @@ struct Options {
     heap: usize,
     threads: usize,
     live: usize,
-    folder: Option<String>,
+    directory: Option<String>,
 }
 
 fn main() -> ExitCode {
@@ -63,7 +68,7 @@ fn main() -> ExitCode {
 fn run() -> Result<()> {
     let mut words = env::args().skip(1);
     let what = words.next().ok_or("what?")?;
-    let mut options = Options { profile: "strict".to_owned(), heap: 0, threads: 0, live: 0, folder: None };
+    let mut options = Options { profile: "strict".to_owned(), heap: 0, threads: 0, live: 0, directory: None };
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or_else(|| format!("{word} takes a value"));
         match word.as_str() {
@@ -71,7 +76,7 @@ fn run() -> Result<()> {
             "--heap" => options.heap = value()?.parse()?,
             "--threads" => options.threads = value()?.parse()?,
             "--live" => options.live = value()?.parse()?,
-            _ => options.folder = Some(word),
+            _ => options.directory = Some(word),
         }
     }
     let sandbox = sandbox(&options)?;
@@ -132,10 +137,10 @@ fn run() -> Result<()> {
 }
 
 fn sandbox(options: &Options) -> Result<Sandbox> {
-    let Some(folder) = &options.folder else { return Ok(Sandbox::new(&options.profile)?) };
+    let Some(directory) = &options.directory else { return Ok(Sandbox::new(&options.profile)?) };
     // In lite, where nothing is mounted, it is at its own path.
     let text = format!(
-        "extends = {:?}\nmounts = [{{ destination = \"/job\", source = {folder:?}, options = [\"ro\"] }}]\n",
+        "extends = {:?}\nmounts = [{{ destination = \"/job\", source = {directory:?}, options = [\"ro\"] }}]\n",
         options.profile
     );
     Ok(Sandbox::with_profile(Profile::from_toml(&text, "job")?))
@@ -145,7 +150,8 @@ fn ended_well(status: std::process::ExitStatus) -> Result<()> {
     if status.success() { Ok(()) } else { Err(format!("the task: {status}").into()) }
 }
 
-/// The proportional share of the memory that init, whose id this is, takes (proc_pid_smaps(5)); the task is its child.
+/// The proportional share of the memory that init, whose id this is, takes (proc_pid_smaps(5)); the task is
+/// its child.
 fn memory(init: u32) -> Result<u64> {
     let text = fs::read_to_string(format!("/proc/{init}/smaps_rollup"))?;
     let line = text.lines().find(|line| line.starts_with("Pss:")).ok_or("no Pss")?;

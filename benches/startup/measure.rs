@@ -1,13 +1,16 @@
-//! Times starts, interleaved: every case once, then every case again, so that what the machine does meanwhile hits all alike.
+//! Times starts, interleaved: every case once, then every case again, so that what the machine does meanwhile
+//! hits all alike.
 //!
 //! `measure --runs N --title TEXT --floor CASE --peer CASE --tsv FILE --svg FILE < CASES`. A line of CASES is
 //! `NAME<tab>KIND<tab>WORD<tab>WORD…`; KIND is
 //!
-//! * `run`: the words are a command, timed from before it is started until it was waited for; a first word `9<FILE` opens FILE as
-//!   descriptor 9 for it;
-//! * `runN`: N threads, each of which runs the command a few times; what one run comes to is the time by the number of all runs;
-//! * `serve`: the words are a command that stays: for each byte that it reads it does its work once and answers with the
-//!   nanoseconds that it took (8 bytes, of this machine's order). What it costs to start it is not in them.
+//! * `run`: the words are a command, timed from before it is started until it was waited for; a first word
+//!   `9<FILE` opens FILE as descriptor 9 for it;
+//! * `runN`: N threads, each of which runs the command a few times; what one run comes to is the time by the
+//!   number of all runs;
+//! * `serve`: the words are a command that stays: for each byte that it reads it does its work once and
+//!   answers with the nanoseconds that it took (8 bytes, of this machine's order). What it costs to start it
+//!   is not in them.
 //!
 //! A markdown table goes to standard output. A case that fails is named, with what it said, and left out.
 
@@ -207,7 +210,8 @@ fn at_once(threads: u32, once: impl Fn() -> io::Result<(u64, i32)> + Sync) -> io
     Ok((took, statuses.into_iter().flatten().max().unwrap_or(0)))
 }
 
-/// From before posix_spawn(3), which costs the same whatever this process holds, until the command was reaped.
+/// From before posix_spawn(3), which costs the same whatever this process holds, until the command was
+/// reaped.
 fn run(opened: Option<&CStr>, argv: &[CString], stderr: &File) -> io::Result<(u64, i32)> {
     let mut pointers: Vec<*mut libc::c_char> = argv.iter().map(|word| word.as_ptr().cast_mut()).collect();
     pointers.push(ptr::null_mut());
@@ -216,7 +220,8 @@ fn run(opened: Option<&CStr>, argv: &[CString], stderr: &File) -> io::Result<(u6
     let mut environment: Vec<*mut libc::c_char> =
         environment.iter().map(|entry| entry.as_ptr().cast_mut()).collect();
     environment.push(ptr::null_mut());
-    // SAFETY: everything that is pointed to lives through the calls, and each is used as its manual page says.
+    // SAFETY: everything that is pointed to lives through the calls, and each is used as its manual page
+    // says.
     unsafe {
         let mut actions: libc::posix_spawn_file_actions_t = std::mem::zeroed();
         check(libc::posix_spawn_file_actions_init(&raw mut actions))?;
@@ -320,7 +325,8 @@ fn tsv(cases: &[Case]) -> String {
     text
 }
 
-/// A bar per case to its median, a line to its p95; the axis is logarithmic, as the slowest is a hundred times the fastest.
+/// A bar per case to its median, a line to its p95; the axis is logarithmic, as the slowest is a hundred
+/// times the fastest.
 fn svg(options: &Options, cases: &[Case]) -> String {
     const LEFT: f64 = 250.0;
     const WIDTH: f64 = 560.0;

@@ -67,7 +67,8 @@ pub struct Usage {
     pub pressure: Pressure,
 }
 
-/// For how long something, or everything that wanted to run, was kept waiting for what there was not enough of (PSI).
+/// For how long something, or everything that wanted to run, was kept waiting for what there was not enough
+/// of (PSI).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -122,16 +123,17 @@ impl Account {
         self.limits.memory_bytes.filter(|_| reached)
     }
 
-    /// Whether the memory limit kept the task from starting: something was killed for it, or a call failed for want of memory,
-    /// as nobody is killed who still shares init's. To execve(2) arguments that find no room are too long.
+    /// Whether the memory limit kept the task from starting: something was killed for it, or a call failed
+    /// for want of memory, as nobody is killed who still shares init's. To execve(2) arguments that find no
+    /// room are too long.
     pub(crate) fn memory_too_low(&self, errno: Option<Errno>) -> Option<u64> {
         let want = matches!(errno, Some(Errno::ENOMEM | Errno::E2BIG));
         let refused = want && self.events.memory_limit_met == Some(true);
         self.memory_limit().or(self.limits.memory_bytes.filter(|_| refused))
     }
 
-    /// Whether a new process was refused at the limit. Older kernels count the refusals of the groups above, too; there the
-    /// peak tells, where it is counted.
+    /// Whether a new process was refused at the limit. Older kernels count the refusals of the groups above,
+    /// too; there the peak tells, where it is counted.
     pub(crate) fn pids_limit(&self) -> Option<u64> {
         let refused = self.events.pids_refused.is_some_and(|n| n > 0);
         self.limits.pids.filter(|limit| refused && self.usage.pids_peak.is_none_or(|peak| peak >= *limit))

@@ -1,4 +1,4 @@
-//! A folder of a control group tree, and the files in it.
+//! A directory of a control group tree, and the files in it.
 
 use std::ffi::CString;
 use std::fs::File;
@@ -65,11 +65,12 @@ impl Dir {
         Ok(Self { fd, path: self.path.clone() })
     }
 
-    /// Makes a child and opens it: closed to other users, who could lock it ([`lock`](Self::lock)) or read its accounts.
+    /// Makes a child and opens it: closed to other users, who could lock it ([`lock`](Self::lock)) or read
+    /// its accounts.
     pub(super) fn make(&self, name: &str) -> Result<Self, CgroupError> {
         let path = self.path.join(name);
         let c_name = c_name(name.as_bytes(), &path)?;
-        // SAFETY: an open folder and a C string.
+        // SAFETY: an open directory and a C string.
         Errno::result(unsafe { libc::mkdirat(self.fd.as_raw_fd(), c_name.as_ptr(), 0o700) })
             .map_err(CgroupError::on("mkdir", &path))?;
         let child = self.child(name)?;
@@ -105,7 +106,7 @@ impl Dir {
     /// Removes a child.
     pub(super) fn remove(&self, name: &str) -> Result<(), Errno> {
         let name = CString::new(name).map_err(|_| Errno::EINVAL)?;
-        // SAFETY: an open folder and a C string.
+        // SAFETY: an open directory and a C string.
         Errno::result(unsafe { libc::unlinkat(self.fd.as_raw_fd(), name.as_ptr(), libc::AT_REMOVEDIR) })
             .map(drop)
     }
@@ -143,7 +144,7 @@ impl Dir {
     pub(super) fn writable(&self, name: &str) -> Result<(), CgroupError> {
         let path = if name == "." { self.path.clone() } else { self.path.join(name) };
         let c_name = c_name(name.as_bytes(), &path)?;
-        // SAFETY: an open folder and a C string.
+        // SAFETY: an open directory and a C string.
         let answer =
             unsafe { libc::faccessat(self.fd.as_raw_fd(), c_name.as_ptr(), libc::W_OK, libc::AT_EACCESS) };
         Errno::result(answer).map(drop).map_err(CgroupError::on("access", path))
@@ -197,7 +198,7 @@ impl Dir {
 
     fn at(&self, name: &str, flags: libc::c_int) -> Result<OwnedFd, Errno> {
         let name = CString::new(name).map_err(|_| Errno::EINVAL)?;
-        // SAFETY: an open folder and a C string; nothing is created, so no mode is read.
+        // SAFETY: an open directory and a C string; nothing is created, so no mode is read.
         let fd = unsafe { libc::openat(self.fd.as_raw_fd(), name.as_ptr(), flags | libc::O_CLOEXEC) };
         sys::owned(fd.into())
     }

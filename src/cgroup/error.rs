@@ -43,7 +43,7 @@ pub enum CgroupError {
         /// The limit's file.
         file: &'static str,
     },
-    /// Not a folder of a control group tree.
+    /// Not a directory of a control group tree.
     #[error("{path:?} is not a control group")]
     NotAGroup {
         /// The path.
@@ -89,15 +89,15 @@ pub enum CgroupError {
         path: PathBuf,
     },
     /// The process that removes the group did not come up.
-    #[error("the keeper of the control group does not start")]
-    Keeper {
+    #[error("the cleaner of the control group does not start")]
+    Cleaner {
         /// Why.
         #[source]
         source: Box<LaunchError>,
     },
     /// It could not be given what it needs.
-    #[error("cannot start the keeper of the control group without {what}")]
-    KeeperNeeds {
+    #[error("cannot start the cleaner of the control group without {what}")]
+    CleanerNeeds {
         /// What.
         what: &'static str,
         /// Why.

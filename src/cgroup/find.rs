@@ -57,7 +57,8 @@ pub(super) fn trees(
     Ok(found.into_iter().map(|(_, tree)| tree).collect())
 }
 
-/// The part of a group's path below the group that is mounted; none if it leads out of a control group namespace (`/..`).
+/// The part of a group's path below the group that is mounted; none if it leads out of a control group
+/// namespace (`/..`).
 fn below(path: &Path, root: &Path) -> Option<PathBuf> {
     let up = |path: &Path| path.components().any(|part| part == std::path::Component::ParentDir);
     if up(path) || up(root) {

@@ -5,9 +5,9 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use nix::errno::Errno;
 
 use super::account::Account;
+use super::cleaner::Cleaner;
 use super::dir::Dir;
 use super::error::CgroupError;
-use super::keeper::Keeper;
 use super::meter::Meter;
 use super::place::{self, Mode, Place};
 use super::{Controller, PREFIX, Version, limit, remove};
@@ -20,26 +20,27 @@ pub(crate) struct Site {
     name: String,
     plan: Cgroup,
     places: Vec<Place>,
-    keeper: Keeper,
+    cleaner: Cleaner,
 }
 
 impl Site {
-    /// Finds the places and starts the keeper; `own` is the caller's pidfd. Nothing is waited for.
+    /// Finds the places and starts the cleaner; `own` is the caller's pidfd. Nothing is waited for.
     pub(crate) fn find(plan: &Cgroup, own: BorrowedFd<'_>) -> Result<Self, CgroupError> {
         let places = place::places(plan, Mode::Make)?;
         let name = name()?;
-        let keeper = Keeper::start(&name, &places, own)?;
-        Ok(Self { name, plan: plan.clone(), places, keeper })
+        let cleaner = Cleaner::start(&name, &places, own)?;
+        Ok(Self { name, plan: plan.clone(), places, cleaner })
     }
 }
 
-/// Opens a group's doors, each time anew: v1 reads a list of processes again from a file that is open only after a second.
+/// Opens a group's cgroup_procs_fds, each time anew: v1 reads a list of processes again from a file that is
+/// open only after a second.
 #[derive(Debug)]
 pub(crate) struct Entrance(Vec<(Version, Dir)>);
 
 impl Entrance {
-    /// As [`Group::doors`].
-    pub(crate) fn doors(&self) -> Result<Vec<OwnedFd>, CgroupError> {
+    /// As [`Group::cgroup_procs_fds`].
+    pub(crate) fn cgroup_procs_fds(&self) -> Result<Vec<OwnedFd>, CgroupError> {
         self.0.iter().map(|(version, dir)| door(dir, *version)).collect()
     }
 }
@@ -58,16 +59,17 @@ pub(crate) struct Group {
     name: String,
     plan: Cgroup,
     parts: Vec<(Place, Dir)>,
-    keeper: Keeper,
+    cleaner: Cleaner,
 }
 
 impl Group {
-    /// Makes it, with all limits set and read back, once its keeper is at its duty. On an error nothing of it is left.
+    /// Makes it, with all limits set and read back, once its cleaner is at its duty. On an error nothing of
+    /// it is left.
     pub(crate) fn make(site: Site) -> Result<Self, CgroupError> {
-        let Site { name, plan, places, mut keeper } = site;
-        keeper.ready()?;
+        let Site { name, plan, places, mut cleaner } = site;
+        cleaner.ready()?;
         // From here on dropping it removes what was made.
-        let mut group = Self { name, plan, parts: Vec::new(), keeper };
+        let mut group = Self { name, plan, parts: Vec::new(), cleaner };
         for place in places {
             match group.part(&place) {
                 Ok(dir) => group.parts.push((place, dir)),
@@ -76,13 +78,14 @@ impl Group {
             }
         }
         let inodes = group.parts.iter().map(|(place, dir)| Ok((place.parent.inode()?, dir.inode()?)));
-        group.keeper.tell(&inodes.collect::<Result<Vec<_>, CgroupError>>()?)?;
+        group.cleaner.tell(&inodes.collect::<Result<Vec<_>, CgroupError>>()?)?;
         Ok(group)
     }
 
     fn part(&self, place: &Place) -> Result<Dir, CgroupError> {
         let dir = place.parent.make(&self.name)?;
-        // Somebody who sweeps may have been quicker; the name is new, so that he is the only one who has seen it.
+        // Somebody who sweeps may have been quicker; the name is new, so that he is the only one who has seen
+        // it.
         if !dir.lock().map_err(CgroupError::on("flock", &dir.path))? {
             return Err(CgroupError::on("flock", &dir.path)(Errno::EWOULDBLOCK));
         }
@@ -90,9 +93,10 @@ impl Group {
         Ok(dir)
     }
 
-    /// What a process of one thread writes itself into to join: one descriptor for each tree, with the caller's rights. v1 takes
-    /// a thread that moves itself without the lock that all others take, and whose price is some milliseconds.
-    pub(crate) fn doors(&self) -> Result<Vec<OwnedFd>, CgroupError> {
+    /// What a process of one thread writes itself into to join: one descriptor for each tree, with the
+    /// caller's rights. v1 takes a thread that moves itself without the lock that all others take, and whose
+    /// price is some milliseconds.
+    pub(crate) fn cgroup_procs_fds(&self) -> Result<Vec<OwnedFd>, CgroupError> {
         self.parts.iter().map(|(place, dir)| door(dir, place.version)).collect()
     }
 
@@ -156,12 +160,12 @@ impl Group {
     }
 
     fn end(&mut self) -> bool {
-        // Mostly it is empty by now, and the keeper finds nothing to do; otherwise it has the patience.
+        // Mostly it is empty by now, and the cleaner finds nothing to do; otherwise it has the patience.
         for (place, _) in &self.parts {
             place.parent.remove(&self.name).ok();
         }
-        // A keeper that somebody has killed leaves it to us.
-        self.keeper.finish()
+        // A cleaner that somebody has killed leaves it to us.
+        self.cleaner.finish()
             || self.parts.iter().fold(true, |all, (place, dir)| {
                 remove::remove(&place.parent, place.version, &self.name, dir.inode().ok()) && all
             })

@@ -156,13 +156,13 @@ fn disk(path: &CStr) -> Result<String, CgroupError> {
     let block = stat.st_mode & libc::S_IFMT == libc::S_IFBLK;
     let device = if block { stat.st_rdev } else { stat.st_dev };
     let name = format!("{}:{}", libc::major(device), libc::minor(device));
-    let folder = Path::new("/sys/dev/block").join(&name);
-    let read = |file: &str| match std::fs::read_to_string(folder.join(file)) {
+    let directory = Path::new("/sys/dev/block").join(&name);
+    let read = |file: &str| match std::fs::read_to_string(directory.join(file)) {
         Ok(text) => Ok(Some(text.trim().to_owned())),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => {
             let errno = Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO));
-            Err(CgroupError::on("read", folder.join(file))(errno))
+            Err(CgroupError::on("read", directory.join(file))(errno))
         }
     };
     let no_disk = || CgroupError::NoDisk { path: shown.clone() };

@@ -1,10 +1,11 @@
-//! Control groups: a group of the sandbox's own, with v1 and v2 (and both at once) behind one small interface.
+//! Control groups: a group of the sandbox's own, with v1 and v2 (and both at once) behind one small
+//! interface.
 //!
-//! The caller's side makes the group, sets the limits and reads them back, before any process of the sandbox exists. init
-//! stays in the caller's group, so that no limit of the task's keeps it from reporting; the task's process joins the new one
-//! before anything untrusted runs, and reads back that it is in it. Once the run is over the caller's side reads the kernel's
-//! accounts, and a small process outside of the sandbox (the keeper) removes the group: it outlives the caller, so that the
-//! group goes, whatever ends the run.
+//! The caller's side makes the group, sets the limits and reads them back, before any process of the sandbox
+//! exists. init stays in the caller's group, so that no limit of the task's keeps it from reporting; the
+//! task's process joins the new one before anything untrusted runs, and reads back that it is in it. Once the
+//! run is over the caller's side reads the kernel's accounts, and a small process outside of the sandbox (the
+//! cleaner) removes the group: it outlives the caller, so that the group goes, whatever ends the run.
 //!
 //! | | v1 | v2 |
 //! | --- | --- | --- |
@@ -14,12 +15,12 @@
 //! | ending | processes by their pidfds, with `pids.max` at 0 | `cgroup.kill` |
 
 mod account;
+mod cleaner;
 mod dir;
 mod error;
 mod find;
 mod group;
 mod io;
-mod keeper;
 mod limit;
 mod meter;
 #[cfg(feature = "cli")]

@@ -40,8 +40,8 @@ pub(super) fn memberships(text: &[u8]) -> Vec<Membership> {
         .collect()
 }
 
-/// `/proc/self/mountinfo`: `ID PARENT MAJOR:MINOR ROOT POINT OPTIONS [TAGS…] - TYPE SOURCE OPTIONS`. Of mounts over each other
-/// at one point only the last can be reached.
+/// `/proc/self/mountinfo`: `ID PARENT MAJOR:MINOR ROOT POINT OPTIONS [TAGS…] - TYPE SOURCE OPTIONS`. Of
+/// mounts over each other at one point only the last can be reached.
 pub(super) fn mounts(text: &[u8]) -> Vec<Mounted> {
     let mut all: Vec<Mounted> = Vec::new();
     for line in lines(text) {

@@ -55,7 +55,8 @@ pub(super) fn places(plan: &Cgroup, mode: Mode) -> Result<Vec<Place>, CgroupErro
     for tree in find::trees(&memberships, &mounts, &needed)? {
         places.push(place(&tree, plan, false, mode)?);
     }
-    // In v1 every controller has accounts of its own: they are kept where they can be, though nothing is asked of them.
+    // In v1 every controller has accounts of its own: they are kept where they can be, though nothing is
+    // asked of them.
     for controller in [Controller::Memory, Controller::Pids, Controller::Cpuacct] {
         let v1 = places.iter().any(|place| place.version == Version::V1);
         if !v1 || places.iter().any(|place| place.controllers.contains(&controller)) {
@@ -89,7 +90,8 @@ fn place(tree: &Tree, plan: &Cgroup, optional: bool, mode: Mode) -> Result<Place
     let own = own.as_ref().ok_or_else(|| CgroupError::OutOfReach { path: path.clone() })?;
     let path = point.join(own);
     let own = Dir::open(&path, version)?;
-    // v1 has no rule against processes in a group with children; nor has the root of v2, which alone has no type.
+    // v1 has no rule against processes in a group with children; nor has the root of v2, which alone has no
+    // type.
     if version == Version::V1 || own.read_if_there("cgroup.type")?.is_none() {
         enable(&own, version, &controllers, mode)?;
         return Ok(Place { version, controllers, parent: own, own: None, optional });

@@ -22,8 +22,8 @@ const NEW: Duration = Duration::from_secs(10);
 /// The most processes that are killed in a row, where they are killed one by one.
 const BATCH: usize = 256;
 
-/// Ends whatever is left in the group and removes it, under the name that it has by now (v1 groups can be renamed) if its number is
-/// known. False: it is still there.
+/// Ends whatever is left in the group and removes it, under the name that it has by now (v1 groups can be
+/// renamed) if its number is known. False: it is still there.
 pub(super) fn remove(parent: &Dir, version: Version, name: &str, inode: Option<u64>) -> bool {
     let began = Instant::now();
     let mut pause = Duration::from_micros(200);
@@ -58,7 +58,8 @@ fn kill(group: &Dir, version: Version) -> Result<(), CgroupError> {
     if version == Version::V2 && group.write("cgroup.kill", "1").is_ok() {
         return Ok(());
     }
-    // Before Linux 5.14, and in v1: nothing new may come while they are killed one by one. Not every group has the file.
+    // Before Linux 5.14, and in v1: nothing new may come while they are killed one by one. Not every group
+    // has the file.
     drop(group.write("pids.max", "0"));
     let mut held = Vec::new();
     for pid in pids(group)?.into_iter().take(BATCH) {
@@ -82,8 +83,8 @@ fn pids(group: &Dir) -> Result<Vec<libc::pid_t>, CgroupError> {
     Ok(group.read("cgroup.procs")?.split_ascii_whitespace().filter_map(|word| word.parse().ok()).collect())
 }
 
-/// Removes groups whose owner is gone, and whose keeper was killed: nobody holds their lock. Those with processes stay, as do
-/// those of other users.
+/// Removes groups whose owner is gone, and whose cleaner was killed: nobody holds their lock. Those with
+/// processes stay, as do those of other users.
 pub(super) fn sweep(parent: &Dir) {
     let Ok(names) = parent.children() else { return };
     for name in names.iter().filter(|name| ours(name)) {

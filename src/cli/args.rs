@@ -10,8 +10,9 @@ use super::{completions, doctor, escape, man, named, profile, ps, run, selftest,
 
 /// Puts untrusted work under glass.
 ///
-/// belljar runs a program, or a function of its own, in isolation: namespaces, Landlock, a system-call filter, no
-/// capabilities, and limits, as a profile says. What cannot be had is an error; nothing is ever left out silently.
+/// belljar runs a program, or a function of its own, in isolation: namespaces, Landlock, a system-call
+/// filter, no capabilities, and limits, as a profile says. What cannot be had is an error; nothing is ever
+/// left out silently.
 #[derive(Debug, Parser)]
 #[command(name = "belljar", version, arg_required_else_help = true, max_term_width = 100, after_help = AFTER_HELP)]
 pub struct Cli {

@@ -26,7 +26,8 @@ pub fn main(args: &CompletionsArgs) -> Result<u8, Error> {
 fn script(shell: Shell) -> Vec<u8> {
     // Into memory first: clap_complete panics when a write fails.
     let mut script = Vec::new();
-    // A name or a file is completed as a name: a file is named by a path, which shells complete by themselves after a `./`.
+    // A name or a file is completed as a name: a file is named by a path, which shells complete by themselves
+    // after a `./`.
     let profiles = PossibleValuesParser::new(crate::profile::builtin_names());
     let mut command = Cli::command()
         .mut_subcommand("run", |run| run.mut_arg("profile", |arg| arg.value_parser(profiles.clone())))

@@ -79,8 +79,9 @@ pub fn truncated(discarded: Option<u64>, name: &str, limits: &Limits) -> Option<
     ))
 }
 
-/// A program that ignores `SIGXCPU` is killed a second later (`RLIMIT_CPU`, getrlimit(2)), by a signal that others send, too:
-/// what is known is said. The limit goes by the clock's ticks, which differ from what was used by some percent.
+/// A program that ignores `SIGXCPU` is killed a second later (`RLIMIT_CPU`, getrlimit(2)), by a signal that
+/// others send, too: what is known is said. The limit goes by the clock's ticks, which differ from what was
+/// used by some percent.
 fn past_cpu_time(signal: i32, limits: &Limits, cpu: Duration) -> Option<String> {
     let limit = limits.cpu_time.filter(|limit| signal == libc::SIGKILL && cpu >= limit.mul_f64(0.9))?;
     let (cpu, limit) = (cpu.as_secs_f64(), units::show_duration(limit));
@@ -93,8 +94,8 @@ fn is_request(signal: i32) -> bool {
     [SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2].contains(&signal)
 }
 
-/// `SIGSEGV`, `SIGRTMIN`, or `SIGRTMIN+3`: counted as glibc and every shell do, whatever C library belljar was built with (musl keeps
-/// three to itself, glibc two).
+/// `SIGSEGV`, `SIGRTMIN`, or `SIGRTMIN+3`: counted as glibc and every shell do, whatever C library belljar
+/// was built with (musl keeps three to itself, glibc two).
 pub fn signal_name(signal: i32) -> String {
     match Signal::try_from(signal) {
         Ok(known) => known.as_str().to_owned(),

@@ -1,4 +1,5 @@
-//! What goes wrong on the command line itself, and how any error is told: once, at the edge, on standard error.
+//! What goes wrong on the command line itself, and how any error is told: once, at the edge, on standard
+//! error.
 
 use std::error::Error as StdError;
 use std::ffi::OsString;
@@ -30,7 +31,8 @@ pub enum Error {
         /// The beginning of the command line that it may have been meant as.
         command: Option<String>,
     },
-    /// `AT_SECURE` (getauxval(3)): belljar is not written to be safe in the hands of a stranger with another's rights.
+    /// `AT_SECURE` (getauxval(3)): belljar is not written to be safe in the hands of a stranger with
+    /// another's rights.
     #[error(
         "belljar was given rights that its caller does not have (set-user-ID, set-group-ID, file capabilities or a \
          security module's transition), and does not run that way"

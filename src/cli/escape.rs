@@ -1,12 +1,13 @@
-//! Makes foreign text safe to print: a file name or a message from inside may hold escape sequences, line breaks or
-//! bytes that are no UTF-8, and belljar's lines on a terminal or in a log must not be forged with them.
+//! Makes foreign text safe to print: a file name or a message from inside may hold escape sequences, line
+//! breaks or bytes that are no UTF-8, and belljar's lines on a terminal or in a log must not be forged with
+//! them.
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
 
-/// `text` on one line: control characters, line separators and the marks that reorder text are written as `\n`, `\t`,
-/// `\x1b` or `\u{202e}`. Everything else stays as it is.
+/// `text` on one line: control characters, line separators and the marks that reorder text are written as
+/// `\n`, `\t`, `\x1b` or `\u{202e}`. Everything else stays as it is.
 pub fn text(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -46,8 +47,9 @@ fn push(out: &mut String, c: char) {
     }
 }
 
-/// What shows nothing and may still mean something: line separators, bidirectional controls ("Trojan Source", CVE-2021-42574), and all
-/// that Unicode counts as Default_Ignorable_Code_Point: the soft hyphen, zero-width characters, fillers, variation selectors, tags.
+/// What shows nothing and may still mean something: line separators, bidirectional controls ("Trojan Source",
+/// CVE-2021-42574), and all that Unicode counts as Default_Ignorable_Code_Point: the soft hyphen, zero-width
+/// characters, fillers, variation selectors, tags.
 fn is_invisible(c: char) -> bool {
     matches!(c, '\u{2028}' | '\u{2029}' | '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
         | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'

@@ -49,7 +49,8 @@ fn page(subcommand: Option<&str>) -> Result<Vec<u8>, Error> {
                     hints: vec![format!("there is a page for each of: {}", known.join(", "))],
                 });
             };
-            // A page of its own has the options that every subcommand takes, too; clap copied them in `build`.
+            // A page of its own has the options that every subcommand takes, too; clap copied them in
+            // `build`.
             found.clone().version(env!("CARGO_PKG_VERSION"))
         }
     };

@@ -31,7 +31,8 @@ use error::Error;
 
 use crate::sandbox::timing::Stopwatch;
 
-/// Runs the command line. The exit status is the program's own; 124 to 127 and 128+N as `belljar --help` says.
+/// Runs the command line. The exit status is the program's own; 124 to 127 and 128+N as `belljar --help`
+/// says.
 pub fn main() -> ExitCode {
     let stopwatch = Stopwatch::start();
     let done = start::prepare().and_then(|()| dispatch(stopwatch));

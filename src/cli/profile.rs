@@ -17,7 +17,7 @@ pub struct ProfileArgs {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// List the profiles that -p knows: those built in, and those in the user's folder
+    /// List the profiles that -p knows: those built in, and those in the user's directory
     List,
     /// Print a profile as it was written
     Show {

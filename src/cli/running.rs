@@ -1,8 +1,9 @@
 //! The sandboxes that run on this host, found in `/proc`: there is no state that could be left behind.
 //!
-//! A sandbox's init is known by the name that it gives itself (a reserved role's, which no role of a program can have) and by
-//! being PID 1 of a namespace; without namespaces by not being below another one. What runs inside cannot look like one: its
-//! innermost number is another, and it is below its init. Any process outside of sandboxes can, as its own user.
+//! A sandbox's init is known by the name that it gives itself (a reserved role's, which no role of a program
+//! can have) and by being PID 1 of a namespace; without namespaces by not being below another one. What runs
+//! inside cannot look like one: its innermost number is another, and it is below its init. Any process
+//! outside of sandboxes can, as its own user.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -29,7 +30,8 @@ pub struct Running {
     pub elapsed: Duration,
     /// The profile's name; `None` for a role, which has its arguments in this place.
     pub profile: Option<String>,
-    /// What runs: the arguments that the task's process shows. The sandbox can make them anything: not for a terminal as they are.
+    /// What runs: the arguments that the task's process shows. The sandbox can make them anything: not for a
+    /// terminal as they are.
     pub command: Vec<Vec<u8>>,
     /// What it uses, if it has a control group that can be read.
     pub usage: Option<Sample>,

@@ -1,10 +1,10 @@
-//! Signals that belljar gets while something runs are the sandbox's: it is in a session of its own, and the terminal
-//! or a supervisor knows belljar only.
+//! Signals that belljar gets while something runs are the sandbox's: it is in a session of its own, and the
+//! terminal or a supervisor knows belljar only.
 //!
-//! They are blocked right before something can run, so that none is lost, and seen to wherever belljar waits for the sandbox
-//! (signalfd(2)). When it has ended, and all that it wrote was passed on, belljar tells how, and ends, whatever still comes. What was
-//! Ctrl-Z stops both, as one job. What was
-//! ignored when belljar started (nohup(1), a shell's background job) stays ignored.
+//! They are blocked right before something can run, so that none is lost, and seen to wherever belljar waits
+//! for the sandbox (signalfd(2)). When it has ended, and all that it wrote was passed on, belljar tells how,
+//! and ends, whatever still comes. What was Ctrl-Z stops both, as one job. What was ignored when belljar
+//! started (nohup(1), a shell's background job) stays ignored.
 
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -16,7 +16,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use super::terminal;
 use crate::protocol::{Channel, PASSED_ON, Passed};
-use crate::sandbox::beside::{Asked, Beside};
+use crate::sandbox::supervisor::{Asked, Supervisor};
 use crate::sys;
 
 /// What the signals go to.
@@ -92,8 +92,8 @@ fn ends_a_program(signal: Signal) -> bool {
     matches!(signal, Signal::SIGTERM | Signal::SIGINT | Signal::SIGHUP | Signal::SIGQUIT)
 }
 
-/// Takes the signals from the moment in which there is something to forward them to, until the process ends. Before that they do what
-/// they do to any program.
+/// Takes the signals from the moment in which there is something to forward them to, until the process ends.
+/// Before that they do what they do to any program.
 #[derive(Debug)]
 pub struct Forwarder {
     /// Once they are blocked.
@@ -120,7 +120,7 @@ impl Heard {
     }
 }
 
-impl Beside for Forwarder {
+impl Supervisor for Forwarder {
     /// Blocks the signals, in this thread and those that it starts: one that comes now waits.
     fn before(&mut self) -> io::Result<()> {
         self.block()
@@ -131,7 +131,7 @@ impl Beside for Forwarder {
     }
 
     /// Sees to the next one that has come.
-    fn see_to(&mut self) -> io::Result<Asked> {
+    fn handle(&mut self) -> io::Result<Asked> {
         let Some(signals) = &self.signals else { return Ok(Asked::Nothing) };
         let Some(info) = signals.read_signal()? else { return Ok(Asked::Nothing) };
         let signal = i32::try_from(info.ssi_signo).ok().and_then(|number| Signal::try_from(number).ok());
@@ -140,7 +140,7 @@ impl Beside for Forwarder {
         if !self.heard.all.contains(&signal) {
             self.heard.all.push(signal);
         }
-        self.state.see_to(signal);
+        self.state.handle(signal);
         if again && matches!(self.state, State::Running { .. }) {
             log::debug!("{signal} again: the run is ended by force");
             self.heard.forced.get_or_insert(signal);
@@ -159,11 +159,13 @@ struct Requests {
     typed: Option<Instant>,
 }
 
-/// Keys are for programs, too, that take each as a wish of its own (an interpreter's prompt): only two in a row are a request.
+/// Keys are for programs, too, that take each as a wish of its own (an interpreter's prompt): only two in a
+/// row are a request.
 const IN_A_ROW: Duration = Duration::from_secs(1);
 
 impl Requests {
-    /// Whether this is the second of its kind. `code` tells a key (`SI_KERNEL`, from the terminal) from a signal that was sent.
+    /// Whether this is the second of its kind. `code` tells a key (`SI_KERNEL`, from the terminal) from a
+    /// signal that was sent.
     fn again(&mut self, signal: Signal, code: i32, now: Instant) -> bool {
         /// Of the kernel's siginfo.h.
         const SI_KERNEL: i32 = 0x80;
@@ -215,7 +217,7 @@ impl Forwarder {
 }
 
 impl State<Receiver> {
-    fn see_to(&mut self, signal: Signal) {
+    fn handle(&mut self, signal: Signal) {
         match (self.take(signal), &*self) {
             (Action::Die, _) => die(signal),
             (Action::Forward, State::Running { sandbox }) => {
@@ -244,12 +246,15 @@ fn forward(sandbox: &Receiver, signal: Signal) -> bool {
     send(sandbox, signal)
 }
 
-/// How long a program has to put the terminal in order when it is stopped, before the caller's shell has it back.
+/// How long a program has to put the terminal in order when it is stopped, before the caller's shell has it
+/// back.
 const BEFORE_A_STOP: Duration = Duration::from_millis(50);
 
-/// Ctrl-Z: the task stops, then belljar, as one job of the caller's shell. Returns when the shell goes on with it (`fg`, `bg`).
+/// Ctrl-Z: the task stops, then belljar, as one job of the caller's shell. Returns when the shell goes on
+/// with it (`fg`, `bg`).
 fn suspend(sandbox: &Receiver) -> bool {
-    // A terminal of its own has job control of its own: only belljar stops, and the task when it waits for the screen.
+    // A terminal of its own has job control of its own: only belljar stops, and the task when it waits for
+    // the screen.
     if sandbox.terminal.is_none() {
         if !send(sandbox, Signal::SIGTSTP) {
             return false;
@@ -257,8 +262,8 @@ fn suspend(sandbox: &Receiver) -> bool {
         std::thread::sleep(BEFORE_A_STOP);
     }
     terminal::suspended(stop);
-    // Of SIGCONT the task hears as of every other signal. None comes where there was no stop: nobody could go on with a group that
-    // no shell watches, and the kernel does not stop it (setpgid(2)).
+    // Of SIGCONT the task hears as of every other signal. None comes where there was no stop: nobody could go
+    // on with a group that no shell watches, and the kernel does not stop it (setpgid(2)).
     let continued = pending().is_ok_and(|set| set.contains(Signal::SIGCONT));
     continued || send(sandbox, Signal::SIGCONT)
 }
@@ -297,7 +302,8 @@ fn send(sandbox: &Receiver, signal: Signal) -> bool {
     true
 }
 
-/// Ends the process by `signal`, so that its parent sees what ended it: a shell's loop goes on after an exit status of 130.
+/// Ends the process by `signal`, so that its parent sees what ended it: a shell's loop goes on after an exit
+/// status of 130.
 pub fn die(signal: Signal) -> ! {
     // Without a core of belljar's: RLIMIT_CORE does not hold one that goes to a program (core(5)).
     let _ = nix::sys::prctl::set_dumpable(false);

@@ -1,4 +1,5 @@
-//! Where a report goes: standard error, a descriptor of the caller's, or a file, which is opened and emptied before anything runs.
+//! Where a report goes: standard error, a descriptor of the caller's, or a file, which is opened and emptied
+//! before anything runs.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
@@ -46,8 +47,8 @@ impl Sink {
         }
     }
 
-    /// By the words of a command line that cannot be read: the first that names one. An earlier report must not be taken for that
-    /// of a run that was refused.
+    /// By the words of a command line that cannot be read: the first that names one. An earlier report must
+    /// not be taken for that of a run that was refused.
     pub fn of_words(words: &[OsString]) -> Result<Option<Sink>, Error> {
         let mut words = words.iter().map(OsString::as_os_str).take_while(|word| *word != "--");
         while let Some(word) = words.next() {
@@ -79,7 +80,8 @@ impl Sink {
             return Sink::descriptor(number, path);
         }
         let failed = |action| move |source| Error::Report { path: path.to_owned(), action, source };
-        // A link could have been laid by whoever owns the directory; a named pipe without a reader would block.
+        // A link could have been laid by whoever owns the directory; a named pipe without a reader would
+        // block.
         let flags = libc::O_NOFOLLOW | libc::O_NOCTTY | libc::O_NONBLOCK;
         let file = OpenOptions::new()
             .write(true)
@@ -118,8 +120,9 @@ impl Sink {
         Ok(Sink::Descriptor { name: name.to_owned(), file })
     }
 
-    /// Writes the report, on one line. A file must still be the one that its name leads to: what ran may have been given the
-    /// directory, and have put another in its place. A file that cannot take all of it is left empty.
+    /// Writes the report, on one line. A file must still be the one that its name leads to: what ran may have
+    /// been given the directory, and have put another in its place. A file that cannot take all of it is left
+    /// empty.
     pub fn write(&mut self, report: &Report) -> Result<(), Error> {
         let mut text = serde_json::to_string(report).map_err(|source| Error::Json { source })?;
         text.push('\n');
@@ -157,15 +160,17 @@ impl Sink {
     }
 }
 
-/// The number of a descriptor that a path stands for: `/dev/stdout`, and `/dev/fd/63`, as shells write `>(COMMAND)`. To open such a
-/// path would follow a link that the kernel makes, which is no link that somebody could have laid.
+/// The number of a descriptor that a path stands for: `/dev/stdout`, and `/dev/fd/63`, as shells write
+/// `>(COMMAND)`. To open such a path would follow a link that the kernel makes, which is no link that
+/// somebody could have laid.
 fn descriptor_of(path: &Path) -> Option<i32> {
     match path.to_str()? {
         "/dev/stdout" => Some(1),
         "/dev/stderr" => Some(2),
         text => {
-            let number =
-                ["/dev/fd/", "/proc/self/fd/"].into_iter().find_map(|folder| text.strip_prefix(folder))?;
+            let number = ["/dev/fd/", "/proc/self/fd/"]
+                .into_iter()
+                .find_map(|directory| text.strip_prefix(directory))?;
             (!number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
                 .then(|| number.parse().ok())
                 .flatten()
@@ -173,7 +178,8 @@ fn descriptor_of(path: &Path) -> Option<i32> {
     }
 }
 
-/// Whether standard output or error lead to this file, by device and inode: the report would take the place of what is written there.
+/// Whether standard output or error lead to this file, by device and inode: the report would take the place
+/// of what is written there.
 fn is_standard_stream(file: (u64, u64)) -> bool {
     let same = |stream: &dyn AsFd| {
         crate::sys::fstat(stream.as_fd()).is_ok_and(|stat| (stat.st_dev, stat.st_ino) == file)

@@ -13,8 +13,8 @@ fn words(line: &str) -> Vec<OsString> {
 /// `belljar run --report r.json --timeout banana`: an earlier report reads as a success otherwise.
 #[test]
 fn a_command_line_that_cannot_be_read_still_says_where_its_report_goes() {
-    let folder = tempfile::tempdir().expect("a directory");
-    let path = folder.path().join("report");
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("report");
     for option in [format!("--report {}", path.display()), format!("--report={}", path.display())] {
         std::fs::write(&path, "{\"exitCode\": 0}").expect("write");
         let words = words(&format!("--timeout banana {option} -- true"));
@@ -47,8 +47,8 @@ fn paths_that_stand_for_descriptors() {
 
 #[test]
 fn the_file_is_emptied_before_and_holds_one_line_after() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("report");
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("report");
     std::fs::write(&path, "old ".repeat(1000)).expect("write");
     let mut sink = Sink::open(&path).expect("opened");
     assert_eq!(std::fs::read(&path).expect("read"), b"");
@@ -62,11 +62,11 @@ fn the_file_is_emptied_before_and_holds_one_line_after() {
 
 #[test]
 fn a_file_that_was_replaced_is_an_error() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("report");
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("report");
 
     let mut sink = Sink::open(&path).expect("opened");
-    std::fs::rename(&path, folder.path().join("aside")).expect("rename");
+    std::fs::rename(&path, directory.path().join("aside")).expect("rename");
     let removed = sink.write(&refused());
     assert!(matches!(removed, Err(Error::ReportReplaced { .. })), "{removed:?}");
     std::fs::write(&path, "{\"exitCode\": 0}").expect("write");
@@ -76,18 +76,18 @@ fn a_file_that_was_replaced_is_an_error() {
 
 #[test]
 fn what_cannot_be_written_is_an_error_before_the_run() {
-    let folder = tempfile::tempdir().expect("a folder");
+    let directory = tempfile::tempdir().expect("a directory");
     let errno = |path: &Path| match Sink::open(path) {
         Err(Error::Report { source, action: "open", .. }) => source.raw_os_error(),
         other => panic!("{other:?}"),
     };
-    assert_eq!(errno(folder.path()), Some(libc::EISDIR));
-    assert_eq!(errno(&folder.path().join("missing/report")), Some(libc::ENOENT));
-    let link = folder.path().join("link");
-    std::os::unix::fs::symlink(folder.path().join("target"), &link).expect("symlink");
+    assert_eq!(errno(directory.path()), Some(libc::EISDIR));
+    assert_eq!(errno(&directory.path().join("missing/report")), Some(libc::ENOENT));
+    let link = directory.path().join("link");
+    std::os::unix::fs::symlink(directory.path().join("target"), &link).expect("symlink");
     assert_eq!(errno(&link), Some(libc::ELOOP));
-    assert!(!folder.path().join("target").exists());
-    let pipe = folder.path().join("pipe");
+    assert!(!directory.path().join("target").exists());
+    let pipe = directory.path().join("pipe");
     nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).expect("mkfifo");
     assert_eq!(errno(&pipe), Some(libc::ENXIO));
 }

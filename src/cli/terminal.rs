@@ -1,5 +1,5 @@
-//! `--tty`: between the user's terminal and the sandbox's own. What is typed goes in as it is, what is written comes
-//! out as it is; the sandbox's terminal does the echo, the line editing and the signals.
+//! `--tty`: between the user's terminal and the sandbox's own. What is typed goes in as it is, what is
+//! written comes out as it is; the sandbox's terminal does the echo, the line editing and the signals.
 
 use std::fs::File;
 use std::io::{self, IsTerminal as _, PipeWriter, Write as _};
@@ -23,7 +23,8 @@ nix::ioctl_write_ptr_bad!(set_size, libc::TIOCSWINSZ, libc::winsize);
 pub struct Terminal {
     settings: Settings,
     screen: Screen,
-    /// Closed when the run is over: nothing more is typed into it, and only what it has written by then is shown.
+    /// Closed when the run is over: nothing more is typed into it, and only what it has written by then is
+    /// shown.
     stop: PipeWriter,
 }
 

@@ -7,7 +7,8 @@ pub(super) use crate::profile::units::{show_duration, show_size};
 
 use crate::profile::ValueError;
 
-/// A limit: a value, or `None` for `unlimited`. (A type of its own, because clap reads `Option` as "may be absent".)
+/// A limit: a value, or `None` for `unlimited`. (A type of its own, because clap reads `Option` as "may be
+/// absent".)
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limit<T>(pub Option<T>);
 

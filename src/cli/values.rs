@@ -182,7 +182,8 @@ pub fn descriptor(text: &str) -> Result<i32, ValueError> {
     }
 }
 
-/// The fields between colons. `\:` is a colon and `\\` a backslash; before anything else a backslash is itself.
+/// The fields between colons. `\:` is a colon and `\\` a backslash; before anything else a backslash is
+/// itself.
 fn split(value: &OsStr) -> Vec<OsString> {
     let mut fields = vec![Vec::new()];
     let mut bytes = value.as_bytes().iter().copied().peekable();

@@ -37,8 +37,8 @@ pub struct Finding {
     pub errno: Option<String>,
     /// Why it failed, as far as the host's readings tell.
     pub cause: Option<String>,
-    /// Commands that mend it, in order; some span lines.
-    pub mend: Vec<String>,
+    /// Commands that fix it, in order; some span lines.
+    pub fix: Vec<String>,
     /// Profiles that cannot do without it.
     pub needed_by: Vec<String>,
 }
@@ -68,7 +68,7 @@ impl Finding {
                     detail: failure.to_string(),
                     errno: (failure.errno != Errno::UnknownErrno).then(|| errno_name(failure.errno)),
                     cause: Some(diagnosis.cause.to_string()),
-                    mend: diagnosis.mend,
+                    fix: diagnosis.fix,
                     needed_by,
                 };
             }
@@ -80,8 +80,8 @@ impl Finding {
         let old = (layer == Layer::Kernel && state == State::Missing)
             .then(|| kernel_for_namespaces(symptoms))
             .flatten();
-        let (cause, mend) = old.map(|old| (old.cause.to_string(), old.mend)).unzip();
-        Self { layer, state, detail, errno: None, cause, mend: mend.unwrap_or_default(), needed_by }
+        let (cause, fix) = old.map(|old| (old.cause.to_string(), old.fix)).unzip();
+        Self { layer, state, detail, errno: None, cause, fix: fix.unwrap_or_default(), needed_by }
     }
 }
 

@@ -31,7 +31,7 @@ pub enum Layer {
     MountNamespace,
     /// A tmpfs with limits.
     Tmpfs,
-    /// A folder bound read-only with all below it (`open_tree`, `mount_setattr`, `move_mount`).
+    /// A directory bound read-only with all below it (`open_tree`, `mount_setattr`, `move_mount`).
     BindMount,
     /// `fsopen`, `fsconfig`, `fsmount`.
     Fsopen,

@@ -1,7 +1,7 @@
-//! The doctor: tries each layer in a child and says what works, what does not, and what mends it.
+//! The doctor: tries each layer in a child and says what works, what does not, and what fixes it.
 //!
-//! Nothing is tried in the calling process. The caller launches one re-executed child, which has a single thread whatever
-//! the caller has, and that child forks a further one for each trial.
+//! Nothing is tried in the calling process. The caller launches one re-executed child, which has a single
+//! thread whatever the caller has, and that child forks a further one for each trial.
 
 mod finding;
 mod layer;
@@ -62,8 +62,8 @@ impl Doctor {
         Self { profiles: profiles.into_iter().collect() }
     }
 
-    /// Tries every layer, each in a child of its own, in well under a second on a host that answers. A trial that dies or
-    /// hangs is a finding. The findings are in the order of [`Layer::ALL`], one for each.
+    /// Tries every layer, each in a child of its own, in well under a second on a host that answers. A trial
+    /// that dies or hangs is a finding. The findings are in the order of [`Layer::ALL`], one for each.
     pub fn examine(&self) -> Vec<Finding> {
         let mut symptoms = Symptoms::read();
         // Of the trials' processes, which is what failed; not of the caller.

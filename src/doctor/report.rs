@@ -18,7 +18,7 @@ pub fn exit_code(findings: &[Finding]) -> u8 {
     u8::from(!runs)
 }
 
-/// Writes a table of the layers, what it means for each profile, and how to mend what a profile lacks.
+/// Writes a table of the layers, what it means for each profile, and how to fix what a profile lacks.
 ///
 /// # Errors
 /// Those of `to`.
@@ -45,11 +45,11 @@ pub fn render(findings: &[Finding], to: &mut impl Write) -> io::Result<()> {
             writeln!(to, "{:<18} does not run here: {}", verdict.profile, lacks.join(", "))?;
         }
     }
-    mends(findings, to)
+    fixes(findings, to)
 }
 
-/// Causes with their commands, each cause once: one mend often brings several layers.
-fn mends(findings: &[Finding], to: &mut impl Write) -> io::Result<()> {
+/// Causes with their commands, each cause once: one fix often brings several layers.
+fn fixes(findings: &[Finding], to: &mut impl Write) -> io::Result<()> {
     let mut seen: Vec<&str> = Vec::new();
     for finding in findings.iter().filter(|finding| finding.state == State::Missing) {
         let Some(cause) = finding.cause.as_deref().filter(|cause| !seen.contains(cause)) else { continue };
@@ -65,7 +65,7 @@ fn mends(findings: &[Finding], to: &mut impl Write) -> io::Result<()> {
             write!(to, " and {} more", more.len())?;
         }
         writeln!(to, ": {cause}")?;
-        for command in &finding.mend {
+        for command in &finding.fix {
             writeln!(to, "  {}", command.replace('\n', "\n  "))?;
         }
     }

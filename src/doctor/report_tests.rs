@@ -62,7 +62,7 @@ fn json_holds_the_same() {
     assert_eq!(value["layers"][1]["state"], "missing");
     assert_eq!(value["layers"][1]["errno"], "EPERM");
     assert_eq!(value["layers"][1]["needed_by"][0], "strict");
-    assert_eq!(value["layers"][1]["mend"].as_array().map(Vec::len), Some(2));
+    assert_eq!(value["layers"][1]["fix"].as_array().map(Vec::len), Some(2));
     assert_eq!(value["layers"][0]["errno"], serde_json::Value::Null);
     assert_eq!(value["profiles"][0]["profile"], "lite");
     assert_eq!(value["profiles"][1]["lacks"], serde_json::json!(["id-map", "loopback"]));

@@ -8,7 +8,7 @@ use super::assert_tame;
 use crate::plan::Plan;
 use crate::protocol::{End, Go, Message, Prelude, decode};
 use crate::sandbox::call::{decode_reply, encode_reply};
-use crate::sandbox::outcome::How;
+use crate::sandbox::outcome::RawOutcome;
 use crate::sandbox::{Ended, Error};
 use crate::seccomp::{Action, Arch, Data};
 
@@ -50,8 +50,8 @@ pub(super) fn plan(bytes: &[u8]) -> bool {
     true
 }
 
-/// The caller's side: what init sends, and what it is made into. The first message of a datagram counts; init's side of the
-/// same channel takes the caller's.
+/// The caller's side: what init sends, and what it is made into. The first message of a datagram counts;
+/// init's side of the same channel takes the caller's.
 pub(super) fn status(bytes: &[u8]) -> bool {
     let go = decode::<Go>(bytes).is_ok() || decode::<Prelude>(bytes).is_ok();
     let greeting = crate::reexec::again::greeting(bytes);
@@ -89,12 +89,14 @@ pub(super) fn status(bytes: &[u8]) -> bool {
 /// Everything that is said of an end.
 fn status_of(end: End) -> (Ended, u8, i32) {
     use std::os::unix::process::ExitStatusExt;
-    let ended = Ended::new(&crate::plan::empty(), &How { end: Some(end), ..How::default() }, None);
+    let ended =
+        Ended::new(&crate::plan::empty(), &RawOutcome { end: Some(end), ..RawOutcome::default() }, None);
     assert_tame(&ended.to_string());
     (ended, ended.exit_code(), ended.status(Some(end), 0).into_raw())
 }
 
-/// A type with what a hostile reply could abuse: nesting without an end, lists of nothing, absent large values.
+/// A type with what a hostile reply could abuse: nesting without an end, lists of nothing, absent large
+/// values.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub(super) enum Tree {
     Leaf,

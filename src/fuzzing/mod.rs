@@ -1,6 +1,6 @@
-//! Entries for the fuzzers: one function for each kind of bytes that come from somebody else. Each says what must hold
-//! whatever the bytes are, and panics where it does not. For `fuzz/` and `tests/fuzzing.rs`; no part of the
-//! interface.
+//! Entries for the fuzzers: one function for each kind of bytes that come from somebody else. Each says what
+//! must hold whatever the bytes are, and panics where it does not. For `fuzz/` and `tests/fuzzing.rs`; no
+//! part of the interface.
 
 mod decoders;
 mod filters;
@@ -14,7 +14,7 @@ mod values;
 #[derive(Debug, Clone, Copy)]
 #[allow(clippy::exhaustive_structs)]
 pub struct Entry {
-    /// Its name: that of the fuzz target and of the folders with its seeds and its corpus.
+    /// Its name: that of the fuzz target and of the directories with its seeds and its corpus.
     pub name: &'static str,
     /// Takes the bytes. Whether they were accepted as what they should have been.
     pub check: fn(&[u8]) -> bool,

@@ -1,4 +1,5 @@
-//! The seeds of the binary formats, written anew when a format has changed: `cargo test --lib write_seeds -- --ignored`.
+//! The seeds of the binary formats, written anew when a format has changed: `cargo test --lib write_seeds --
+//! --ignored`.
 
 use std::path::PathBuf;
 
@@ -11,10 +12,10 @@ use crate::protocol::{End, Failure, Fault, Go, Message, Prelude, ReadBack, Stage
 use crate::seccomp::Arch;
 
 fn write(entry: &str, name: &str, bytes: &[u8]) {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(entry);
-    std::fs::create_dir_all(&folder).expect("a folder for seeds");
+    let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(entry);
+    std::fs::create_dir_all(&directory).expect("a directory for seeds");
     assert!(super::check(entry, bytes), "{entry}/{name} is not accepted");
-    std::fs::write(folder.join(format!("good-{name}")), bytes).expect("to write a seed");
+    std::fs::write(directory.join(format!("good-{name}")), bytes).expect("to write a seed");
 }
 
 #[test]
@@ -32,16 +33,16 @@ fn plans() {
     // A host that has what the profiles that ship ask for.
     let elf = crate::plan::sample_elf(62, None);
     let mut files =
-        MemoryFiles::new().file("/usr/bin/sh", 0o755, elf).symlink("/bin", "usr/bin").folder("/work");
+        MemoryFiles::new().file("/usr/bin/sh", 0o755, elf).symlink("/bin", "usr/bin").directory("/work");
     for (name, minor) in [("null", 3), ("zero", 5), ("full", 7), ("random", 8), ("urandom", 9)] {
         files = files.device(format!("/dev/{name}"), 1, minor);
     }
     files = files
         .device("/dev/tty", 5, 0)
-        .folder("/usr/lib")
-        .folder("/usr/lib64")
-        .folder("/usr/local")
-        .folder("/rootfs");
+        .directory("/usr/lib")
+        .directory("/usr/lib64")
+        .directory("/usr/local")
+        .directory("/rootfs");
     let facts = Facts {
         uid: 1000,
         gid: 1000,
@@ -146,7 +147,7 @@ fn messages() {
         hold: false,
         orders: true,
         window: Some(Window { rows: 24, columns: 80, width: 0, height: 0 }),
-        doors: 2,
+        cgroup_procs_fds: 2,
         watches: vec![Watch { what: Watched::CpuTime, key: "usage_usec".into(), above: u64::MAX }],
     };
     write("status", "go", &postcard::to_stdvec(&go).expect("a message"));
@@ -192,8 +193,8 @@ fn programs() {
 
 /// A seed that need not be accepted.
 fn write_any(entry: &str, name: &str, bytes: &[u8]) {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(entry);
-    std::fs::create_dir_all(&folder).expect("a folder for seeds");
+    let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(entry);
+    std::fs::create_dir_all(&directory).expect("a directory for seeds");
     let good = if super::check(entry, bytes) { "good-" } else { "" };
-    std::fs::write(folder.join(format!("{good}{name}")), bytes).expect("to write a seed");
+    std::fs::write(directory.join(format!("{good}{name}")), bytes).expect("to write a seed");
 }

@@ -10,8 +10,8 @@ pub fn path(program: &Path) -> String {
     format!("/etc/apparmor.d/{}", name(program))
 }
 
-/// The whole profile for the program at this absolute path. It confines nothing: it only grants `userns`, as Ubuntu's
-/// own profiles for browsers do.
+/// The whole profile for the program at this absolute path. It confines nothing: it only grants `userns`, as
+/// Ubuntu's own profiles for browsers do.
 pub fn profile(program: &Path) -> String {
     let name = name(program);
     let attachment = attachment(program);
@@ -41,8 +41,8 @@ fn name(program: &Path) -> String {
     if name.is_empty() { "belljar".to_owned() } else { name }
 }
 
-/// The path with everything escaped that apparmor.d(5) gives a meaning to. A byte that cannot be written becomes `?`,
-/// which stands for any one character.
+/// The path with everything escaped that apparmor.d(5) gives a meaning to. A byte that cannot be written
+/// becomes `?`, which stands for any one character.
 fn attachment(program: &Path) -> String {
     let mut out = String::new();
     let text = program.to_string_lossy();

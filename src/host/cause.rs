@@ -1,4 +1,4 @@
-//! Why a step failed, and the commands that mend it.
+//! Why a step failed, and the commands that fix it.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -150,8 +150,8 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// Commands that mend it, in order; empty where no command does.
-    pub(super) fn mend(&self, symptoms: &Symptoms) -> Vec<String> {
+    /// Commands that fix it, in order; empty where no command does.
+    pub(super) fn fix(&self, symptoms: &Symptoms) -> Vec<String> {
         let lite = || LITE.to_owned();
         match self {
             // Where it lets namespaces be made.
@@ -183,7 +183,8 @@ impl Cause {
             }
             Cause::Selinux => vec!["sudo ausearch -m avc,user_avc -ts recent | audit2allow".to_owned()],
             Cause::LandlockOff { .. } => vec![
-                // The list replaces the default one, so the modules in force must be in it; the last `lsm=` wins.
+                // The list replaces the default one, so the modules in force must be in it; the last `lsm=`
+                // wins.
                 "sudo sed -i \"s/^\\(GRUB_CMDLINE_LINUX=\\\"[^\\\"]*\\)\\\"/\\1 lsm=landlock,$(cat /sys/kernel/security/lsm)\\\"/\" \
                  /etc/default/grub"
                     .to_owned(),
@@ -216,7 +217,8 @@ const LITE: &str = "belljar run -p lite …";
 /// The profile that does without what containers refuse where they let namespaces be made.
 const NESTED: &str = "belljar run -p nested …";
 
-/// Root's sandbox has an id of its own, so what it writes needs the map; nobody else's does, nor what is only read.
+/// Root's sandbox has an id of its own, so what it writes needs the map; nobody else's does, nor what is only
+/// read.
 fn without_id_map() -> Vec<String> {
     vec!["belljar run --ro-bind DIR …".to_owned(), "sudo -u USER belljar run --bind DIR …".to_owned()]
 }
@@ -244,7 +246,8 @@ fn container_option(symptoms: &Symptoms, option: &str) -> String {
     format!("{} run --security-opt {option} …", symptoms.container.map_or("docker", engine))
 }
 
-/// Until it is loaded again. The kernel takes the name as it comes, without a newline; no tool of AppArmor's is needed.
+/// Until it is loaded again. The kernel takes the name as it comes, without a newline; no tool of AppArmor's
+/// is needed.
 fn remove_profile(name: &str) -> String {
     format!("printf %s '{name}' | sudo tee /sys/kernel/security/apparmor/.remove >/dev/null")
 }

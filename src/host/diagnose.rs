@@ -1,4 +1,4 @@
-//! From a failure and the host's readings to its cause and the commands that mend it. Pure.
+//! From a failure and the host's readings to its cause and the commands that fix it. Pure.
 //!
 //! The order of the rules is that of how often each is met and how sure its reading is: an outer filter, the
 //! distributions' switches, limits, then what is only likely.
@@ -18,14 +18,14 @@ use crate::profile::Namespace;
 pub struct Diagnosis {
     /// Why.
     pub cause: Cause,
-    /// Commands that mend it, in order; some span lines. Empty where no command does.
-    pub mend: Vec<String>,
+    /// Commands that fix it, in order; some span lines. Empty where no command does.
+    pub fix: Vec<String>,
 }
 
 /// Finds the cause of a failure.
 pub fn diagnose(failure: &Failure, symptoms: &Symptoms) -> Diagnosis {
     let cause = cause(failure, symptoms).unwrap_or(Cause::Unexplained { errno: failure.errno });
-    Diagnosis { mend: cause.mend(symptoms), cause }
+    Diagnosis { fix: cause.fix(symptoms), cause }
 }
 
 fn cause(failure: &Failure, symptoms: &Symptoms) -> Option<Cause> {
@@ -225,15 +225,15 @@ pub fn kernel_for_namespaces(symptoms: &Symptoms) -> Option<Diagnosis> {
         needs: kernel::NAMESPACES_NEED,
         has: Some(has),
     };
-    Some(Diagnosis { mend: cause.mend(symptoms), cause })
+    Some(Diagnosis { fix: cause.fix(symptoms), cause })
 }
 
-/// Why root is without capabilities that its own sets hold: an AppArmor profile takes them away, which shows in capget(2)
-/// but not in `/proc/self/status`.
+/// Why root is without capabilities that its own sets hold: an AppArmor profile takes them away, which shows
+/// in capget(2) but not in `/proc/self/status`.
 pub fn capabilities_withheld(symptoms: &Symptoms) -> Option<Diagnosis> {
     let label = symptoms.confined().filter(|_| symptoms.capable(Capability::CAP_SYS_ADMIN))?;
     let cause = Cause::AppArmorProfile { label: label.to_owned() };
-    Some(Diagnosis { mend: cause.mend(symptoms), cause })
+    Some(Diagnosis { fix: cause.fix(symptoms), cause })
 }
 
 #[cfg(test)]

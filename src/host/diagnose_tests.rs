@@ -517,34 +517,34 @@ fn each_case_has_its_cause() {
 #[test]
 fn ubuntus_mend_is_the_profile_of_this_program_in_full() {
     let symptoms = with(|s| s.apparmor_userns = Some(1));
-    let mend = diagnose(&Failure::new(Step::IdMap, "write", "uid_map", Errno::EPERM), &symptoms).mend;
-    assert_eq!(mend.len(), 2);
-    assert!(mend[0].starts_with("sudo tee /etc/apparmor.d/belljar >/dev/null <<'EOF'\n"), "{}", mend[0]);
+    let fix = diagnose(&Failure::new(Step::IdMap, "write", "uid_map", Errno::EPERM), &symptoms).fix;
+    assert_eq!(fix.len(), 2);
+    assert!(fix[0].starts_with("sudo tee /etc/apparmor.d/belljar >/dev/null <<'EOF'\n"), "{}", fix[0]);
     assert!(
-        mend[0].contains("profile belljar \"/usr/bin/belljar\" flags=(unconfined) {\n  userns,\n"),
+        fix[0].contains("profile belljar \"/usr/bin/belljar\" flags=(unconfined) {\n  userns,\n"),
         "{}",
-        mend[0]
+        fix[0]
     );
-    assert!(mend[0].ends_with("}\nEOF"), "{}", mend[0]);
-    assert_eq!(mend[1], "sudo apparmor_parser -r /etc/apparmor.d/belljar");
+    assert!(fix[0].ends_with("}\nEOF"), "{}", fix[0]);
+    assert_eq!(fix[1], "sudo apparmor_parser -r /etc/apparmor.d/belljar");
 }
 
 #[test]
 fn an_apparmor_profile_is_lifted_where_it_is_this_programs_own() {
-    let mend = |label: &str, parent: &str, container| {
+    let fix = |label: &str, parent: &str, container| {
         let symptoms = with(|s| {
             (s.apparmor_label, s.apparmor_parent) = (Some(label.to_owned()), Some(parent.to_owned()));
             s.container = container;
         });
-        diagnose(&Failure::new(USER, "clone3", "", Errno::EACCES), &symptoms).mend
+        diagnose(&Failure::new(USER, "clone3", "", Errno::EACCES), &symptoms).fix
     };
     let lite = "belljar run -p lite …";
     assert_eq!(
-        mend("belljar (enforce)", "unconfined", None),
+        fix("belljar (enforce)", "unconfined", None),
         ["printf %s 'belljar' | sudo tee /sys/kernel/security/apparmor/.remove >/dev/null", lite]
     );
     // Around the caller: it cannot be lifted from here, and outside of a container not by its engine.
-    let around = |label, container| mend(label, label, container);
+    let around = |label, container| fix(label, label, container);
     assert_eq!(around("snap.code.code (enforce)", None), [lite]);
     assert_eq!(
         around("docker-default (enforce)", None),
@@ -572,44 +572,44 @@ fn capabilities_that_apparmor_takes_away_are_told_from_those_that_root_lacks() {
 }
 
 #[test]
-fn mends_are_commands_that_fit_the_host() {
-    let mend =
-        |step, errno, symptoms: &Symptoms| diagnose(&Failure::new(step, "mount", "/x", errno), symptoms).mend;
+fn fixes_are_commands_that_fit_the_host() {
+    let fix =
+        |step, errno, symptoms: &Symptoms| diagnose(&Failure::new(step, "mount", "/x", errno), symptoms).fix;
     assert_eq!(
-        mend(USER, Errno::EPERM, &with(|s| s.userns_clone = Some(0)))[0],
+        fix(USER, Errno::EPERM, &with(|s| s.userns_clone = Some(0)))[0],
         "sudo sysctl -w kernel.unprivileged_userns_clone=1"
     );
     assert_eq!(
-        mend(USER, Errno::ENOSPC, &with(|s| s.namespace_limits = [(Namespace::User, 0)].into()))[0],
+        fix(USER, Errno::ENOSPC, &with(|s| s.namespace_limits = [(Namespace::User, 0)].into()))[0],
         "sudo sysctl -w user.max_user_namespaces=10000"
     );
     assert_eq!(
-        mend(USER, Errno::EPERM, &with(|s| (s.seccomp, s.container) = (Some(2), Some(Container::Podman)))),
+        fix(USER, Errno::EPERM, &with(|s| (s.seccomp, s.container) = (Some(2), Some(Container::Podman)))),
         ["podman run --security-opt seccomp=unconfined …", "belljar run -p lite …"]
     );
     // lite refuses root.
     assert_eq!(
-        mend(USER, Errno::EPERM, &with(|s| (s.uid, s.chrooted) = (0, Some(true)))),
+        fix(USER, Errno::EPERM, &with(|s| (s.uid, s.chrooted) = (0, Some(true)))),
         ["belljar run -p lite …"]
     );
     let masked = |container| with(|s| (s.container, s.proc_masks) = (container, vec!["/proc/acpi".into()]));
     assert_eq!(
-        mend(Step::MountProc, Errno::EPERM, &masked(Some(Container::Docker)))[0],
+        fix(Step::MountProc, Errno::EPERM, &masked(Some(Container::Docker)))[0],
         "docker run --security-opt systempaths=unconfined …"
     );
     assert_eq!(
-        mend(Step::MountProc, Errno::EPERM, &masked(Some(Container::Podman)))[0],
+        fix(Step::MountProc, Errno::EPERM, &masked(Some(Container::Podman)))[0],
         "podman run --security-opt unmask=ALL …"
     );
     assert_eq!(
-        mend(Step::Landlock, Errno::EOPNOTSUPP, &host())[0],
+        fix(Step::Landlock, Errno::EOPNOTSUPP, &host())[0],
         r#"sudo sed -i "s/^\(GRUB_CMDLINE_LINUX=\"[^\"]*\)\"/\1 lsm=landlock,$(cat /sys/kernel/security/lsm)\"/" /etc/default/grub"#
     );
     assert_eq!(
-        mend(Step::IdMappedMount, Errno::EINVAL, &host()),
+        fix(Step::IdMappedMount, Errno::EINVAL, &host()),
         ["belljar run --ro-bind DIR …", "sudo -u USER belljar run --bind DIR …"]
     );
-    assert_eq!(mend(Step::Call, Errno::EIO, &host()), Vec::<String>::new());
+    assert_eq!(fix(Step::Call, Errno::EIO, &host()), Vec::<String>::new());
 }
 
 #[test]
@@ -634,6 +634,6 @@ proptest::proptest! {
         });
         let diagnosis = diagnose(&Failure::new(steps[step], "call", "object", Errno::from_raw(errno)), &symptoms);
         proptest::prop_assert!(!diagnosis.cause.to_string().is_empty());
-        proptest::prop_assert!(diagnosis.mend.iter().all(|command| !command.trim().is_empty()));
+        proptest::prop_assert!(diagnosis.fix.iter().all(|command| !command.trim().is_empty()));
     }
 }

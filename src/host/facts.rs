@@ -12,7 +12,8 @@ use crate::sys;
 
 /// Number of `RLIMIT_*` resources (`RLIM_NLIMITS`).
 const RESOURCES: u32 = 16;
-/// Capabilities that the caller's side uses as root: it maps ids, clones and id-maps trees, and gives files away.
+/// Capabilities that the caller's side uses as root: it maps ids, clones and id-maps trees, and gives files
+/// away.
 const NEEDED: CapabilitySet = CapabilitySet::of(&[
     Capability::CAP_CHOWN,
     Capability::CAP_SETGID,
@@ -26,8 +27,8 @@ const NEEDED_TO_STEP_DOWN: CapabilitySet = CapabilitySet::of(&[
     Capability::CAP_SETGID,
     Capability::CAP_SETUID,
 ]);
-/// Ids that nobody hands out, the first choice first (systemd's UIDS-GIDS table): 1879048192 to 2147352575 is unused; 61184 to 65519 are
-/// its dynamic users, of which there are none in a container that maps 65536 ids.
+/// Ids that nobody hands out, the first choice first (systemd's UIDS-GIDS table): 1879048192 to 2147352575 is
+/// unused; 61184 to 65519 are its dynamic users, of which there are none in a container that maps 65536 ids.
 const SPARE: [(u32, u32); 2] = [(0x7000_0000, 0x7800_0000), (61_184, 65_520)];
 /// The other half of the unused ones, for sandboxes with a range of ids.
 const SPARE_BLOCKS: (u32, u32) = (0x7800_0000, 0x7ffe_0000);
@@ -44,15 +45,20 @@ pub struct Facts {
     pub groups: Vec<u32>,
     /// Effective capabilities.
     pub capabilities: CapabilitySet,
-    /// Ids that the caller's user namespace maps, the lesser of users and groups; `None` where `/proc` does not tell.
+    /// Ids that the caller's user namespace maps, the lesser of users and groups; `None` where `/proc` does
+    /// not tell.
     pub mapped_ids: Option<u64>,
-    /// Ids that nothing else has and that the caller's user namespace maps, first and last + 1; `None` where it maps none.
+    /// Ids that nothing else has and that the caller's user namespace maps, first and last + 1; `None` where
+    /// it maps none.
     pub spare_ids: Option<(u32, u32)>,
-    /// Blocks of ids that nothing else has and that the caller's user namespace maps, first and last + 1: none of `spare_ids` is among them.
+    /// Blocks of ids that nothing else has and that the caller's user namespace maps, first and last + 1:
+    /// none of `spare_ids` is among them.
     pub spare_blocks: Option<(u32, u32)>,
-    /// The subordinate ids of an ordinary user; `None` where they were not asked for: see [`Facts::with_subordinate`].
+    /// The subordinate ids of an ordinary user; `None` where they were not asked for: see
+    /// [`Facts::with_subordinate`].
     pub subordinate: Option<Result<Subordinate, SubordinateError>>,
-    /// Whether the caller's id could be the root of the host: it is 0 outside of its user namespace, too, or `/proc` does not tell.
+    /// Whether the caller's id could be the root of the host: it is 0 outside of its user namespace, too, or
+    /// `/proc` does not tell.
     pub root_outside: bool,
     /// Kernel version, major and minor.
     pub kernel: (u32, u32),
@@ -64,7 +70,8 @@ pub struct Facts {
     pub cwd: Option<PathBuf>,
     /// The caller's own resource limits, by `RLIMIT_*` number.
     pub limits: Vec<HostLimit>,
-    /// Whether the host starts a program of its own for a crash with `RLIMIT_CORE` 0, which is then the caller's hard limit.
+    /// Whether the host starts a program of its own for a crash with `RLIMIT_CORE` 0, which is then the
+    /// caller's hard limit.
     pub crash_handler: bool,
 }
 
@@ -100,7 +107,8 @@ pub enum FactsError {
     },
 }
 
-/// The working directory; `None` where it was removed or is out of reach. Any other failure is no answer: the run would begin elsewhere.
+/// The working directory; `None` where it was removed or is out of reach. Any other failure is no answer: the
+/// run would begin elsewhere.
 fn cwd() -> io::Result<Option<PathBuf>> {
     use io::ErrorKind::{NotFound, PermissionDenied};
     match std::env::current_dir() {
@@ -151,7 +159,8 @@ impl Facts {
         Self { subordinate: Some(Subordinate::find(self.uid)), ..self }
     }
 
-    /// Whether the caller is root with what it takes to give a sandbox an id of its own and to id-map what it binds.
+    /// Whether the caller is root with what it takes to give a sandbox an id of its own and to id-map what it
+    /// binds.
     #[must_use]
     pub fn privileged(&self) -> bool {
         self.uid == 0 && self.capabilities.contains_all(NEEDED)
@@ -163,22 +172,23 @@ impl Facts {
         self.uid == 0 && self.capabilities.contains_all(NEEDED_TO_STEP_DOWN)
     }
 
-    /// Whether the caller's uid 0 is an ordinary user's id outside of its user namespace (`unshare -Ur`, the root of a rootless
-    /// container).
+    /// Whether the caller's uid 0 is an ordinary user's id outside of its user namespace (`unshare -Ur`, the
+    /// root of a rootless container).
     #[must_use]
     pub fn ordinary_outside(&self) -> bool {
         self.uid == 0 && !self.root_outside
     }
 
-    /// Whether a sandbox with namespaces gets the caller's own id: of an ordinary user, or of one who is called root in a user namespace
-    /// and has no other id to give.
+    /// Whether a sandbox with namespaces gets the caller's own id: of an ordinary user, or of one who is
+    /// called root in a user namespace and has no other id to give.
     #[must_use]
     pub fn is_as_a_user(&self) -> bool {
         let gives_another = self.privileged() && self.spare_ids.is_some();
         self.uid != 0 || (!gives_another && self.ordinary_outside() && self.can_map_root())
     }
 
-    /// Whether a caller who is uid 0 may map this id into a further user namespace (user_namespaces(7), since Linux 5.12).
+    /// Whether a caller who is uid 0 may map this id into a further user namespace (user_namespaces(7), since
+    /// Linux 5.12).
     fn can_map_root(&self) -> bool {
         self.capabilities.contains(Capability::CAP_SETFCAP)
     }

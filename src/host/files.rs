@@ -1,4 +1,5 @@
-//! The view of the host's file system that a plan is made from: behind a trait, so that plans are tested without one.
+//! The view of the host's file system that a plan is made from: behind a trait, so that plans are tested
+//! without one.
 
 use std::ffi::OsString;
 use std::io;
@@ -19,8 +20,8 @@ const MAX_LINKS: usize = 40;
 pub enum FileKind {
     /// A regular file.
     File,
-    /// A folder.
-    Folder,
+    /// A directory.
+    Directory,
     /// A symbolic link.
     Symlink,
     /// A character device.
@@ -37,7 +38,7 @@ impl std::fmt::Display for FileKind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::File => "file",
-            Self::Folder => "folder",
+            Self::Directory => "directory",
             Self::Symlink => "symlink",
             Self::CharDevice => "character device",
             Self::BlockDevice => "block device",
@@ -199,7 +200,7 @@ fn walk<F: Files + ?Sized>(files: &F, path: &Path) -> Result<Followed, Stopped> 
                 done.lead(&target);
                 todo.insert(&target);
             }
-            FileKind::Folder => {}
+            FileKind::Directory => {}
             _ if todo.is_empty() => {}
             _ => return Err(stopped(done.path(), io::Error::from_raw_os_error(libc::ENOTDIR))),
         }
@@ -215,7 +216,7 @@ pub struct RealFiles;
 impl From<std::fs::FileType> for FileKind {
     fn from(kind: std::fs::FileType) -> Self {
         if kind.is_dir() {
-            Self::Folder
+            Self::Directory
         } else if kind.is_symlink() {
             Self::Symlink
         } else if kind.is_char_device() {
@@ -320,7 +321,7 @@ mod tests {
     #[test]
     fn canonicalize_follows_links_by_text() {
         let files = MemoryFiles::new()
-            .folder("/usr/bin")
+            .directory("/usr/bin")
             .symlink("/bin", "usr/bin")
             .file("/usr/bin/sh", 0o755, "")
             .symlink("/a", "b")

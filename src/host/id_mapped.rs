@@ -25,8 +25,8 @@ fn file_system(path: &std::path::Path) -> Option<&'static str> {
     (name != "tmpfs" || initramfs() != Some(true)).then_some(name)
 }
 
-/// Whether the file system with that device number is the kernel's initramfs. To statfs(2) that is a tmpfs, but it is
-/// a type of its own, which no kernel id-maps.
+/// Whether the file system with that device number is the kernel's initramfs. To statfs(2) that is a tmpfs,
+/// but it is a type of its own, which no kernel id-maps.
 fn is_rootfs(mountinfo: &str, device: u64) -> bool {
     let device = format!("{}:{}", libc::major(device), libc::minor(device));
     mountinfo.lines().any(|line| {

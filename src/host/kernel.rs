@@ -31,8 +31,8 @@ impl fmt::Display for Version {
     }
 }
 
-/// The kernel version that brought a system call or a feature, by its manual page; `None` for what every supported
-/// kernel has.
+/// The kernel version that brought a system call or a feature, by its manual page; `None` for what every
+/// supported kernel has.
 pub fn since(call: &str) -> Option<Version> {
     let (major, minor) = match call {
         "memfd_create" | "seccomp" => (3, 17),

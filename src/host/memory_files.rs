@@ -27,13 +27,13 @@ impl Default for MemoryFiles {
     fn default() -> Self {
         let mut files =
             Self { entries: BTreeMap::new(), mounted: Vec::new(), noexec: Vec::new(), filesystem: 0xef53 };
-        files.insert(Path::new("/"), FileKind::Folder, 0o755, Vec::new());
+        files.insert(Path::new("/"), FileKind::Directory, 0o755, Vec::new());
         files
     }
 }
 
 impl MemoryFiles {
-    /// Only a root folder.
+    /// Only a root directory.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -43,7 +43,7 @@ impl MemoryFiles {
         if let Some(parent) = path.parent()
             && !self.entries.contains_key(parent)
         {
-            self.insert(parent, FileKind::Folder, 0o755, Vec::new());
+            self.insert(parent, FileKind::Directory, 0o755, Vec::new());
         }
         let inode = self.entries.len() as u64 + 2;
         let size = content.len() as u64;
@@ -52,10 +52,10 @@ impl MemoryFiles {
         &mut self.entries.entry(path.to_owned()).or_insert(Entry { stat, content }).stat
     }
 
-    /// Adds a folder, mode 0755, owned by root, and its parents.
+    /// Adds a directory, mode 0755, owned by root, and its parents.
     #[must_use]
-    pub fn folder(mut self, path: impl AsRef<Path>) -> Self {
-        self.insert(path.as_ref(), FileKind::Folder, 0o755, Vec::new());
+    pub fn directory(mut self, path: impl AsRef<Path>) -> Self {
+        self.insert(path.as_ref(), FileKind::Directory, 0o755, Vec::new());
         self
     }
 
@@ -157,7 +157,7 @@ impl Files for MemoryFiles {
 
     fn list(&self, path: &Path, most: usize) -> io::Result<Vec<(OsString, FileKind)>> {
         let path = self.canonicalize(path)?;
-        if self.entry(&path)?.stat.kind != FileKind::Folder {
+        if self.entry(&path)?.stat.kind != FileKind::Directory {
             return Err(io::Error::from_raw_os_error(libc::ENOTDIR));
         }
         let inside = self.entries.iter().filter(|(at, _)| at.parent() == Some(&path));

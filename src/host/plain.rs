@@ -1,5 +1,5 @@
-//! Paths that are written the one way, and so compared by their bytes: `std::path` takes a path to its parts each time that it compares
-//! one, and a plan compares thousands.
+//! Paths that are written the one way, and so compared by their bytes: `std::path` takes a path to its parts
+//! each time that it compares one, and a plan compares thousands.
 
 use std::cmp::Ordering;
 use std::ffi::OsStr;
@@ -44,7 +44,7 @@ impl<'a> PlainPath<'a> {
         self.0 == b"/"
     }
 
-    /// The folder that it is in; `None` of the root.
+    /// The directory that it is in; `None` of the root.
     pub(crate) fn parent(self) -> Option<Self> {
         let slash = self.0.iter().rposition(|&byte| byte == b'/')?;
         match (slash, self.0.len()) {
@@ -59,7 +59,8 @@ impl<'a> PlainPath<'a> {
         std::iter::successors(Some(self), |path| path.parent())
     }
 
-    /// What leads from `above` to it, nothing where they are the same; `None` where it is neither `above` nor below it.
+    /// What leads from `above` to it, nothing where they are the same; `None` where it is neither `above` nor
+    /// below it.
     pub(crate) fn rest(self, above: PlainPath<'_>) -> Option<&'a Path> {
         let rest = match above.0 {
             b"/" => self.0.strip_prefix(b"/")?,
@@ -141,7 +142,7 @@ impl PlainPathBuf {
         }
     }
 
-    /// Goes from a symlink to where its target starts: to the root, or to the folder that it is in.
+    /// Goes from a symlink to where its target starts: to the root, or to the directory that it is in.
     pub(crate) fn lead(&mut self, target: &Path) {
         if target.is_absolute() { self.0.truncate(1) } else { self.pop() }
     }

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use super::{FileKind, Files, Stat};
 
-/// The view of a file system at one time: what was seen of a file once is what is said of it again, so that a plan is made from one
-/// answer of the kernel's each.
+/// The view of a file system at one time: what was seen of a file once is what is said of it again, so that a
+/// plan is made from one answer of the kernel's each.
 #[derive(Debug)]
 pub(crate) struct Remembered<'a> {
     files: &'a dyn Files,
@@ -24,7 +24,8 @@ type Answer = Result<Stat, i32>;
 #[derive(Debug, Default)]
 struct Seen {
     files: Vec<(PathBuf, Answer)>,
-    /// Where each is, in the order of their paths' lengths and bytes: that is found out sooner than any other.
+    /// Where each is, in the order of their paths' lengths and bytes: that is found out sooner than any
+    /// other.
     order: Vec<usize>,
 }
 
@@ -172,7 +173,7 @@ mod tests {
 
     #[test]
     fn each_file_is_looked_at_once() {
-        let memory = MemoryFiles::new().folder("/usr/bin").file("/usr/bin/sh", 0o755, "");
+        let memory = MemoryFiles::new().directory("/usr/bin").file("/usr/bin/sh", 0o755, "");
         let counted = Counted(memory, Cell::new(0));
         let files = Remembered::new(&counted);
         for _ in 0..3 {

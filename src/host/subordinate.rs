@@ -1,4 +1,5 @@
-//! The subordinate ids of an ordinary user: /etc/subuid and /etc/subgid (subuid(5)), and the programs that map them.
+//! The subordinate ids of an ordinary user: /etc/subuid and /etc/subgid (subuid(5)), and the programs that
+//! map them.
 
 use std::fs::File;
 use std::io::Read;
@@ -164,8 +165,8 @@ fn read(file: &'static str) -> Result<Vec<u8>, SubordinateError> {
     Ok(text)
 }
 
-/// A user's ranges in the text of such a file. The user's own lines must be right. Those of others are only looked at for ids that
-/// are theirs, too; but root may have those of everybody (as LXC's setup has them).
+/// A user's ranges in the text of such a file. The user's own lines must be right. Those of others are only
+/// looked at for ids that are theirs, too; but root may have those of everybody (as LXC's setup has them).
 fn ranges(
     file: &'static str,
     text: &[u8],

@@ -1,4 +1,5 @@
-//! Readings of this host that tell why a step failed. Nothing is tried here, only read; a missing reading is a value.
+//! Readings of this host that tell why a step failed. Nothing is tried here, only read; a missing reading is
+//! a value.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -156,8 +157,9 @@ impl Symptoms {
         self.apparmor_label.as_deref().filter(|label| confines(label))
     }
 
-    /// The name of the AppArmor profile that confines the caller, if it is one for the caller's program: what started
-    /// the program is not confined. None for a profile of another policy namespace, nor for a stack of them.
+    /// The name of the AppArmor profile that confines the caller, if it is one for the caller's program: what
+    /// started the program is not confined. None for a profile of another policy namespace, nor for a stack
+    /// of them.
     pub(super) fn own_profile(&self) -> Option<&str> {
         let label = self.confined()?;
         let name = label.rsplit_once(" (").map_or(label, |(name, _mode)| name);
@@ -205,8 +207,8 @@ fn proc_at(mounts: &str, at: &str) -> bool {
     mount_points(mounts).any(|(point, kind)| point == at && kind == "proc")
 }
 
-/// What is mounted over parts of `/proc`. A file system that belongs there (binfmt_misc, nfsd) hides nothing: its mount
-/// point is an empty folder that the kernel made for it.
+/// What is mounted over parts of `/proc`. A file system that belongs there (binfmt_misc, nfsd) hides nothing:
+/// its mount point is an empty directory that the kernel made for it.
 pub(crate) fn proc_masks(mounts: &str) -> Vec<PathBuf> {
     mount_points(mounts)
         .filter(|(point, kind)| {
@@ -229,8 +231,8 @@ fn pids_max(root: &Path, groups: &str) -> Option<u64> {
     })
 }
 
-/// A chroot shows in that no mount is at `/` (its folder is not a mount), or in that the first process of the same mount
-/// namespace has another root.
+/// A chroot shows in that no mount is at `/` (its directory is not a mount), or in that the first process of
+/// the same mount namespace has another root.
 fn chrooted() -> Option<bool> {
     let mounts = read::text("/proc/self/mountinfo")?;
     if !mount_points(&mounts).any(|(point, _)| point == "/") {
@@ -259,17 +261,17 @@ mod tests {
 
     #[test]
     fn an_empty_root_has_none() {
-        let root = tempfile::tempdir().expect("a folder");
+        let root = tempfile::tempdir().expect("a directory");
         let symptoms = Symptoms::read_under(root.path());
         assert_eq!(symptoms, Symptoms::default());
     }
 
     #[test]
     fn a_docker_like_root_is_read() {
-        let root = tempfile::tempdir().expect("a folder");
+        let root = tempfile::tempdir().expect("a directory");
         let write = |path: &str, text: &str| {
             let path = root.path().join(path);
-            std::fs::create_dir_all(path.parent().expect("a parent")).expect("folders");
+            std::fs::create_dir_all(path.parent().expect("a parent")).expect("directories");
             std::fs::write(path, text).expect("a file");
         };
         write(".dockerenv", "");

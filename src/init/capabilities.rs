@@ -36,7 +36,8 @@ pub(crate) fn needed(keep: CapabilitySet, inner: bool) -> CapabilitySet {
     NEEDED | keep | if inner { super::inner::NEEDED } else { CapabilitySet::EMPTY }
 }
 
-/// Locked for ever: uid 0 means nothing, ids change no sets, nothing is kept over a change of ids, nothing becomes ambient.
+/// Locked for ever: uid 0 means nothing, ids change no sets, nothing is kept over a change of ids, nothing
+/// becomes ambient.
 pub(super) const SECUREBITS: i32 = libc::SECBIT_NOROOT
     | libc::SECBIT_NOROOT_LOCKED
     | libc::SECBIT_NO_SETUID_FIXUP
@@ -45,8 +46,9 @@ pub(super) const SECUREBITS: i32 = libc::SECBIT_NOROOT
     | libc::SECBIT_NO_CAP_AMBIENT_RAISE
     | libc::SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
 
-/// Empties the sets. In *lite* (no user namespace) an unprivileged caller has nothing to empty and may not change the
-/// bounding set or the securebits; the read-back accepts that only with all other sets empty and no_new_privs set.
+/// Empties the sets. In *lite* (no user namespace) an unprivileged caller has nothing to empty and may not
+/// change the bounding set or the securebits; the read-back accepts that only with all other sets empty and
+/// no_new_privs set.
 pub(super) fn drop_all_but_kept(context: &mut Context) -> Result<(), Fault> {
     let keep = context.plan.task.capabilities;
     sys::capability::clear_ambient().map_err(Fault::on("prctl", b"PR_CAP_AMBIENT_CLEAR_ALL"))?;
@@ -56,8 +58,8 @@ pub(super) fn drop_all_but_kept(context: &mut Context) -> Result<(), Fault> {
             sys::capability::set_securebits(SECUREBITS).map_err(Fault::on("prctl", b"PR_SET_SECUREBITS"))?;
         }
     }
-    // Root keeps its capabilities over an execution by itself; another id needs them as ambient (CVE-2022-24769: nothing
-    // is inheritable that need not be).
+    // Root keeps its capabilities over an execution by itself; another id needs them as ambient
+    // (CVE-2022-24769: nothing is inheritable that need not be).
     let ambient = if context.plan.walls.identity.uid == 0 { CapabilitySet::EMPTY } else { keep };
     sys::capability::set(keep, ambient).map_err(Fault::on("capset", b""))?;
     sys::capability::raise_ambient(ambient).map_err(Fault::on("prctl", b"PR_CAP_AMBIENT_RAISE"))
@@ -79,10 +81,12 @@ pub(super) fn set_no_new_privileges(context: &mut Context) -> Result<(), Fault> 
     prctl::set_no_new_privs().map_err(Fault::on("prctl", b"PR_SET_NO_NEW_PRIVS"))
 }
 
-/// For the tasks beyond the first: their bounding set and securebits, and a control group namespace of their own.
+/// For the tasks beyond the first: their bounding set and securebits, and a control group namespace of their
+/// own.
 const FOR_MORE: CapabilitySet = CapabilitySet::of(&[Capability::CAP_SETPCAP, Capability::CAP_SYS_ADMIN]);
 
-/// What is left to init once the task runs: nothing, but where more tasks may follow what they keep, and what it takes to start them.
+/// What is left to init once the task runs: nothing, but where more tasks may follow what they keep, and what
+/// it takes to start them.
 pub(super) fn drop_own(context: &Context) -> Result<(), Fault> {
     let keep = match &context.orders {
         None => CapabilitySet::EMPTY,

@@ -12,14 +12,15 @@ use crate::protocol::{Fault, Watch, Watched};
 /// What a file of a group may have.
 const LIMIT: usize = 4096;
 
-/// Writes this process, which has one thread, into each tree's group, with the rights of the caller, who has opened the files; and
-/// reads back that it is there. A control group namespace then starts there, so that its name is not seen inside.
+/// Writes this process, which has one thread, into each tree's group, with the rights of the caller, who has
+/// opened the files; and reads back that it is there. A control group namespace then starts there, so that
+/// its name is not seen inside.
 pub(super) fn join(context: &mut Context) -> Result<(), Fault> {
-    if context.doors.is_empty() {
+    if context.cgroup_procs_fds.is_empty() {
         return Ok(());
     }
     let own = std::process::id().to_string();
-    for door in &context.doors {
+    for door in &context.cgroup_procs_fds {
         pwrite(door, b"0", 0).map_err(Fault::on("write", b"the control group"))?;
         let mut buffer = [0; LIMIT];
         let text = read(door, &mut buffer).map_err(Fault::on("read", b"the control group"))?;

@@ -1,5 +1,5 @@
-//! The task's descriptors: 0, 1, 2 and those that the Plan names. Everything else is closed by the execution, or before a
-//! role's body runs (CVE-2024-21626).
+//! The task's descriptors: 0, 1, 2 and those that the Plan names. Everything else is closed by the execution,
+//! or before a role's body runs (CVE-2024-21626).
 
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
@@ -9,8 +9,8 @@ use nix::errno::Errno;
 use super::start::{Context, duplicate_above};
 use crate::protocol::{Channel, Fault, Message};
 
-/// Where the task's process has moved init's descriptors: numbers only. A program's process shares init's memory but not
-/// its descriptor table, so that nothing of init's may be replaced or dropped there.
+/// Where the task's process has moved init's descriptors: numbers only. A program's process shares init's
+/// memory but not its descriptor table, so that nothing of init's may be replaced or dropped there.
 #[derive(Debug, Default)]
 pub(super) struct Own {
     channel: Option<RawFd>,
@@ -22,7 +22,8 @@ impl Own {
     pub(super) fn send(&self, message: &Message) -> Result<(), Fault> {
         let lost = || Fault::Protocol { what: "the task's process cannot reach the caller".to_owned() };
         let number = self.channel.ok_or_else(lost)?;
-        // SAFETY: `arrange` made the descriptor in this process; it is closed by number, later, by the execution.
+        // SAFETY: `arrange` made the descriptor in this process; it is closed by number, later, by the
+        // execution.
         let channel = ManuallyDrop::new(Channel::new(unsafe { OwnedFd::from_raw_fd(number) }));
         channel.send(message).map_err(|_| lost())
     }
@@ -41,7 +42,8 @@ impl Own {
     }
 }
 
-/// Moves init's own descriptors out of the way, puts the named ones in place, and marks the rest close-on-exec.
+/// Moves init's own descriptors out of the way, puts the named ones in place, and marks the rest
+/// close-on-exec.
 pub(super) fn arrange(context: &mut Context) -> Result<(), Fault> {
     let numbers = &context.plan.task.descriptors;
     let free = numbers.last().map_or(3, |last| last.saturating_add(1)).max(3);
@@ -56,14 +58,16 @@ pub(super) fn arrange(context: &mut Context) -> Result<(), Fault> {
     };
     crate::sys::close_on_exec_from(3).map_err(Fault::on("close_range", b"3"))?;
     for (source, number) in moved.iter().zip(numbers) {
-        // SAFETY: numbers only. What `number` was in this process is not used any more: all that is needed was moved.
+        // SAFETY: numbers only. What `number` was in this process is not used any more: all that is needed
+        // was moved.
         Errno::result(unsafe { libc::dup2(*source, *number) })
             .map_err(Fault::on("dup2", number.to_string().as_bytes()))?;
     }
     Ok(())
 }
 
-/// In init, before a task beyond the first: its standard streams take the numbers 0, 1 and 2, over the execution, too.
+/// In init, before a task beyond the first: its standard streams take the numbers 0, 1 and 2, over the
+/// execution, too.
 pub(super) fn place_streams(streams: [OwnedFd; 3]) -> Result<(), Fault> {
     for (stream, number) in streams.iter().zip(0..) {
         // What came after the first task may have got such a number.
@@ -75,11 +79,12 @@ pub(super) fn place_streams(streams: [OwnedFd; 3]) -> Result<(), Fault> {
     Ok(())
 }
 
-/// In init, once the task has its own: gives up the task's descriptors, so that whoever is at their other ends sees the task
-/// close them. Where more tasks may follow, the numbers 0, 1 and 2 stay taken, by what nothing can be read from or written to.
+/// In init, once the task has its own: gives up the task's descriptors, so that whoever is at their other
+/// ends sees the task close them. Where more tasks may follow, the numbers 0, 1 and 2 stay taken, by what
+/// nothing can be read from or written to.
 pub(super) fn release(context: &mut Context) {
     context.descriptors.clear();
-    context.doors.clear();
+    context.cgroup_procs_fds.clear();
     context.call = None;
     if context.orders.is_some() {
         // What comes with the next order must not get one of these numbers.
@@ -90,7 +95,8 @@ pub(super) fn release(context: &mut Context) {
         return;
     }
     for number in 0..3 {
-        // SAFETY: init uses its standard streams for nothing, and opens nothing any more that could get these numbers.
+        // SAFETY: init uses its standard streams for nothing, and opens nothing any more that could get these
+        // numbers.
         unsafe { libc::close(number) };
     }
 }

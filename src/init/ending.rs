@@ -1,5 +1,5 @@
-//! The end of all that the task has started. Nothing here runs until nothing is left: what is still there when the time is over is
-//! the kernel's to end with the pid namespace, or is told by its number.
+//! The end of all that the task has started. Nothing here runs until nothing is left: what is still there
+//! when the time is over is the kernel's to end with the pid namespace, or is told by its number.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -15,7 +15,8 @@ use crate::protocol::{Fault, Used};
 use crate::sys;
 use crate::sys::process::Waited;
 
-/// How long init waits for what it has killed where the kernel ends the rest with the pid namespace: for its accounts only.
+/// How long init waits for what it has killed where the kernel ends the rest with the pid namespace: for its
+/// accounts only.
 const ACCOUNTS: Duration = Duration::from_millis(100);
 
 /// How long it waits in *lite*, where nobody else does.
@@ -41,13 +42,13 @@ pub(super) struct Done {
 
 /// What the end takes, made before the task could keep init from making it.
 #[derive(Debug)]
-pub(super) struct Ender {
+pub(super) struct KillHandle {
     ending: Ending,
     /// The kernel's list of init's children (`CONFIG_PROC_CHILDREN`); in *lite* only.
     children: Option<File>,
 }
 
-impl Ender {
+impl KillHandle {
     pub(super) fn new(plan: &Plan) -> Result<Self, Fault> {
         const PATH: &str = "/proc/thread-self/children";
         let children = match plan.walls.ending {
@@ -105,7 +106,8 @@ impl Ender {
         if self.ending == Ending::Namespace { 0 } else { count.max(1) }
     }
 
-    /// Comes to each of init's children once, and not to more than fit into a buffer: the others are there next time.
+    /// Comes to each of init's children once, and not to more than fit into a buffer: the others are there
+    /// next time.
     fn children(&self, mut each: impl FnMut(libc::pid_t)) {
         let Some(list) = &self.children else { return };
         let mut buffer = [0; LIST];

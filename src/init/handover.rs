@@ -48,7 +48,8 @@ impl Handover {
         }
     }
 
-    /// In the role's process: the walls stand and the body follows. The page goes, so that the body cannot reach it.
+    /// In the role's process: the walls stand and the body follows. The page goes, so that the body cannot
+    /// reach it.
     pub(super) fn done(self) {
         // SAFETY: the mapping is ours.
         unsafe { (*self.0).state.store(DONE, Ordering::Release) };

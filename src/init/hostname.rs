@@ -4,12 +4,12 @@ use std::os::unix::ffi::OsStrExt;
 
 use nix::errno::Errno;
 
-use super::opening::Opening;
+use super::bootstrap::Bootstrap;
 use crate::protocol::{Fault, shown};
 
 /// Sets the host name, and forgets the host's NIS domain.
-pub(super) fn set(opening: &mut Opening) -> Result<(), Fault> {
-    let Some(name) = &opening.prelude.hostname else { return Ok(()) };
+pub(super) fn set(bootstrap: &mut Bootstrap) -> Result<(), Fault> {
+    let Some(name) = &bootstrap.prelude.hostname else { return Ok(()) };
     nix::unistd::sethostname(std::ffi::OsStr::from_bytes(name.to_bytes()))
         .map_err(Fault::on("sethostname", name.to_bytes()))?;
     let none = b"(none)".as_slice();

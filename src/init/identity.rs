@@ -16,8 +16,8 @@ use crate::sys;
 /// More than the kernel shows of 340 ranges, each in a line of 33 bytes.
 const MAX_MAP: usize = 16 << 10;
 
-/// In a user namespace of its own an unprivileged caller's process is refused; without one it is no business of who stays who they
-/// are, but who steps down is to have no groups.
+/// In a user namespace of its own an unprivileged caller's process is refused; without one it is no business
+/// of who stays who they are, but who steps down is to have no groups.
 fn may_be_refused(context: &Context) -> bool {
     let Identity { uid, host, .. } = &context.plan.walls.identity;
     let stays = !context.plan.walls.namespaces.is_lite() || nix::unistd::geteuid().as_raw() == *uid;
@@ -26,8 +26,9 @@ fn may_be_refused(context: &Context) -> bool {
 
 /// Becomes the user and group that the Plan names.
 ///
-/// Where an unprivileged caller maps its own ids alone, the user namespace denies setgroups(2), so its supplementary groups stay in
-/// the credentials (they show as the overflow id and open nothing that the mounts do not show; user_namespaces(7), CVE-2014-8989).
+/// Where an unprivileged caller maps its own ids alone, the user namespace denies setgroups(2), so its
+/// supplementary groups stay in the credentials (they show as the overflow id and open nothing that the
+/// mounts do not show; user_namespaces(7), CVE-2014-8989).
 pub(super) fn assume(context: &mut Context) -> Result<(), Fault> {
     let identity = &context.plan.walls.identity;
     let (uid, gid) = (Uid::from_raw(identity.uid), Gid::from_raw(identity.gid));
@@ -48,7 +49,8 @@ pub(super) fn assume(context: &mut Context) -> Result<(), Fault> {
         Err(Errno::EPERM) if may_be_refused(context) => {}
         Err(errno) => return Err(Fault::system("setgroups", b"", errno)),
     }
-    // The kernel forgets it when the ids change (PR_SET_PDEATHSIG(2const)): an init that is stopped would outlive its caller.
+    // The kernel forgets it when the ids change (PR_SET_PDEATHSIG(2const)): an init that is stopped would
+    // outlive its caller.
     let death_signal = prctl::get_pdeathsig().map_err(Fault::on("prctl", b"PR_GET_PDEATHSIG"))?;
     setresgid(gid, gid, gid).map_err(Fault::on("setresgid", gid.to_string().as_bytes()))?;
     if has_ranges {
@@ -67,7 +69,8 @@ fn become_user(uid: Uid) -> Result<(), Fault> {
     setresuid(uid, uid, uid).map_err(Fault::on("setresuid", uid.to_string().as_bytes()))
 }
 
-/// With ranges init can be 0 before, and would lose all capabilities when it becomes another (capabilities(7)).
+/// With ranges init can be 0 before, and would lose all capabilities when it becomes another
+/// (capabilities(7)).
 fn keep_capabilities(change: impl FnOnce() -> Result<(), Fault>) -> Result<(), Fault> {
     let before = sys::capability::securebits().map_err(Fault::on("prctl", b"PR_GET_SECUREBITS"))?;
     let set = |bits| sys::capability::set_securebits(bits).map_err(Fault::on("prctl", b"PR_SET_SECUREBITS"));
@@ -76,7 +79,8 @@ fn keep_capabilities(change: impl FnOnce() -> Result<(), Fault>) -> Result<(), F
     set(before)
 }
 
-/// What the kernel maps is what the Plan has. Within the namespace itself the ids outside are shown as its parent has them.
+/// What the kernel maps is what the Plan has. Within the namespace itself the ids outside are shown as its
+/// parent has them.
 fn check_map(path: &'static str, expected: &[IdRange]) -> Result<(), Fault> {
     let file = File::open(path).map_err(on_io("open", path.as_bytes()))?;
     let text = map_text(&file, path.as_bytes())?;

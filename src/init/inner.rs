@@ -1,8 +1,10 @@
-//! The inner user namespace: where a kept capability could undo a wall, the task has it in a user namespace below init's.
+//! The inner user namespace: where a kept capability could undo a wall, the task has it in a user namespace
+//! below init's.
 //!
-//! What init has built belongs to its own user namespace. In one below it the task's capabilities mean nothing to init, the pid namespace and
-//! the mounts: a mount namespace that is copied into it has all mounts and their attributes locked (mount_namespaces(7)). The network,
-//! message queues and the host name, which are there for the task alone, belong to the inner one.
+//! What init has built belongs to its own user namespace. In one below it the task's capabilities mean
+//! nothing to init, the pid namespace and the mounts: a mount namespace that is copied into it has all mounts
+//! and their attributes locked (mount_namespaces(7)). The network, message queues and the host name, which
+//! are there for the task alone, belong to the inner one.
 
 use std::ffi::CString;
 use std::fs::File;
@@ -32,12 +34,14 @@ pub(super) const NEEDED: CapabilitySet = CapabilitySet::of(&[Capability::CAP_SET
 const OWN: CloneFlags =
     CloneFlags::CLONE_NEWNET.union(CloneFlags::CLONE_NEWIPC).union(CloneFlags::CLONE_NEWUTS);
 
-/// Makes the namespaces, with the ids that init has, before anything is mounted: message queues are those of the namespace that mounts them.
+/// Makes the namespaces, with the ids that init has, before anything is mounted: message queues are those of
+/// the namespace that mounts them.
 pub(super) fn make(context: &mut Context) -> Result<(), Fault> {
     match context.plan.walls.inner {
         Inner::Made => {}
         Inner::Needless => return Ok(()),
-        // By name, so that a program without this feature does not compile where it could read this from a plan.
+        // By name, so that a program without this feature does not compile where it could read this from a
+        // plan.
         #[cfg(feature = "selftest")]
         Inner::LeftOut => return Ok(()),
     }
@@ -123,7 +127,8 @@ impl Maker {
 
 /// The maker. If init ends, it ends with the pid namespace.
 fn make_and_wait(flags: CloneFlags, answer: OwnedFd) -> ! {
-    // Its maps are to be ours to write: the files in procfs of a process that is not dumpable are root's, who may have no id here.
+    // Its maps are to be ours to write: the files in procfs of a process that is not dumpable are root's, who
+    // may have no id here.
     let made = unshare(flags).and_then(|()| prctl::set_dumpable(true));
     let errno = made.err().map_or(0, |errno| errno as i32);
     if File::from(answer).write_all(&errno.to_ne_bytes()).is_err() || errno != 0 {

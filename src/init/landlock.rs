@@ -34,8 +34,9 @@ pub(super) fn restrict(context: &mut Context) -> Result<(), Fault> {
     Ok(())
 }
 
-/// A file or device that the task was given as a descriptor may be opened again through `/dev/stdout` and the like, in the mode
-/// that it is open in and no other. Pipes and sockets need no rule, and nothing is granted below a folder.
+/// A file or device that the task was given as a descriptor may be opened again through `/dev/stdout` and the
+/// like, in the mode that it is open in and no other. Pipes and sockets need no rule, and nothing is granted
+/// below a directory.
 fn allow_reopening(ruleset: BorrowedFd<'_>, number: i32, handled: u64) -> Result<(), Fault> {
     let name = format!("descriptor {number}");
     // SAFETY: only borrowed for these calls, the first of which finds out whether it is open.
@@ -65,9 +66,9 @@ fn allow_reopening(ruleset: BorrowedFd<'_>, number: i32, handled: u64) -> Result
     }
 }
 
-/// The kernel has no question "am I in a domain". It answers another one: ioctl(2) on a device is `EACCES` from a domain
-/// that has no rule for it, and `ENOTTY` from /dev/null itself. Where that cannot be asked (an older ABI, no /dev/null
-/// inside, a rule that allows it) the call's own success has to do.
+/// The kernel has no question "am I in a domain". It answers another one: ioctl(2) on a device is `EACCES`
+/// from a domain that has no rule for it, and `ENOTTY` from /dev/null itself. Where that cannot be asked (an
+/// older ABI, no /dev/null inside, a rule that allows it) the call's own success has to do.
 fn prove(plan: &Landlock) -> Result<(), Fault> {
     let above: [&[u8]; 3] = [b"/", b"/dev", b"/dev/null"];
     let allowed = |rule: &LandlockRule| {

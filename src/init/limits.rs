@@ -38,11 +38,12 @@ const IOPRIO_NONE: libc::c_int = 0;
 /// The kernel's default, nanoseconds (proc_pid_timerslack_ns(5)).
 const TIMER_SLACK: u64 = 50_000;
 
-/// Nothing in real time, which would leave the host no processor and no disk; addresses in no known order (`ADDR_NO_RANDOMIZE` is a
-/// personality); timers and huge pages as usual. Priorities that are low stay: the task is no more urgent than its caller.
+/// Nothing in real time, which would leave the host no processor and no disk; addresses in no known order
+/// (`ADDR_NO_RANDOMIZE` is a personality); timers and huge pages as usual. Priorities that are low stay: the
+/// task is no more urgent than its caller.
 fn choose_attributes() -> Result<(), Fault> {
-    // The calls themselves: musl's functions answer ENOSYS, as they are for processes and POSIX means threads.
-    // SAFETY: 0 is this process.
+    // The calls themselves: musl's functions answer ENOSYS, as they are for processes and POSIX means
+    // threads. SAFETY: 0 is this process.
     let policy = Errno::result(unsafe { libc::syscall(libc::SYS_sched_getscheduler, 0) })
         .map_err(Fault::on("sched_getscheduler", b""))?
         & !RESET_ON_FORK;

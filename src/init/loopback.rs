@@ -5,12 +5,12 @@ use std::os::fd::AsRawFd;
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
-use super::opening::Opening;
+use super::bootstrap::Bootstrap;
 use crate::protocol::Fault;
 
 /// Brings `lo` up (netdevice(7)).
-pub(super) fn up(opening: &mut Opening) -> Result<(), Fault> {
-    bring_up(opening.prelude.loopback)
+pub(super) fn up(bootstrap: &mut Bootstrap) -> Result<(), Fault> {
+    bring_up(bootstrap.prelude.loopback)
 }
 
 /// The same, in the network namespace that this process is in.

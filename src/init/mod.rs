@@ -1,14 +1,16 @@
-//! The child's side: PID 1 of the sandbox. It executes the Plan in the order of the three lists below and decides nothing.
+//! The child's side: PID 1 of the sandbox. It executes the Plan in the order of the three lists below and
+//! decides nothing.
 //!
-//! The first list is what it does before it has the Plan, the second builds the walls around this process, which stays as PID 1;
-//! the third is walked by the task's process (PID 2) between its creation and the hand-over. Each stage is a file. Nothing is
-//! written to the standard streams, which belong to the task; faults travel on the channel.
+//! The first list is what it does before it has the Plan, the second builds the walls around this process,
+//! which stays as PID 1; the third is walked by the task's process (PID 2) between its creation and the
+//! hand-over. Each stage is a file. Nothing is written to the standard streams, which belong to the task;
+//! faults travel on the channel.
 
+mod bootstrap;
 mod capabilities;
 mod cgroup;
 mod descriptors;
 mod ending;
-mod goahead;
 mod handover;
 mod hostname;
 mod identity;
@@ -19,7 +21,6 @@ mod lite;
 mod loopback;
 mod mounts;
 mod namespaces;
-mod opening;
 mod orders;
 mod pivot;
 mod place;
@@ -30,6 +31,7 @@ mod session;
 mod signals;
 mod start;
 mod supervise;
+mod sync;
 mod table;
 mod task;
 mod terminal;
@@ -42,14 +44,14 @@ pub(crate) use start::ROLE;
 pub(crate) use tree::check as check_source;
 
 use crate::protocol::{Failure, Fault, ReadBack, Stage};
-use opening::Opening;
+use bootstrap::Bootstrap;
 use start::Context;
 
 /// A stage, and its work on what there is by then.
 type Work<C> = (Stage, fn(&mut C) -> Result<(), Fault>);
 
 /// What takes neither ids nor the Plan: meanwhile the caller makes both. The go-ahead follows in `start`.
-const OPENING: &[Work<Opening>] = &[
+const BOOTSTRAP: &[Work<Bootstrap>] = &[
     (Stage::Namespaces, namespaces::differ),
     (Stage::Hostname, hostname::set),
     (Stage::Loopback, loopback::up),

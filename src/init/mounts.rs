@@ -28,7 +28,8 @@ pub(super) fn make_private(context: &mut Context) -> Result<(), Fault> {
     if context.plan.walls.root.is_none() {
         return Ok(());
     }
-    // In a user namespace the mounts of the host are slaves already. What has to stay one needs a slave to be copied from.
+    // In a user namespace the mounts of the host are slaves already. What has to stay one needs a slave to be
+    // copied from.
     let slaves = context.plan.walls.sources().any(|source| source.slave);
     let propagation = if slaves { libc::MS_SLAVE } else { libc::MS_PRIVATE };
     sys::mount::set_propagation_of_all(propagation).map_err(Fault::on("mount_setattr", b"/"))
@@ -37,8 +38,8 @@ pub(super) fn make_private(context: &mut Context) -> Result<(), Fault> {
 /// A mount that is not mounted yet.
 pub(super) struct New {
     pub(super) tree: OwnedFd,
-    /// Whether its root is a folder.
-    pub(super) folder: bool,
+    /// Whether its root is a directory.
+    pub(super) directory: bool,
     /// What it was given.
     pub(super) attributes: u64,
     /// Device and inode of its root, where it is the host's.
@@ -50,7 +51,7 @@ pub(super) struct New {
 /// Makes the mount.
 pub(super) fn make(context: &mut Context, mount: &Mount) -> Result<New, Fault> {
     let propagation = Propagation::Private;
-    let own = |tree, attributes| New { tree, folder: true, attributes, shows: None, propagation };
+    let own = |tree, attributes| New { tree, directory: true, attributes, shows: None, propagation };
     Ok(match mount {
         Mount::Bind { source, readonly, noexec, attributes: more } => {
             let attributes = ATTR_NOSUID
@@ -66,7 +67,7 @@ pub(super) fn make(context: &mut Context, mount: &Mount) -> Result<New, Fault> {
             let relatime = if more.atime == Some(Atime::Relatime) { RELATIME } else { 0 };
             New {
                 tree,
-                folder: source.folder,
+                directory: source.directory,
                 attributes: attributes | relatime,
                 shows: Some((source.device, source.inode)),
                 propagation: more.propagation,
@@ -94,8 +95,9 @@ pub(super) fn make(context: &mut Context, mount: &Mount) -> Result<New, Fault> {
                 Parameter::Flag(c"newinstance"),
                 Parameter::Text(c"ptmxmode", c"0666"),
                 Parameter::Text(c"mode", c"0620"),
-                // Of its own: otherwise one sandbox can take every terminal of the host but those that are kept back for the
-                // host's own instance (kernel.pty.max). A kernel that does not know the option refuses to mount.
+                // Of its own: otherwise one sandbox can take every terminal of the host but those that are
+                // kept back for the host's own instance (kernel.pty.max). A kernel that does not know the
+                // option refuses to mount.
                 Parameter::Text(c"max", TERMINALS),
             ];
             // Its nodes are terminals: `nodev` would make them useless.
@@ -127,7 +129,7 @@ fn general(plan: &Filesystem) -> Result<New, Fault> {
     }
     let relatime = if plan.attributes & ATTR_ATIME == 0 { RELATIME } else { 0 };
     let attributes = plan.attributes | relatime;
-    Ok(New { tree, folder: true, attributes, shows: None, propagation: plan.propagation })
+    Ok(New { tree, directory: true, attributes, shows: None, propagation: plan.propagation })
 }
 
 /// Asks the file system what it is.
@@ -233,7 +235,8 @@ pub(super) fn filesystem(
     })
 }
 
-/// Sets attributes on a mount and all below it. Whether it has them is read in the mount table, once it is mounted.
+/// Sets attributes on a mount and all below it. Whether it has them is read in the mount table, once it is
+/// mounted.
 pub(super) fn set_attributes(tree: &impl AsFd, attributes: u64, name: &[u8]) -> Result<(), Fault> {
     sys::mount::set_attributes(tree.as_fd(), attributes, true).map_err(Fault::on("mount_setattr", name))
 }
@@ -255,10 +258,11 @@ pub(super) fn has_attributes(tree: &impl AsFd, expected: u64, name: &[u8]) -> Re
 
 /// Mounts a detached tree at a place below the root. Whether the path leads to it is read in the mount table.
 pub(super) fn attach(made: &mut Made, new: &New, target: &MountPoint<'_>, path: &CStr) -> Result<(), Fault> {
-    let (folder, name) = match target {
+    let (directory, name) = match target {
         MountPoint::Opened(target) => (target.as_fd(), c""),
-        MountPoint::Made { folder, name } => (*folder, name.as_c_str()),
+        MountPoint::Made { directory, name } => (*directory, name.as_c_str()),
     };
-    sys::mount::attach(new.tree.as_fd(), folder, name).map_err(Fault::on("move_mount", path.to_bytes()))?;
+    sys::mount::attach(new.tree.as_fd(), directory, name)
+        .map_err(Fault::on("move_mount", path.to_bytes()))?;
     made.add(&new.tree, path, new.attributes, new.shows, new.propagation)
 }

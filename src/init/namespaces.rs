@@ -4,7 +4,7 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, open, readlinkat};
 use nix::sys::stat::Mode;
 
-use super::opening::Opening;
+use super::bootstrap::Bootstrap;
 use crate::plan::Namespaces;
 use crate::protocol::Fault;
 
@@ -20,7 +20,7 @@ pub(crate) const ALL: [(&str, libc::c_int); 8] = [
     ("time", 0x80),
 ];
 
-const FOLDER: &str = "/proc/self/ns";
+const DIRECTORY: &str = "/proc/self/ns";
 
 /// The inode numbers of the calling process's namespaces, by name.
 pub(crate) fn own(namespaces: Namespaces) -> Result<Vec<(String, u64)>, (String, Errno)> {
@@ -33,33 +33,33 @@ pub(crate) fn own(namespaces: Namespaces) -> Result<Vec<(String, u64)>, (String,
 /// The numbers of those with these names.
 fn numbers<'a>(names: impl Iterator<Item = &'a str>) -> Result<Vec<(String, u64)>, (String, Errno)> {
     // The way into procfs is the dearest part of it, and is gone once.
-    let folder = open(FOLDER, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
-        .map_err(|errno| (FOLDER.to_owned(), errno))?;
+    let directory = open(DIRECTORY, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
+        .map_err(|errno| (DIRECTORY.to_owned(), errno))?;
     let mut found = Vec::new();
     for name in names {
         // Its text is its number (namespaces(7)): to follow it would make an inode of it first.
-        let link = readlinkat(&folder, name).map_err(|errno| (format!("{FOLDER}/{name}"), errno))?;
+        let link = readlinkat(&directory, name).map_err(|errno| (format!("{DIRECTORY}/{name}"), errno))?;
         let number = link
             .to_str()
             .and_then(|link| link.strip_prefix(name)?.strip_prefix(":[")?.strip_suffix(']')?.parse().ok());
-        found.push((name.to_owned(), number.ok_or_else(|| (format!("{FOLDER}/{name}"), Errno::EPROTO))?));
+        found.push((name.to_owned(), number.ok_or_else(|| (format!("{DIRECTORY}/{name}"), Errno::EPROTO))?));
     }
     Ok(found)
 }
 
 /// Compares with the caller's.
-pub(super) fn differ(opening: &mut Opening) -> Result<(), Fault> {
-    let own = own(opening.prelude.namespaces)
+pub(super) fn differ(bootstrap: &mut Bootstrap) -> Result<(), Fault> {
+    let own = own(bootstrap.prelude.namespaces)
         .map_err(|(path, errno)| Fault::system("stat", path.as_bytes(), errno))?;
     for (name, inode) in own {
-        let callers = opening.prelude.callers.iter().find(|(other, _)| *other == name);
+        let callers = bootstrap.prelude.callers.iter().find(|(other, _)| *other == name);
         match callers {
-            Some((_, other)) if *other != inode => opening.readback.namespaces.push(name),
+            Some((_, other)) if *other != inode => bootstrap.readback.namespaces.push(name),
             Some(_) => return Err(Fault::mismatch(&format!("{name} namespace"), "new", "the caller's")),
             None => return Err(Fault::Protocol { what: format!("no {name} namespace to compare with") }),
         }
     }
-    joined(&opening.prelude.joined)
+    joined(&bootstrap.prelude.joined)
 }
 
 /// Those that were joined are the ones that the caller opened.

@@ -1,7 +1,8 @@
-//! Tasks beyond the first: each is asked for on the channel of orders and has a channel of its own, on which its caller hears of it.
+//! Tasks beyond the first: each is asked for on the channel of orders and has a channel of its own, on which
+//! its caller hears of it.
 //!
-//! They run within the same walls, and are started by the same stages, filter and read-back. The run ends with the first task: what is
-//! left of the others ends with it.
+//! They run within the same walls, and are started by the same stages, filter and read-back. The run ends
+//! with the first task: what is left of the others ends with it.
 
 use std::os::fd::OwnedFd;
 
@@ -31,8 +32,8 @@ struct Received {
     stdio: [OwnedFd; 3],
 }
 
-/// Takes one order and starts what it asks for; `None`: its caller has been told why not. An error means that the channel can not be used
-/// any more.
+/// Takes one order and starts what it asks for; `None`: its caller has been told why not. An error means that
+/// the channel can not be used any more.
 pub(super) fn take(context: &mut Context, token: u64, there: usize) -> Result<Option<Further>, Fault> {
     let received = match receive(context) {
         Ok(Some(received)) => received,
@@ -77,8 +78,8 @@ fn receive(context: &mut Context) -> Result<Option<Received>, Fault> {
     };
     let task = Task::decode(&bytes).map_err(|_| wrong("a task"))?;
     let call = matches!(task.workload, Workload::Call { .. });
-    let doors = usize::try_from(order.doors).unwrap_or(usize::MAX);
-    let expected = doors.checked_add(4 + task.descriptors.len() + if call { 2 } else { 0 });
+    let cgroup_procs_fds = usize::try_from(order.cgroup_procs_fds).unwrap_or(usize::MAX);
+    let expected = cgroup_procs_fds.checked_add(4 + task.descriptors.len() + if call { 2 } else { 0 });
     if expected != Some(sent.len()) {
         return Err(wrong("a task's descriptors"));
     }
@@ -89,7 +90,7 @@ fn receive(context: &mut Context) -> Result<Option<Received>, Fault> {
     let mut next = || sent.next().ok_or_else(|| wrong("a task's descriptors"));
     let channel = Channel::new(next()?);
     let stdio = [next()?, next()?, next()?];
-    context.doors = (0..doors).map(|_| next()).collect::<Result<_, _>>()?;
+    context.cgroup_procs_fds = (0..cgroup_procs_fds).map(|_| next()).collect::<Result<_, _>>()?;
     context.descriptors = task.descriptors.iter().map(|_| next()).collect::<Result<_, _>>()?;
     context.call = if call { Some((next()?, next()?)) } else { None };
     context.window = order.window;
@@ -125,7 +126,8 @@ impl Further {
         self.running.pid
     }
 
-    /// Its caller has something to say, or is gone: then it is ended. Whether there is still something to be heard.
+    /// Its caller has something to say, or is gone: then it is ended. Whether there is still something to be
+    /// heard.
     pub(super) fn listen(&self) -> bool {
         match self.channel.receive::<Passed>() {
             Ok(Some(Passed { signal })) if PASSED_ON.iter().any(|passed| *passed as i32 == signal) => {

@@ -19,7 +19,8 @@ use crate::sys::mount::{ATTR_NODEV, ATTR_NOSUID, ATTR_RDONLY};
 /// What an initramfs is covered with, for as long as it takes to pivot away from it.
 const COVER: Tmpfs = Tmpfs { size: 4096, inodes: 1, mode: 0o555 };
 
-/// pivot_root(2) onto itself: the old root ends up over the new one and is detached with everything that was mounted in it.
+/// pivot_root(2) onto itself: the old root ends up over the new one and is detached with everything that was
+/// mounted in it.
 pub(super) fn pivot(context: &mut Context) -> Result<(), Fault> {
     let Some(root) = context.root.take() else { return Ok(()) };
     let procfs = Procfs::open()?;
@@ -31,8 +32,8 @@ pub(super) fn pivot(context: &mut Context) -> Result<(), Fault> {
             close_for_writing(old_root)?;
             false
         }
-        // Nothing propagates and the new root is a mount of our own: what is left of the reasons is a root that is mounted on
-        // nothing, the kernel's initramfs.
+        // Nothing propagates and the new root is a mount of our own: what is left of the reasons is a root
+        // that is mounted on nothing, the kernel's initramfs.
         Err(Errno::EINVAL) => {
             // What is the root in the end is a copy, whose mounts have other numbers.
             procfs.verify(&context.made)?;
@@ -52,18 +53,20 @@ pub(super) fn pivot(context: &mut Context) -> Result<(), Fault> {
     Ok(())
 }
 
-/// The old root's mounts lose their last use with this process, and its own image is in one of them: whoever runs that image could
-/// change mode, times and attributes of its file through `/proc/self/exe`, which Landlock does not govern. When nothing of the new
-/// root is below the old one, these are this namespace's copies of the mounts, no others.
+/// The old root's mounts lose their last use with this process, and its own image is in one of them: whoever
+/// runs that image could change mode, times and attributes of its file through `/proc/self/exe`, which
+/// Landlock does not govern. When nothing of the new root is below the old one, these are this namespace's
+/// copies of the mounts, no others.
 fn close_for_writing(old_root: OwnedFd) -> Result<(), Fault> {
     mounts::set_attributes(&old_root, ATTR_RDONLY, b"old root")
 }
 
-/// Pivots away from the root of all mounts, which cannot be moved or unmounted: it is covered by a mount, that mount becomes this
-/// process's root, and gives way to the new root as any other would.
+/// Pivots away from the root of all mounts, which cannot be moved or unmounted: it is covered by a mount,
+/// that mount becomes this process's root, and gives way to the new root as any other would.
 ///
-/// The initramfs stays below the new root, as it does on every system that was started from one (there it is empty), and no
-/// path leads down to it. Only setns(2) to the own mount namespace does, after an unmount of `/`; both need CAP_SYS_ADMIN.
+/// The initramfs stays below the new root, as it does on every system that was started from one (there it is
+/// empty), and no path leads down to it. Only setns(2) to the own mount namespace does, after an unmount of
+/// `/`; both need CAP_SYS_ADMIN.
 fn from_initramfs(context: &Context, new_root: OwnedFd, initramfs: OwnedFd) -> Result<(), Fault> {
     if context.plan.task.capabilities.contains(Capability::CAP_SYS_ADMIN) {
         let found = "an initramfs, to which a sandbox with CAP_SYS_ADMIN could return";
@@ -82,8 +85,8 @@ fn from_initramfs(context: &Context, new_root: OwnedFd, initramfs: OwnedFd) -> R
     sys::mount::pivot_root_here().map_err(Fault::on("pivot_root", b"new root"))
 }
 
-/// `/` is the root that was built, and nothing is stacked on it: `/..` is where that would show, as a path that ends in `..` is
-/// followed up to what is mounted there, and `/` itself is not.
+/// `/` is the root that was built, and nothing is stacked on it: `/..` is where that would show, as a path
+/// that ends in `..` is followed up to what is mounted there, and `/` itself is not.
 pub(super) fn verify(context: &Context) -> Result<(), Fault> {
     let Some(built) = context.root_id else { return Ok(()) };
     for path in ["/", "/.."] {

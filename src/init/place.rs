@@ -1,5 +1,5 @@
-//! Places in the new root: opened and made below it, never through a symlink and never above it, whatever a root folder
-//! of somebody else's holds (CVE-2021-30465, CVE-2024-45310).
+//! Places in the new root: opened and made below it, never through a symlink and never above it, whatever a
+//! root directory of somebody else's holds (CVE-2021-30465, CVE-2024-45310).
 
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -20,17 +20,17 @@ pub(super) fn open(root: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd, Errno> 
     openat2(root, path, how)
 }
 
-/// The folder that holds the last component of `path`, made where it is missing, and that component.
+/// The directory that holds the last component of `path`, made where it is missing, and that component.
 pub(super) fn parent(root: BorrowedFd<'_>, path: &CStr) -> Result<(OwnedFd, CString), Fault> {
     let (above, name) = split(path)?;
     let name = CString::new(name).map_err(|_| Fault::Protocol { what: "path".to_owned() })?;
-    Ok((folders(root, above)?, name))
+    Ok((directories(root, above)?, name))
 }
 
-/// Folders of a root that is a tmpfs of init's own, where nobody else can exchange anything: the last one is kept open, and a mount point
-/// that is made need not be looked for before and after.
+/// Directories of a root that is a tmpfs of init's own, where nobody else can exchange anything: the last one
+/// is kept open, and a mount point that is made need not be looked for before and after.
 #[derive(Debug, Default)]
-pub(super) struct OwnFolders<'a> {
+pub(super) struct OwnDirectories<'a> {
     /// Whether the root is such a tmpfs.
     own: bool,
     /// What was mounted in it: below there somebody else's files begin.
@@ -38,7 +38,7 @@ pub(super) struct OwnFolders<'a> {
     last: Option<(&'a [u8], OwnedFd)>,
 }
 
-impl<'a> OwnFolders<'a> {
+impl<'a> OwnDirectories<'a> {
     pub(super) fn of(own: bool) -> Self {
         Self { own, ..Self::default() }
     }
@@ -50,7 +50,7 @@ impl<'a> OwnFolders<'a> {
         self.last = last.filter(|(above, _)| self.has(above));
     }
 
-    /// Whether the folder `above` is on the tmpfs itself.
+    /// Whether the directory `above` is on the tmpfs itself.
     fn has(&self, above: &[u8]) -> bool {
         let holds = |mount: &&[u8]| {
             above.strip_prefix(*mount).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
@@ -67,21 +67,21 @@ impl<'a> OwnFolders<'a> {
         let (above, name) = split(path)?;
         let name = CString::new(name).map_err(|_| Fault::Protocol { what: "path".to_owned() })?;
         if !self.has(above) {
-            return Ok((folders(root, above)?, name));
+            return Ok((directories(root, above)?, name));
         }
-        let folder = match self.last.take() {
-            Some((last, folder)) if last == above => folder,
-            _ => folders(root, above)?,
+        let directory = match self.last.take() {
+            Some((last, directory)) if last == above => directory,
+            _ => directories(root, above)?,
         };
-        Ok((folder, name))
+        Ok((directory, name))
     }
 
     /// Gives back what [`parent`](Self::parent) gave for `path`.
-    pub(super) fn keep(&mut self, path: &'a CStr, folder: OwnedFd) {
+    pub(super) fn keep(&mut self, path: &'a CStr, directory: OwnedFd) {
         if let Ok((above, _)) = split(path)
             && self.has(above)
         {
-            self.last = Some((above, folder));
+            self.last = Some((above, directory));
         }
     }
 
@@ -90,14 +90,14 @@ impl<'a> OwnFolders<'a> {
         &mut self,
         root: BorrowedFd<'_>,
         path: &'a CStr,
-        folder: bool,
+        directory: bool,
     ) -> Result<MountPoint<'_>, Fault> {
         let (above, _) = split(path)?;
         if !self.has(above) {
-            return mount_point(root, path, folder).map(MountPoint::Opened);
+            return mount_point(root, path, directory).map(MountPoint::Opened);
         }
         let (parent, name) = self.parent(root, path)?;
-        let made = if folder {
+        let made = if directory {
             mkdirat(parent.as_fd(), name.as_c_str(), Mode::from_bits_truncate(0o755))
         } else {
             mknodat(parent.as_fd(), name.as_c_str(), SFlag::S_IFREG, Mode::from_bits_truncate(0o644), 0)
@@ -105,7 +105,7 @@ impl<'a> OwnFolders<'a> {
         match made {
             Ok(()) => {
                 let kept = self.last.insert((above, parent));
-                Ok(MountPoint::Made { folder: kept.1.as_fd(), name })
+                Ok(MountPoint::Made { directory: kept.1.as_fd(), name })
             }
             // What was there already is opened, unless it is a symlink.
             Err(Errno::EEXIST) => {
@@ -114,7 +114,7 @@ impl<'a> OwnFolders<'a> {
                 Ok(MountPoint::Opened(opened))
             }
             Err(errno) => {
-                Err(Fault::system(if folder { "mkdirat" } else { "mknodat" }, path.to_bytes(), errno))
+                Err(Fault::system(if directory { "mkdirat" } else { "mknodat" }, path.to_bytes(), errno))
             }
         }
     }
@@ -125,11 +125,11 @@ impl<'a> OwnFolders<'a> {
 pub(super) enum MountPoint<'a> {
     /// What is on the top there.
     Opened(OwnedFd),
-    /// An empty file or folder that was just made, in a folder where nobody else can exchange it.
-    Made { folder: BorrowedFd<'a>, name: CString },
+    /// An empty file or directory that was just made, in a directory where nobody else can exchange it.
+    Made { directory: BorrowedFd<'a>, name: CString },
 }
 
-/// A path's folder and its last component.
+/// A path's directory and its last component.
 fn split(path: &CStr) -> Result<(&[u8], &[u8]), Fault> {
     let bytes = path.to_bytes();
     let split = bytes.iter().rposition(|&b| b == b'/').map(|at| (&bytes[..at], &bytes[at + 1..]));
@@ -138,14 +138,14 @@ fn split(path: &CStr) -> Result<(&[u8], &[u8]), Fault> {
         .ok_or_else(|| Fault::Protocol { what: "a path without a name".to_owned() })
 }
 
-/// Opens the folder at `path`, making what is missing of it.
-fn folders(root: BorrowedFd<'_>, path: &[u8]) -> Result<OwnedFd, Fault> {
+/// Opens the directory at `path`, making what is missing of it.
+fn directories(root: BorrowedFd<'_>, path: &[u8]) -> Result<OwnedFd, Fault> {
     let whole = CString::new(if path.is_empty() { b"/" } else { path })
         .map_err(|_| Fault::Protocol { what: "path".to_owned() })?;
     match open(root, &whole) {
         Err(Errno::ENOENT) => {
             let (above, name) = parent(root, &whole)?;
-            make_folder(above.as_fd(), &name, 0o755).map_err(Fault::on("mkdirat", path))?;
+            make_directory(above.as_fd(), &name, 0o755).map_err(Fault::on("mkdirat", path))?;
             open(root, &whole).map_err(Fault::on("openat2", path))
         }
         other => other.map_err(Fault::on("openat2", path)),
@@ -153,7 +153,7 @@ fn folders(root: BorrowedFd<'_>, path: &[u8]) -> Result<OwnedFd, Fault> {
 }
 
 /// `mkdirat(2)`, whatever the umask; an existing entry is left as it is.
-pub(super) fn make_folder(parent: BorrowedFd<'_>, name: &CStr, mode: u32) -> Result<(), Errno> {
+pub(super) fn make_directory(parent: BorrowedFd<'_>, name: &CStr, mode: u32) -> Result<(), Errno> {
     match mkdirat(parent, name, Mode::from_bits_truncate(mode)) {
         Ok(()) | Err(Errno::EEXIST) => Ok(()),
         Err(errno) => Err(errno),
@@ -166,13 +166,13 @@ pub(super) fn make_file(parent: BorrowedFd<'_>, name: &CStr, mode: u32) -> Resul
     nix::fcntl::openat(parent, name, flags, Mode::from_bits_truncate(mode))
 }
 
-/// Opens the mount point at `path`, making an empty file or folder where there is none.
-pub(super) fn mount_point(root: BorrowedFd<'_>, path: &CStr, folder: bool) -> Result<OwnedFd, Fault> {
+/// Opens the mount point at `path`, making an empty file or directory where there is none.
+pub(super) fn mount_point(root: BorrowedFd<'_>, path: &CStr, directory: bool) -> Result<OwnedFd, Fault> {
     match open(root, path) {
         Err(Errno::ENOENT) => {
             let (above, name) = parent(root, path)?;
-            if folder {
-                make_folder(above.as_fd(), &name, 0o755).map_err(Fault::on("mkdirat", path.to_bytes()))?;
+            if directory {
+                make_directory(above.as_fd(), &name, 0o755).map_err(Fault::on("mkdirat", path.to_bytes()))?;
             } else {
                 make_file(above.as_fd(), &name, 0o644).map_err(Fault::on("openat", path.to_bytes()))?;
             }

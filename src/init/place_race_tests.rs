@@ -1,5 +1,5 @@
-//! The primitives that open and make places, while somebody else exchanges a folder on the way for a symlink or for another
-//! folder (CVE-2021-30465, CVE-2024-45310; rename(2) `RENAME_EXCHANGE`).
+//! The primitives that open and make places, while somebody else exchanges a directory on the way for a
+//! symlink or for another directory (CVE-2021-30465, CVE-2024-45310; rename(2) `RENAME_EXCHANGE`).
 
 use std::collections::BTreeSet;
 use std::ffi::{CString, OsString};
@@ -22,7 +22,8 @@ const RACES: usize = 100_000;
 /// How long a race may go on for until both ways have been seen.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Counts how often `attempt` succeeds and is refused: `races` times, and on a busy machine until there was one of each.
+/// Counts how often `attempt` succeeds and is refused: `races` times, and on a busy machine until there was
+/// one of each.
 fn race(races: usize, mut attempt: impl FnMut(usize) -> bool) -> (usize, usize) {
     let (until, mut succeeded, mut refused) = (Instant::now() + PATIENCE, 0, 0);
     for n in 0.. {
@@ -99,24 +100,24 @@ enum Other {
     Absolute,
     /// A symlink to the victim by `..`.
     Relative,
-    /// Another folder that looks the same.
-    Folder,
+    /// Another directory that looks the same.
+    Directory,
 }
 
 impl Scene {
     fn new(other: Other) -> Self {
-        let dir = tempfile::tempdir().expect("a folder");
+        let dir = tempfile::tempdir().expect("a directory");
         let base = dir.path().canonicalize().expect("its path");
-        for folder in ["root/sub", "victim"] {
-            std::fs::create_dir_all(base.join(folder)).expect("a folder");
-            std::fs::write(base.join(folder).join("file"), folder).expect("a file");
+        for directory in ["root/sub", "victim"] {
+            std::fs::create_dir_all(base.join(directory)).expect("a directory");
+            std::fs::write(base.join(directory).join("file"), directory).expect("a file");
         }
         let path = base.join("root/other");
         match other {
             Other::Absolute => std::os::unix::fs::symlink(base.join("victim"), path).expect("a symlink"),
             Other::Relative => std::os::unix::fs::symlink("../victim", path).expect("a symlink"),
-            Other::Folder => {
-                std::fs::create_dir(&path).expect("a folder");
+            Other::Directory => {
+                std::fs::create_dir(&path).expect("a directory");
                 std::fs::write(path.join("file"), "another").expect("a file");
             }
         }
@@ -136,8 +137,8 @@ impl Scene {
         (metadata.dev(), metadata.ino())
     }
 
-    fn entries(&self, folder: &str) -> BTreeSet<OsString> {
-        let list = std::fs::read_dir(self.base.join(folder)).expect("a folder");
+    fn entries(&self, directory: &str) -> BTreeSet<OsString> {
+        let list = std::fs::read_dir(self.base.join(directory)).expect("a directory");
         list.map(|entry| entry.expect("an entry").file_name()).collect()
     }
 }
@@ -174,11 +175,11 @@ fn places_below_the_root_are_never_reached_through_a_symlink() {
 
 #[test]
 fn a_source_is_the_file_of_the_plan_or_an_error() {
-    for other in [Other::Absolute, Other::Folder] {
+    for other in [Other::Absolute, Other::Directory] {
         let scene = Scene::new(other);
         let (device, inode) = scene.identity("root/sub/file");
         let path = c_path(&scene.base.join("root/sub/file"));
-        let source = Source { path, device, inode, folder: false, slave: false, via: Via::Path };
+        let source = Source { path, device, inode, directory: false, slave: false, via: Via::Path };
         let swapper = scene.swapper();
         let (right, refused) = race(RACES, |_| {
             let Ok(fd) = sys::open_without_symlinks(&source.path, OFlag::O_PATH) else { return false };

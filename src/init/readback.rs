@@ -68,8 +68,8 @@ fn capabilities(context: &mut Context) -> Result<(), Fault> {
     let ambient = if context.plan.walls.identity.uid == 0 { CapabilitySet::EMPTY } else { keep };
     let sets = sys::capability::get().map_err(Fault::on("capget", b""))?;
     let bits = sys::capability::securebits().map_err(Fault::on("prctl", b"PR_GET_SECUREBITS"))?;
-    // Without a user namespace an unprivileged process cannot change these two; they mean nothing to one whose other sets
-    // are empty and that can gain nothing by an execution.
+    // Without a user namespace an unprivileged process cannot change these two; they mean nothing to one
+    // whose other sets are empty and that can gain nothing by an execution.
     let locked = !context.plan.walls.namespaces.is_lite() || (sets.bounding == keep && bits == SECUREBITS);
     for (what, expected, found) in [
         ("the effective capability set", keep, sets.effective),

@@ -18,7 +18,7 @@ use crate::protocol::{Fault, shown};
 use crate::sys;
 use crate::sys::mount::{ATTR_NODEV, ATTR_NOEXEC, ATTR_NOSUID, ATTR_RDONLY, Parameter};
 
-/// The attributes of all that init makes, and of folders of the host's as a root.
+/// The attributes of all that init makes, and of directories of the host's as a root.
 const OWN: u64 = ATTR_NOSUID | ATTR_NODEV;
 
 /// What a copy of a mount in the sandbox keeps of it; access times it has by itself.
@@ -26,7 +26,7 @@ const BASIC: u64 = OWN | ATTR_NOEXEC | ATTR_RDONLY;
 
 const PRIVATE: Propagation = Propagation::Private;
 
-/// What a masked folder becomes: empty, and nothing can be made in it.
+/// What a masked directory becomes: empty, and nothing can be made in it.
 const EMPTY: Tmpfs = Tmpfs { size: 4096, inodes: 1, mode: 0o555 };
 
 /// include/uapi/linux/magic.h.
@@ -41,17 +41,17 @@ pub(super) fn build(context: &mut Context) -> Result<(), Fault> {
 }
 
 fn build_as(context: &mut Context, plan: &Root) -> Result<(), Fault> {
-    // Files and folders that are made get exactly the Plan's modes.
+    // Files and directories that are made get exactly the Plan's modes.
     nix::sys::stat::umask(nix::sys::stat::Mode::empty());
     tree::take_roots(context, plan)?;
     let root = match &plan.base {
         Base::Tmpfs(limits) => over_old_root(mounts::tmpfs(limits, OWN)?)?,
-        Base::Folder(source) => folder(context, source, plan.readonly)?,
+        Base::Directory(source) => directory(context, source, plan.readonly)?,
         Base::Overlay { lower, upper } => overlay(context, lower, upper)?,
     };
-    let mut folders = place::OwnFolders::of(matches!(plan.base, Base::Tmpfs(_)));
+    let mut directories = place::OwnDirectories::of(matches!(plan.base, Base::Tmpfs(_)));
     for node in &plan.nodes {
-        make(context, root.as_fd(), &mut folders, node)?;
+        make(context, root.as_fd(), &mut directories, node)?;
     }
     if plan.readonly {
         mounts::set_own_attributes(&root, ATTR_RDONLY, b"/")?;
@@ -64,17 +64,17 @@ fn build_as(context: &mut Context, plan: &Root) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Mounts a detached tree over the old root. Paths of the old root still resolve: a process's own root is not crossed by
-/// what is mounted on it.
+/// Mounts a detached tree over the old root. Paths of the old root still resolve: a process's own root is not
+/// crossed by what is mounted on it.
 pub(super) fn over_old_root(tree: OwnedFd) -> Result<OwnedFd, Fault> {
     let old = sys::open_without_symlinks(c"/", OFlag::O_PATH).map_err(Fault::on("openat2", b"/"))?;
     sys::mount::attach(tree.as_fd(), old.as_fd(), c"").map_err(Fault::on("move_mount", b"/"))?;
     Ok(tree)
 }
 
-/// A folder of the host as the root. With a read-only root all that is mounted below the folder is read-only too; its top
-/// becomes so after the mount points were made.
-fn folder(context: &mut Context, source: &Source, readonly: bool) -> Result<OwnedFd, Fault> {
+/// A directory of the host as the root. With a read-only root all that is mounted below the directory is
+/// read-only too; its top becomes so after the mount points were made.
+fn directory(context: &mut Context, source: &Source, readonly: bool) -> Result<OwnedFd, Fault> {
     let name = source.path.to_bytes();
     let tree = tree::of(context, source)?;
     mounts::set_attributes(&tree, OWN | if readonly { ATTR_RDONLY } else { 0 }, name)?;
@@ -88,7 +88,7 @@ fn folder(context: &mut Context, source: &Source, readonly: bool) -> Result<Owne
     over_old_root(tree)
 }
 
-/// A folder of the host below a tmpfs that takes the writes.
+/// A directory of the host below a tmpfs that takes the writes.
 fn overlay(context: &mut Context, lower: &Source, upper: &Tmpfs) -> Result<OwnedFd, Fault> {
     let lower_tree = tree::of(context, lower)?;
     mounts::set_attributes(&lower_tree, OWN | ATTR_RDONLY, lower.path.to_bytes())?;
@@ -96,16 +96,17 @@ fn overlay(context: &mut Context, lower: &Source, upper: &Tmpfs) -> Result<Owned
     let noexec = sys::mount::attributes(lower_tree.as_fd())
         .map_err(Fault::on("fstatfs", lower.path.to_bytes()))?
         & ATTR_NOEXEC;
-    // overlayfs takes mounted paths only, so both parts are mounted over the old root for as long as it takes.
+    // overlayfs takes mounted paths only, so both parts are mounted over the old root for as long as it
+    // takes.
     let scratch = over_old_root(mounts::tmpfs(upper, OWN)?)?;
     for name in [c"lower", c"upper", c"work"] {
-        place::make_folder(scratch.as_fd(), name, 0o755).map_err(Fault::on("mkdirat", name.to_bytes()))?;
+        place::make_directory(scratch.as_fd(), name, 0o755).map_err(Fault::on("mkdirat", name.to_bytes()))?;
     }
     let at = |path: &CStr| place::open(scratch.as_fd(), path).map_err(Fault::on("openat2", path.to_bytes()));
     sys::mount::attach(lower_tree.as_fd(), at(c"/lower")?.as_fd(), c"")
         .map_err(Fault::on("move_mount", lower.path.to_bytes()))?;
     let (upper, work) = (at(c"/upper")?, at(c"/work")?);
-    // The upper folder is the root that the task sees: it gets the lower one's mode.
+    // The upper directory is the root that the task sees: it gets the lower one's mode.
     let mode = sys::fstat(lower_tree.as_fd()).map_err(Fault::on("fstat", lower.path.to_bytes()))?.st_mode;
     nix::sys::stat::fchmodat(
         &scratch,
@@ -120,7 +121,8 @@ fn overlay(context: &mut Context, lower: &Source, upper: &Tmpfs) -> Result<Owned
         Parameter::Text(c"lowerdir", &lower_path),
         Parameter::Text(c"upperdir", &upper),
         Parameter::Text(c"workdir", &work),
-        // An unprivileged overlay keeps its marks in user.* attributes; trusted.* of the lower one mean nothing.
+        // An unprivileged overlay keeps its marks in user.* attributes; trusted.* of the lower one mean
+        // nothing.
         Parameter::Flag(c"userxattr"),
     ];
     let overlay = mounts::filesystem(c"overlay", &parameters, OWN | noexec).map_err(|fault| {
@@ -130,8 +132,8 @@ fn overlay(context: &mut Context, lower: &Source, upper: &Tmpfs) -> Result<Owned
         }
         fault
     })?;
-    // It has private copies of both. Nothing but the new root may be stacked on the old one: what is would be all that goes when
-    // the old root is detached, and the old root would stay in reach as `/..`.
+    // It has private copies of both. Nothing but the new root may be stacked on the old one: what is would be
+    // all that goes when the old root is detached, and the old root would stay in reach as `/..`.
     sys::mount::detach(c"/").map_err(Fault::on("umount2", b"/"))?;
     over_old_root(overlay)
 }
@@ -146,36 +148,36 @@ fn is_overlay(found: Statfs) -> bool {
 fn make<'a>(
     context: &mut Context,
     root: BorrowedFd<'_>,
-    folders: &mut place::OwnFolders<'a>,
+    directories: &mut place::OwnDirectories<'a>,
     node: &'a Node,
 ) -> Result<(), Fault> {
     match node {
-        Node::Folder { path, mode } => {
-            let (parent, name) = folders.parent(root, path)?;
-            place::make_folder(parent.as_fd(), &name, *mode)
+        Node::Directory { path, mode } => {
+            let (parent, name) = directories.parent(root, path)?;
+            place::make_directory(parent.as_fd(), &name, *mode)
                 .map_err(Fault::on("mkdirat", path.to_bytes()))?;
-            folders.keep(path, parent);
+            directories.keep(path, parent);
             Ok(())
         }
         Node::Symlink { path, target } => {
-            let (parent, name) = folders.parent(root, path)?;
+            let (parent, name) = directories.parent(root, path)?;
             nix::unistd::symlinkat(target.as_c_str(), parent.as_fd(), name.as_c_str())
                 .map_err(Fault::on("symlinkat", path.to_bytes()))?;
-            folders.keep(path, parent);
+            directories.keep(path, parent);
             Ok(())
         }
         Node::File { path, mode, content } => {
-            let (parent, name) = folders.parent(root, path)?;
+            let (parent, name) = directories.parent(root, path)?;
             let file = place::make_file(parent.as_fd(), &name, *mode)
                 .map_err(Fault::on("openat", path.to_bytes()))?;
-            folders.keep(path, parent);
+            directories.keep(path, parent);
             place::fill(&file, content).map_err(Fault::on("write", path.to_bytes()))
         }
         Node::Mount { path, mount } => {
             let new = mounts::make(context, mount).map_err(|fault| at(fault, path))?;
-            let target = folders.mount_point(root, path, new.folder)?;
+            let target = directories.mount_point(root, path, new.directory)?;
             mounts::attach(&mut context.made, &new, &target, path)?;
-            folders.mounted(path);
+            directories.mounted(path);
             Ok(())
         }
         Node::Pin { path } => pin(&mut context.made, root, path),
@@ -204,7 +206,7 @@ fn pin(made: &mut Made, root: BorrowedFd<'_>, path: &CStr) -> Result<(), Fault> 
     mounts::set_attributes(&tree, attributes, name)?;
     mounts::attach(
         made,
-        &New { tree, folder: true, attributes, shows, propagation: PRIVATE },
+        &New { tree, directory: true, attributes, shows, propagation: PRIVATE },
         &MountPoint::Opened(target),
         path,
     )
@@ -219,7 +221,8 @@ fn existing(root: BorrowedFd<'_>, path: &CStr, presence: Presence) -> Result<Opt
     }
 }
 
-/// Hides a file behind the host's /dev/null (checked to be it, CVE-2025-31133) and a folder behind an empty one.
+/// Hides a file behind the host's /dev/null (checked to be it, CVE-2025-31133) and a directory behind an
+/// empty one.
 fn mask(made: &mut Made, root: BorrowedFd<'_>, path: &CStr, presence: Presence) -> Result<(), Fault> {
     let Some(target) = existing(root, path, presence)? else { return Ok(()) };
     let stat = sys::fstat(target.as_fd()).map_err(Fault::on("fstat", path.to_bytes()))?;
@@ -227,7 +230,7 @@ fn mask(made: &mut Made, root: BorrowedFd<'_>, path: &CStr, presence: Presence) 
         let attributes = OWN | ATTR_RDONLY;
         New {
             tree: mounts::tmpfs(&EMPTY, attributes)?,
-            folder: true,
+            directory: true,
             attributes,
             shows: None,
             propagation: PRIVATE,
@@ -250,6 +253,6 @@ fn make_readonly(
     let attributes = made.attributes_at(name) & BASIC | ATTR_RDONLY;
     let tree = sys::mount::clone_tree(target.as_fd()).map_err(Fault::on("open_tree", name))?;
     mounts::set_attributes(&tree, ATTR_RDONLY, name)?;
-    let copy = New { tree, folder: false, attributes, shows: None, propagation: PRIVATE };
+    let copy = New { tree, directory: false, attributes, shows: None, propagation: PRIVATE };
     mounts::attach(made, &copy, &MountPoint::Opened(target), path)
 }

@@ -6,8 +6,8 @@ use crate::plan::Seccomp;
 use crate::protocol::Fault;
 use crate::sys;
 
-/// Loads the filter and asks the kernel whether it is there. Below a filter that refuses the question the refusal itself is
-/// the proof: an unfiltered process would get an answer.
+/// Loads the filter and asks the kernel whether it is there. Below a filter that refuses the question the
+/// refusal itself is the proof: an unfiltered process would get an answer.
 pub(super) fn load(plan: &Seccomp) -> Result<(), Fault> {
     sys::process::load_filter(&plan.program.instructions, plan.flags)
         .map_err(Fault::on("seccomp", b"SECCOMP_SET_MODE_FILTER"))?;

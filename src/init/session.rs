@@ -1,5 +1,6 @@
-//! A session without the caller's terminal, so that nothing can be pushed into it (CVE-2017-5226), and a process group of the
-//! task's own, which gets what a terminal would send. And no keys of the caller's session.
+//! A session without the caller's terminal, so that nothing can be pushed into it (CVE-2017-5226), and a
+//! process group of the task's own, which gets what a terminal would send. And no keys of the caller's
+//! session.
 
 use nix::errno::Errno;
 use nix::sys::prctl;
@@ -10,14 +11,16 @@ use super::start::Context;
 use crate::protocol::Fault;
 use crate::sys;
 
-/// Starts a group, and with a terminal of its own a session; in *lite* ties the task to init (with a pid namespace the kernel does).
+/// Starts a group, and with a terminal of its own a session; in *lite* ties the task to init (with a pid
+/// namespace the kernel does).
 pub(super) fn start(context: &mut Context) -> Result<(), Fault> {
     let session = |pid: Option<Pid>| getsid(pid).map_err(Fault::on("getsid", b""));
     let (own, expected) = if context.plan.task.terminal {
         setsid().map_err(Fault::on("setsid", b""))?;
         (getpid(), getpid())
     } else {
-        // In init's session: that of an orphaned group could not be stopped by SIGTSTP (setpgid(2), POSIX 3.264).
+        // In init's session: that of an orphaned group could not be stopped by SIGTSTP (setpgid(2), POSIX
+        // 3.264).
         setpgid(Pid::from_raw(0), Pid::from_raw(0)).map_err(Fault::on("setpgid", b""))?;
         (getpid(), session(Some(getppid()))?)
     };
@@ -50,7 +53,8 @@ fn own_keyring() -> Result<(), Fault> {
     let fault = |errno| Fault::system("keyctl", b"KEYCTL_JOIN_SESSION_KEYRING", errno);
     let joined = match sys::keys::join_session_keyring() {
         Ok(joined) => joined,
-        // No call reaches a key, this one's descendants' neither: the kernel has none, or a filter around belljar refuses them.
+        // No call reaches a key, this one's descendants' neither: the kernel has none, or a filter around
+        // belljar refuses them.
         Err(errno @ (Errno::ENOSYS | Errno::EPERM)) if sys::keys::session_keyring() == Err(errno) => {
             return Ok(());
         }

@@ -6,7 +6,8 @@ use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use super::start::Context;
 use crate::protocol::Fault;
 
-/// The kernel's `struct sigaction`; all zeroes is `SIG_DFL`. libc's wrapper refuses its own internal signals (32, 33).
+/// The kernel's `struct sigaction`; all zeroes is `SIG_DFL`. libc's wrapper refuses its own internal signals
+/// (32, 33).
 #[repr(C)]
 #[derive(Default)]
 struct KernelAction {

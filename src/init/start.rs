@@ -6,11 +6,11 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 
-use super::ending::Ender;
-use super::goahead::CallersTrees;
-use super::opening::Opening;
+use super::bootstrap::Bootstrap;
+use super::ending::KillHandle;
+use super::sync::CallersTrees;
 use super::table::Made;
-use super::{OPENING, WALLS, goahead, lite, supervise, task, walk};
+use super::{BOOTSTRAP, WALLS, lite, supervise, sync, task, walk};
 use crate::plan::Plan;
 use crate::protocol::{Channel, Failure, Fault, Message, ReadBack, Stage, Watch, Window};
 use crate::reexec;
@@ -31,7 +31,7 @@ pub(super) struct Context {
     /// Readable once the caller's process is gone.
     pub(super) caller: OwnedFd,
     /// `cgroup.procs` of the task's group, in each tree that has one.
-    pub(super) doors: Vec<OwnedFd>,
+    pub(super) cgroup_procs_fds: Vec<OwnedFd>,
     /// What ends the run besides the clock, and where it is read.
     pub(super) watches: Vec<(Watch, OwnedFd)>,
     /// The size of the task's terminal, if it gets one.
@@ -95,24 +95,24 @@ pub(super) fn exit(code: i32) -> ! {
 }
 
 fn run(payload: &[u8], launcher_checked: bool, channel: Channel) -> Result<i32, (Failure, Channel)> {
-    let mut opening = Opening::new(payload, launcher_checked, channel)
+    let mut bootstrap = Bootstrap::new(payload, launcher_checked, channel)
         .map_err(|(fault, channel)| (Fault::at(Stage::Handshake)(fault), channel))?;
-    opening.readback.mark(Stage::Handshake);
-    if let Err(failure) = walk(OPENING, &mut opening) {
-        return Err((failure, opening.channel));
+    bootstrap.readback.mark(Stage::Handshake);
+    if let Err(failure) = walk(BOOTSTRAP, &mut bootstrap) {
+        return Err((failure, bootstrap.channel));
     }
     let mut context =
-        goahead::wait(opening).map_err(|(fault, channel)| (Fault::at(Stage::GoAhead)(fault), channel))?;
-    context.readback.mark(Stage::GoAhead);
+        sync::wait(bootstrap).map_err(|(fault, channel)| (Fault::at(Stage::Sync)(fault), channel))?;
+    context.readback.mark(Stage::Sync);
     if let Err(fault) = lite::keep_signals_in(&context) {
         return Err((Fault::at(Stage::Landlock)(fault), context.channel));
     }
-    let ender = match Ender::new(&context.plan) {
+    let ender = match KillHandle::new(&context.plan) {
         Ok(ender) => ender,
         Err(fault) => return Err((Fault::at(Stage::Supervise)(fault), context.channel)),
     };
     let started = walk(WALLS, &mut context)
-        .and_then(|()| goahead::held(&mut context).map_err(Fault::at(Stage::GoAhead)))
+        .and_then(|()| sync::held(&mut context).map_err(Fault::at(Stage::Sync)))
         .and_then(|()| supervise::prepare(&context))
         .and_then(|posts| task::start(&mut context).map(|task| (posts, task)));
     match started {
@@ -134,7 +134,8 @@ pub(super) fn take_descriptor(number: i32) -> Result<OwnedFd, Fault> {
     let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
     fcntl(borrowed.as_fd(), FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))
         .map_err(Fault::on("fcntl", number.to_string().as_bytes()))?;
-    // SAFETY: it is open, and by the protocol nothing else in this image owns a number from FIRST_DESCRIPTOR on.
+    // SAFETY: it is open, and by the protocol nothing else in this image owns a number from FIRST_DESCRIPTOR
+    // on.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 

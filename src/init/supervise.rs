@@ -13,7 +13,7 @@ use nix::sys::timer::{Expiration, TimerSetTimeFlags};
 use nix::sys::timerfd::{ClockId, TimerFd, TimerFlags};
 
 use super::cgroup;
-use super::ending::{Done, Ender, Reaped, reap};
+use super::ending::{Done, KillHandle, Reaped, reap};
 use super::orders::{self, Further};
 use super::start::Context;
 use super::task::Running;
@@ -33,10 +33,12 @@ const FURTHER: u64 = 5;
 /// Room for the last message.
 const ENDED: usize = 96;
 
-/// How often the accounts of the control group are looked at where the kernel does not end the run itself, milliseconds.
+/// How often the accounts of the control group are looked at where the kernel does not end the run itself,
+/// milliseconds.
 const TICK: u8 = 20;
 
-/// How long a run goes on before init gives back the memory of what it started with, milliseconds: not of short ones.
+/// How long a run goes on before init gives back the memory of what it started with, milliseconds: not of
+/// short ones.
 const SETTLED: u8 = 100;
 
 /// The time since the machine started, suspension included: a run's limit holds over both.
@@ -46,10 +48,10 @@ pub(super) fn boot_time() -> Result<Duration, Fault> {
         .map_err(Fault::on("clock_gettime", b"CLOCK_BOOTTIME"))
 }
 
-/// Waits for the task's end, or for a reason to end it; ends all that is left, and tells the caller. From the start of the task on
-/// nothing is a refusal, whatever happens, and nothing here takes memory, a descriptor or a process: the task may have changed
-/// init's limits (prlimit(2)).
-pub(super) fn run(context: &mut Context, task: &Running, posts: &WatchPosts, ender: &Ender) {
+/// Waits for the task's end, or for a reason to end it; ends all that is left, and tells the caller. From the
+/// start of the task on nothing is a refusal, whatever happens, and nothing here takes memory, a descriptor
+/// or a process: the task may have changed init's limits (prlimit(2)).
+pub(super) fn run(context: &mut Context, task: &Running, posts: &WatchPosts, ender: &KillHandle) {
     let end = super::task::settle(context, task)
         .and_then(|()| watch(context, task, posts).map_err(Fault::at(Stage::Supervise)));
     let at = sys::process::monotonic();
@@ -82,7 +84,8 @@ pub(super) struct WatchPosts {
     deadline: Option<Duration>,
 }
 
-/// Sets them up before the task starts: a time limit that cannot be had is an error while nothing untrusted has run.
+/// Sets them up before the task starts: a time limit that cannot be had is an error while nothing untrusted
+/// has run.
 pub(super) fn prepare(context: &Context) -> Result<WatchPosts, Failure> {
     posts(context).map_err(Fault::at(Stage::Supervise))
 }
@@ -116,8 +119,8 @@ fn heard() -> SigSet {
     set
 }
 
-/// Each turn looks at the task, the caller and the clock first; what the task can make more of (signals, orphans) then gets a bounded
-/// part of it.
+/// Each turn looks at the task, the caller and the clock first; what the task can make more of (signals,
+/// orphans) then gets a bounded part of it.
 fn watch(context: &mut Context, task: &Running, posts: &WatchPosts) -> Result<Option<End>, Fault> {
     let mut further = Furthers::new(context.orders.is_some());
     let mut settled = false;
@@ -139,7 +142,7 @@ fn watch(context: &mut Context, task: &Running, posts: &WatchPosts) -> Result<Op
             Ok(0) if !more && !settled => {
                 settled = true;
                 // If it cannot be had, it is only the memory of one process.
-                sys::image::let_go().ok();
+                sys::image::drop_clean_pages().ok();
                 0
             }
             Ok(ready) => ready,
@@ -153,7 +156,8 @@ fn watch(context: &mut Context, task: &Running, posts: &WatchPosts) -> Result<Op
         if is(STOP) {
             return Ok(Some(End::Stopped));
         }
-        // By the time itself, too: the timer's interrupt comes a moment later, and its event is one of several.
+        // By the time itself, too: the timer's interrupt comes a moment later, and its event is one of
+        // several.
         if is(CLOCK) || posts.deadline.is_some_and(|end| boot_time().is_ok_and(|now| now >= end)) {
             return Ok(Some(End::Timeout));
         }
@@ -163,7 +167,7 @@ fn watch(context: &mut Context, task: &Running, posts: &WatchPosts) -> Result<Op
         if is(SIGNAL) {
             forward(task)?;
         }
-        further.see_to(context, posts, events.get(..ready).unwrap_or_default())?;
+        further.handle(context, posts, events.get(..ready).unwrap_or_default())?;
         if more || is(SIGNAL) {
             let mut status = None;
             let reaped = reap(|waited| {
@@ -194,7 +198,7 @@ impl Furthers {
     }
 
     /// What is asked for, and what callers say to those that are there: one message of each.
-    fn see_to(
+    fn handle(
         &mut self,
         context: &mut Context,
         posts: &WatchPosts,
@@ -266,8 +270,8 @@ fn tells(timer: &TimerFd, end: Duration) -> Result<bool, Fault> {
     Ok(poll(&mut watched, patience).map_err(Fault::on("poll", b"timerfd"))? > 0)
 }
 
-/// Passes on what came for the task. Each signal is looked at once a turn: one that comes again and again keeps no other waiting, and
-/// those that queue (signal(7)) are not taken at all.
+/// Passes on what came for the task. Each signal is looked at once a turn: one that comes again and again
+/// keeps no other waiting, and those that queue (signal(7)) are not taken at all.
 fn forward(task: &Running) -> Result<(), Fault> {
     let mut heard = heard();
     for _ in 0..=PASSED_ON.len() {

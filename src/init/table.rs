@@ -1,5 +1,5 @@
-//! The mount table as the kernel shows it, against what was made: each mount is in its place with all its attributes, what is mounted
-//! below a bind mount has the same ones, and nothing propagates.
+//! The mount table as the kernel shows it, against what was made: each mount is in its place with all its
+//! attributes, what is mounted below a bind mount has the same ones, and nothing propagates.
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, OsStr};
@@ -53,8 +53,8 @@ struct Mount {
 }
 
 impl Made {
-    /// `tree` is mounted at `path`, with at least these attributes: those that came with it from the host have them too. `shows` is
-    /// the device and inode of its root, where the Plan or the host says which.
+    /// `tree` is mounted at `path`, with at least these attributes: those that came with it from the host
+    /// have them too. `shows` is the device and inode of its root, where the Plan or the host says which.
     pub(super) fn add(
         &mut self,
         tree: &impl AsFd,
@@ -76,7 +76,8 @@ impl Made {
         }
     }
 
-    /// Looks at each path as the task will: what is on top there is what was mounted, whatever came with a tree.
+    /// Looks at each path as the task will: what is on top there is what was mounted, whatever came with a
+    /// tree.
     pub(super) fn verify_shown(&self) -> Result<(), Fault> {
         for mount in self.0.values() {
             let Some(expected) = mount.shows else { continue };
@@ -131,7 +132,8 @@ impl Made {
         if let Some((_, line)) = covered {
             return Err(Fault::mismatch(&named(&line.path()), "on top", "covered"));
         }
-        // What was not made came with the host's trees; of the old root's mounts, where they are still there, nothing is expected.
+        // What was not made came with the host's trees; of the old root's mounts, where they are still there,
+        // nothing is expected.
         for line in lines.values() {
             if let Some(expected) = self.above(line, &lines).map(|mount| mount.attributes)
                 && line.attributes & expected != expected
@@ -143,7 +145,8 @@ impl Made {
         Ok(())
     }
 
-    /// Nothing propagates out, and nothing in but where that was asked for. Without a slave the old root's mounts have none either.
+    /// Nothing propagates out, and nothing in but where that was asked for. Without a slave the old root's
+    /// mounts have none either.
     fn propagation(&self, lines: &BTreeMap<u64, Line<'_>>) -> Result<(), Fault> {
         let slaves = self.0.values().any(|mount| mount.propagation == Propagation::Slave);
         for line in lines.values() {

@@ -1,4 +1,5 @@
-//! The task's process (PID 2): a program, by a clone that shares init's memory until the execution, or a role, by a fork.
+//! The task's process (PID 2): a program, by a clone that shares init's memory until the execution, or a
+//! role, by a fork.
 
 use std::ffi::{CString, c_void};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -25,7 +26,8 @@ pub(super) struct Running {
     handover: Option<Handover>,
 }
 
-/// Signals that a terminal sends: they are for the task's whole process group. Others are for its first process alone.
+/// Signals that a terminal sends: they are for the task's whole process group. Others are for its first
+/// process alone.
 const OF_A_TERMINAL: [libc::c_int; 6] =
     [libc::SIGINT, libc::SIGQUIT, libc::SIGTSTP, libc::SIGCONT, libc::SIGHUP, libc::SIGWINCH];
 
@@ -33,8 +35,8 @@ impl Running {
     /// Gives the task a signal, as it would come outside.
     pub(super) fn signal(&self, number: libc::c_int) -> Result<(), Errno> {
         if OF_A_TERMINAL.contains(&number) {
-            // The number is the group's as long as its first process has not been reaped, and that ends the run.
-            // SAFETY: numbers only.
+            // The number is the group's as long as its first process has not been reaped, and that ends the
+            // run. SAFETY: numbers only.
             match Errno::result(unsafe { libc::kill(self.pid.wrapping_neg(), number) }) {
                 // It has left its group.
                 Err(Errno::ESRCH) => {}
@@ -117,8 +119,9 @@ fn program(path: CString, argv: Vec<CString>, context: &mut Context) -> Result<R
     };
     let mut execution =
         Execution { context, path, argv: pointers(&argv), env: pointers(&env), failure: Some(killed()) };
-    // SAFETY: the child runs `execute` on a stack of its own and ends in execve or _exit; init is single-threaded and held
-    // until then (CLONE_VFORK), so that the child may use this memory, the allocator included.
+    // SAFETY: the child runs `execute` on a stack of its own and ends in execve or _exit; init is
+    // single-threaded and held until then (CLONE_VFORK), so that the child may use this memory, the allocator
+    // included.
     let cloned = unsafe { reexec::clone_vfork(execute, std::ptr::from_mut(&mut execution).cast::<c_void>()) }
         .map_err(|error| {
             let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
@@ -152,8 +155,8 @@ extern "C" fn execute(argument: *mut c_void) -> ! {
         {
             return Some(Fault::at(Stage::Seccomp)(fault));
         }
-        // SAFETY: a valid place. Volatile, as the compiler knows nothing of the process that reads it once we have
-        // executed; what it held is dropped with this image.
+        // SAFETY: a valid place. Volatile, as the compiler knows nothing of the process that reads it once we
+        // have executed; what it held is dropped with this image.
         unsafe { std::ptr::write_volatile(&raw mut execution.failure, None) };
         // SAFETY: a C string and two arrays of C strings that end with a null pointer, all alive.
         unsafe { libc::execve(execution.path.as_ptr(), execution.argv.as_ptr(), execution.env.as_ptr()) };
@@ -199,7 +202,8 @@ fn become_role(context: &mut Context, body: Body, handover: Handover) -> ! {
         let mut keep = context.plan.task.descriptors.clone();
         keep.extend(call.iter().flat_map(|(argument, result)| [argument.as_raw_fd(), result.as_raw_fd()]));
         keep.sort_unstable();
-        // The channel goes with everything else: a role has no way to talk to the caller but what it was given.
+        // The channel goes with everything else: a role has no way to talk to the caller but what it was
+        // given.
         ignore_broken_pipes().map_err(Fault::at(Stage::Signals))?;
         let filter = context.plan.task.seccomp.take();
         descriptors::close_all_but(&keep).map_err(|errno| Failure {
@@ -242,8 +246,8 @@ fn become_role(context: &mut Context, body: Body, handover: Handover) -> ! {
     std::process::exit(code)
 }
 
-/// A Rust function expects an error from a pipe that nobody reads, as std arranges before `main`. (std's `Command` gives programs
-/// that it starts the default again.)
+/// A Rust function expects an error from a pipe that nobody reads, as std arranges before `main`. (std's
+/// `Command` gives programs that it starts the default again.)
 fn ignore_broken_pipes() -> Result<(), Fault> {
     // SAFETY: SIG_IGN is no handler that could run.
     unsafe {

@@ -1,4 +1,5 @@
-//! The task's standard streams become a terminal of the sandbox's own devpts; its outer end goes to the caller (pty(7)).
+//! The task's standard streams become a terminal of the sandbox's own devpts; its outer end goes to the
+//! caller (pty(7)).
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
@@ -53,11 +54,11 @@ fn devpts(plan: &Plan) -> Result<OwnedFd, Fault> {
     });
     let path = path.ok_or_else(|| Fault::Protocol { what: "a terminal without a devpts".to_owned() })?;
     let name = path.to_bytes();
-    let folder = sys::open_without_symlinks(path, OFlag::O_PATH | OFlag::O_DIRECTORY)
+    let directory = sys::open_without_symlinks(path, OFlag::O_PATH | OFlag::O_DIRECTORY)
         .map_err(Fault::on("openat2", name))?;
-    let found = fstatfs(&folder).map_err(Fault::on("fstatfs", name))?.filesystem_type();
+    let found = fstatfs(&directory).map_err(Fault::on("fstatfs", name))?.filesystem_type();
     if found == DEVPTS {
-        return Ok(folder);
+        return Ok(directory);
     }
     Err(Fault::mismatch("the file system of the terminals", "devpts", format!("{found:?}")))
 }
@@ -74,9 +75,9 @@ fn resize(outer: &OwnedFd, window: Window) -> Result<(), Fault> {
 /// It is of this devpts, and can be opened by name: `/dev/stderr` leads to it.
 fn is_the_tasks(inner: BorrowedFd<'_>, devpts: BorrowedFd<'_>, uid: u32) -> Result<(), Fault> {
     let stat = |fd| sys::fstat(fd).map_err(Fault::on("fstat", b"terminal"));
-    let (terminal, folder) = (stat(inner)?, stat(devpts)?);
+    let (terminal, directory) = (stat(inner)?, stat(devpts)?);
     for (what, expected, found) in [
-        ("the device of the terminal's file system", folder.st_dev, terminal.st_dev),
+        ("the device of the terminal's file system", directory.st_dev, terminal.st_dev),
         ("the owner of the terminal", uid.into(), terminal.st_uid.into()),
         ("the mode of the terminal", 0o620, (terminal.st_mode & 0o7777).into()),
     ] {

@@ -1,4 +1,4 @@
-//! Detached copies of the host's files and folders, checked to be those that the Plan was made for.
+//! Detached copies of the host's files and directories, checked to be those that the Plan was made for.
 
 use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
@@ -29,8 +29,9 @@ pub(super) fn of(context: &mut Context, source: &Source) -> Result<OwnedFd, Faul
     }
 }
 
-/// Takes the sources that are the old root itself, before the new one is mounted on it: a copy that is made later would have the new
-/// root on top. Every other path is followed from below what is mounted there, and its tree does not reach up to it.
+/// Takes the sources that are the old root itself, before the new one is mounted on it: a copy that is made
+/// later would have the new root on top. Every other path is followed from below what is mounted there, and
+/// its tree does not reach up to it.
 pub(super) fn take_roots(context: &mut Context, plan: &Root) -> Result<(), Fault> {
     let mounts = plan.nodes.iter().filter_map(|node| match node {
         Node::Mount { mount: Mount::Bind { source, .. }, .. } => Some(source),
@@ -62,8 +63,8 @@ pub(crate) fn check(fd: &impl AsFd, source: &Source) -> Result<(), Fault> {
     Ok(())
 }
 
-/// A device node of the host, checked to be that device (CVE-2025-31133: a symlink or another file in its place). What is looked at is
-/// the copy: whatever led to it, it is what will be mounted.
+/// A device node of the host, checked to be that device (CVE-2025-31133: a symlink or another file in its
+/// place). What is looked at is the copy: whatever led to it, it is what will be mounted.
 pub(super) fn of_device(path: &CStr, block: bool, major: u32, minor: u32) -> Result<New, Fault> {
     let name = path.to_bytes();
     let tree = sys::mount::clone_mount(path).map_err(Fault::on("open_tree", name))?;
@@ -81,7 +82,7 @@ pub(super) fn of_device(path: &CStr, block: bool, major: u32, minor: u32) -> Res
     mounts::set_own_attributes(&tree, attributes, name)?;
     Ok(New {
         tree,
-        folder: false,
+        directory: false,
         attributes,
         shows: Some((stat.st_dev, stat.st_ino)),
         propagation: Propagation::Private,

@@ -12,7 +12,8 @@ pub(super) fn enter(context: &mut Context) -> Result<(), Fault> {
     let path = &context.plan.task.cwd;
     chdir(path.as_c_str()).map_err(Fault::on("chdir", path.to_bytes()))?;
     let mut buffer = [0u8; libc::PATH_MAX as usize];
-    // SAFETY: the buffer is writable and its length is given. The raw call, as libc's hides what is unreachable.
+    // SAFETY: the buffer is writable and its length is given. The raw call, as libc's hides what is
+    // unreachable.
     Errno::result(unsafe { libc::syscall(libc::SYS_getcwd, buffer.as_mut_ptr(), buffer.len()) })
         .map_err(Fault::on("getcwd", path.to_bytes()))?;
     if buffer.first() != Some(&b'/') {

@@ -25,8 +25,8 @@ const MAX_DESCRIPTORS: usize = 1024;
 const MAX_HOSTNAME: usize = 64;
 
 impl Plan {
-    /// Checks what must hold of any plan: absolute paths without `..`, parents before children, numbers that the kernel
-    /// knows, a filter that it would take. init calls it on what it is given.
+    /// Checks what must hold of any plan: absolute paths without `..`, parents before children, numbers that
+    /// the kernel knows, a filter that it would take. init calls it on what it is given.
     ///
     /// # Errors
     /// [`PlanError::Decode`], [`PlanError::TooMany`].
@@ -154,16 +154,18 @@ fn path(path: &CString) -> Result<&Path, PlanError> {
 fn check_root(root: &Root) -> Result<(), PlanError> {
     match &root.base {
         Base::Tmpfs(_) => {}
-        Base::Folder(source) | Base::Overlay { lower: source, .. } => {
+        Base::Directory(source) | Base::Overlay { lower: source, .. } => {
             path(&source.path)?;
-            ensure(source.folder, "a root that is not a folder")?;
+            ensure(source.directory, "a root that is not a directory")?;
         }
     }
     count("nodes", root.nodes.len(), MAX_NODES)?;
     let mut seen: BTreeSet<&Path> = BTreeSet::new();
     for node in &root.nodes {
         let (at, made) = match node {
-            Node::Folder { path, .. } | Node::Symlink { path, .. } | Node::File { path, .. } => (path, true),
+            Node::Directory { path, .. } | Node::Symlink { path, .. } | Node::File { path, .. } => {
+                (path, true)
+            }
             Node::Mount { path: at, mount } => {
                 match mount {
                     Mount::Bind { source, .. } => drop(path(&source.path)?),

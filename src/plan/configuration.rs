@@ -1,16 +1,20 @@
-//! The configuration of installed programs: directories of the host's `/etc`, found by a rule that needs no list of programs and no
-//! package manager's data.
+//! The configuration of installed programs: directories of the host's `/etc`, found by a rule that needs no
+//! list of programs and no package manager's data.
 //!
 //! `/etc/NAME` is shown, read-only, where
 //!
-//! * the profile asks for it (`root.etcPrograms`), by NAME without its version (`java` for `java-17-openjdk`) or by `*`;
-//! * the rest of the program is installed: `/usr/share/NAME`, `/usr/bin/NAME`, `/usr/bin/NAME` without the version, or NAME among the
-//!   libraries of this architecture;
-//! * it is a directory, not a symlink, that belongs to root and that everybody may read and nobody else may change;
-//! * so does all that is directly in it: where one file is not for everybody, the others are not for a sandbox;
+//! * the profile asks for it (`root.etcPrograms`), by NAME without its version (`java` for `java-17-openjdk`)
+//!   or by `*`;
+//! * the rest of the program is installed: `/usr/share/NAME`, `/usr/bin/NAME`, `/usr/bin/NAME` without the
+//!   version, or NAME among the libraries of this architecture;
+//! * it is a directory, not a symlink, that belongs to root and that everybody may read and nobody else may
+//!   change;
+//! * so does all that is directly in it: where one file is not for everybody, the others are not for a
+//!   sandbox;
 //! * there is more in it than a README;
-//! * it does not configure the machine or a service of the machine's: it is not one of [`MACHINE`], and there is no unit and no init
-//!   script of its name, with or without what follows the name's first hyphen or digit.
+//! * it does not configure the machine or a service of the machine's: it is not one of [`MACHINE`], and there
+//!   is no unit and no init script of its name, with or without what follows the name's first hyphen or
+//!   digit.
 //!
 //! What an administrator wrote there for everybody to read is shown with it.
 
@@ -29,7 +33,8 @@ const MAX_ENTRIES: usize = 1024;
 /// More directories than are shown.
 const MAX_SHOWN: usize = 64;
 
-/// How the machine itself is set up, who may do what on it, and whom it trusts, though everybody may read most of it.
+/// How the machine itself is set up, who may do what on it, and whom it trusts, though everybody may read
+/// most of it.
 const MACHINE: [&str; 24] = [
     "NetworkManager",
     "PackageKit",
@@ -74,7 +79,7 @@ pub(super) fn directories(
     };
     let mut names: Vec<_> = entries
         .into_iter()
-        .filter(|(name, kind)| *kind == FileKind::Folder && wanted(asked, name.as_bytes()))
+        .filter(|(name, kind)| *kind == FileKind::Directory && wanted(asked, name.as_bytes()))
         .map(|(name, _)| name)
         .collect();
     names.sort_unstable();
@@ -181,7 +186,7 @@ fn look(path: &Path, files: &dyn Files) -> io::Result<Content> {
 
 fn public(stat: &Stat) -> bool {
     let readable = match stat.kind {
-        FileKind::Folder => stat.mode & 0o005 == 0o005,
+        FileKind::Directory => stat.mode & 0o005 == 0o005,
         FileKind::File => stat.mode & 0o004 == 0o004,
         // Its own mode says nothing, and where it leads is judged there.
         FileKind::Symlink => return stat.uid == 0,
@@ -203,11 +208,11 @@ mod tests {
             .file("/etc/java-17-openjdk/security/java.security", 0o644, "x")
             .file("/usr/bin/php", 0o755, "")
             .file("/etc/php/8.2/cli/php.ini", 0o644, "x")
-            .folder("/usr/share/fonts")
+            .directory("/usr/share/fonts")
             .file("/etc/fonts/fonts.conf", 0o644, "x")
             .symlink("/etc/fonts/link", "/usr/share/fonts")
-            .folder("/usr/lib/x86_64-linux-gnu/gtk-3.0")
-            .folder("/usr/lib/aarch64-linux-gnu/gtk-3.0")
+            .directory("/usr/lib/x86_64-linux-gnu/gtk-3.0")
+            .directory("/usr/lib/aarch64-linux-gnu/gtk-3.0")
             .file("/etc/gtk-3.0/settings.ini", 0o644, "x")
             .file("/usr/bin/python3.11", 0o755, "")
             .file("/etc/python3.11/sitecustomize.py", 0o644, "x")
@@ -215,24 +220,24 @@ mod tests {
             .file("/etc/cron.d/job", 0o644, "x")
             .file("/etc/planted/token", 0o644, "SECRET")
             // Everybody may read it, but it is the machine's.
-            .folder("/usr/share/apt")
+            .directory("/usr/share/apt")
             .file("/etc/apt/sources.list", 0o644, "x")
             .file("/usr/bin/ssh", 0o755, "")
             .file("/etc/ssh/ssh_config", 0o644, "x")
             // Services.
-            .folder("/usr/share/nginx")
+            .directory("/usr/share/nginx")
             .file("/usr/lib/systemd/system/nginx.service", 0o644, "x")
             .file("/etc/nginx/nginx.conf", 0o644, "x")
             .file("/usr/bin/redis", 0o755, "x")
             .file("/etc/init.d/redis", 0o755, "x")
             .file("/etc/redis/redis.conf", 0o644, "x")
-            .folder("/usr/share/nginx-common")
+            .directory("/usr/share/nginx-common")
             .file("/etc/nginx-common/list", 0o644, "x")
             // Nothing to read.
-            .folder("/usr/share/terminfo")
+            .directory("/usr/share/terminfo")
             .file("/etc/terminfo/README", 0o644, "x")
-            .folder("/usr/share/glvnd")
-            .folder("/etc/glvnd")
+            .directory("/usr/share/glvnd")
+            .directory("/etc/glvnd")
             // Not a directory.
             .file("/usr/bin/git", 0o755, "")
             .file("/etc/git", 0o644, "x")
@@ -288,7 +293,7 @@ mod tests {
             (0..MAX_ENTRIES).fold(host(), |files, n| files.file(format!("/etc/php/file-{n}"), 0o644, "x"));
         assert_eq!(found(&full, &["php"]).0, [""; 0]);
         let many = (0..MAX_SHOWN + 9).fold(MemoryFiles::new(), |files, n| {
-            files.file(format!("/etc/program{n}/x"), 0o644, "x").folder(format!("/usr/share/program{n}"))
+            files.file(format!("/etc/program{n}/x"), 0o644, "x").directory(format!("/usr/share/program{n}"))
         });
         assert_eq!(found(&many, &["*"]).0.len(), MAX_SHOWN);
     }

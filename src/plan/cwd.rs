@@ -10,7 +10,8 @@ use crate::host::plain::PlainPath;
 use crate::host::{Facts, Files};
 use crate::profile::{Mount, MountKind, Profile, Workdir};
 
-/// The working directory that was asked for: the call's, else the profile's, else the caller's where it is shown.
+/// The working directory that was asked for: the call's, else the profile's, else the caller's where it is
+/// shown.
 pub(super) fn asked(profile: &Profile, facts: &Facts, call: &Call) -> Result<Option<PathBuf>, PlanError> {
     let path = match (&call.cwd, &profile.process.cwd) {
         (Some(path), _) if path.is_relative() => facts.cwd.as_deref().ok_or(PlanError::NoCwd)?.join(path),
@@ -28,8 +29,8 @@ pub(super) fn asked(profile: &Profile, facts: &Facts, call: &Call) -> Result<Opt
     }
 }
 
-/// The directory of the host that `workdir` shows: the caller's working directory, or the call's where that is neither below the
-/// caller's nor shown by anything else. `None` where none is to be, or need be.
+/// The directory of the host that `workdir` shows: the caller's working directory, or the call's where that
+/// is neither below the caller's nor shown by anything else. `None` where none is to be, or need be.
 pub(super) fn shown(
     profile: &Profile,
     facts: &Facts,
@@ -74,8 +75,8 @@ fn is_covered(path: &Path, profile: &Profile) -> bool {
     }
 }
 
-/// Why a working directory cannot be shown: the host's root, or one that brings the caller's home with it, a slip that shows every key
-/// and token to what runs. Whoever means it binds the directory by name.
+/// Why a working directory cannot be shown: the host's root, or one that brings the caller's home with it, a
+/// slip that shows every key and token to what runs. Whoever means it binds the directory by name.
 fn unfit(path: &Path, profile: &Profile, files: &dyn Files, call: &Call) -> Option<&'static str> {
     if path == Path::new("/") {
         return Some("the whole of the host would be its working directory");
@@ -88,8 +89,8 @@ fn unfit(path: &Path, profile: &Profile, files: &dyn Files, call: &Call) -> Opti
     shows.then_some("showing it would show all of the caller's home directory, keys and tokens included")
 }
 
-/// The caller's working directory, where what the call or a profile shows by name is in it, or it is in that: a path that starts from
-/// there leads to the same file inside.
+/// The caller's working directory, where what the call or a profile shows by name is in it, or it is in that:
+/// a path that starts from there leads to the same file inside.
 pub(super) fn callers(profile: &Profile, facts: &Facts) -> Option<PathBuf> {
     let cwd = facts.cwd.as_deref().filter(|cwd| *cwd != Path::new("/"))?;
     let shown = profile.mounts.iter().any(|mount| {
@@ -100,8 +101,8 @@ pub(super) fn callers(profile: &Profile, facts: &Facts) -> Option<PathBuf> {
     shown.then(|| cwd.to_owned())
 }
 
-/// The working directory as it is inside, without symlinks. Where none was asked for: the caller's if it is the same inside, else `/tmp` if
-/// there is one, else `/`.
+/// The working directory as it is inside, without symlinks. Where none was asked for: the caller's if it is
+/// the same inside, else `/tmp` if there is one, else `/`.
 pub(super) fn cwd(
     asked: Option<&Path>,
     callers: Option<PathBuf>,
@@ -110,29 +111,31 @@ pub(super) fn cwd(
     let Some(path) = asked else {
         let same = |path: &PathBuf| {
             view.resolve(path)
-                .is_ok_and(|inside| inside.path.path() == path && matches!(inside.found, Found::Folder(_)))
+                .is_ok_and(|inside| inside.path.path() == path && matches!(inside.found, Found::Directory(_)))
         };
         if let Some(callers) = callers.filter(same) {
             return Ok(callers);
         }
-        let usable = matches!(view.look(PlainPath::TMP), Ok(Found::Folder(_)));
+        let usable = matches!(view.look(PlainPath::TMP), Ok(Found::Directory(_)));
         return Ok(if usable { PlainPath::TMP } else { PlainPath::ROOT }.path().to_owned());
     };
     let wrong = |problem| PlanError::Cwd { path: path.to_owned(), problem };
     let resolved = view.resolve(path).map_err(|stop| match stop {
-        Stop::NotAFolder => wrong("something on its way is not a folder"),
+        Stop::NotADirectory => wrong("something on its way is not a directory"),
         Stop::Loop => wrong("symlinks on its way lead in a circle"),
         Stop::Parent => wrong("a symlink on its way leads nowhere"),
         Stop::Unknown => wrong("it is on a file system whose content is not known before it is mounted"),
         Stop::Host { path, source } => PlanError::Read { path, source },
     })?;
     match resolved.found {
-        Found::Folder(_) if resolved.path.plain().is_in(PlainPath::PROC) => Err(wrong("it leads into /proc")),
-        Found::Folder(_) => Ok(resolved.path.into_path()),
+        Found::Directory(_) if resolved.path.plain().is_in(PlainPath::PROC) => {
+            Err(wrong("it leads into /proc"))
+        }
+        Found::Directory(_) => Ok(resolved.path.into_path()),
         Found::Missing => Err(wrong("it is not there inside the sandbox")),
         Found::Unknown => {
             Err(wrong("it is on a file system whose content is not known before it is mounted"))
         }
-        _ => Err(wrong("it is not a folder")),
+        _ => Err(wrong("it is not a directory")),
     }
 }

@@ -21,13 +21,14 @@ const SHM: Tmpfs = Tmpfs { size: 64 << 20, inodes: 4096, mode: 0o1777 };
 /// Over a root of one's own: only mount points and links.
 const OVER_ROOT: Tmpfs = Tmpfs { size: 64 << 10, inodes: 64, mode: 0o755 };
 
-/// What is at `/dev` and below it. `over_root`: on a root folder of the host, where nothing may be left behind.
+/// What is at `/dev` and below it. `over_root`: on a root directory of the host, where nothing may be left
+/// behind.
 pub(super) fn dev(over_root: bool, files: &dyn Files) -> Result<Vec<(PathBuf, Item)>, PlanError> {
     let dev = Path::new("/dev");
     let top = if over_root {
         Item::Tmpfs { limits: OVER_ROOT, noexec: true, readonly: false }
     } else {
-        Item::Folder { mode: 0o755 }
+        Item::Directory { mode: 0o755 }
     };
     let mut items = vec![
         (dev.to_owned(), top),

@@ -13,7 +13,8 @@ pub(super) const MAX_STRING: u64 = 128 << 10;
 const MIN_TOTAL: u64 = 128 << 10;
 /// Three quarters of `_STK_LIM`: what it never takes more of.
 const MAX_TOTAL: u64 = 6 << 20;
-/// Room for what the kernel itself lays on the new stack: the program's name and the auxiliary vector's strings.
+/// Room for what the kernel itself lays on the new stack: the program's name and the auxiliary vector's
+/// strings.
 const RESERVE: u64 = 4096;
 
 /// The variables of the task in the order of their first mention; for each the last word counts.

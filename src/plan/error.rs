@@ -29,7 +29,8 @@ pub enum PlanError {
         /// Where it should appear.
         destination: PathBuf,
     },
-    /// The source of an optional mount is not there, and the task could make it: the first run would choose the second one's mounts.
+    /// The source of an optional mount is not there, and the task could make it: the first run would choose
+    /// the second one's mounts.
     #[error(
         "plan: cannot leave out {path:?} at {destination:?}: it does not exist, and the task could make it, or has moved it away"
     )]
@@ -87,22 +88,22 @@ pub enum PlanError {
         /// What was found.
         found: SocketsFound,
     },
-    /// A file over a folder, or the reverse.
-    #[error("plan: cannot mount {path:?} at {destination:?}: one is a folder and the other is not")]
+    /// A file over a directory, or the reverse.
+    #[error("plan: cannot mount {path:?} at {destination:?}: one is a directory and the other is not")]
     Mismatch {
         /// The source on the host, or the kind of the mount.
         path: PathBuf,
         /// Where it should appear.
         destination: PathBuf,
     },
-    /// The mount point would have to be made in a folder of the host.
+    /// The mount point would have to be made in a directory of the host.
     #[error(
         "plan: cannot mount at {destination:?}: {host:?} does not exist, and nothing is created on the host"
     )]
     MountPoint {
         /// Where it should appear.
         destination: PathBuf,
-        /// The missing file or folder.
+        /// The missing file or directory.
         host: PathBuf,
     },
     /// A masked or read-only path would hide or weaken a more specific mount.
@@ -131,10 +132,10 @@ pub enum PlanError {
         /// The path.
         path: PathBuf,
     },
-    /// The root folder cannot be used.
+    /// The root directory cannot be used.
     #[error("plan: cannot use {path:?} as the root: {problem}")]
     Root {
-        /// The folder.
+        /// The directory.
         path: PathBuf,
         /// What is wrong with it.
         problem: &'static str,
@@ -150,13 +151,13 @@ pub enum PlanError {
     /// An overlay would show what a mount hides.
     #[error("plan: cannot lay an overlay over {path:?}: it would show what is below the mount at {mount:?}")]
     RootMount {
-        /// The root folder.
+        /// The root directory.
         path: PathBuf,
         /// What is mounted in it.
         mount: PathBuf,
     },
-    /// The profile wants a root folder and none was given.
-    #[error("plan: the profile needs a root folder")]
+    /// The profile wants a root directory and none was given.
+    #[error("plan: the profile needs a root directory")]
     NoRoot,
     /// The working directory cannot be used.
     #[error("plan: cannot start in {path:?}: {problem}")]
@@ -214,7 +215,8 @@ pub enum PlanError {
         /// Group id asked for.
         gid: u32,
     },
-    /// Root without namespaces would stay root: it is asked for, or there are neither the capabilities nor an id to become another.
+    /// Root without namespaces would stay root: it is asked for, or there are neither the capabilities nor an
+    /// id to become another.
     #[error("plan: without namespaces root would stay root")]
     RootWithoutNamespaces,
     /// In *lite*, as root: the sandbox has an id of its own, which does not get to what it is to be shown.
@@ -397,8 +399,8 @@ pub enum DestinationProblem {
     #[error("below /dev only devices, a tmpfs at /dev/shm and message queues at /dev/mqueue may be")]
     Dev,
     /// Something on its way is a file.
-    #[error("something on its way is not a folder")]
-    NotAFolder,
+    #[error("something on its way is not a directory")]
+    NotADirectory,
     /// Symlinks on its way lead in a circle, or mounts move each other.
     #[error("symlinks on its way lead in a circle")]
     Loop,
@@ -426,7 +428,8 @@ pub enum WallProblem {
         /// Where to, if anywhere.
         leads: Option<PathBuf>,
     },
-    /// A named pipe that the task could write to: a read-only mount does not hold it, and Landlock's rights add up.
+    /// A named pipe that the task could write to: a read-only mount does not hold it, and Landlock's rights
+    /// add up.
     #[error(
         "a read-only mount does not hold the named pipe {found:?}, and a directory above it can be written to"
     )]
@@ -464,7 +467,8 @@ pub enum WallProblem {
 }
 
 impl PlanError {
-    /// The exit code of `belljar run`: 127 where the program was not found, 126 where it cannot be executed, else 125.
+    /// The exit code of `belljar run`: 127 where the program was not found, 126 where it cannot be executed,
+    /// else 125.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
@@ -479,7 +483,7 @@ impl PlanError {
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::Destination { problem: DestinationProblem::Root, .. } => {
-                "give a root folder with --rootfs, or bind single folders"
+                "give a root directory with --rootfs, or bind single directories"
             }
             Self::Destination { problem: DestinationProblem::Proc, .. } => {
                 "hide parts of /proc with masked_paths"
@@ -521,9 +525,9 @@ impl PlanError {
             }
             Self::NoRoot => "give one with --rootfs DIR",
             Self::Cwd { .. } => {
-                "go to another folder, choose one with --workdir, or show it by name with --bind"
+                "go to another directory, choose one with --workdir, or show it by name with --bind"
             }
-            Self::NoCwd => "change to a folder that exists",
+            Self::NoCwd => "change to a directory that exists",
             Self::Unenforceable { hint, .. } => hint,
             Self::RootWithoutCapabilities => {
                 "use -p lite, or run as an ordinary user, or with CAP_SYS_ADMIN, CAP_SETUID, CAP_SETGID and CAP_CHOWN"

@@ -32,7 +32,7 @@ pub(super) fn etc(
     files: &dyn Files,
     notes: &mut Vec<Note>,
 ) -> Result<Vec<(PathBuf, Item)>, PlanError> {
-    let mut items = vec![(PathBuf::from("/etc"), Item::Folder { mode: 0o755 })];
+    let mut items = vec![(PathBuf::from("/etc"), Item::Directory { mode: 0o755 })];
     let mut file = |name: &str, content: Vec<u8>| {
         items.push((Path::new("/etc").join(name), Item::File { mode: 0o644, content }));
     };
@@ -108,13 +108,14 @@ pub(super) fn localtime(
         && !target.as_os_str().as_bytes().contains(&0)
         && visible(&zone)
     {
-        // Absolute: the link's own text may lead through folders that are not there inside.
+        // Absolute: the link's own text may lead through directories that are not there inside.
         return Ok(Some(Item::Symlink(zone)));
     }
     Ok(copy(path, MAX_COPY, files)?.map(|content| Item::File { mode: 0o644, content }))
 }
 
-/// The host's `hosts(5)`, whose network it is, and the sandbox's own name. `None` where there is none, or where it is too large.
+/// The host's `hosts(5)`, whose network it is, and the sandbox's own name. `None` where there is none, or
+/// where it is too large.
 fn host_hosts(
     hostname: Option<&str>,
     files: &dyn Files,

@@ -1,5 +1,6 @@
-//! New file systems by their type: which of them a sandbox may have, with what limits. The kernel mounts in a user namespace what has
-//! `FS_USERNS_MOUNT`; of those, what has no limit or would show files of the host past the checks of a bind is refused.
+//! New file systems by their type: which of them a sandbox may have, with what limits. The kernel mounts in a
+//! user namespace what has `FS_USERNS_MOUNT`; of those, what has no limit or would show files of the host
+//! past the checks of a bind is refused.
 
 use std::ffi::CString;
 

@@ -5,11 +5,12 @@ use crate::host::Facts;
 use crate::profile::Profile;
 use crate::seccomp::{Action, Data, Policy, Program, Unknown, compile, names};
 
-/// The compiled filter; `None` where the profile turned it off. Where others can reach what the task writes (`exposed`), it refuses
-/// set-user-ID and set-group-ID bits before anything that the profile says, with a note where the profile would have allowed them.
+/// The compiled filter; `None` where the profile turned it off. Where others can reach what the task writes
+/// (`exposed`), it refuses set-user-ID and set-group-ID bits before anything that the profile says, with a
+/// note where the profile would have allowed them.
 ///
-/// A name that no system call has is left out, with a note, where the filter allows only what it lists: less is allowed
-/// then. Where it lists what is refused, leaving one out would allow more, and it is an error.
+/// A name that no system call has is left out, with a note, where the filter allows only what it lists: less
+/// is allowed then. Where it lists what is refused, leaving one out would allow more, and it is an error.
 pub(super) fn filter(
     profile: &Profile,
     facts: &Facts,
@@ -51,7 +52,8 @@ fn compiled(policy: &Policy, facts: &Facts, notes: &mut Vec<Note>) -> Result<Pro
     Ok(compiled.program)
 }
 
-/// Whether a filter may let a call through that reaches keys. Keyrings are handed down to every child, and no namespace holds them apart.
+/// Whether a filter may let a call through that reaches keys. Keyrings are handed down to every child, and no
+/// namespace holds them apart.
 pub(super) fn reaches_keys(policy: Option<&Policy>) -> bool {
     let Some(policy) = policy else { return true };
     let reaches = |name: &String| ["keyctl", "add_key", "request_key"].contains(&name.as_str());

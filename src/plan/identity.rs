@@ -9,13 +9,13 @@ const USER: u32 = 1000;
 /// `(uid_t) -1` means "unchanged" to the kernel, and is no id.
 const NO_ID: u32 = u32::MAX;
 
-/// What the ids of a plan are in place of those that are chosen at the start, where there is no user namespace to give them another
-/// name: the kernel's overflow id.
+/// What the ids of a plan are in place of those that are chosen at the start, where there is no user
+/// namespace to give them another name: the kernel's overflow id.
 const CHOSEN_LATER: Identity = Identity { uid: 65_534, gid: 65_534, host: HostIdentity::Unique };
 
-/// An ordinary user is itself, whatever it is called inside. Root gives the sandbox an id that nothing else has, and is
-/// refused where it cannot: a sandbox never has the host's uid 0. A root who is somebody else outside of its user namespace,
-/// and has no other id to give, is as an ordinary user.
+/// An ordinary user is itself, whatever it is called inside. Root gives the sandbox an id that nothing else
+/// has, and is refused where it cannot: a sandbox never has the host's uid 0. A root who is somebody else
+/// outside of its user namespace, and has no other id to give, is as an ordinary user.
 pub(super) fn identity(profile: &Profile, facts: &Facts) -> Result<Identity, PlanError> {
     let asked = profile.process.user;
     if let Some(user) = asked
@@ -80,7 +80,7 @@ fn named(
     let is_own = |ranges: &[IdRange], id| matches!(ranges, [one] if (one.outside, one.count) == (id, 1));
     let (own_user, own_group) = (is_own(&users, facts.uid), is_own(&groups, facts.gid));
     if own_user && own_group {
-        // The one-id form, spelled out.
+        // The one-id form, expanded.
         let ranges = Ranges { users, groups, from: RangesFrom::Subordinate };
         let Identity { uid, gid, .. } = with_ranges(asked, ranges, facts)?;
         return Ok(Identity { uid, gid, host: own(facts) });
@@ -89,7 +89,8 @@ fn named(
     may_map("uidMappings", &users, facts.uid, &subordinate.users)?;
     may_map("gidMappings", &groups, facts.gid, &subordinate.groups)?;
     if own_group {
-        // newgidmap would give up setgroups(2), and the caller's supplementary groups would stay (CVE-2014-8989).
+        // newgidmap would give up setgroups(2), and the caller's supplementary groups would stay
+        // (CVE-2014-8989).
         return Err(PlanError::Unenforceable {
             key: "gidMappings".to_owned(),
             reason: "with the caller's own group alone the sandbox would keep its supplementary groups",

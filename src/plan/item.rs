@@ -8,7 +8,7 @@ use crate::profile::Attributes;
 /// One thing at a path inside. The same as [`Node`], with paths that can still be looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Item {
-    Folder {
+    Directory {
         mode: u32,
     },
     Symlink(PathBuf),
@@ -38,7 +38,7 @@ pub(super) enum Item {
     Filesystem(Filesystem),
 }
 
-/// A file or folder of the host.
+/// A file or directory of the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Bind {
     /// Canonical path on the host.
@@ -52,15 +52,15 @@ pub(super) struct Bind {
 }
 
 impl Item {
-    pub fn is_folder(&self) -> bool {
+    pub fn is_directory(&self) -> bool {
         match self {
-            Self::Folder { .. }
+            Self::Directory { .. }
             | Self::Tmpfs { .. }
             | Self::Proc { .. }
             | Self::Devpts
             | Self::Mqueue
             | Self::Filesystem(_) => true,
-            Self::Bind(bind) => bind.source.folder,
+            Self::Bind(bind) => bind.source.directory,
             Self::Symlink(_) | Self::File { .. } | Self::Device { .. } => false,
         }
     }
@@ -78,9 +78,9 @@ impl Item {
     }
 
     /// A directory of the host that it shows.
-    pub fn folder(&self) -> Option<&Path> {
+    pub fn directory(&self) -> Option<&Path> {
         match self {
-            Self::Bind(bind) if bind.source.folder => Some(&bind.path),
+            Self::Bind(bind) if bind.source.directory => Some(&bind.path),
             _ => None,
         }
     }
@@ -95,7 +95,7 @@ impl Item {
             Self::Devpts => PathBuf::from("devpts"),
             Self::Mqueue => PathBuf::from("mqueue"),
             Self::Filesystem(filesystem) => PathBuf::from(filesystem.fstype.to_string_lossy().into_owned()),
-            Self::Folder { .. } => PathBuf::from("folder"),
+            Self::Directory { .. } => PathBuf::from("directory"),
             Self::Symlink(target) => target.clone(),
             Self::File { .. } => PathBuf::from("file"),
         }
@@ -104,7 +104,7 @@ impl Item {
     pub fn node(&self, path: &std::path::Path) -> Result<Node, PlanError> {
         let path = c_path(path)?;
         let mount = match self {
-            Self::Folder { mode } => return Ok(Node::Folder { path, mode: *mode }),
+            Self::Directory { mode } => return Ok(Node::Directory { path, mode: *mode }),
             Self::Symlink(target) => return Ok(Node::Symlink { path, target: c_path(target)? }),
             Self::File { mode, content } => {
                 return Ok(Node::File { path, mode: *mode, content: content.clone() });

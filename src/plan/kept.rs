@@ -1,10 +1,11 @@
-//! What a kept capability could undo: the walls are built in the user namespace in which the task would have it.
+//! What a kept capability could undo: the walls are built in the user namespace in which the task would have
+//! it.
 
 use super::{Cgroup, HostIdentity, Namespaces, PlanError};
 use crate::profile::{Capability, CapabilitySet};
 
-/// Those that undo a wall of their own user namespace. All others of the 41 count for nothing outside of the initial user namespace, or reach
-/// only what is the task's own (capabilities(7); SECURITY.md has the table).
+/// Those that undo a wall of their own user namespace. All others of the 41 count for nothing outside of the
+/// initial user namespace, or reach only what is the task's own (capabilities(7); SECURITY.md has the table).
 ///
 /// * SYS_PTRACE: init is PID 1 of the same user namespace: its memory, descriptors, and what it executes;
 /// * SYS_ADMIN: the attributes of mounts, masks, the mount namespace of init;
@@ -17,8 +18,8 @@ pub(super) fn inner(namespaces: Namespaces, capabilities: CapabilitySet) -> bool
     !namespaces.is_lite() && !(capabilities & UNDO).is_empty()
 }
 
-/// CAP_SYS_ADMIN makes a control group namespace of its own and mounts its control group, whose files belong to the caller: an ordinary
-/// caller's own id is the sandbox's, which could raise its limits.
+/// CAP_SYS_ADMIN makes a control group namespace of its own and mounts its control group, whose files belong
+/// to the caller: an ordinary caller's own id is the sandbox's, which could raise its limits.
 pub(super) fn check(
     capabilities: CapabilitySet,
     cgroup: Option<&Cgroup>,

@@ -4,7 +4,7 @@
 use super::item::Item;
 use super::places::Places;
 use super::text::c_path;
-use super::view::Ground;
+use super::view::RootBase;
 use super::walls::Mark;
 use super::{Landlock, LandlockRule, PlanError};
 use crate::host::plain::PlainPath;
@@ -48,8 +48,8 @@ pub(crate) mod access {
 use access::*;
 
 const READ: u64 = READ_FILE | READ_DIR;
-/// What a writable folder grants. Device nodes cannot be made anywhere, and a socket of the host that lies in a shared
-/// folder cannot be connected to (ABI 9).
+/// What a writable directory grants. Device nodes cannot be made anywhere, and a socket of the host that lies
+/// in a shared directory cannot be connected to (ABI 9).
 const WRITE: u64 = WRITE_FILE
     | REMOVE_DIR
     | REMOVE_FILE
@@ -88,14 +88,15 @@ pub(super) fn scoped(abi: u32) -> u64 {
 pub(super) type Rules = Places<u64>;
 
 /// What a bind mount grants.
-pub(super) fn bind(folder: bool, readonly: bool, noexec: bool) -> u64 {
+pub(super) fn bind(directory: bool, readonly: bool, noexec: bool) -> u64 {
     let write = if readonly { 0 } else { WRITE };
     let execute = if noexec { 0 } else { EXECUTE };
     let granted = READ | write | execute;
-    if folder { granted } else { granted & FOR_FILES }
+    if directory { granted } else { granted & FOR_FILES }
 }
 
-/// null, zero, full, random, urandom: nothing needs their `ioctl(2)`, and random's could drain or stir the pool.
+/// null, zero, full, random, urandom: nothing needs their `ioctl(2)`, and random's could drain or stir the
+/// pool.
 const PLAIN: [(u32, u32); 5] = [(1, 3), (1, 5), (1, 7), (1, 8), (1, 9)];
 
 /// What a device node grants.
@@ -121,7 +122,12 @@ fn filesystem(item: &Item, attributes: u64) -> u64 {
 }
 
 /// The rules that follow from the root and what is in it.
-pub(super) fn rules(ground: &Ground, root_readonly: bool, items: &Places<Item>, marks: &[Mark]) -> Rules {
+pub(super) fn rules(
+    root_base: &RootBase,
+    root_readonly: bool,
+    items: &Places<Item>,
+    marks: &[Mark],
+) -> Rules {
     let mut rules = Rules::new();
     let marked = |path: PlainPath<'_>, masked| {
         marks.iter().any(|mark| mark.masked == masked && path.is_in(mark.path.plain()))
@@ -134,21 +140,22 @@ pub(super) fn rules(ground: &Ground, root_readonly: bool, items: &Places<Item>, 
         }
     };
     // On the minimal root only listing is needed: everything else on it has a rule of its own.
-    let root = match ground {
-        Ground::Tmpfs => READ_DIR,
-        Ground::Folder { .. } => READ | EXECUTE,
+    let root = match root_base {
+        RootBase::Tmpfs => READ_DIR,
+        RootBase::Directory { .. } => READ | EXECUTE,
     };
     allow(PlainPath::ROOT, if root_readonly { root } else { root | READ | WRITE });
     for (path, item) in items.iter() {
         match item {
-            Item::Folder { .. } | Item::Symlink(_) => {}
-            // One rule for the folder of the synthetic files, not one for each.
+            Item::Directory { .. } | Item::Symlink(_) => {}
+            // One rule for the directory of the synthetic files, not one for each.
             Item::File { .. } => allow(path.parent().unwrap_or(path), READ),
-            Item::Bind(b) => allow(path, bind(b.source.folder, b.readonly, b.noexec)),
+            Item::Bind(b) => allow(path, bind(b.source.directory, b.readonly, b.noexec)),
             Item::Device { major, minor, readonly, .. } => allow(path, device(*major, *minor, *readonly)),
             Item::Tmpfs { noexec, readonly, .. } => allow(path, bind(true, *readonly, *noexec)),
-            // Threads name each other by writing to /proc/self/task/N/comm; a shell's `>` truncates. Everything that is not a process's own is held
-            // by ownership (no host root inside) and by the profile's masks.
+            // Threads name each other by writing to /proc/self/task/N/comm; a shell's `>` truncates.
+            // Everything that is not a process's own is held by ownership (no host root inside) and by the
+            // profile's masks.
             Item::Filesystem(filesystem) => allow(path, self::filesystem(item, filesystem.attributes)),
             Item::Proc { .. } => allow(path, READ | WRITE_FILE | TRUNCATE),
             Item::Devpts => allow(path, READ | WRITE_FILE | IOCTL_DEV),
@@ -198,8 +205,8 @@ pub(super) fn ruleset(
     Ok(Some(Landlock { handled_fs, handled_net, scoped, rules }))
 }
 
-/// Only rights that are handled, and only rules that add something: the kernel grants what the rules of a path and of the
-/// folders above it grant together, across mounts too.
+/// Only rights that are handled, and only rules that add something: the kernel grants what the rules of a
+/// path and of the directories above it grant together, across mounts too.
 fn slim(rules: &Rules, handled: u64) -> Rules {
     let mut out = Rules::new();
     for (path, access) in rules.iter() {
@@ -211,7 +218,7 @@ fn slim(rules: &Rules, handled: u64) -> Rules {
     out
 }
 
-/// What rules grant at a path: those of the path and of the folders above it, together.
+/// What rules grant at a path: those of the path and of the directories above it, together.
 pub(super) fn granted(rules: &Rules, path: PlainPath<'_>) -> u64 {
     let mut granted = 0;
     let mut next = Some(path);
@@ -241,14 +248,14 @@ mod tests {
 
     #[test]
     fn no_rule_lets_devices_be_made_or_host_sockets_be_reached() {
-        for folder in [true, false] {
+        for directory in [true, false] {
             for readonly in [true, false] {
                 for noexec in [true, false] {
-                    let granted = bind(folder, readonly, noexec);
+                    let granted = bind(directory, readonly, noexec);
                     assert_eq!(granted & (MAKE_CHAR | MAKE_BLOCK | IOCTL_DEV | RESOLVE_UNIX), 0);
                     assert_eq!(granted & EXECUTE == 0, noexec);
                     assert_eq!(granted & WRITE_FILE == 0, readonly);
-                    assert!(folder || granted & !FOR_FILES == 0);
+                    assert!(directory || granted & !FOR_FILES == 0);
                 }
             }
         }

@@ -7,7 +7,8 @@ use super::{Exposed, Limits, Note, PlanError, Rlimit};
 use crate::host::{Facts, HostLimit};
 use crate::profile::{Capability, CapabilitySet, Profile};
 
-/// `RLIMIT_*` by their OCI names, lower case, at their numbers on x86-64 and aarch64 (`asm-generic/resource.h`).
+/// `RLIMIT_*` by their OCI names, lower case, at their numbers on x86-64 and aarch64
+/// (`asm-generic/resource.h`).
 pub(crate) const RLIMITS: [&str; 16] = [
     "cpu",
     "fsize",
@@ -33,8 +34,8 @@ pub(super) const NOFILE: u32 = 7;
 const STACK: u32 = 3;
 const UNLIMITED: u64 = u64::MAX;
 
-/// Without CAP_SETFCAP where others can reach what the task writes: capabilities of a file are worth as much there as inside, where an
-/// id-mapped mount shows root's files.
+/// Without CAP_SETFCAP where others can reach what the task writes: capabilities of a file are worth as much
+/// there as inside, where an id-mapped mount shows root's files.
 pub(super) fn unexposed(
     capabilities: CapabilitySet,
     exposed: Option<&Exposed>,
@@ -51,8 +52,8 @@ pub(super) fn unexposed(
     capabilities
 }
 
-/// The resource limits, by number. A limit above the caller's own hard limit cannot be had by an unprivileged sandbox; the
-/// caller's is the stricter one and takes its place, with a note.
+/// The resource limits, by number. A limit above the caller's own hard limit cannot be had by an unprivileged
+/// sandbox; the caller's is the stricter one and takes its place, with a note.
 pub(super) fn rlimits(
     profile: &Profile,
     facts: &Facts,

@@ -1,5 +1,5 @@
-//! *Lite*: no namespaces, so no root of one's own. The mounts of the profile become rights to the host's own paths; what
-//! only a mount could give is refused.
+//! *Lite*: no namespaces, so no root of one's own. The mounts of the profile become rights to the host's own
+//! paths; what only a mount could give is refused.
 
 use std::path::{Path, PathBuf};
 
@@ -90,7 +90,8 @@ pub(super) fn rules(
     Ok(rules)
 }
 
-/// Landlock cannot take back what a directory above grants: what is read-only or not executable below one that is more is refused.
+/// Landlock cannot take back what a directory above grants: what is read-only or not executable below one
+/// that is more is refused.
 fn no_more_from_above(rules: &Rules) -> Result<(), PlanError> {
     use landlock::access::{EXECUTE, WRITE_FILE};
     for entry in rules.entries() {
@@ -149,7 +150,7 @@ fn granted(
                     if *host == HostIdentity::Unique {
                         open_to_all(&b, files, notes)?;
                     }
-                    let access = landlock::bind(b.source.folder, b.readonly, b.noexec);
+                    let access = landlock::bind(b.source.directory, b.readonly, b.noexec);
                     vec![(b.path, access)]
                 }
                 Sought::Found(Located {
@@ -181,7 +182,7 @@ fn granted(
         MountKind::Tmpfs { .. } => Err(refused(
             key(),
             NO_MOUNT,
-            "show a folder of the host with --bind, or use a profile with namespaces",
+            "show a directory of the host with --bind, or use a profile with namespaces",
         )),
         MountKind::Mqueue | MountKind::Filesystem { .. } => {
             Err(refused(key(), NO_MOUNT, "leave it out, or use a profile with namespaces"))
@@ -190,13 +191,14 @@ fn granted(
     }
 }
 
-/// An id that nothing else has reaches what all users may: what it cannot reach is refused, what it cannot use is told.
+/// An id that nothing else has reaches what all users may: what it cannot reach is refused, what it cannot
+/// use is told.
 fn open_to_all(bind: &Bind, files: &dyn Files, notes: &mut Vec<Note>) -> Result<(), PlanError> {
     let mode = |path: &Path| match files.lstat(path) {
         Ok(stat) => Ok(stat.mode),
         Err(source) => Err(PlanError::Read { path: path.to_owned(), source }),
     };
-    for closed in bind.path.ancestors().skip(usize::from(!bind.source.folder)) {
+    for closed in bind.path.ancestors().skip(usize::from(!bind.source.directory)) {
         if mode(closed)? & 0o001 == 0 {
             return Err(PlanError::OutOfReach { path: bind.path.clone(), closed: closed.to_owned() });
         }
@@ -208,7 +210,8 @@ fn open_to_all(bind: &Bind, files: &dyn Files, notes: &mut Vec<Note>) -> Result<
     Ok(())
 }
 
-/// Landlock grants and cannot take back: a path that must not be reached may not lie where something is granted.
+/// Landlock grants and cannot take back: a path that must not be reached may not lie where something is
+/// granted.
 fn denied(rules: &Rules, key: &'static str, paths: &[PathBuf], rights: u64) -> Result<(), PlanError> {
     for asked in paths {
         let path = normal(asked).map_err(|_| PlanError::Path { key, path: asked.clone() })?;
@@ -223,7 +226,8 @@ fn denied(rules: &Rules, key: &'static str, paths: &[PathBuf], rights: u64) -> R
     Ok(())
 }
 
-/// The working directory on the host, canonical. Where none was asked for: the caller's if something is shown there, else `/`.
+/// The working directory on the host, canonical. Where none was asked for: the caller's if something is shown
+/// there, else `/`.
 pub(super) fn cwd(
     asked: Option<&Path>,
     callers: Option<PathBuf>,
@@ -241,8 +245,8 @@ pub(super) fn cwd(
     }
     let stat =
         files.lstat(&followed.path).map_err(|source| PlanError::Read { path: path.to_owned(), source })?;
-    if stat.kind != crate::host::FileKind::Folder {
-        return Err(wrong("it is not a folder"));
+    if stat.kind != crate::host::FileKind::Directory {
+        return Err(wrong("it is not a directory"));
     }
     let shown = PlainPathBuf::from(followed.path);
     if rules.nearest(shown.plain(), None).is_some() || shown.plain().is_root() {

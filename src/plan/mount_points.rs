@@ -1,4 +1,5 @@
-//! The mount points in a root directory of the host's: they are there, or they are made where the host does not see it.
+//! The mount points in a root directory of the host's: they are there, or they are made where the host does
+//! not see it.
 
 use std::path::{Path, PathBuf};
 
@@ -19,8 +20,8 @@ pub(super) struct Directory<'a> {
 }
 
 impl Directory<'_> {
-    /// The root with a place for every item. What is missing in a read-only root is made in a tmpfs over it; in one that is written
-    /// to, nothing but the task makes anything.
+    /// The root with a place for every item. What is missing in a read-only root is made in a tmpfs over it;
+    /// in one that is written to, nothing but the task makes anything.
     pub fn settle(
         &self,
         base: Base,
@@ -33,7 +34,7 @@ impl Directory<'_> {
         let base = match (base, missing.first()) {
             (base, None) => base,
             (overlay @ Base::Overlay { .. }, Some(_)) => overlay,
-            (Base::Folder(lower), Some(_)) if readonly && self.mounted_below()?.is_none() => {
+            (Base::Directory(lower), Some(_)) if readonly && self.mounted_below()?.is_none() => {
                 Base::Overlay { lower, upper }
             }
             (_, Some((destination, host))) => return Err(mount_point(destination, host)),
@@ -45,7 +46,8 @@ impl Directory<'_> {
         if let Some(mount) = self.mounted_below()? {
             return Err(PlanError::RootMount { path: self.path.to_owned(), mount });
         }
-        // It copies a directory in which something is made, and cannot give the copy an owner that has no id inside.
+        // It copies a directory in which something is made, and cannot give the copy an owner that has no id
+        // inside.
         match missing.iter().find_map(|(destination, host)| self.not_copied(destination, host).transpose()) {
             Some(error) => Err(error?),
             None => Ok(base),
@@ -124,7 +126,7 @@ impl Directory<'_> {
     fn not_copied(&self, destination: &Path, host: &Path) -> Result<Option<PlanError>, PlanError> {
         for above in host.ancestors().skip(1).take_while(|above| *above != self.path) {
             match self.files.lstat(above) {
-                Ok(stat) if stat.kind == FileKind::Folder && !self.has_id(stat.uid, stat.gid) => {
+                Ok(stat) if stat.kind == FileKind::Directory && !self.has_id(stat.uid, stat.gid) => {
                     return Ok(Some(mount_point(destination, host)));
                 }
                 Ok(_) => {}
@@ -139,7 +141,7 @@ impl Directory<'_> {
 /// What is not on another mount.
 fn on_the_root(items: &Places<Item>) -> impl Iterator<Item = (PlainPath<'_>, &Item)> {
     let own = items.entries().filter(|entry| match entry.above {
-        None | Some((_, Item::Folder { .. })) => true,
+        None | Some((_, Item::Directory { .. })) => true,
         Some(_) => false,
     });
     own.map(|Entry { path, value, .. }| (path, value))

@@ -18,7 +18,7 @@ use super::source::{
     LeftOut, Located, Sought, Wanted, absolute, can_be_mapped, locate, only_system_links, via,
 };
 use super::text::{c_path, normal};
-use super::view::{Found, Ground, View};
+use super::view::{Found, RootBase, View};
 use super::walls::{Mark, Standing};
 use super::{
     Base, Call, DestinationProblem, HostIdentity, Mapped, Node, Note, PlanError, Root, Source, Tmpfs, Via,
@@ -36,7 +36,7 @@ const MAX_MOUNTS: usize = 512;
 #[derive(Debug)]
 pub(super) struct Built {
     pub root: Root,
-    pub ground: Ground,
+    pub root_base: RootBase,
     pub items: Places<Item>,
     pub masked: Vec<PlainPathBuf>,
     pub marks: Vec<Mark>,
@@ -44,7 +44,7 @@ pub(super) struct Built {
 
 impl Built {
     pub fn view<'a>(&'a self, files: &'a dyn Files) -> View<'a> {
-        View { files, ground: &self.ground, items: &self.items, masked: &self.masked, except: None }
+        View { files, root_base: &self.root_base, items: &self.items, masked: &self.masked, except: None }
     }
 }
 
@@ -52,9 +52,9 @@ impl Built {
     /// Whether what is read-only is so for every kind of file.
     pub fn hold(&self, profile: &Profile, files: &dyn Files, rules: &Rules) -> Result<(), PlanError> {
         // No pins and no absent marks are looked for here.
-        let standing = Standing { files, ground: &self.ground, items: &self.items, root_shared: false };
+        let standing = Standing { files, root_base: &self.root_base, items: &self.items, root_shared: false };
         let rules = profile.landlock.require.then_some(rules);
-        let root_readonly = profile.root.readonly && matches!(self.root.base, Base::Folder(_));
+        let root_readonly = profile.root.readonly && matches!(self.root.base, Base::Directory(_));
         standing.hold(rules, &self.marks, root_readonly)
     }
 }
@@ -70,7 +70,7 @@ pub(super) fn build(
     notes: &mut Vec<Note>,
 ) -> Result<Built, PlanError> {
     let host = &setting.identity.host;
-    let (base, ground) = base(profile, host, facts, files)?;
+    let (base, root_base) = base(profile, host, facts, files)?;
     let mut candidates = Vec::new();
     if profile.root.synthetic_etc && profile.root.path.is_none() {
         for (asked, item) in etc(setting, files, notes)? {
@@ -86,31 +86,31 @@ pub(super) fn build(
     for (destination, mount) in wanted.iter() {
         let new = candidate(profile, destination.path(), mount, host, facts, files, &mut left_out)?;
         if let Some(look) = look.as_ref().filter(|_| !mount.system) {
-            for bind in new.iter().filter_map(|candidate| candidate.item.folder()) {
+            for bind in new.iter().filter_map(|candidate| candidate.item.directory()) {
                 look.at(bind, destination.path(), notes)?;
             }
         }
         candidates.extend(new);
     }
-    if let (Some(look), Ground::Folder { path, .. }) = (&look, &ground) {
+    if let (Some(look), RootBase::Directory { path, .. }) = (&look, &root_base) {
         look.at(path, Path::new("/"), notes)?;
     }
-    let mut items = place(&candidates, &ground, files)?;
+    let mut items = place(&candidates, &root_base, files)?;
     if profile.root.synthetic_etc && profile.root.path.is_none() {
-        add_localtime(&mut candidates, &mut items, &ground, files)?;
+        add_localtime(&mut candidates, &mut items, &root_base, files)?;
     }
     let masked = paths("masked_paths", &profile.masked_paths)?;
     let readonly = paths("readonly_paths", &profile.readonly_paths)?;
     contradictions(&items, &candidates, &masked, &readonly)?;
-    let base = match &ground {
-        Ground::Folder { path, owner } => {
+    let base = match &root_base {
+        RootBase::Directory { path, owner } => {
             let directory = Directory { path, owner: *owner, identity: host, files };
             directory.settle(base, profile.root.readonly, upper(profile), &mut items)?
         }
-        Ground::Tmpfs => base,
+        RootBase::Tmpfs => base,
     };
-    let root_shared = matches!(base, Base::Folder(_)) && !profile.root.readonly;
-    let standing = Standing { files, ground: &ground, items: &items, root_shared };
+    let root_shared = matches!(base, Base::Directory(_)) && !profile.root.readonly;
+    let standing = Standing { files, root_base: &root_base, items: &items, root_shared };
     for missing in left_out {
         if standing.task_could_make(&missing)? {
             return Err(missing.refuse());
@@ -119,7 +119,7 @@ pub(super) fn build(
     }
     let marks = standing.marks(&masked, &readonly)?;
     let nodes = nodes(&items, &standing.pins(&marks), &marks)?;
-    Ok(Built { root: Root { base, readonly: profile.root.readonly, nodes }, ground, items, masked, marks })
+    Ok(Built { root: Root { base, readonly: profile.root.readonly, nodes }, root_base, items, masked, marks })
 }
 
 /// In the order in which init makes them: pins among the mounts by path, marks over everything.
@@ -141,7 +141,8 @@ fn nodes(items: &Places<Item>, pins: &[PlainPathBuf], marks: &[Mark]) -> Result<
     Ok(nodes)
 }
 
-/// The mounts by destination: the last one for each. Sorted by path, so that the order of the list plays no part.
+/// The mounts by destination: the last one for each. Sorted by path, so that the order of the list plays no
+/// part.
 fn wanted<'a>(profile: &'a Profile, shown: Option<&Path>) -> Result<Places<Cow<'a, Mount>>, PlanError> {
     let mut wanted = Places::new();
     for mount in &profile.mounts {
@@ -154,7 +155,8 @@ fn wanted<'a>(profile: &'a Profile, shown: Option<&Path>) -> Result<Places<Cow<'
     if let Some(mount) = workdir(profile, shown)? {
         let path = PlainPathBuf::from(mount.destination.clone());
         let there = wanted.get_or_insert(path.plain(), Cow::Owned(mount.clone()));
-        // What the profile binds there on purpose stays; an empty file system gives way to the caller's files.
+        // What the profile binds there on purpose stays; an empty file system gives way to the caller's
+        // files.
         if !matches!(there.kind, MountKind::Bind { .. }) {
             *there = Cow::Owned(mount);
         }
@@ -166,7 +168,8 @@ fn wanted<'a>(profile: &'a Profile, shown: Option<&Path>) -> Result<Places<Cow<'
     Ok(wanted)
 }
 
-/// The directories of installed programs in `/etc`, but for those that a mount is asked for in: its mount point need not be there.
+/// The directories of installed programs in `/etc`, but for those that a mount is asked for in: its mount
+/// point need not be there.
 fn programs(
     profile: &Profile,
     wanted: &Places<Cow<'_, Mount>>,
@@ -310,8 +313,8 @@ fn candidate(
     Ok(vec![Candidate { asked: asked.into(), item, rank: Rank::Mount, link }])
 }
 
-/// What the host mounts below a slave later has the host's attributes: only Landlock, which holds a path with everything below, keeps
-/// that from being written to or executed.
+/// What the host mounts below a slave later has the host's attributes: only Landlock, which holds a path with
+/// everything below, keeps that from being written to or executed.
 fn slave_holds(profile: &Profile, mount: &Mount) -> Result<(), PlanError> {
     let slave = mount.attributes.propagation == Propagation::Slave;
     if slave && (mount.readonly || mount.noexec) && !profile.landlock.require {
@@ -335,18 +338,18 @@ fn base(
     host: &HostIdentity,
     facts: &Facts,
     files: &dyn Files,
-) -> Result<(Base, Ground), PlanError> {
+) -> Result<(Base, RootBase), PlanError> {
     let tmpfs = upper(profile);
     let Some(asked) = &profile.root.path else {
         if profile.root.path_required {
             return Err(PlanError::NoRoot);
         }
         if profile.root.overlay {
-            let hint = "give a root folder with --rootfs, or leave the overlay out: the minimal root is thrown away anyway";
-            let reason = "there is no root folder to lay it over";
+            let hint = "give a root directory with --rootfs, or leave the overlay out: the minimal root is thrown away anyway";
+            let reason = "there is no root directory to lay it over";
             return Err(PlanError::Unenforceable { key: "root.overlay".to_owned(), reason, hint });
         }
-        return Ok((Base::Tmpfs(tmpfs), Ground::Tmpfs));
+        return Ok((Base::Tmpfs(tmpfs), RootBase::Tmpfs));
     };
     let asked = absolute(asked, facts)?;
     let wrong = |problem| PlanError::Root { path: asked.clone(), problem };
@@ -363,8 +366,8 @@ fn base(
     }
     let read = |source| PlanError::Read { path: path.clone(), source };
     let stat = files.lstat(&path).map_err(read)?;
-    if stat.kind != FileKind::Folder {
-        return Err(wrong("it is not a folder"));
+    if stat.kind != FileKind::Directory {
+        return Err(wrong("it is not a directory"));
     }
     let via = via(host, Some(Mapped::All).filter(|_| host.has_ranges()), true, &path, &stat, files)
         .map_err(read)?;
@@ -377,29 +380,29 @@ fn base(
         path: c_path(&path)?,
         device: stat.device,
         inode: stat.inode,
-        folder: true,
+        directory: true,
         slave: false,
         via,
     };
     let base = if profile.root.overlay {
         Base::Overlay { lower: source, upper: tmpfs }
     } else {
-        Base::Folder(source)
+        Base::Directory(source)
     };
-    Ok((base, Ground::Folder { path, owner }))
+    Ok((base, RootBase::Directory { path, owner }))
 }
 
 /// `/etc/localtime` depends on whether the host's time zones are visible.
 fn add_localtime(
     candidates: &mut Vec<Candidate>,
     items: &mut Places<Item>,
-    ground: &Ground,
+    root_base: &RootBase,
     files: &dyn Files,
 ) -> Result<(), PlanError> {
     let path = PlainPath::LOCALTIME;
-    let view = View { files, ground, items, masked: &[], except: None };
+    let view = View { files, root_base, items, masked: &[], except: None };
     // A mount over it, or over all of /etc, is what the profile wants there.
-    if !matches!(view.cover(path), Some((_, Item::Folder { .. }))) {
+    if !matches!(view.cover(path), Some((_, Item::Directory { .. }))) {
         return Ok(());
     }
     let shown = |zone: &Path| match view.resolve(zone).map(|resolved| resolved.found) {
@@ -435,8 +438,8 @@ fn paths(key: &'static str, list: &[PathBuf]) -> Result<Vec<PlainPathBuf>, PlanE
     Ok(out)
 }
 
-/// Masks and read-only marks are applied last, over everything: a mount that one would hide, or a writable one that
-/// would stop being so, is a contradiction that somebody has to settle.
+/// Masks and read-only marks are applied last, over everything: a mount that one would hide, or a writable
+/// one that would stop being so, is a contradiction that somebody has to settle.
 fn contradictions(
     items: &Places<Item>,
     candidates: &[Candidate],

@@ -1,4 +1,5 @@
-//! Device nodes by their number. In a user namespace none can be made (mknod(2), EPERM), so the host's node of the same number is shown.
+//! Device nodes by their number. In a user namespace none can be made (mknod(2), EPERM), so the host's node
+//! of the same number is shown.
 
 use std::path::{Path, PathBuf};
 

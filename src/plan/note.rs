@@ -53,8 +53,8 @@ pub enum Note {
         /// The groups that it would be made in.
         parents: Vec<PathBuf>,
     },
-    /// In *lite*, as root: the sandbox has an id of its own, for which the mode of a file or directory that is shown does not allow all that
-    /// the mount does.
+    /// In *lite*, as root: the sandbox has an id of its own, for which the mode of a file or directory that
+    /// is shown does not allow all that the mount does.
     NotForAll {
         /// The file or directory.
         path: PathBuf,
@@ -73,7 +73,8 @@ pub enum Note {
         /// The names.
         names: Vec<String>,
     },
-    /// The profile allows set-user-ID bits or file capabilities, but others could execute such a file on the host: they are refused.
+    /// The profile allows set-user-ID bits or file capabilities, but others could execute such a file on the
+    /// host: they are refused.
     SetId {
         /// What they reach.
         exposed: Exposed,

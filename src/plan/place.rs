@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::item::Item;
 use super::places::{Entry, Places};
-use super::view::{Found, Ground, Stop, View};
+use super::view::{Found, RootBase, Stop, View};
 use super::{DestinationProblem, PlanError};
 use crate::host::Files;
 use crate::host::plain::{PlainPath, PlainPathBuf};
@@ -35,10 +35,10 @@ pub(super) struct Candidate {
     pub link: Option<PathBuf>,
 }
 
-/// Gives every candidate its place, and makes the folders that lead there.
+/// Gives every candidate its place, and makes the directories that lead there.
 pub(super) fn place(
     candidates: &[Candidate],
-    ground: &Ground,
+    root_base: &RootBase,
     files: &dyn Files,
 ) -> Result<Places<Item>, PlanError> {
     let mut as_link: Vec<bool> = candidates.iter().map(|c| c.link.is_some()).collect();
@@ -50,7 +50,7 @@ pub(super) fn place(
             if candidate.rank == Rank::Synthetic {
                 continue;
             }
-            let view = View { files, ground, items: &items, masked: &[], except: None };
+            let view = View { files, root_base, items: &items, masked: &[], except: None };
             if as_link[i] && !link_holds(&view, candidate) {
                 as_link[i] = false;
                 changed = true;
@@ -61,12 +61,12 @@ pub(super) fn place(
             places[i] = place;
         }
         if !changed {
-            let view = View { files, ground, items: &items, masked: &[], except: None };
+            let view = View { files, root_base, items: &items, masked: &[], except: None };
             settled(candidates, &places, &as_link, &view)?;
             for (&i, entry) in winners.iter().zip(items.entries()) {
                 check(&candidates[i], &entry, &view)?;
             }
-            return with_parents(items, ground, files);
+            return with_parents(items, root_base, files);
         }
     }
     // Only mounts that move each other come here.
@@ -75,8 +75,9 @@ pub(super) fn place(
     Err(PlanError::Destination { path, problem: DestinationProblem::Loop })
 }
 
-/// Symlinks of a root folder may lead two mounts to one place, where either would hide the other without a word, or a mount
-/// to a place above its own path, where another path than the one that was asked for would show it.
+/// Symlinks of a root directory may lead two mounts to one place, where either would hide the other without a
+/// word, or a mount to a place above its own path, where another path than the one that was asked for would
+/// show it.
 fn settled(
     candidates: &[Candidate],
     places: &[PlainPathBuf],
@@ -130,11 +131,12 @@ fn arrange(
     (kept.iter().map(|&i| (places[i].clone(), item(i))).collect(), kept)
 }
 
-/// Whether a source's symlink, kept inside, leads to the very file that it leads to outside, seen with the same rights.
+/// Whether a source's symlink, kept inside, leads to the very file that it leads to outside, seen with the
+/// same rights.
 fn link_holds(view: &View<'_>, candidate: &Candidate) -> bool {
     let Item::Bind(bind) = &candidate.item else { return false };
     match view.resolve(candidate.asked.path()).map(|resolved| resolved.found) {
-        Ok(Found::Folder(Some(file)) | Found::File(file)) => {
+        Ok(Found::Directory(Some(file)) | Found::File(file)) => {
             file.path == bind.path
                 && file.readonly == bind.readonly
                 && file.noexec == bind.noexec
@@ -149,7 +151,8 @@ fn destination(view: &View<'_>, asked: PlainPath<'_>) -> Result<PlainPathBuf, Pl
     let resolved = view.resolve(asked.path()).map_err(|stop| stopped(stop, asked))?;
     let path = resolved.path.plain();
     let wrong = |problem| Err(PlanError::Destination { path: asked.path().to_owned(), problem });
-    // A root folder's own symlink must not move what belongs at /proc and /dev (CVE-2026-41579, CVE-2025-52881).
+    // A root directory's own symlink must not move what belongs at /proc and /dev (CVE-2026-41579,
+    // CVE-2025-52881).
     for (top, problem) in
         [(PlainPath::PROC, DestinationProblem::Proc), (PlainPath::DEV, DestinationProblem::Dev)]
     {
@@ -167,7 +170,7 @@ fn destination(view: &View<'_>, asked: PlainPath<'_>) -> Result<PlainPathBuf, Pl
 pub(super) fn stopped(stop: Stop, asked: PlainPath<'_>) -> PlanError {
     let path = asked.path().to_owned();
     let problem = match stop {
-        Stop::NotAFolder => DestinationProblem::NotAFolder,
+        Stop::NotADirectory => DestinationProblem::NotADirectory,
         Stop::Loop => DestinationProblem::Loop,
         Stop::Parent => DestinationProblem::Parent,
         Stop::Unknown => DestinationProblem::Unknown,
@@ -176,8 +179,8 @@ pub(super) fn stopped(stop: Stop, asked: PlainPath<'_>) -> PlanError {
     PlanError::Destination { path, problem }
 }
 
-/// Whether a candidate may be where it is: `/proc` and `/dev` are for what belongs there, and a mount point must be there
-/// already wherever the host's own files show.
+/// Whether a candidate may be where it is: `/proc` and `/dev` are for what belongs there, and a mount point
+/// must be there already wherever the host's own files show.
 fn check(candidate: &Candidate, entry: &Entry<'_, Item>, view: &View<'_>) -> Result<(), PlanError> {
     let Entry { path: place, value: item, above, has_below } = *entry;
     let asked = candidate.asked.plain();
@@ -204,22 +207,22 @@ fn check(candidate: &Candidate, entry: &Entry<'_, Item>, view: &View<'_>) -> Res
     if place.is_in(PlainPath::DEV) && !belongs {
         return wrong(DestinationProblem::Dev);
     }
-    if !item.is_folder() && has_below {
+    if !item.is_directory() && has_below {
         return mismatch();
     }
     match view.look_in(above, place).map_err(|stop| stopped(stop, asked))? {
         Found::Missing => makeable(above, place, asked),
-        Found::Folder(_) if !item.is_folder() => mismatch(),
-        Found::File(_) | Found::Made if item.is_folder() => mismatch(),
-        Found::Folder(_) | Found::File(_) | Found::Made => Ok(()),
+        Found::Directory(_) if !item.is_directory() => mismatch(),
+        Found::File(_) | Found::Made if item.is_directory() => mismatch(),
+        Found::Directory(_) | Found::File(_) | Found::Made => Ok(()),
         Found::Symlink(_) if matches!(item, Item::Symlink(_)) => Ok(()),
         Found::Symlink(_) => mismatch(),
         Found::Unknown => wrong(DestinationProblem::Unknown),
     }
 }
 
-/// Whether something missing can be made: on the sandbox's own file systems and in its root folder, never in a folder of
-/// the host that is merely shown.
+/// Whether something missing can be made: on the sandbox's own file systems and in its root directory, never
+/// in a directory of the host that is merely shown.
 fn makeable(
     cover: Option<(PlainPath<'_>, &Item)>,
     path: PlainPath<'_>,
@@ -234,14 +237,14 @@ fn makeable(
     }
 }
 
-/// Adds the folders that lead to the items, mode 0755, where nothing else provides them.
+/// Adds the directories that lead to the items, mode 0755, where nothing else provides them.
 fn with_parents(
     mut items: Places<Item>,
-    ground: &Ground,
+    root_base: &RootBase,
     files: &dyn Files,
 ) -> Result<Places<Item>, PlanError> {
-    let view = View { files, ground, items: &items, masked: &[], except: None };
-    let mut folders: Vec<PlainPathBuf> = Vec::new();
+    let view = View { files, root_base, items: &items, masked: &[], except: None };
+    let mut directories: Vec<PlainPathBuf> = Vec::new();
     let mut last = PlainPath::ROOT;
     for (path, _) in items.iter() {
         // Those that lead to the one before, too, were there or were made for it.
@@ -250,18 +253,18 @@ fn with_parents(
         for parent in new {
             let cover = view.cover(parent);
             match view.look_in(cover, parent).map_err(|stop| stopped(stop, path))? {
-                Found::Folder(_) => {}
+                Found::Directory(_) => {}
                 Found::Missing => {
                     makeable(cover, parent, path)?;
-                    folders.push(parent.to_buf());
+                    directories.push(parent.to_buf());
                 }
                 _ => {
-                    let problem = DestinationProblem::NotAFolder;
+                    let problem = DestinationProblem::NotADirectory;
                     return Err(PlanError::Destination { path: path.path().to_owned(), problem });
                 }
             }
         }
     }
-    items.extend(folders.into_iter().map(|path| (path, Item::Folder { mode: 0o755 })));
+    items.extend(directories.into_iter().map(|path| (path, Item::Directory { mode: 0o755 })));
     Ok(items)
 }

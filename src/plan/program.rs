@@ -66,9 +66,9 @@ impl Search<'_> {
     /// Goes through `PATH`, as `execvp(3)` does; `first` is what stood in the way of the first one found.
     fn search(&self, name: &OsStr, first: &mut Option<ProgramProblem>) -> Option<PathBuf> {
         let path = self.path.unwrap_or(OsStr::new(DEFAULT_PATH));
-        for folder in std::env::split_paths(path) {
+        for directory in std::env::split_paths(path) {
             // An empty part is the working directory.
-            let candidate = self.cwd.join(folder).join(name);
+            let candidate = self.cwd.join(directory).join(name);
             match self.examine(&candidate, 0) {
                 Ok(()) => return Some(candidate),
                 Err(ProgramProblem::NotFound { .. }) => {}
@@ -144,7 +144,7 @@ impl Search<'_> {
         let path = path.to_owned();
         let resolved = match self.view.resolve(&path) {
             Ok(resolved) => resolved,
-            Err(Stop::NotAFolder) => return Err(ProgramProblem::NotFound { path: None }),
+            Err(Stop::NotADirectory) => return Err(ProgramProblem::NotFound { path: None }),
             Err(Stop::Loop) => return Err(ProgramProblem::Broken { path }),
             Err(Stop::Parent) => return Err(ProgramProblem::NotFound { path: None }),
             Err(Stop::Unknown) => return Err(ProgramProblem::Unknown { path }),
@@ -158,7 +158,7 @@ impl Search<'_> {
                 }
                 return Err(ProgramProblem::NotFound { path: None });
             }
-            Found::Folder(_) => return Err(ProgramProblem::Folder { path }),
+            Found::Directory(_) => return Err(ProgramProblem::Directory { path }),
             Found::Made | Found::Symlink(_) => return Err(ProgramProblem::Special { path }),
             Found::Unknown => return Err(ProgramProblem::Unknown { path }),
             Found::File(file) => file,
@@ -193,13 +193,14 @@ impl Search<'_> {
         }
     }
 
-    /// Whether the mount that shows a file to the host is `noexec`. Nobody asks below `/usr`: the host itself would run nothing.
+    /// Whether the mount that shows a file to the host is `noexec`. Nobody asks below `/usr`: the host itself
+    /// would run nothing.
     fn noexec_on_host(&self, file: &Path) -> std::io::Result<bool> {
         Ok(!plain::is_in(file, PlainPath::USR) && self.view.files.noexec(file)?)
     }
 
-    /// The permission bits, as far as they tell: access control lists and capabilities are the kernel's to judge, and it
-    /// will. A file that nobody may execute is refused in any case.
+    /// The permission bits, as far as they tell: access control lists and capabilities are the kernel's to
+    /// judge, and it will. A file that nobody may execute is refused in any case.
     fn may_execute(&self, file: &HostFile) -> bool {
         let stat = &file.stat;
         let (owner, group) = match &self.identity.host {
@@ -231,8 +232,8 @@ impl Search<'_> {
         (stat.kind == FileKind::File && stat.mode & 0o111 != 0).then_some(real)
     }
 
-    /// What a sandbox would have to see of a path that leads to a program of the host: the program or, where it sees that, the symlink to
-    /// it. (`venv/bin/python` leads to `/usr/bin/python3`.)
+    /// What a sandbox would have to see of a path that leads to a program of the host: the program or, where
+    /// it sees that, the symlink to it. (`venv/bin/python` leads to `/usr/bin/python3`.)
     fn unseen(&self, path: &Path, host: PathBuf) -> PathBuf {
         let link = || {
             let directory = self.view.files.canonicalize(path.parent()?).ok()?;
@@ -271,8 +272,8 @@ impl Search<'_> {
     fn outside_by_name(&self, name: &OsStr) -> ProgramProblem {
         let path = self.path.unwrap_or(OsStr::new(DEFAULT_PATH));
         let caller = self.caller_env.get(OsStr::new("PATH"));
-        let found = caller.and_then(|folders| {
-            let candidates = std::env::split_paths(folders).map(|folder| folder.join(name));
+        let found = caller.and_then(|directories| {
+            let candidates = std::env::split_paths(directories).map(|directory| directory.join(name));
             candidates.filter(|at| at.is_absolute()).find_map(|at| Some((self.on_host(&at)?, at)))
         });
         let Some((host, at)) = found else {
@@ -283,15 +284,16 @@ impl Search<'_> {
         }
         let host = self.unseen(&at, host);
         let show = self.show(&host);
-        let reached = std::env::split_paths(path).any(|folder| Some(folder.as_path()) == at.parent());
+        let reached = std::env::split_paths(path).any(|directory| Some(directory.as_path()) == at.parent());
         let by = (!reached).then(|| if at.starts_with(&show) { at.into() } else { host.clone().into() });
         let rustup = self.rustup(&host);
         ProgramProblem::NotVisible { host, show, other: None, by, rustup }
     }
 
-    /// The folder to show so that a program is visible with what belongs to it: `/opt/tool` for `/opt/tool/bin/tool`, and `~/.pyenv` for
-    /// `~/.pyenv/shims/python`. Never the caller's home or a folder directly below the root, and of a hidden folder of the home only its
-    /// programs: beside them are credentials (`~/.cargo/credentials.toml`, `~/.local/share/keyrings`).
+    /// The directory to show so that a program is visible with what belongs to it: `/opt/tool` for
+    /// `/opt/tool/bin/tool`, and `~/.pyenv` for `~/.pyenv/shims/python`. Never the caller's home or a
+    /// directory directly below the root, and of a hidden directory of the home only its programs: beside
+    /// them are credentials (`~/.cargo/credentials.toml`, `~/.local/share/keyrings`).
     fn show(&self, host: &Path) -> PathBuf {
         let home = self.caller_env.get(OsStr::new("HOME")).map(Path::new);
         let fits =
@@ -300,14 +302,16 @@ impl Search<'_> {
             let name = path.file_name().unwrap_or_default().as_bytes();
             name.starts_with(b".") && path.parent().is_some_and(|above| Some(above) == home)
         };
-        let folder = host.parent();
-        let above = match folder {
-            Some(folder) if folder.ends_with("bin") => folder.parent().filter(|above| !hidden(above)),
-            Some(folder) if folder.ends_with("shims") => folder.parent(),
+        let directory = host.parent();
+        let above = match directory {
+            Some(directory) if directory.ends_with("bin") => {
+                directory.parent().filter(|above| !hidden(above))
+            }
+            Some(directory) if directory.ends_with("shims") => directory.parent(),
             _ => None,
         };
-        let folder = folder.filter(|folder| !hidden(folder));
-        above.filter(fits).or_else(|| folder.filter(fits)).unwrap_or(host).to_owned()
+        let directory = directory.filter(|directory| !hidden(directory));
+        above.filter(fits).or_else(|| directory.filter(fits)).unwrap_or(host).to_owned()
     }
 
     /// Where rustup keeps its toolchains, if a program is one of rustup's: the same file as rustup itself.

@@ -48,7 +48,7 @@ pub enum ProgramProblem {
         /// What would show it, where it is not visible.
         show: Option<Box<Path>>,
     },
-    /// A bare name of a program that is visible inside, in no folder of `PATH`.
+    /// A bare name of a program that is visible inside, in no directory of `PATH`.
     #[error("it is {at:?}, which is not in PATH={}", shown(.path))]
     NotInPath {
         /// Where it is inside.
@@ -64,9 +64,9 @@ pub enum ProgramProblem {
         /// Where it leads.
         target: PathBuf,
     },
-    /// A folder.
-    #[error("{path:?} is a folder")]
-    Folder {
+    /// A directory.
+    #[error("{path:?} is a directory")]
+    Directory {
         /// Its path inside.
         path: PathBuf,
     },
@@ -78,7 +78,7 @@ pub enum ProgramProblem {
         /// Its path inside.
         path: PathBuf,
     },
-    /// Symlinks in a circle, or a file as a folder.
+    /// Symlinks in a circle, or a file as a directory.
     #[error("{path:?} does not lead to a file")]
     Broken {
         /// Its path inside.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::item::Item;
 use super::places::Places;
-use super::view::Ground;
+use super::view::RootBase;
 use super::{Base, Root};
 use crate::host::{FileKind, Files};
 
@@ -38,18 +38,20 @@ impl fmt::Display for Exposed {
     }
 }
 
-/// A path of the host that the task can write to and that other users may reach: a set-user-ID file or one with capabilities would be
-/// theirs to execute there. `None` where there is no such path: what is written is thrown away, or lies below a directory that only
-/// the caller or root can pass.
+/// A path of the host that the task can write to and that other users may reach: a set-user-ID file or one
+/// with capabilities would be theirs to execute there. `None` where there is no such path: what is written is
+/// thrown away, or lies below a directory that only the caller or root can pass.
 pub(super) fn exposed(
     root: &Root,
-    ground: &Ground,
+    root_base: &RootBase,
     items: &Places<Item>,
     caller: u32,
     files: &dyn Files,
 ) -> Option<Exposed> {
     let mut writable: Vec<&Path> = Vec::new();
-    if let (Base::Folder(_), Ground::Folder { path, .. }, false) = (&root.base, ground, root.readonly) {
+    if let (Base::Directory(_), RootBase::Directory { path, .. }, false) =
+        (&root.base, root_base, root.readonly)
+    {
         writable.push(path);
     }
     writable.extend(items.values().filter_map(|item| match item {
@@ -60,15 +62,15 @@ pub(super) fn exposed(
     open.map(|path| Exposed::Path(path.to_path_buf()))
 }
 
-/// Whether a directory above `path` lets nobody through but the caller and root, and is out of the task's own reach. One that cannot be
-/// looked at does not count.
+/// Whether a directory above `path` lets nobody through but the caller and root, and is out of the task's own
+/// reach. One that cannot be looked at does not count.
 fn closed(path: &Path, writable: &[&Path], caller: u32, files: &dyn Files) -> bool {
     let above = path.ancestors().skip(1);
     let mut out_of_reach = above.filter(|above| !writable.iter().any(|own| above.starts_with(own)));
     out_of_reach.any(|above| {
         files.lstat(above).is_ok_and(|stat| {
             let owned = stat.uid == caller || stat.uid == 0;
-            stat.kind == FileKind::Folder && owned && stat.mode & SEARCH_OF_OTHERS == 0
+            stat.kind == FileKind::Directory && owned && stat.mode & SEARCH_OF_OTHERS == 0
         })
     })
 }

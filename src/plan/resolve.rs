@@ -1,4 +1,4 @@
-//! The resolution itself: what a [`Frame`] leaves open, and in which order it is decided.
+//! The resolution itself: what a [`PartialPlan`] leaves open, and in which order it is decided.
 
 use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
@@ -11,9 +11,9 @@ use super::landlock::Rules;
 use super::places::Places;
 use super::program::Search;
 use super::text::c_path;
-use super::view::{Ground, View};
+use super::view::{RootBase, View};
 use super::{
-    Call, Ending, Exposed, Frame, Identity, Inner, Namespaces, Note, Plan, PlanError, Root, Task,
+    Call, Ending, Exposed, Identity, Inner, Namespaces, Note, PartialPlan, Plan, PlanError, Root, Task,
     TaskRequest, Walls, Workload, cwd, env, filter, landlock, limits, lite, mounts, reach,
 };
 use crate::host::plain::PlainPathBuf;
@@ -40,10 +40,10 @@ pub fn resolve_with_notes(
     files: &dyn Files,
     call: &Call,
 ) -> Result<(Plan, Vec<Note>), PlanError> {
-    Frame::new(profile, facts, call)?.complete(files)
+    PartialPlan::new(profile, facts, call)?.complete(files)
 }
 
-impl Frame<'_> {
+impl PartialPlan<'_> {
     /// Decides the rest: what has to do with files.
     ///
     /// # Errors
@@ -142,14 +142,14 @@ struct Paths {
     cwd: PathBuf,
     /// In *lite*.
     lite_rules: Option<Rules>,
-    ground: Ground,
+    root_base: RootBase,
     items: Places<Item>,
     masked: Vec<PlainPathBuf>,
 }
 
 impl Paths {
     fn view<'a>(&'a self, files: &'a dyn Files) -> View<'a> {
-        View { files, ground: &self.ground, items: &self.items, masked: &self.masked, except: None }
+        View { files, root_base: &self.root_base, items: &self.items, masked: &self.masked, except: None }
     }
 }
 
@@ -170,13 +170,13 @@ impl Scene<'_> {
                 hint: "mount the minimal /dev in the profile",
             });
         }
-        let rules = landlock::rules(&built.ground, profile.root.readonly, &built.items, &built.marks);
+        let rules = landlock::rules(&built.root_base, profile.root.readonly, &built.items, &built.marks);
         built.hold(profile, files, &rules)?;
         let landlock = landlock::ruleset(profile, facts.landlock_abi, &rules, false)?;
         let cwd = cwd::cwd(asked_cwd, cwd::callers(profile, facts), &built.view(files))?;
-        let mounts::Built { root, ground, items, masked, .. } = built;
-        let exposed = reach::exposed(&root, &ground, &items, facts.uid, files);
-        Ok(Paths { root: Some(root), landlock, exposed, cwd, lite_rules: None, ground, items, masked })
+        let mounts::Built { root, root_base, items, masked, .. } = built;
+        let exposed = reach::exposed(&root, &root_base, &items, facts.uid, files);
+        Ok(Paths { root: Some(root), landlock, exposed, cwd, lite_rules: None, root_base, items, masked })
     }
 
     fn lite(&self, asked_cwd: Option<&Path>, notes: &mut Vec<Note>) -> Result<Paths, PlanError> {
@@ -184,8 +184,9 @@ impl Scene<'_> {
         let rules = lite::rules(profile, &identity.host, facts, files, self.workdir.as_deref(), notes)?;
         let seccomp = filter::filter(profile, facts, None, &mut Vec::new())?;
         let internet = seccomp.map(|seccomp| filter::allows_internet(&seccomp.program, facts));
-        // A filter that allows internet sockets says that the network is wanted; one that denies them already holds it,
-        // and Landlock is a second lock where the kernel has it. Without a filter Landlock is the only one.
+        // A filter that allows internet sockets says that the network is wanted; one that denies them already
+        // holds it, and Landlock is a second lock where the kernel has it. Without a filter Landlock is the
+        // only one.
         if internet.is_none() && profile.landlock.require && facts.landlock_abi.is_none_or(|abi| abi < 4) {
             let (key, has) = ("keeping the network out without a system-call filter", facts.landlock_abi);
             return Err(PlanError::Landlock { key, needs: 4, has });
@@ -194,10 +195,10 @@ impl Scene<'_> {
         let cwd = lite::cwd(asked_cwd, cwd::callers(profile, facts), &rules, files)?;
         let lite_rules = landlock.is_some().then_some(rules);
         // The host itself is what a sandbox without a root of its own sees.
-        let ground = Ground::Folder { path: "/".into(), owner: None };
+        let root_base = RootBase::Directory { path: "/".into(), owner: None };
         let (items, masked) = (Places::new(), Vec::new());
         let exposed = Some(Exposed::All);
-        Ok(Paths { root: None, landlock, exposed, cwd, lite_rules, ground, items, masked })
+        Ok(Paths { root: None, landlock, exposed, cwd, lite_rules, root_base, items, masked })
     }
 }
 

@@ -1,7 +1,8 @@
 //! Sockets and FIFOs of the host in what is shown: whoever reaches one talks to a process outside.
 //!
-//! Before Landlock's ABI 9 nothing holds a connection to a socket by its path but the socket's own mode, and a read-only mount does not
-//! either. The look is bounded: it finds what is left lying about, not what somebody hides.
+//! Before Landlock's ABI 9 nothing holds a connection to a socket by its path but the socket's own mode, and
+//! a read-only mount does not either. The look is bounded: it finds what is left lying about, not what
+//! somebody hides.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::{OsStr, OsString};
@@ -94,15 +95,15 @@ impl<'a> Look<'a> {
         }
         let mut rest = ENTRIES;
         let mut todo = VecDeque::from([(top.to_owned(), 1)]);
-        while let Some((folder, depth)) = todo.pop_front() {
+        while let Some((directory, depth)) = todo.pop_front() {
             // What the caller cannot list is passed over, as is what is beyond the bounds.
-            for (name, kind) in self.files.list(&folder, rest).unwrap_or_default() {
+            for (name, kind) in self.files.list(&directory, rest).unwrap_or_default() {
                 rest -= 1;
                 match kind {
                     FileKind::Socket | FileKind::Fifo => {
-                        return Some(SocketsFound::File { path: folder.join(name), kind });
+                        return Some(SocketsFound::File { path: directory.join(name), kind });
                     }
-                    FileKind::Folder if depth < DEPTH => todo.push_back((folder.join(name), depth + 1)),
+                    FileKind::Directory if depth < DEPTH => todo.push_back((directory.join(name), depth + 1)),
                     _ => {}
                 }
             }

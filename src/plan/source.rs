@@ -45,7 +45,8 @@ pub(super) struct LeftOut {
     pub directory: PathBuf,
     /// Whether it would have been the system's own.
     pub system: bool,
-    /// Whether only the host's root can make anything in `directory`. Where its files are shown as the sandbox's own, the task can, too.
+    /// Whether only the host's root can make anything in `directory`. Where its files are shown as the
+    /// sandbox's own, the task can, too.
     pub roots: bool,
 }
 
@@ -115,8 +116,8 @@ pub(super) fn locate(
     }
     let path = followed.path;
     let stat = files.lstat(&path).map_err(fail)?;
-    let folder = match stat.kind {
-        FileKind::Folder => true,
+    let directory = match stat.kind {
+        FileKind::Directory => true,
         FileKind::File => false,
         FileKind::CharDevice if destination.starts_with("/dev") => {
             let (major, minor) = (libc::major(stat.rdev), libc::minor(stat.rdev));
@@ -130,7 +131,8 @@ pub(super) fn locate(
     let idmap = wanted.idmap || !wanted.readonly;
     let attributes = wanted.attributes;
     let via = match via(host, None, idmap, &path, &stat, files).map_err(fail)? {
-        // Only in the host's own namespace can access times be changed; slaves are copies of what propagates there.
+        // Only in the host's own namespace can access times be changed; slaves are copies of what propagates
+        // there.
         Via::Path if host.is_given() && attributes != Attributes::default() => Via::Tree { idmap: None },
         via => via,
     };
@@ -147,7 +149,8 @@ pub(super) fn locate(
         Via::Path => None,
     };
     let slave = attributes.propagation == Propagation::Slave;
-    let source = Source { path: c_path(&path)?, device: stat.device, inode: stat.inode, folder, slave, via };
+    let source =
+        Source { path: c_path(&path)?, device: stat.device, inode: stat.inode, directory, slave, via };
     let bind = Bind { path, source, readonly: wanted.readonly, noexec: wanted.noexec, attributes, owner };
     Ok(Sought::Found(Located { item: Item::Bind(bind), link }))
 }
@@ -169,7 +172,8 @@ pub(super) fn only_system_links(
     Ok(())
 }
 
-/// Directories in which root's symlinks are the system's, though not below them: where a sandbox of root's can have been given one.
+/// Directories in which root's symlinks are the system's, though not below them: where a sandbox of root's
+/// can have been given one.
 const TOP: [&str; 4] = ["/", "/home", "/run", "/var"];
 /// What a distribution's packages own.
 const TREES: [&str; 10] =
@@ -180,8 +184,8 @@ fn is_distributions(directory: &Path) -> bool {
     TOP.iter().any(|top| directory == Path::new(top)) || TREES.iter().any(|tree| directory.starts_with(tree))
 }
 
-/// Whether a symlink is part of the system: root's, where nobody else can write. That it is root's is not enough, as what an
-/// earlier sandbox of root's wrote can be root's, too.
+/// Whether a symlink is part of the system: root's, where nobody else can write. That it is root's is not
+/// enough, as what an earlier sandbox of root's wrote can be root's, too.
 fn is_systems(link: &Path, files: &dyn Files) -> std::io::Result<bool> {
     let Some(above) = link.parent() else { return Ok(false) };
     if !is_distributions(above) || files.lstat(link)?.uid != 0 {
@@ -191,8 +195,9 @@ fn is_systems(link: &Path, files: &dyn Files) -> std::io::Result<bool> {
     Ok(above.uid == 0 && above.mode & 0o022 == 0)
 }
 
-/// Whether only the host's root can write to `directory` and to all above it. The task is never that root: it is a user of its own, or
-/// the caller. Elsewhere an earlier sandbox of root's can have been given files as its own.
+/// Whether only the host's root can write to `directory` and to all above it. The task is never that root: it
+/// is a user of its own, or the caller. Elsewhere an earlier sandbox of root's can have been given files as
+/// its own.
 fn is_roots(directory: &Path, host: &HostIdentity, files: &dyn Files) -> bool {
     let only_root = |at: &Path| files.lstat(at).is_ok_and(|stat| stat.uid == 0 && stat.mode & 0o022 == 0);
     !matches!(host, HostIdentity::Own { uid: 0, .. })
@@ -213,11 +218,12 @@ fn link_text(path: &Path, files: &dyn Files) -> Option<PathBuf> {
     }
 }
 
-/// How init gets hold of a source. An ordinary user's sandbox has that user's own rights; one that root starts has the
-/// rights of a stranger, so the caller hands over what a stranger cannot reach, or what shall keep its owner.
+/// How init gets hold of a source. An ordinary user's sandbox has that user's own rights; one that root
+/// starts has the rights of a stranger, so the caller hands over what a stranger cannot reach, or what shall
+/// keep its owner.
 ///
-/// `mapped` is whose files are to be shown as the sandbox's, if not the owner's. What belongs to one of the sandbox's ids already is
-/// shown as it is.
+/// `mapped` is whose files are to be shown as the sandbox's, if not the owner's. What belongs to one of the
+/// sandbox's ids already is shown as it is.
 pub(super) fn via(
     host: &HostIdentity,
     mapped: Option<Mapped>,

@@ -31,8 +31,8 @@ pub(super) fn normal(path: &Path) -> Result<PathBuf, DestinationProblem> {
     Ok(path.components().collect())
 }
 
-/// Bytes for a person, and back without loss: printable UTF-8 as it is, a backslash doubled, everything else (control
-/// characters, invalid bytes, characters that reorder or hide text) as `\xNN`.
+/// Bytes for a person, and back without loss: printable UTF-8 as it is, a backslash doubled, everything else
+/// (control characters, invalid bytes, characters that reorder or hide text) as `\xNN`.
 pub(crate) fn escaped(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {

@@ -1,6 +1,8 @@
-//! What the sandbox will see: paths inside, resolved over the mounts of a plan and the host's files behind them.
+//! What the sandbox will see: paths inside, resolved over the mounts of a plan and the host's files behind
+//! them.
 //!
-//! This is for decisions and diagnosis. The kernel resolves every path once more, inside, and has the last word.
+//! This is for decisions and diagnosis. The kernel resolves every path once more, inside, and has the last
+//! word.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,17 +22,17 @@ const SYSFS_DIRECTORIES: [&str; 2] = ["fs", "fs/cgroup"];
 
 /// The root below all items.
 #[derive(Debug, Clone)]
-pub(super) enum Ground {
+pub(super) enum RootBase {
     /// An empty tmpfs.
     Tmpfs,
-    /// A folder of the host: its path, and the owner whose files the sandbox owns.
-    Folder { path: PathBuf, owner: Option<Mapped> },
+    /// A directory of the host: its path, and the owner whose files the sandbox owns.
+    Directory { path: PathBuf, owner: Option<Mapped> },
 }
 
 /// The root and everything in it.
 pub(super) struct View<'a> {
     pub files: &'a dyn Files,
-    pub ground: &'a Ground,
+    pub root_base: &'a RootBase,
     pub items: &'a Places<Item>,
     pub masked: &'a [PlainPathBuf],
     /// An item that is looked behind.
@@ -42,8 +44,8 @@ pub(super) struct View<'a> {
 pub(super) enum Found {
     /// Nothing.
     Missing,
-    /// A folder; on the host, where it is one of the host's.
-    Folder(Option<HostFile>),
+    /// A directory; on the host, where it is one of the host's.
+    Directory(Option<HostFile>),
     /// A symlink.
     Symlink(PathBuf),
     /// A file or special file of the host.
@@ -72,8 +74,8 @@ pub(super) struct HostFile {
 /// Why a path does not resolve.
 #[derive(Debug)]
 pub(super) enum Stop {
-    /// Something on its way is not a folder.
-    NotAFolder,
+    /// Something on its way is not a directory.
+    NotADirectory,
     /// Too many symlinks.
     Loop,
     /// A `..` behind something that is not there.
@@ -104,7 +106,7 @@ impl View<'_> {
             Some(mask) if path != mask.plain() => return Ok(Found::Missing),
             Some(_) => {
                 return Ok(match self.look_behind(path)? {
-                    Found::Folder(_) => Found::Folder(None),
+                    Found::Directory(_) => Found::Directory(None),
                     Found::Missing => Found::Missing,
                     _ => Found::Made,
                 });
@@ -112,9 +114,9 @@ impl View<'_> {
             None => {}
         }
         let found = self.look_behind(path)?;
-        // Above a deeper item there is a folder in any case: it is made as that item's parent.
+        // Above a deeper item there is a directory in any case: it is made as that item's parent.
         if found == Found::Missing && self.items.has_below(path) {
-            Ok(Found::Folder(None))
+            Ok(Found::Directory(None))
         } else {
             Ok(found)
         }
@@ -134,10 +136,10 @@ impl View<'_> {
         let rest = path.rest(at).unwrap_or(path.path());
         let here = rest.as_os_str().is_empty();
         let found = match item {
-            None => match self.ground {
-                Ground::Tmpfs if here => Found::Folder(None),
-                Ground::Tmpfs => Found::Missing,
-                Ground::Folder { path: host, owner } => {
+            None => match self.root_base {
+                RootBase::Tmpfs if here => Found::Directory(None),
+                RootBase::Tmpfs => Found::Missing,
+                RootBase::Directory { path: host, owner } => {
                     let file = |path, stat| HostFile {
                         path,
                         stat,
@@ -162,19 +164,19 @@ impl View<'_> {
             }
             Some(Item::Symlink(target)) if here => Found::Symlink(target.clone()),
             Some(Item::File { .. } | Item::Device { .. }) if here => Found::Made,
-            Some(item) if here && item.is_folder() => Found::Folder(None),
-            Some(Item::Folder { .. } | Item::Tmpfs { .. }) => Found::Missing,
+            Some(item) if here && item.is_directory() => Found::Directory(None),
+            Some(Item::Directory { .. } | Item::Tmpfs { .. }) => Found::Missing,
             Some(item) if item.is_filesystem("tmpfs") => Found::Missing,
             // The kernel has mount points for others there.
             Some(item)
                 if item.is_filesystem("sysfs")
                     && SYSFS_DIRECTORIES.contains(&rest.to_str().unwrap_or_default()) =>
             {
-                Found::Folder(None)
+                Found::Directory(None)
             }
             Some(Item::Filesystem(_)) => Found::Unknown,
             Some(Item::Proc { .. } | Item::Devpts | Item::Mqueue) => Found::Unknown,
-            Some(_) => return Err(Stop::NotAFolder),
+            Some(_) => return Err(Stop::NotADirectory),
         };
         Ok(found)
     }
@@ -188,7 +190,7 @@ impl View<'_> {
         let path = if rest.as_os_str().is_empty() { base.to_owned() } else { base.join(rest) };
         match self.files.lstat(&path) {
             Ok(stat) => match stat.kind {
-                FileKind::Folder => Ok(Found::Folder(Some(file(path, stat)))),
+                FileKind::Directory => Ok(Found::Directory(Some(file(path, stat)))),
                 FileKind::Symlink => {
                     let target = self.files.readlink(&path);
                     Ok(Found::Symlink(target.map_err(|source| Stop::Host { path, source })?))
@@ -225,9 +227,9 @@ impl View<'_> {
                 continue;
             }
             match found {
-                Found::Folder(_) | Found::Missing => {}
+                Found::Directory(_) | Found::Missing => {}
                 Found::Unknown => return Err(Stop::Unknown),
-                _ => return Err(Stop::NotAFolder),
+                _ => return Err(Stop::NotADirectory),
             }
             done.push(part);
             found = self.look(done.plain())?;

@@ -1,14 +1,18 @@
 //! What keeps a wall where it is, and whether it holds for every kind of file. Pure.
 //!
-//! A mount hides or protects a path, not a file: who can rename a directory above the path leaves the wall at the new name until the
-//! end of this run, and the next run, with the same options, finds the files without it. So
+//! A mount hides or protects a path, not a file: who can rename a directory above the path leaves the wall at
+//! the new name until the end of this run, and the next run, with the same options, finds the files without
+//! it. So
 //!
-//! * a masked or read-only path must be there where the task could make it (an earlier run may have moved it away), and so must the
-//!   source of an optional mount, or it would be the task that chooses the next run's mounts;
-//! * the directories between a writable directory of the host and a mount or mark below it are pinned: each is mounted onto itself,
-//!   and a mount point can be neither renamed nor removed (`EBUSY`, `rename(2)`, `rmdir(2)`);
-//! * what a read-only mount does not hold (`open(2)` of a named pipe or a device for writing asks no mount) is held by Landlock, whose
-//!   rights add up from every directory above. Where one above grants writing, nothing holds, and it is refused.
+//! * a masked or read-only path must be there where the task could make it (an earlier run may have moved it
+//!   away), and so must the source of an optional mount, or it would be the task that chooses the next run's
+//!   mounts;
+//! * the directories between a writable directory of the host and a mount or mark below it are pinned: each
+//!   is mounted onto itself, and a mount point can be neither renamed nor removed (`EBUSY`, `rename(2)`,
+//!   `rmdir(2)`);
+//! * what a read-only mount does not hold (`open(2)` of a named pipe or a device for writing asks no mount)
+//!   is held by Landlock, whose rights add up from every directory above. Where one above grants writing,
+//!   nothing holds, and it is refused.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -18,14 +22,15 @@ use super::landlock::{self, Rules};
 use super::places::Places;
 use super::source::LeftOut;
 use super::text::c_path;
-use super::view::{Found, Ground, Stop, View};
+use super::view::{Found, RootBase, Stop, View};
 use super::{Node, PlanError, Presence, WallProblem};
 use crate::host::plain::{self, PlainPath, PlainPathBuf};
 use crate::host::{FileKind, Files};
 
 /// What is looked at below one read-only directory; a hundred thousand entries take about 0.1 s.
 const MAX_LOOKED_AT: usize = 400_000;
-/// Static data that the system's packages own (FHS 3.0, chapter 4): nobody else makes files there, and no package makes pipes.
+/// Static data that the system's packages own (FHS 3.0, chapter 4): nobody else makes files there, and no
+/// package makes pipes.
 const SYSTEM: PlainPath<'_> = PlainPath::USR;
 
 /// A masked or read-only path.
@@ -46,7 +51,7 @@ impl Mark {
 /// Everything that is in the root, before the marks are made.
 pub(super) struct Standing<'a> {
     pub files: &'a dyn Files,
-    pub ground: &'a Ground,
+    pub root_base: &'a RootBase,
     pub items: &'a Places<Item>,
     /// Whether the root is a directory of the host that the task writes to.
     pub root_shared: bool,
@@ -54,7 +59,7 @@ pub(super) struct Standing<'a> {
 
 impl Standing<'_> {
     fn view(&self) -> View<'_> {
-        View { files: self.files, ground: self.ground, items: self.items, masked: &[], except: None }
+        View { files: self.files, root_base: self.root_base, items: self.items, masked: &[], except: None }
     }
 
     /// Whether what is made or renamed in the directory `path` is made or renamed on the host.
@@ -93,13 +98,13 @@ impl Standing<'_> {
             Ok(resolved) if resolved.found == Found::Unknown => Ok(Presence::Unknown),
             Ok(resolved) if resolved.found != Found::Missing => Ok(Presence::There),
             // Nothing of the host's own lies below these two in a root of somebody else's.
-            Ok(_) | Err(Stop::NotAFolder)
+            Ok(_) | Err(Stop::NotADirectory)
                 if path.is_in(PlainPath::PROC) || path.path().starts_with("/sys") =>
             {
                 Ok(Presence::Absent)
             }
-            Ok(_) | Err(Stop::NotAFolder) if self.could_be_made(path)? => wrong(WallProblem::Missing),
-            Ok(_) | Err(Stop::NotAFolder) => Ok(Presence::Absent),
+            Ok(_) | Err(Stop::NotADirectory) if self.could_be_made(path)? => wrong(WallProblem::Missing),
+            Ok(_) | Err(Stop::NotADirectory) => Ok(Presence::Absent),
         }
     }
 
@@ -108,9 +113,9 @@ impl Standing<'_> {
         let view = self.view();
         for at in path.ancestors().skip(1) {
             match view.look(at) {
-                Ok(Found::Folder(_)) => return Ok(self.shared(at)),
+                Ok(Found::Directory(_)) => return Ok(self.shared(at)),
                 // A file in the way may be removed, or was put there.
-                Ok(_) | Err(Stop::NotAFolder) => {}
+                Ok(_) | Err(Stop::NotADirectory) => {}
                 Err(Stop::Host { path, source }) => return Err(PlanError::Read { path, source }),
                 Err(_) => return Ok(true),
             }
@@ -118,7 +123,8 @@ impl Standing<'_> {
         Ok(self.root_shared)
     }
 
-    /// Whether the task could make the source of an optional mount, on the host, or choose where its destination leads.
+    /// Whether the task could make the source of an optional mount, on the host, or choose where its
+    /// destination leads.
     pub fn task_could_make(&self, missing: &LeftOut) -> Result<bool, PlanError> {
         if self.shows_writable(missing) {
             return Ok(true);
@@ -130,7 +136,7 @@ impl Standing<'_> {
         let destination = match self.view().resolve(&missing.destination) {
             Ok(resolved) => resolved.path,
             Err(Stop::Host { path, source }) => return Err(PlanError::Read { path, source }),
-            Err(Stop::NotAFolder) => missing.destination.clone().into(),
+            Err(Stop::NotADirectory) => missing.destination.clone().into(),
             Err(Stop::Unknown) => return Ok(false),
             Err(Stop::Loop | Stop::Parent) => return Ok(true),
         };
@@ -139,12 +145,12 @@ impl Standing<'_> {
 
     /// Whether the directory is seen inside, at a place where the task can write to it.
     fn shows_writable(&self, missing: &LeftOut) -> bool {
-        let root = match self.ground {
-            Ground::Folder { path, owner } => Some((PlainPath::ROOT, path.as_path(), *owner)),
-            Ground::Tmpfs => None,
+        let root = match self.root_base {
+            RootBase::Directory { path, owner } => Some((PlainPath::ROOT, path.as_path(), *owner)),
+            RootBase::Tmpfs => None,
         };
         let binds = self.items.iter().filter_map(|(at, item)| match item {
-            Item::Bind(bind) => Some((at, item.folder()?, bind.owner)),
+            Item::Bind(bind) => Some((at, item.directory()?, bind.owner)),
             _ => None,
         });
         let mut shown = root.into_iter().chain(binds).filter(|(.., owner)| !missing.roots || owner.is_some());
@@ -189,7 +195,7 @@ impl Standing<'_> {
                     let problem = WallProblem::Device;
                     return Err(PlanError::Wall { path: path.path().to_owned(), problem });
                 }
-                Item::Bind(bind) if bind.readonly && bind.source.folder => {
+                Item::Bind(bind) if bind.readonly && bind.source.directory => {
                     self.look_through(path, &bind.path, marks)?;
                 }
                 _ => {}
@@ -201,7 +207,7 @@ impl Standing<'_> {
                 continue;
             }
             match self.view().look(path) {
-                Ok(Found::Folder(Some(file))) => self.look_through(path, &file.path, marks)?,
+                Ok(Found::Directory(Some(file))) => self.look_through(path, &file.path, marks)?,
                 Ok(Found::File(file)) if file.stat.kind == FileKind::Fifo => {
                     let problem = WallProblem::Pipe { found: file.path };
                     return Err(PlanError::Wall { path: path.path().to_owned(), problem });
@@ -210,15 +216,16 @@ impl Standing<'_> {
                 _ => {}
             }
         }
-        match self.ground {
-            Ground::Folder { path, .. } if root_readonly && !by_landlock(PlainPath::ROOT) => {
+        match self.root_base {
+            RootBase::Directory { path, .. } if root_readonly && !by_landlock(PlainPath::ROOT) => {
                 self.look_through(PlainPath::ROOT, path, marks)
             }
             _ => Ok(()),
         }
     }
 
-    /// Looks for named pipes in the directory `host`, which is shown at `inside`, as far as nothing covers them.
+    /// Looks for named pipes in the directory `host`, which is shown at `inside`, as far as nothing covers
+    /// them.
     fn look_through(&self, inside: PlainPath<'_>, host: &Path, marks: &[Mark]) -> Result<(), PlanError> {
         if plain::is_in(host, SYSTEM) {
             return Ok(());
@@ -247,8 +254,8 @@ impl Standing<'_> {
                 let mut at = inside.clone();
                 at.push(&name);
                 match kind {
-                    FileKind::Folder | FileKind::Fifo if covered(at.plain()) => {}
-                    FileKind::Folder => todo.push((at, host.join(name))),
+                    FileKind::Directory | FileKind::Fifo if covered(at.plain()) => {}
+                    FileKind::Directory => todo.push((at, host.join(name))),
                     FileKind::Fifo => return wrong(WallProblem::Pipe { found: host.join(name) }),
                     _ => {}
                 }

@@ -22,8 +22,8 @@ pub struct Attempt {
     pub name: String,
     /// What came of it.
     pub outcome: Outcome,
-    /// The errno's or the signal's name. With `allowed` it is the one that tells that the call went through to its
-    /// (wrong on purpose) arguments.
+    /// The errno's or the signal's name. With `allowed` it is the one that tells that the call went through
+    /// to its (wrong on purpose) arguments.
     pub answer: Option<String>,
 }
 
@@ -85,8 +85,8 @@ fn signal_name(signal: Signal) -> String {
 }
 
 fn in_child(body: impl FnOnce() -> Result<(), Errno>) -> Result<WaitStatus, Errno> {
-    // SAFETY: the child makes system calls and ends; what memory it asks for comes from an allocator that is made to
-    // go on after fork (glibc and musl keep theirs consistent).
+    // SAFETY: the child makes system calls and ends; what memory it asks for comes from an allocator that is
+    // made to go on after fork (glibc and musl keep theirs consistent).
     match unsafe { fork() }? {
         ForkResult::Parent { child } => loop {
             match waitpid(child, None) {

@@ -1,6 +1,6 @@
-//! What untrusted code would try first. Everything here is harmless where it is allowed: files are opened and not written,
-//! states are set to what they are, and calls that would do something get arguments that are wrong on purpose, so that the
-//! errno tells whether they were reached.
+//! What untrusted code would try first. Everything here is harmless where it is allowed: files are opened and
+//! not written, states are set to what they are, and calls that would do something get arguments that are
+//! wrong on purpose, so that the errno tells whether they were reached.
 
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt;
@@ -13,7 +13,8 @@ use super::attempt::{Attempt, attempt};
 /// A system call by number, in an attempt's child.
 macro_rules! call {
     ($number:expr $(, $argument:expr)* $(,)?) => {
-        // SAFETY: each use passes what its manual page asks for: numbers, null, or pointers to what lives through the call.
+        // SAFETY: each use passes what its manual page asks for: numbers, null, or pointers to what lives
+        // through the call.
         Errno::result(unsafe { libc::syscall($number $(, $argument)*) }).map(drop)
     };
 }
@@ -136,8 +137,8 @@ fn kernel() -> Vec<Attempt> {
 
 /// Counts this process's own CPU clock, user side only.
 fn perf_event() -> Result<(), Errno> {
-    // PERF_ATTR_SIZE_VER0: type (PERF_TYPE_SOFTWARE) and size, config (PERF_COUNT_SW_TASK_CLOCK), …, flags at byte 40:
-    // disabled, exclude_kernel, exclude_hv.
+    // PERF_ATTR_SIZE_VER0: type (PERF_TYPE_SOFTWARE) and size, config (PERF_COUNT_SW_TASK_CLOCK), …, flags at
+    // byte 40: disabled, exclude_kernel, exclude_hv.
     let mut attributes = [0_u64; 8];
     let size = size_of_val(&attributes) as u64;
     attributes[0] = 1 | size << 32;
@@ -209,7 +210,8 @@ fn foreign() -> Vec<Attempt> {
         attempt("x32 getpid", &[], || call!(libc::SYS_getpid | X32)),
         attempt("i386 getpid (int 0x80)", &[], || {
             let result: i64;
-            // SAFETY: call 20 of the 32-bit table takes nothing and touches no memory; the kernel clears r8 to r11.
+            // SAFETY: call 20 of the 32-bit table takes nothing and touches no memory; the kernel clears r8
+            // to r11.
             unsafe {
                 std::arch::asm!(
                     "int 0x80",

@@ -12,28 +12,28 @@ use crate::host::failure::errno_name;
 use crate::host::read;
 use crate::text::unescape_octal;
 
-/// More entries of a folder are counted, but not named.
+/// More entries of a directory are counted, but not named.
 const NAMED: usize = 64;
 
 /// The file system from inside.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Files {
-    /// The root folder.
+    /// The root directory.
     pub root: Listing,
     /// Where the files of people are: `$HOME`, `/home`, `/root`.
     pub homes: Vec<Listing>,
-    /// Folders in which a file could be made (an unnamed one was, and is gone).
+    /// Directories in which a file could be made (an unnamed one was, and is gone).
     pub writable: Vec<String>,
     /// What is mounted; `null` without `/proc`.
     pub mounts: Option<Vec<Mounted>>,
 }
 
-/// A folder's entries.
+/// A directory's entries.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Listing {
-    /// The folder.
+    /// The directory.
     pub path: String,
     /// Its first entries, sorted; `null` where it cannot be read.
     pub entries: Option<Vec<String>>,
@@ -88,7 +88,7 @@ impl Listing {
     }
 }
 
-/// Folders that a sandbox might leave writable, and all mount points.
+/// Directories that a sandbox might leave writable, and all mount points.
 fn writable(homes: &BTreeSet<PathBuf>) -> Vec<String> {
     const COMMON: [&str; 17] = [
         "/",
@@ -116,21 +116,22 @@ fn writable(homes: &BTreeSet<PathBuf>) -> Vec<String> {
     candidates.extend(mounts.lines().filter_map(mounted).map(|mount| PathBuf::from(mount.path)));
     candidates
         .into_iter()
-        .filter(|folder| folder.is_dir() && can_create(folder))
-        .map(|folder| folder.to_string_lossy().into_owned())
+        .filter(|directory| directory.is_dir() && can_create(directory))
+        .map(|directory| directory.to_string_lossy().into_owned())
         .collect()
 }
 
-/// Makes a file without a name, which is gone when it is closed. Where the file system has none, its permissions decide.
-fn can_create(folder: &Path) -> bool {
-    let unnamed = File::options().write(true).custom_flags(libc::O_TMPFILE).mode(0o600).open(folder);
+/// Makes a file without a name, which is gone when it is closed. Where the file system has none, its
+/// permissions decide.
+fn can_create(directory: &Path) -> bool {
+    let unnamed = File::options().write(true).custom_flags(libc::O_TMPFILE).mode(0o600).open(directory);
     match unnamed.map_err(|error| error.raw_os_error()) {
         Ok(_) => true,
         Err(Some(libc::EOPNOTSUPP | libc::EISDIR)) => {
-            // In procfs nothing can be made, whatever the mode of a folder says.
-            let proc = nix::sys::statfs::statfs(folder)
+            // In procfs nothing can be made, whatever the mode of a directory says.
+            let proc = nix::sys::statfs::statfs(directory)
                 .is_ok_and(|fs| fs.filesystem_type() == nix::sys::statfs::PROC_SUPER_MAGIC);
-            !proc && nix::unistd::access(folder, nix::unistd::AccessFlags::W_OK).is_ok()
+            !proc && nix::unistd::access(directory, nix::unistd::AccessFlags::W_OK).is_ok()
         }
         Err(_) => false,
     }
@@ -152,21 +153,22 @@ mod tests {
 
     #[test]
     fn a_mount_is_read() {
-        let line = "36 35 98:0 /mnt1 /my\\040folder rw,noatime master:1 - ext3 /dev/root rw,errors=continue";
+        let line =
+            "36 35 98:0 /mnt1 /my\\040directory rw,noatime master:1 - ext3 /dev/root rw,errors=continue";
         let mount = mounted(line).expect("a mount");
         assert_eq!(
             (mount.path.as_str(), mount.kind.as_str(), mount.options.as_str()),
-            ("/my folder", "ext3", "rw,noatime")
+            ("/my directory", "ext3", "rw,noatime")
         );
         assert_eq!(mounted("nonsense"), None);
     }
 
     #[test]
-    fn a_folder_of_ones_own_is_writable_and_stays_empty() {
-        let folder = tempfile::tempdir().expect("a folder");
-        assert!(can_create(folder.path()));
-        assert_eq!(Listing::of(folder.path()).count, 0);
+    fn a_directory_of_ones_own_is_writable_and_stays_empty() {
+        let directory = tempfile::tempdir().expect("a directory");
+        assert!(can_create(directory.path()));
+        assert_eq!(Listing::of(directory.path()).count, 0);
         assert!(!can_create(Path::new("/proc/self")));
-        assert_eq!(Listing::of(&folder.path().join("none")).errno.as_deref(), Some("ENOENT"));
+        assert_eq!(Listing::of(&directory.path().join("none")).errno.as_deref(), Some("ENOENT"));
     }
 }

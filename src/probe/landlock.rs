@@ -1,5 +1,5 @@
-//! Landlock, which has no call that tells of it: the layers over the process are counted by what is left of the 16 that the
-//! kernel allows (landlock(7)).
+//! Landlock, which has no call that tells of it: the layers over the process are counted by what is left of
+//! the 16 that the kernel allows (landlock(7)).
 
 use crate::sys::landlock::abi;
 use nix::errno::Errno;

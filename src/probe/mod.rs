@@ -33,7 +33,7 @@ pub struct Sight {
     pub hardening: Hardening,
     /// The process, its limits, and the processes it sees.
     pub process: Process,
-    /// Folders, mounts, and what can be written.
+    /// Directories, mounts, and what can be written.
     pub files: Files,
     /// Interfaces, sockets, and what can be reached.
     pub network: Network,
@@ -42,8 +42,9 @@ pub struct Sight {
 }
 
 impl Sight {
-    /// Looks around. Outside of a sandbox it is as harmless as inside: files are opened and not written, and system calls
-    /// that would do something are made in a child of their own or with arguments that are wrong on purpose.
+    /// Looks around. Outside of a sandbox it is as harmless as inside: files are opened and not written, and
+    /// system calls that would do something are made in a child of their own or with arguments that are wrong
+    /// on purpose.
     pub fn look() -> Self {
         Self {
             // First of all: later readings open descriptors.
@@ -95,7 +96,8 @@ pub enum ProbeError {
 /// The role: takes its arguments from the process and writes to standard output.
 ///
 /// # Errors
-/// An unknown argument, or an output that cannot be written. A closed pipe is not an error: nobody reads any more.
+/// An unknown argument, or an output that cannot be written. A closed pipe is not an error: nobody reads any
+/// more.
 pub fn run() -> Result<(), ProbeError> {
     let mut json = false;
     for argument in std::env::args_os().skip(1) {
@@ -114,7 +116,8 @@ pub fn run() -> Result<(), ProbeError> {
     }
 }
 
-/// Its name in the table of roles; on the command line it is `probe`. A program's own role of that name is another.
+/// Its name in the table of roles; on the command line it is `probe`. A program's own role of that name is
+/// another.
 pub(crate) const ROLE: &str = "belljar:probe";
 
 crate::reexec::reserved_role!(ROLE, run);

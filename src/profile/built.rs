@@ -1,8 +1,9 @@
-//! The built-in profiles as their texts make them, and their filters, made ahead: a start parses no text and compiles no filter that
-//! is known before.
+//! The built-in profiles as their texts make them, and their filters, made ahead: a start parses no text and
+//! compiles no filter that is known before.
 //!
-//! `profiles/built/` is written by the test below (`BELLJAR_WRITE_BUILT=1 cargo test --lib built`), which otherwise makes sure that
-//! it is what the texts of `profiles/` make. Where a text has changed since, the texts are taken.
+//! `profiles/built/` is written by the test below (`BELLJAR_WRITE_BUILT=1 cargo test --lib built`), which
+//! otherwise makes sure that it is what the texts of `profiles/` make. Where a text has changed since, the
+//! texts are taken.
 
 use serde::{Deserialize, Serialize};
 
@@ -111,8 +112,8 @@ fn find(policy: &Policy) -> Option<Filter<'static>> {
         .find(|filter| (filter.default, filter.flags) == (policy.default, policy.flags) && same(filter))
 }
 
-/// The compiled filter of a policy that is exactly that of a built-in profile; with `@no-set-id` before it, if asked for, and whether that
-/// makes a difference.
+/// The compiled filter of a policy that is exactly that of a built-in profile; with `@no-set-id` before it,
+/// if asked for, and whether that makes a difference.
 pub(crate) fn filter(policy: &Policy, arch: Arch, without_set_id: bool) -> Option<(Program, bool)> {
     let filter = find(policy)?;
     let programs = match arch {

@@ -1,4 +1,5 @@
-//! Single values that have a form of their own: paths, host names, variables, times of the kernel's granularity.
+//! Single values that have a form of their own: paths, host names, variables, times of the kernel's
+//! granularity.
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -63,7 +64,7 @@ pub(crate) fn destination(path: &Path) -> Result<PathBuf, ValueError> {
     if path == Path::new("/") {
         return Err(ValueError::Refused {
             word: "/".to_owned(),
-            why: "the root is not a mount; root.path gives a folder for it",
+            why: "the root is not a mount; root.path gives a directory for it",
         });
     }
     inside_path(path)

@@ -270,7 +270,8 @@ fn unless<T>(
     if text == none { Ok(None) } else { parse(text).map(Some) }
 }
 
-/// A list without order whose entries replace the inherited ones or, where all start with `+` or `-`, edit them.
+/// A list without order whose entries replace the inherited ones or, where all start with `+` or `-`, edit
+/// them.
 fn list<T: Ord>(
     v: &Value<'_>,
     parse: impl Fn(&str) -> Result<T, ValueError>,

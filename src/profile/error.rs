@@ -20,41 +20,41 @@ pub enum ProfileError {
         /// What was given.
         name: String,
     },
-    /// No profile of this name, neither built in nor in the user's folder.
+    /// No profile of this name, neither built in nor in the user's directory.
     #[error("no profile is named {name}{} (looked in: the built-in profiles{}); {}",
-            suggestion(nearest.as_deref()), folder(folder_searched.as_ref()), way_on(name))]
+            suggestion(nearest.as_deref()), directory(directory_searched.as_ref()), way_on(name))]
     NotFound {
         /// The name.
         name: String,
         /// The known name that is nearest to it.
         nearest: Option<String>,
-        /// The user's folder, where there is one.
-        folder_searched: Option<PathBuf>,
+        /// The user's directory, where there is one.
+        directory_searched: Option<PathBuf>,
     },
-    /// A profile's file, or the folder it was looked for in, could not be opened, inspected or read.
+    /// A profile's file, or the directory it was looked for in, could not be opened, inspected or read.
     #[error("cannot {} profile {}", stage.verb(), show(path))]
     File {
         /// Which step failed.
         stage: FileStage,
-        /// The file or folder.
+        /// The file or directory.
         path: PathBuf,
         /// Why.
         source: std::io::Error,
     },
-    /// The path is a folder, a device, a fifo or a socket.
+    /// The path is a directory, a device, a fifo or a socket.
     #[error("profile {} is not a regular file", show(path))]
     NotRegular {
         /// The file.
         path: PathBuf,
     },
-    /// Neither root nor the caller owns the file (or the folder that it was found in).
+    /// Neither root nor the caller owns the file (or the directory that it was found in).
     #[error(
-        "profile {} belongs to user {owner}: a profile is only taken from a file and folder of root's or the caller's own \
+        "profile {} belongs to user {owner}: a profile is only taken from a file and directory of root's or the caller's own \
              (user {caller})",
         show(path)
     )]
     ForeignOwner {
-        /// The file or folder.
+        /// The file or directory.
         path: PathBuf,
         /// Whose it is.
         owner: u32,
@@ -70,7 +70,7 @@ pub enum ProfileError {
     /// Somebody else may write to the file, or to a directory on the way to it.
     #[error("profile {} can be written by others (mode {mode:04o}): run 'chmod go-w' on it", show(path))]
     WritableByOthers {
-        /// The file or folder.
+        /// The file or directory.
         path: PathBuf,
         /// Its permission bits.
         mode: u32,
@@ -302,6 +302,6 @@ fn suggestion(nearest: Option<&str>) -> String {
     nearest.map_or_else(String::new, |n| format!(" (did you mean {n}?)"))
 }
 
-fn folder(path: Option<&PathBuf>) -> String {
+fn directory(path: Option<&PathBuf>) -> String {
     path.map_or_else(String::new, |p| format!(" and {}", show(p)))
 }

@@ -74,16 +74,16 @@ enum OpWord {
 pub(crate) struct FilterLayer {
     pub(crate) mode: Option<Mode>,
     pub(crate) default: Option<ActionWord>,
-    pub(crate) default_errno: Option<Sited<u16>>,
+    pub(crate) default_errno: Option<Spanned<u16>>,
     pub(crate) rules: Vec<RuleLayer>,
-    pub(crate) oci_file: Option<Sited<PathBuf>>,
+    pub(crate) oci_file: Option<Spanned<PathBuf>>,
     pub(crate) unknown: Option<Unknown>,
     pub(crate) flags: Option<BTreeSet<u64>>,
 }
 
 /// A value and where it was said.
 #[derive(Debug, Clone)]
-pub(crate) struct Sited<T> {
+pub(crate) struct Spanned<T> {
     pub(crate) value: T,
     pub(crate) place: Place,
 }
@@ -106,7 +106,8 @@ impl FilterLayer {
             || self.flags.is_some()
     }
 
-    /// Puts `above` on top: its rules come first; an OCI profile takes the place of everything below but the mode.
+    /// Puts `above` on top: its rules come first; an OCI profile takes the place of everything below but the
+    /// mode.
     pub(crate) fn apply(&mut self, mut above: Self) {
         if above.oci_file.is_some() {
             above.mode = above.mode.or(self.mode);
@@ -126,7 +127,7 @@ impl FilterLayer {
         self.flags = above.flags.or(self.flags.take());
     }
 
-    /// The policy, with groups spelled out; `None` where the filter is off.
+    /// The policy, with groups expanded; `None` where the filter is off.
     ///
     /// # Errors
     /// There is no default action, a group or a name is not known, or an OCI profile can not be read.
@@ -189,10 +190,11 @@ pub(crate) fn layer(t: &Table<'_>) -> Result<FilterLayer, ProfileError> {
         })?,
         default: t.read("defaultAction", |v| v.parse(action_word))?,
         default_errno: t
-            .read("defaultErrnoRet", |v| Ok(Sited { value: v.number(names::errno)?, place: v.place() }))?,
+            .read("defaultErrnoRet", |v| Ok(Spanned { value: v.number(names::errno)?, place: v.place() }))?,
         rules: t.read("syscalls", |v| v.each(|entry| entry.keys(|t| rule(t, entry))))?.unwrap_or_default(),
-        oci_file: t
-            .read("profile", |v| Ok(Sited { value: v.parse(super::check::host_path)?, place: v.place() }))?,
+        oci_file: t.read("profile", |v| {
+            Ok(Spanned { value: v.parse(super::check::host_path)?, place: v.place() })
+        })?,
         unknown: t.read("unknownNames", |v| {
             v.parse(|text| {
                 word(text, "way with unknown names", &[("skip", Unknown::Skip), ("refuse", Unknown::Refuse)])

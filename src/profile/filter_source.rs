@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::filter::Sited;
+use super::filter::Spanned;
 use super::{Origin, ProfileError, ValueError, find, units};
 use crate::capability::CapabilitySet;
 use crate::seccomp::names::{self, Known};
@@ -48,9 +48,10 @@ pub(crate) fn trace_data(text: &str) -> Result<u16, ValueError> {
     u16::try_from(number).map_err(|_| range())
 }
 
-/// Reads an OCI JSON profile. Where nobody says what happens with unknown names, they are left out, as container engines do.
+/// Reads an OCI JSON profile. Where nobody says what happens with unknown names, they are left out, as
+/// container engines do.
 pub(crate) fn oci(
-    file: &Sited<PathBuf>,
+    file: &Spanned<PathBuf>,
     capabilities: CapabilitySet,
     unknown: Option<Unknown>,
 ) -> Result<Policy, ProfileError> {

@@ -1,8 +1,8 @@
 //! From a name or a path to the text of a profile.
 //!
-//! A name is looked up among the built-in profiles, then in the user's folder, and nowhere else: what lies in the current
-//! folder is only taken when it is named by a path. A file is opened once; the checks are made on what was opened, and the
-//! bytes that are parsed are those that were read from it.
+//! A name is looked up among the built-in profiles, then in the user's directory, and nowhere else: what lies
+//! in the current directory is only taken when it is named by a path. A file is opened once; the checks are
+//! made on what was opened, and the bytes that are parsed are those that were read from it.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -37,24 +37,26 @@ pub(crate) fn is_name(name: &str) -> bool {
             .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_' | b'-'))
 }
 
-/// The folder of the user's own profiles: `$XDG_CONFIG_HOME/belljar/profiles`, else `$HOME/.config/belljar/profiles`.
-/// A variable that is not an absolute path does not count (XDG Base Directory Specification).
+/// The directory of the user's own profiles: `$XDG_CONFIG_HOME/belljar/profiles`, else
+/// `$HOME/.config/belljar/profiles`. A variable that is not an absolute path does not count (XDG Base
+/// Directory Specification).
 #[must_use]
-pub fn user_folder() -> Option<PathBuf> {
-    user_folder_of(|name| std::env::var_os(name).map(PathBuf::from))
+pub fn user_directory() -> Option<PathBuf> {
+    user_directory_of(|name| std::env::var_os(name).map(PathBuf::from))
 }
 
-fn user_folder_of(variable: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
+fn user_directory_of(variable: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
     let absolute = |name| variable(name).filter(|path| path.is_absolute());
     let config = absolute("XDG_CONFIG_HOME").or_else(|| absolute("HOME").map(|home| home.join(".config")))?;
     Some(config.join("belljar/profiles"))
 }
 
-/// Finds a profile by name or, with a `/` in it, by path. `from` is the folder that a relative path starts at.
+/// Finds a profile by name or, with a `/` in it, by path. `from` is the directory that a relative path starts
+/// at.
 pub(crate) fn find(
     name_or_path: &str,
     from: Option<&Path>,
-    user_folder: Option<&Path>,
+    user_directory: Option<&Path>,
 ) -> Result<Found, ProfileError> {
     if name_or_path.contains('/') {
         let path = Path::new(name_or_path);
@@ -70,29 +72,29 @@ pub(crate) fn find(
             identity: None,
         });
     }
-    if let Some(folder) = user_folder
-        && let Some(found) = read_named(folder, name_or_path)?
+    if let Some(directory) = user_directory
+        && let Some(found) = read_named(directory, name_or_path)?
     {
         return Ok(found);
     }
-    let own = user_folder.and_then(|folder| list(folder).ok()).unwrap_or_default();
+    let own = user_directory.and_then(|directory| list(directory).ok()).unwrap_or_default();
     let known = builtin::NAMES.iter().copied().chain(own.iter().map(String::as_str));
     Err(ProfileError::NotFound {
         name: name_or_path.to_owned(),
         nearest: nearest(name_or_path, known).map(str::to_owned),
-        folder_searched: user_folder.map(Path::to_owned),
+        directory_searched: user_directory.map(Path::to_owned),
     })
 }
 
-/// The names of the profiles in a user's folder, sorted; none where there is no folder.
-pub(crate) fn list(folder: &Path) -> Result<Vec<String>, ProfileError> {
-    if open_folder(folder)?.is_none() {
+/// The names of the profiles in a user's directory, sorted; none where there is no directory.
+pub(crate) fn list(directory: &Path) -> Result<Vec<String>, ProfileError> {
+    if open_directory(directory)?.is_none() {
         return Ok(Vec::new());
     }
-    let fail = |source| ProfileError::File { stage: FileStage::List, path: folder.to_owned(), source };
+    let fail = |source| ProfileError::File { stage: FileStage::List, path: directory.to_owned(), source };
     let mut names = Vec::new();
     // Only names are taken from here; each is opened and checked by itself.
-    for entry in std::fs::read_dir(folder).map_err(fail)? {
+    for entry in std::fs::read_dir(directory).map_err(fail)? {
         let file = entry.map_err(fail)?.file_name();
         let name = file.to_str().and_then(|name| name.strip_suffix(".toml"));
         names.extend(name.filter(|name| is_name(name)).map(str::to_owned));
@@ -101,32 +103,32 @@ pub(crate) fn list(folder: &Path) -> Result<Vec<String>, ProfileError> {
     Ok(names)
 }
 
-/// A named profile in the user's folder. No symlink is followed, for the folder or in it.
-pub(crate) fn read_named(folder: &Path, name: &str) -> Result<Option<Found>, ProfileError> {
-    let Some(folder_fd) = open_folder(folder)? else { return Ok(None) };
+/// A named profile in the user's directory. No symlink is followed, for the directory or in it.
+pub(crate) fn read_named(directory: &Path, name: &str) -> Result<Option<Found>, ProfileError> {
+    let Some(directory_fd) = open_directory(directory)? else { return Ok(None) };
     let file = format!("{name}.toml");
-    let path = folder.join(&file);
-    match open(folder_fd.as_fd(), Path::new(&file), OFlag::O_NOFOLLOW) {
+    let path = directory.join(&file);
+    match open(directory_fd.as_fd(), Path::new(&file), OFlag::O_NOFOLLOW) {
         Ok(file) => read(file, path).map(Some),
         Err(nix::Error::ENOENT) => Ok(None),
         Err(error) => Err(ProfileError::File { stage: FileStage::Open, path, source: error.into() }),
     }
 }
 
-fn open_folder(folder: &Path) -> Result<Option<File>, ProfileError> {
-    let fd = match open(AT_FDCWD, folder, OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW) {
+fn open_directory(directory: &Path) -> Result<Option<File>, ProfileError> {
+    let fd = match open(AT_FDCWD, directory, OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW) {
         Ok(fd) => fd,
         Err(nix::Error::ENOENT) => return Ok(None),
         Err(error) => {
             return Err(ProfileError::File {
                 stage: FileStage::Open,
-                path: folder.to_owned(),
+                path: directory.to_owned(),
                 source: error.into(),
             });
         }
     };
-    let found = check(&fd, folder)?;
-    trust::way(folder, (found.dev(), found.ino()))?;
+    let found = check(&fd, directory)?;
+    trust::way(directory, (found.dev(), found.ino()))?;
     Ok(Some(fd))
 }
 
@@ -144,10 +146,10 @@ pub(crate) fn read_path(path: &Path) -> Result<Found, ProfileError> {
     Ok(found)
 }
 
-fn open(folder: impl AsFd, path: &Path, flags: OFlag) -> nix::Result<File> {
+fn open(directory: impl AsFd, path: &Path, flags: OFlag) -> nix::Result<File> {
     // O_NONBLOCK: a fifo must not hold us up before it is refused.
     let flags = flags | OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
-    openat(folder, path, flags, Mode::empty()).map(File::from)
+    openat(directory, path, flags, Mode::empty()).map(File::from)
 }
 
 /// Owned by root or the caller, and written by nobody else. Device and inode.
@@ -243,9 +245,9 @@ mod tests {
     }
 
     #[test]
-    fn the_users_folder_is_absolute_or_none() {
+    fn the_users_directory_is_absolute_or_none() {
         let of = |xdg: Option<&str>, home: Option<&str>| {
-            user_folder_of(|name| if name == "HOME" { home } else { xdg }.map(PathBuf::from))
+            user_directory_of(|name| if name == "HOME" { home } else { xdg }.map(PathBuf::from))
         };
         let path = |text: &str| Some(PathBuf::from(text));
         assert_eq!(of(Some("/c"), Some("/h")), path("/c/belljar/profiles"));

@@ -8,8 +8,8 @@ use super::{MountKind, Profile};
 use crate::seccomp::Policy;
 
 impl Profile {
-    /// SHA-256, in hexadecimal, of everything that the profile asks for: all but its name and description. Two profiles
-    /// with the same hash ask for the same, however they were put together, on any host.
+    /// SHA-256, in hexadecimal, of everything that the profile asks for: all but its name and description.
+    /// Two profiles with the same hash ask for the same, however they were put together, on any host.
     #[must_use]
     pub fn hash(&self) -> String {
         let mut hasher = Sha256::new();

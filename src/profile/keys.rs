@@ -18,7 +18,8 @@ const fn key(name: &'static str, takes: &'static str, meaning: &'static str) -> 
     Key { name, takes, meaning }
 }
 
-/// Every key that an override can set, in the order of the file; `process.rlimits` takes [`RLIMITS`](super::RLIMITS).
+/// Every key that an override can set, in the order of the file; `process.rlimits` takes
+/// [`RLIMITS`](super::RLIMITS).
 #[rustfmt::skip] // A line each.
 pub const KEYS: [Key; 55] = [
     key("description", "text", "one line for `belljar profile list`"),
@@ -78,7 +79,8 @@ pub const KEYS: [Key; 55] = [
     key("resources.enforce", "`cgroup`, `rlimit`", "what enforces memory, processes and CPUs (`--limits`)"),
 ];
 
-/// The key that a wrong one was most likely meant to be: the same word in another table, else the most similar.
+/// The key that a wrong one was most likely meant to be: the same word in another table, else the most
+/// similar.
 pub(crate) fn nearest_key(key: &str) -> Option<&'static str> {
     let names = || KEYS.iter().map(|key| key.name);
     let last = |key: &'static str| key.rsplit('.').next().unwrap_or(key);

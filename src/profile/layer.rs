@@ -218,11 +218,11 @@ impl Layer {
         Ok(())
     }
 
-    /// Joins the relative paths of a profile's file to the folder that the file is in.
-    pub(crate) fn rebase(&mut self, folder: &Path) {
+    /// Joins the relative paths of a profile's file to the directory that the file is in.
+    pub(crate) fn rebase(&mut self, directory: &Path) {
         let rebase = |path: &mut PathBuf| {
             if path.is_relative() {
-                *path = folder.join(&path);
+                *path = directory.join(&path);
             }
         };
         self.root.path.iter_mut().for_each(rebase);

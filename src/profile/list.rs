@@ -20,27 +20,27 @@ pub struct Listed {
     pub shadowed: bool,
 }
 
-/// All profiles that have names: the built-in ones, the default first, then those in the user's folder.
+/// All profiles that have names: the built-in ones, the default first, then those in the user's directory.
 ///
 /// # Errors
-/// The user's folder is there, but can not be read, or can be written to by others.
+/// The user's directory is there, but can not be read, or can be written to by others.
 pub fn list() -> Result<Vec<Listed>, ProfileError> {
-    list_with(find::user_folder().as_deref())
+    list_with(find::user_directory().as_deref())
 }
 
-fn list_with(folder: Option<&Path>) -> Result<Vec<Listed>, ProfileError> {
+fn list_with(directory: Option<&Path>) -> Result<Vec<Listed>, ProfileError> {
     let mut all: Vec<Listed> = Vec::new();
     for name in builtin::NAMES {
         let found = find::find(name, None, None)?;
         all.push(describe(name, found, None));
     }
-    if let Some(folder) = folder {
-        for name in find::list(folder)? {
+    if let Some(directory) = directory {
+        for name in find::list(directory)? {
             let shadowed = builtin::text(&name).is_some();
-            let origin = Origin::File(folder.join(format!("{name}.toml")));
-            match find::read_named(folder, &name) {
-                Ok(Some(found)) => all.push(Listed { shadowed, ..describe(&name, found, Some(folder)) }),
-                // Gone since the folder was read.
+            let origin = Origin::File(directory.join(format!("{name}.toml")));
+            match find::read_named(directory, &name) {
+                Ok(Some(found)) => all.push(Listed { shadowed, ..describe(&name, found, Some(directory)) }),
+                // Gone since the directory was read.
                 Ok(None) => {}
                 Err(error) => all.push(Listed { name, origin, description: Err(error), shadowed }),
             }
@@ -49,9 +49,10 @@ fn list_with(folder: Option<&Path>) -> Result<Vec<Listed>, ProfileError> {
     Ok(all)
 }
 
-fn describe(name: &str, found: Found, folder: Option<&Path>) -> Listed {
+fn describe(name: &str, found: Found, directory: Option<&Path>) -> Listed {
     let origin = found.origin.clone();
-    let description = load::build::<&str>(found, name, &[], folder).map(|(profile, _)| profile.description);
+    let description =
+        load::build::<&str>(found, name, &[], directory).map(|(profile, _)| profile.description);
     Listed { name: name.to_owned(), origin, description, shadowed: false }
 }
 
@@ -80,10 +81,10 @@ impl Shown {
 /// # Errors
 /// As [`Profile::load`].
 pub fn show(name_or_path: &str) -> Result<Shown, ProfileError> {
-    let folder = find::user_folder();
-    let found = find::find(name_or_path, None, folder.as_deref())?;
+    let directory = find::user_directory();
+    let found = find::find(name_or_path, None, directory.as_deref())?;
     let source = found.text.clone();
-    let (profile, chain) = load::build::<&str>(found, name_or_path, &[], folder.as_deref())?;
+    let (profile, chain) = load::build::<&str>(found, name_or_path, &[], directory.as_deref())?;
     Ok(Shown { source, chain, profile })
 }
 
@@ -93,25 +94,25 @@ mod tests {
 
     use super::*;
 
-    fn write(folder: &Path, name: &str, text: &str) {
-        let path = folder.join(name);
+    fn write(directory: &Path, name: &str, text: &str) {
+        let path = directory.join(name);
         std::fs::write(&path, text).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
     }
 
-    fn user_folder() -> tempfile::TempDir {
-        let folder = tempfile::tempdir().unwrap();
-        write(folder.path(), "mine.toml", "extends = \"strict\"\ndescription = \"mine\"\n");
-        folder
+    fn user_directory() -> tempfile::TempDir {
+        let directory = tempfile::tempdir().unwrap();
+        write(directory.path(), "mine.toml", "extends = \"strict\"\ndescription = \"mine\"\n");
+        directory
     }
 
     #[test]
     fn the_users_profiles_are_found_by_name() {
-        let folder = user_folder();
-        write(folder.path(), "child.toml", "extends = \"mine\"\n");
+        let directory = user_directory();
+        write(directory.path(), "child.toml", "extends = \"mine\"\n");
         let load = |name: &str| {
-            let found = find::find(name, None, Some(folder.path()))?;
-            load::build::<&str>(found, name, &[], Some(folder.path())).map(|(profile, _)| profile)
+            let found = find::find(name, None, Some(directory.path()))?;
+            load::build::<&str>(found, name, &[], Some(directory.path())).map(|(profile, _)| profile)
         };
         assert_eq!(load("mine").unwrap().description, "mine");
         // What it extends does not describe it.
@@ -136,16 +137,16 @@ mod tests {
 
     #[test]
     fn a_built_in_name_can_not_be_taken() {
-        let folder = user_folder();
+        let directory = user_directory();
         let evil = "description = \"evil\"\nnamespaces = []\nseccomp.mode = \"off\"\n";
-        write(folder.path(), "strict.toml", evil);
-        write(folder.path(), "broken.toml", "x");
-        write(folder.path(), "Not-A-Name.toml", "");
-        write(folder.path(), "notes.txt", "");
-        let found = find::find("strict", None, Some(folder.path())).unwrap();
+        write(directory.path(), "strict.toml", evil);
+        write(directory.path(), "broken.toml", "x");
+        write(directory.path(), "Not-A-Name.toml", "");
+        write(directory.path(), "notes.txt", "");
+        let found = find::find("strict", None, Some(directory.path())).unwrap();
         assert_eq!(found.origin, Origin::BuiltIn("strict".to_owned()));
 
-        let all = list_with(Some(folder.path())).unwrap();
+        let all = list_with(Some(directory.path())).unwrap();
         let names: Vec<_> =
             all.iter().map(|l| (l.name.as_str(), l.shadowed, l.description.is_ok())).collect();
         let mut expected: Vec<_> = builtin::NAMES.iter().map(|name| (*name, false, true)).collect();
@@ -154,22 +155,22 @@ mod tests {
     }
 
     #[test]
-    fn no_folder_is_no_error() {
-        let folder = user_folder();
-        let all = list_with(Some(&folder.path().join("missing"))).unwrap();
+    fn no_directory_is_no_error() {
+        let directory = user_directory();
+        let all = list_with(Some(&directory.path().join("missing"))).unwrap();
         assert_eq!(all.len(), builtin::NAMES.len());
         assert!(all.iter().all(|l| l.description.as_ref().is_ok_and(|d| !d.is_empty())));
     }
 
     #[test]
-    fn nothing_in_the_folder_is_followed_or_taken_from_others() {
-        let folder = user_folder();
-        let path = folder.path();
+    fn nothing_in_the_directory_is_followed_or_taken_from_others() {
+        let directory = user_directory();
+        let path = directory.path();
         let find = |name: &str| find::find(name, None, Some(path));
         std::os::unix::fs::symlink(path.join("mine.toml"), path.join("link.toml")).unwrap();
         assert!(matches!(find("link"), Err(ProfileError::File { .. })));
-        std::fs::create_dir(path.join("folder.toml")).unwrap();
-        assert!(matches!(find("folder"), Err(ProfileError::NotRegular { .. })));
+        std::fs::create_dir(path.join("directory.toml")).unwrap();
+        assert!(matches!(find("directory"), Err(ProfileError::NotRegular { .. })));
         let owner = nix::sys::stat::Mode::from_bits_truncate(0o600);
         nix::unistd::mkfifo(&path.join("fifo.toml"), owner).unwrap();
         assert!(matches!(find("fifo"), Err(ProfileError::NotRegular { .. })));
@@ -185,15 +186,15 @@ mod tests {
         mode(path, 0o777);
         assert!(matches!(find("mine"), Err(ProfileError::WritableByOthers { .. })));
         mode(path, 0o700);
-        let link = path.join("folder-link");
+        let link = path.join("directory-link");
         std::os::unix::fs::symlink(path, &link).unwrap();
         assert!(matches!(find::find("mine", None, Some(&link)), Err(ProfileError::File { .. })));
     }
 
     #[test]
     fn a_fifo_or_a_device_is_no_profile_by_path_either() {
-        let folder = user_folder();
-        let fifo = folder.path().join("fifo.toml");
+        let directory = user_directory();
+        let fifo = directory.path().join("fifo.toml");
         nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap();
         assert!(matches!(find::read_path(&fifo), Err(ProfileError::NotRegular { .. })));
         assert!(matches!(find::read_path(Path::new("/dev/null")), Err(ProfileError::NotRegular { .. })));

@@ -14,11 +14,11 @@ pub const MAX_CHAIN: usize = 8;
 const MAX_TOTAL: usize = 512 * 1024;
 
 impl Profile {
-    /// Loads a profile by its name (built in, else from the user's folder) or by a path with a `/` in it.
+    /// Loads a profile by its name (built in, else from the user's directory) or by a path with a `/` in it.
     ///
     /// # Errors
-    /// [`ProfileError`]: no such profile, a file that others can write to, text that is not a profile, a circle of
-    /// `extends`, or parts that do not go together.
+    /// [`ProfileError`]: no such profile, a file that others can write to, text that is not a profile, a
+    /// circle of `extends`, or parts that do not go together.
     pub fn load(name_or_path: &str) -> Result<Self, ProfileError> {
         Self::load_with::<&str>(name_or_path, &[])
     }
@@ -39,13 +39,13 @@ impl Profile {
         {
             return Ok(profile);
         }
-        let user_folder = find::user_folder();
-        let found = find::find(name_or_path, None, user_folder.as_deref())?;
-        build(found, name_or_path, overrides, user_folder.as_deref()).map(|(profile, _)| profile)
+        let user_directory = find::user_directory();
+        let found = find::find(name_or_path, None, user_directory.as_deref())?;
+        build(found, name_or_path, overrides, user_directory.as_deref()).map(|(profile, _)| profile)
     }
 
-    /// A profile from a text. `name` is what it is called in messages and reports; a path that it extends, or binds,
-    /// starts at the current folder.
+    /// A profile from a text. `name` is what it is called in messages and reports; a path that it extends, or
+    /// binds, starts at the current directory.
     ///
     /// # Errors
     /// As [`Self::load`].
@@ -58,7 +58,7 @@ impl Profile {
         let origin = Origin::Text(name.to_owned());
         find::bounded(text.len(), &origin)?;
         let found = Found { origin, text: text.to_owned(), identity: None };
-        build(found, name, overrides, find::user_folder().as_deref()).map(|(profile, _)| profile)
+        build(found, name, overrides, find::user_directory().as_deref()).map(|(profile, _)| profile)
     }
 
     /// Like [`Self::from_toml`], for bytes that may not even be text.
@@ -69,7 +69,7 @@ impl Profile {
         let origin = Origin::Text(name.to_owned());
         find::bounded(bytes.len(), &origin)?;
         let found = Found { text: find::decode(bytes.to_vec(), &origin)?, origin, identity: None };
-        build::<&str>(found, name, &[], find::user_folder().as_deref()).map(|(profile, _)| profile)
+        build::<&str>(found, name, &[], find::user_directory().as_deref()).map(|(profile, _)| profile)
     }
 }
 
@@ -78,10 +78,10 @@ pub(crate) fn build<S: AsRef<str>>(
     found: Found,
     name: &str,
     overrides: &[S],
-    user_folder: Option<&Path>,
+    user_directory: Option<&Path>,
 ) -> Result<(Profile, Chain), ProfileError> {
     let origin = found.origin.clone();
-    let (mut layers, chain) = chain(found, user_folder)?;
+    let (mut layers, chain) = chain(found, user_directory)?;
     // The one that was asked for describes itself, or nothing does.
     let description = layers.first_mut().and_then(|(layer, _)| layer.description.take());
     let mut merged = Layer::default();
@@ -99,7 +99,7 @@ pub(crate) fn build<S: AsRef<str>>(
 type Layers = Vec<(Layer, Origin)>;
 
 /// All layers, from the one that was asked for to the one that extends nothing.
-fn chain(first: Found, user_folder: Option<&Path>) -> Result<(Layers, Chain), ProfileError> {
+fn chain(first: Found, user_directory: Option<&Path>) -> Result<(Layers, Chain), ProfileError> {
     let mut layers: Layers = Vec::new();
     let mut chain = Chain(vec![first.origin.clone()]);
     let mut seen = vec![(first.origin.clone(), first.identity)];
@@ -114,12 +114,12 @@ fn chain(first: Found, user_folder: Option<&Path>) -> Result<(Layers, Chain), Pr
         let (layer, extends) = parse(&found).map_err(|error| within(&chain, error))?;
         layers.push((layer, found.origin.clone()));
         let Some(extends) = extends else { return Ok((layers, chain)) };
-        let folder = match &found.origin {
+        let directory = match &found.origin {
             Origin::File(path) => path.parent(),
             _ => None,
         };
         // The one that is not found is no link of the chain; the last one names it.
-        found = find::find(&extends, folder, user_folder)
+        found = find::find(&extends, directory, user_directory)
             .map_err(|error| ProfileError::Extends { chain: chain.clone(), source: Box::new(error) })?;
         chain.0.push(found.origin.clone());
         let again = |(origin, identity): &(Origin, Option<(u64, u64)>)| match (identity, found.identity) {
@@ -140,9 +140,9 @@ fn parse(found: &Found) -> Result<(Layer, Option<String>), ProfileError> {
     let source = Source::new(&found.origin, &found.text, true);
     let (mut layer, extends) = decode::text(&source)?;
     if let Origin::File(path) = &found.origin
-        && let Some(folder) = path.parent()
+        && let Some(directory) = path.parent()
     {
-        layer.rebase(folder);
+        layer.rebase(directory);
     }
     Ok((layer, extends))
 }

@@ -1,7 +1,7 @@
 //! Profiles: what a sandbox is asked to be.
 //!
-//! A profile is a TOML text in the words of the OCI runtime-spec. Seven are built in ([`builtin_names`]); others are files, which
-//! mostly extend one of them:
+//! A profile is a TOML text in the words of the OCI runtime-spec. Seven are built in ([`builtin_names`]);
+//! others are files, which mostly extend one of them:
 //!
 //! ```
 //! let text = r#"
@@ -18,10 +18,11 @@
 //!
 //! # Where profiles are looked for
 //!
-//! A name (`[a-z0-9._-]{1,64}`, not starting with `.` or `-`) is looked up among the built-in profiles, then as `NAME.toml` in
-//! the [user's folder](user_folder). A built-in name can not be taken over. Anything with a `/` is a path. A file has to belong to
-//! root or the caller, and nobody else may write to it; in the user's folder, the same holds for the folder, and no symlink is
-//! followed. Nothing is ever loaded because it lies in the current folder.
+//! A name (`[a-z0-9._-]{1,64}`, not starting with `.` or `-`) is looked up among the built-in profiles, then
+//! as `NAME.toml` in the [user's directory](user_directory). A built-in name can not be taken over. Anything
+//! with a `/` is a path. A file has to belong to root or the caller, and nobody else may write to it; in the
+//! user's directory, the same holds for the directory, and no symlink is followed. Nothing is ever loaded
+//! because it lies in the current directory.
 //!
 //! # Keys
 //!
@@ -37,7 +38,7 @@
 //! | `workdir` | `none`, `readonly`, `writable`: how the caller's working directory is shown |
 //! | `symlinks` | `system`, `follow`: which symlinks a source may lead through; see [`Symlinks`] |
 //! | `sockets` | `refuse`, `tell`, `allow`: what is done where sockets or FIFOs of the host would be shown; see [`Sockets`] |
-//! | `root.path` | a folder that becomes the root; else a minimal root is made |
+//! | `root.path` | a directory that becomes the root; else a minimal root is made |
 //! | `root.pathRequired` | whether a `root.path` has to be given |
 //! | `root.readonly` | boolean; true unless there is an overlay |
 //! | `root.overlay` | boolean: writes go to memory and are thrown away |
@@ -77,37 +78,44 @@
 //!
 //! Sizes, times and numbers are described in [`units`].
 //!
-//! `namespaces` names those of the sandbox's own; a table `{ type = "network", path = "/run/netns/x" }` in the list joins one that is
-//! there already (network, ipc, uts or cgroup; see [`Profile::joined`]).
+//! `namespaces` names those of the sandbox's own; a table `{ type = "network", path = "/run/netns/x" }` in
+//! the list joins one that is there already (network, ipc, uts or cgroup; see [`Profile::joined`]).
 //!
-//! A mount's `type` is `bind` (the default; `source` is the same path as the destination unless it is given), `tmpfs`, `proc`,
-//! `dev` (the minimal one), `mqueue`, `sysfs`, `cgroup2`, `devpts`, `binfmt_misc`, or `c` or `b` for a device node by its number. Its
-//! `options`: `ro` or `rw` (a bind says which), `noexec` or `exec`, for binds `optional` (no
-//! error if it is missing, unless the task could make it), `system` (see [`Mount::system`]) and `idmap`, for tmpfs `size=`, `nr_inodes=` and `mode=` (64 MiB, 8192
-//! and 1777 where they are missing), for proc `subset=pid`. `nosuid` and `nodev` always hold (terminals of a devpts excepted).
+//! A mount's `type` is `bind` (the default; `source` is the same path as the destination unless it is given),
+//! `tmpfs`, `proc`, `dev` (the minimal one), `mqueue`, `sysfs`, `cgroup2`, `devpts`, `binfmt_misc`, or `c` or
+//! `b` for a device node by its number. Its `options`: `ro` or `rw` (a bind says which), `noexec` or `exec`,
+//! for binds `optional` (no error if it is missing, unless the task could make it), `system` (see
+//! [`Mount::system`]) and `idmap`, for tmpfs `size=`, `nr_inodes=` and `mode=` (64 MiB, 8192 and 1777 where
+//! they are missing), for proc `subset=pid`. `nosuid` and `nodev` always hold (terminals of a devpts
+//! excepted).
 //!
-//! For binds and new file systems there are OCI's other words, too: `relatime`, `noatime` or `strictatime`, `nodiratime`,
-//! `nosymfollow`, and `rprivate` (the default), `rslave` (what the host mounts below the source later appears inside, with the host's
-//! attributes) or `runbindable`. Words with an `r` before them (`rro`, `rnoexec`, …) mean the same as those without: a bind's options
-//! always hold for everything below. `shared`, `suid` and `dev` are refused. What is no such word is given to the new file system
-//! as it is (`uid=1000`, `gid=5`, `hidepid=2`); an option that the kernel does not take is an error that names it. A device has
-//! `major=` and `minor=`, and is the host's node of that number, as none can be made in a user namespace (mknod(2)); with `mode=`,
-//! `uid=` and `gid=` it is an error if the host's node permits more or has another owner. A file system that has no limit (ramfs) or
-//! that no user namespace may mount is refused; sysfs needs the network namespace, cgroup2 the cgroup namespace and `ro`: it shows the
-//! group that belljar was started in and those below.
+//! For binds and new file systems there are OCI's other words, too: `relatime`, `noatime` or `strictatime`,
+//! `nodiratime`, `nosymfollow`, and `rprivate` (the default), `rslave` (what the host mounts below the source
+//! later appears inside, with the host's attributes) or `runbindable`. Words with an `r` before them (`rro`,
+//! `rnoexec`, …) mean the same as those without: a bind's options always hold for everything below. `shared`,
+//! `suid` and `dev` are refused. What is no such word is given to the new file system as it is (`uid=1000`,
+//! `gid=5`, `hidepid=2`); an option that the kernel does not take is an error that names it. A device has
+//! `major=` and `minor=`, and is the host's node of that number, as none can be made in a user namespace
+//! (mknod(2)); with `mode=`, `uid=` and `gid=` it is an error if the host's node permits more or has another
+//! owner. A file system that has no limit (ramfs) or that no user namespace may mount is refused; sysfs needs
+//! the network namespace, cgroup2 the cgroup namespace and `ro`: it shows the group that belljar was started
+//! in and those below.
 //!
 //! # Merging
 //!
-//! A profile goes on top of the one that it extends, overrides (`--set KEY=VALUE`) in their order on top of that:
+//! A profile goes on top of the one that it extends, overrides (`--set KEY=VALUE`) in their order on top of
+//! that:
 //!
 //! * Tables merge key by key; a value takes the place of the inherited one.
-//! * `mounts` merge by destination, `process.env` by the variable's name, `process.rlimits` by the limit's name: an entry takes the
-//!   place of the whole inherited one.
-//! * `namespaces`, `root.etcPrograms`, `process.capabilities`, `maskedPaths`, `readonlyPaths` and `landlock.scopes` take the place of the inherited list
-//!   or, where every entry starts with `+` or `-`, edit it (`namespaces = ["-network"]`).
-//! * `seccomp.syscalls` go before the inherited ones, as the first match decides. `seccomp.profile` takes the place of all that is
-//!   inherited of the filter but `mode` and `unknownNames`; `syscalls` beside it or above it go before its rules.
-//!   `seccomp.defaultErrnoRet` belongs to the `defaultAction` that it stands with: a new action does not inherit it.
+//! * `mounts` merge by destination, `process.env` by the variable's name, `process.rlimits` by the limit's
+//!   name: an entry takes the place of the whole inherited one.
+//! * `namespaces`, `root.etcPrograms`, `process.capabilities`, `maskedPaths`, `readonlyPaths` and
+//!   `landlock.scopes` take the place of the inherited list or, where every entry starts with `+` or `-`,
+//!   edit it (`namespaces = ["-network"]`).
+//! * `seccomp.syscalls` go before the inherited ones, as the first match decides. `seccomp.profile` takes the
+//!   place of all that is inherited of the filter but `mode` and `unknownNames`; `syscalls` beside it or
+//!   above it go before its rules. `seccomp.defaultErrnoRet` belongs to the `defaultAction` that it stands
+//!   with: a new action does not inherit it.
 //!
 //! At most [`MAX_CHAIN`] profiles extend each other. A text has at most 256 KiB, and all of them 512 KiB.
 
@@ -142,7 +150,7 @@ pub use crate::capability::{Capability, CapabilitySet};
 pub(crate) use built::filter as built_filter;
 pub use builtin::builtin_names;
 pub use error::*;
-pub use find::user_folder;
+pub use find::user_directory;
 pub use keys::{KEYS, Key};
 #[cfg(feature = "cli")]
 pub use list::{Listed, Shown, list, show};

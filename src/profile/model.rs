@@ -18,8 +18,9 @@ pub struct Profile {
     /// The namespaces to create. Empty means *lite*: only the layers that need no namespace.
     /// Otherwise `user`, `mount` and `pid` are always among them.
     pub namespaces: BTreeSet<Namespace>,
-    /// Namespaces that are there already and are joined (`network`, `ipc`, `uts`, `cgroup`), by a path to each
-    /// (`/run/netns/NAME`, `/proc/PID/ns/net`). None of them is among `namespaces`, and what needs one of the sandbox's own refuses it.
+    /// Namespaces that are there already and are joined (`network`, `ipc`, `uts`, `cgroup`), by a path to
+    /// each (`/run/netns/NAME`, `/proc/PID/ns/net`). None of them is among `namespaces`, and what needs one
+    /// of the sandbox's own refuses it.
     pub joined: BTreeMap<Namespace, PathBuf>,
     /// The user ids that the sandbox's user namespace maps.
     pub uid_mappings: IdMap,
@@ -39,7 +40,7 @@ pub struct Profile {
     pub process: Process,
     /// What is mounted in the root; order does not matter, the most specific destination wins.
     pub mounts: Vec<Mount>,
-    /// Paths that are hidden behind an empty file or folder.
+    /// Paths that are hidden behind an empty file or directory.
     pub masked_paths: Vec<PathBuf>,
     /// Paths that are made read-only.
     pub readonly_paths: Vec<PathBuf>,
@@ -76,15 +77,17 @@ pub enum Namespace {
     Time,
 }
 
-/// Which ids a user namespace maps (user_namespaces(7)). All others show as the overflow id (65534), and nothing can become one.
+/// Which ids a user namespace maps (user_namespaces(7)). All others show as the overflow id (65534), and
+/// nothing can become one.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub enum IdMap {
-    /// The id of [`Process::user`] alone: the caller's own on the host or, for root, one that nothing else has.
+    /// The id of [`Process::user`] alone: the caller's own on the host or, for root, one that nothing else
+    /// has.
     #[default]
     One,
-    /// For an ordinary user: 0 is the caller's own id, and 1 and above are its subordinate ids (subuid(5)). For root: 65536 ids that
-    /// nothing else has.
+    /// For an ordinary user: 0 is the caller's own id, and 1 and above are its subordinate ids (subuid(5)).
+    /// For root: 65536 ids that nothing else has.
     Auto,
     /// These.
     Ranges(Vec<IdRange>),
@@ -116,23 +119,25 @@ pub enum Workdir {
     Writable,
 }
 
-/// Which symlinks are followed on the way to a file or directory of the host that is shown. Whoever could write to a directory that
-/// an earlier run was given can have left a symlink there, which leads the next run elsewhere. A profile's `system` mounts are
-/// followed in any case.
+/// Which symlinks are followed on the way to a file or directory of the host that is shown. Whoever could
+/// write to a directory that an earlier run was given can have left a symlink there, which leads the next run
+/// elsewhere. A profile's `system` mounts are followed in any case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Symlinks {
-    /// The system's own: root's, in a directory of root's that nobody else can write to, and that is `/`, `/home`, `/run`, `/var`,
-    /// or in a tree that the distribution's packages own (`/etc`, `/usr`, `/bin`, `/sbin`, `/lib*`, `/nix/store`, `/gnu/store`).
+    /// The system's own: root's, in a directory of root's that nobody else can write to, and that is `/`,
+    /// `/home`, `/run`, `/var`, or in a tree that the distribution's packages own (`/etc`, `/usr`, `/bin`,
+    /// `/sbin`, `/lib*`, `/nix/store`, `/gnu/store`).
     #[default]
     System,
     /// All.
     Follow,
 }
 
-/// What is done where a directory would show sockets or FIFOs of the host: whoever reaches one talks to a process outside. Where the
-/// kernel's Landlock holds sockets that are connected to by path (ABI 9), none is reached, and nothing is looked for.
+/// What is done where a directory would show sockets or FIFOs of the host: whoever reaches one talks to a
+/// process outside. Where the kernel's Landlock holds sockets that are connected to by path (ABI 9), none is
+/// reached, and nothing is looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -150,7 +155,7 @@ pub enum Sockets {
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct Root {
-    /// A folder that becomes the root (`--rootfs`); `None` builds a minimal root on a tmpfs.
+    /// A directory that becomes the root (`--rootfs`); `None` builds a minimal root on a tmpfs.
     pub path: Option<PathBuf>,
     /// Whether a `path` has to be given before anything can run (`container`).
     pub path_required: bool,
@@ -164,8 +169,9 @@ pub struct Root {
     pub inodes: u64,
     /// Whether `/etc` is made by belljar (passwd, group, hosts, …). Only without `path`.
     pub synthetic_etc: bool,
-    /// Programs whose directories in the host's `/etc` the synthetic one shows, read-only, where they are installed: names without a
-    /// version (`java`), or `*` for all. Nothing that configures the machine, and nothing that not everybody may read.
+    /// Programs whose directories in the host's `/etc` the synthetic one shows, read-only, where they are
+    /// installed: names without a version (`java`), or `*` for all. Nothing that configures the machine, and
+    /// nothing that not everybody may read.
     pub etc_programs: BTreeSet<String>,
 }
 
@@ -185,8 +191,8 @@ pub struct Process {
     pub no_new_privileges: bool,
     /// The file mode creation mask.
     pub umask: u32,
-    /// Resource limits by their OCI name without `RLIMIT_`, lower case (`nofile`). `cpu` and `fsize` are never among
-    /// them: see [`Limits`].
+    /// Resource limits by their OCI name without `RLIMIT_`, lower case (`nofile`). `cpu` and `fsize` are
+    /// never among them: see [`Limits`].
     pub rlimits: BTreeMap<String, Rlimit>,
 }
 
@@ -222,20 +228,24 @@ pub struct Mount {
     pub readonly: bool,
     /// Whether programs on it may be executed.
     pub noexec: bool,
-    /// Whether a missing source is skipped; otherwise it is an error, and so it is where the task could make the source.
+    /// Whether a missing source is skipped; otherwise it is an error, and so it is where the task could make
+    /// the source.
     pub optional: bool,
-    /// A folder or file of the host's own system, for the minimal root: a symlink at the source is kept as a symlink
-    /// (`/bin -> usr/bin`). Never there together with [`Root::path`], which brings a system of its own.
+    /// A directory or file of the host's own system, for the minimal root: a symlink at the source is kept as
+    /// a symlink (`/bin -> usr/bin`). Never there together with [`Root::path`], which brings a system of its
+    /// own.
     pub system: bool,
     /// What else holds for it.
     pub attributes: Attributes,
 }
 
-/// What mount(8) can say of a mount beyond `ro` and `noexec`. For a bind, all of it holds for everything mounted below, too.
+/// What mount(8) can say of a mount beyond `ro` and `noexec`. For a bind, all of it holds for everything
+/// mounted below, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[allow(clippy::exhaustive_structs)]
 pub struct Attributes {
-    /// When access times are written; `None`: as the kernel does by itself (`relatime`), and for a bind as on the host.
+    /// When access times are written; `None`: as the kernel does by itself (`relatime`), and for a bind as on
+    /// the host.
     pub atime: Option<Atime>,
     /// Access times of directories are never written.
     pub nodiratime: bool,
@@ -257,7 +267,8 @@ pub enum Atime {
     Strictatime,
 }
 
-/// Which mounts propagate into a mount (`Documentation/filesystems/sharedsubtree.rst`). None ever propagates out.
+/// Which mounts propagate into a mount (`Documentation/filesystems/sharedsubtree.rst`). None ever propagates
+/// out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub enum Propagation {
@@ -274,11 +285,11 @@ pub enum Propagation {
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub enum MountKind {
-    /// A file or folder of the host, with everything mounted below it. A symlink at `source` is kept as a
+    /// A file or directory of the host, with everything mounted below it. A symlink at `source` is kept as a
     /// symlink where [`Mount::system`] says so (`/bin -> usr/bin`), else followed once, by the caller.
     Bind {
-        /// Absolute, or relative to the caller's working directory. A profile's file has already been taken into account:
-        /// its relative sources are joined to the folder that it is in.
+        /// Absolute, or relative to the caller's working directory. A profile's file has already been taken
+        /// into account: its relative sources are joined to the directory that it is in.
         source: PathBuf,
         /// As root: show the source owner's id as the sandbox's (`idmap`), so that files keep their owner.
         idmap: bool,
@@ -289,7 +300,7 @@ pub enum MountKind {
         size: u64,
         /// Files it may hold.
         inodes: u64,
-        /// Mode of its root folder.
+        /// Mode of its root directory.
         mode: u32,
     },
     /// A procfs of the sandbox's own pid namespace.
@@ -301,9 +312,9 @@ pub enum MountKind {
     Dev,
     /// POSIX message queues of the sandbox's own ipc namespace.
     Mqueue,
-    /// A new file system by its type, with options that only it knows. Those that a user namespace may mount and that have limits are
-    /// possible: `tmpfs`, `proc`, `sysfs`, `cgroup2`, `devpts`, `mqueue` and `binfmt_misc`. Of a tmpfs, `size` and `nr_inodes` are among
-    /// the options.
+    /// A new file system by its type, with options that only it knows. Those that a user namespace may mount
+    /// and that have limits are possible: `tmpfs`, `proc`, `sysfs`, `cgroup2`, `devpts`, `mqueue` and
+    /// `binfmt_misc`. Of a tmpfs, `size` and `nr_inodes` are among the options.
     Filesystem {
         /// As in `/proc/filesystems`.
         fstype: String,
@@ -347,8 +358,8 @@ impl MountKind {
 pub struct Landlock {
     /// `require`: an error where the kernel has none; `off`: not used.
     pub require: bool,
-    /// Scopes that must hold (`signal`, `abstract-unix-socket`). Where namespaces hold the same line already, scopes
-    /// are added when the kernel has them and need not be listed.
+    /// Scopes that must hold (`signal`, `abstract-unix-socket`). Where namespaces hold the same line already,
+    /// scopes are added when the kernel has them and need not be listed.
     pub scopes: BTreeSet<Scope>,
 }
 
@@ -440,7 +451,8 @@ pub enum Enforce {
     /// A control group of the sandbox's own; an error where there is none to be had.
     #[default]
     Cgroup,
-    /// Resource limits, which hold for each process (memory as address space, CPU time) or count within the user namespace
-    /// (processes); weaker, and never chosen but by name. An error for what they cannot stand in for.
+    /// Resource limits, which hold for each process (memory as address space, CPU time) or count within the
+    /// user namespace (processes); weaker, and never chosen but by name. An error for what they cannot stand
+    /// in for.
     Rlimit,
 }

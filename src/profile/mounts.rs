@@ -41,7 +41,8 @@ impl Type {
     }
 }
 
-/// File systems without a short form of their own. Which of them are possible the plan decides, and says why not.
+/// File systems without a short form of their own. Which of them are possible the plan decides, and says why
+/// not.
 const OTHERS: [&str; 24] = [
     "sysfs",
     "cgroup2",

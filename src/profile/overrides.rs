@@ -1,7 +1,7 @@
 //! Overrides: `KEY=VALUE` for any key of a profile, with the same checks as in a file.
 //!
-//! The value is TOML (`["ipc"]`, `true`, `{ soft = 1, hard = 2 }`) or a bare word (`5s`, `-network`); a list with one entry
-//! needs no brackets.
+//! The value is TOML (`["ipc"]`, `true`, `{ soft = 1, hard = 2 }`) or a bare word (`5s`, `-network`); a list
+//! with one entry needs no brackets.
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};

@@ -1,4 +1,5 @@
-//! The effective profile as TOML: what is left when everything that is inherited, overridden or left out is written down.
+//! The effective profile as TOML: what is left when everything that is inherited, overridden or left out is
+//! written down.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -11,8 +12,9 @@ use super::{IdMap, IdRange, MountKind, Profile, Rlimit, Scope, Throttle, Workdir
 use crate::seccomp::{Action, Condition, Op, Policy, Rule};
 
 impl Profile {
-    /// The profile as a TOML text that is complete in itself: no `extends`, no groups, no defaults. Read again, it makes
-    /// the same profile (but for its name; a path that is not UTF-8 is shown, but can not be read again).
+    /// The profile as a TOML text that is complete in itself: no `extends`, no groups, no defaults. Read
+    /// again, it makes the same profile (but for its name; a path that is not UTF-8 is shown, but can not be
+    /// read again).
     #[must_use]
     pub fn to_toml(&self) -> String {
         format!("description = {}\n{}", quote(&self.description), policy(self))
@@ -85,8 +87,8 @@ fn id_map(map: &IdMap) -> String {
 fn root(text: &mut Text, profile: &Profile) {
     let root = &profile.root;
     text.table("root");
-    if let Some(folder) = &root.path {
-        text.key("path", &path(folder));
+    if let Some(directory) = &root.path {
+        text.key("path", &path(directory));
     }
     text.key("pathRequired", &root.path_required.to_string());
     text.key("readonly", &root.readonly.to_string());

@@ -1,7 +1,8 @@
-//! A parsed TOML text, read key by key: every value knows its place, and a table knows which keys it was asked for.
+//! A parsed TOML text, read key by key: every value knows its place, and a table knows which keys it was
+//! asked for.
 //!
-//! Not serde's derive, because its errors are text: here an error keeps the key, the line, the column and the nearest known
-//! key as data, and the list of known keys is the list of keys that are read.
+//! Not serde's derive, because its errors are text: here an error keeps the key, the line, the column and the
+//! nearest known key as data, and the list of known keys is the list of keys that are read.
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
@@ -40,7 +41,8 @@ impl<'a> Source<'a> {
 
     pub(crate) fn place(&self, offset: usize) -> Place {
         let position = self.positions.then(|| {
-            // Every entry of a list keeps its place: counting on from the last one keeps all of them together linear.
+            // Every entry of a list keeps its place: counting on from the last one keeps all of them together
+            // linear.
             let mut at = self.cursor.get();
             if offset < at.offset {
                 at = Cursor { offset: 0, line: 1, column: 1 };
@@ -93,7 +95,8 @@ impl<'a> Table<'a> {
         self.get(key).map(|value| read(&value)).transpose()
     }
 
-    /// What was read of a key that has to be there. Unknown keys come first: one of them may be the key, mistyped.
+    /// What was read of a key that has to be there. Unknown keys come first: one of them may be the key,
+    /// mistyped.
     pub(crate) fn need<T>(&self, key: &str, value: Option<T>) -> Result<T, ProfileError> {
         self.done()?;
         value.ok_or_else(|| self.fail(key, ValueError::Missing))
@@ -186,7 +189,8 @@ impl<'a> Value<'a> {
         !self.source.positions && self.at == 0
     }
 
-    /// The text of a string. An override that is a single word need not have quotes, whatever TOML takes it for.
+    /// The text of a string. An override that is a single word need not have quotes, whatever TOML takes it
+    /// for.
     pub(crate) fn string(&self) -> Result<&'a str, ProfileError> {
         match self.value {
             DeValue::String(text) => Ok(text),
@@ -225,7 +229,8 @@ impl<'a> Value<'a> {
         parse(&text).map_err(|error| self.fail(error))
     }
 
-    /// A mode or mask: octal in a string, or with TOML's `0o`. A decimal integer is refused, 22 would not mean 022.
+    /// A mode or mask: octal in a string, or with TOML's `0o`. A decimal integer is refused, 22 would not
+    /// mean 022.
     pub(crate) fn octal(&self, max: u32) -> Result<u32, ProfileError> {
         match self.value {
             DeValue::String(text) => super::units::octal(text, max).map_err(|error| self.fail(error)),

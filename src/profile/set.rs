@@ -1,5 +1,5 @@
-//! One thing at a time, from code: what a command line's own options change. Each is checked as the same key in a file is,
-//! and leaves the profile as it was where it fails.
+//! One thing at a time, from code: what a command line's own options change. Each is checked as the same key
+//! in a file is, and leaves the profile as it was where it fails.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -22,11 +22,12 @@ pub enum Network {
 }
 
 impl Profile {
-    /// Shows a file or folder of the host at `destination`, in place of what the profile has there.
-    /// A relative `source` starts at the current folder.
+    /// Shows a file or directory of the host at `destination`, in place of what the profile has there.
+    /// A relative `source` starts at the current directory.
     ///
     /// # Errors
-    /// `destination` is not absolute and normalised, or is the root; without namespaces: it is not the same as `source`.
+    /// `destination` is not absolute and normalised, or is the root; without namespaces: it is not the same
+    /// as `source`.
     pub fn add_bind(
         &mut self,
         source: &Path,
@@ -34,9 +35,9 @@ impl Profile {
         readonly: bool,
     ) -> Result<(), ProfileError> {
         self.change("add_bind", "mounts", |profile| {
-            // As root the sandbox has another id on the host: what is named one by one is shown as its own, as it is for an
-            // ordinary user, so that it can be read though its mode is 0600, and what is written keeps the owner.
-            // Without namespaces nothing is mounted, and ids are the caller's.
+            // As root the sandbox has another id on the host: what is named one by one is shown as its own,
+            // as it is for an ordinary user, so that it can be read though its mode is 0600, and what is
+            // written keeps the owner. Without namespaces nothing is mounted, and ids are the caller's.
             let idmap = !profile.namespaces.is_empty();
             let kind = MountKind::Bind { source: check::real_host_path(source)?, idmap };
             profile.put(check::destination(destination)?, kind, readonly);
@@ -57,22 +58,23 @@ impl Profile {
         })
     }
 
-    /// Makes a folder of the host the root. The host's system is not shown in it, and `/etc` is its own.
+    /// Makes a directory of the host the root. The host's system is not shown in it, and `/etc` is its own.
     ///
     /// # Errors
     /// The path is empty or has control characters; without namespaces.
-    pub fn set_rootfs(&mut self, folder: &Path) -> Result<(), ProfileError> {
+    pub fn set_rootfs(&mut self, directory: &Path) -> Result<(), ProfileError> {
         self.change("set_rootfs", "root.path", |profile| {
-            profile.root.path = Some(check::real_host_path(folder)?);
+            profile.root.path = Some(check::real_host_path(directory)?);
             profile.leave_system_to_root();
             Ok(())
         })
     }
 
-    /// Whether writes to the root folder go to memory and are thrown away. The root can then be written to.
+    /// Whether writes to the root directory go to memory and are thrown away. The root can then be written
+    /// to.
     ///
     /// # Errors
-    /// There is no root folder.
+    /// There is no root directory.
     pub fn set_overlay(&mut self, overlay: bool) -> Result<(), ProfileError> {
         self.change("set_overlay", "root.overlay", |profile| {
             profile.root.overlay = overlay;
@@ -110,7 +112,8 @@ impl Profile {
     /// The ids that the user namespace maps, of users and of groups.
     ///
     /// # Errors
-    /// One of them is [`IdMap::One`] and the other is not, or [`IdMap::Auto`] and the other is not; without namespaces.
+    /// One of them is [`IdMap::One`] and the other is not, or [`IdMap::Auto`] and the other is not; without
+    /// namespaces.
     pub fn set_id_mappings(&mut self, users: IdMap, groups: IdMap) -> Result<(), ProfileError> {
         self.change("set_id_mappings", "uidMappings", |profile| {
             (profile.uid_mappings, profile.gid_mappings) = (users, groups);
@@ -174,9 +177,9 @@ impl Profile {
     ///
     /// # Errors
     /// It is not absolute and normalised, or lies in `/proc`.
-    pub fn set_cwd(&mut self, folder: &Path) -> Result<(), ProfileError> {
+    pub fn set_cwd(&mut self, directory: &Path) -> Result<(), ProfileError> {
         self.change("set_cwd", "process.cwd", |profile| {
-            profile.process.cwd = Some(check::cwd_path(folder)?);
+            profile.process.cwd = Some(check::cwd_path(directory)?);
             Ok(())
         })
     }
@@ -299,7 +302,8 @@ impl Profile {
         })
     }
 
-    /// Its part of the CPUs where others want them too, 2 to 262144 (1024 is everybody's); `None` leaves it as it is.
+    /// Its part of the CPUs where others want them too, 2 to 262144 (1024 is everybody's); `None` leaves it
+    /// as it is.
     ///
     /// # Errors
     /// Any other number.
@@ -322,7 +326,8 @@ impl Profile {
         })
     }
 
-    /// Its part of what disks do where others want them too, 1 to 1000 (100 is everybody's); `None` leaves it as it is.
+    /// Its part of what disks do where others want them too, 1 to 1000 (100 is everybody's); `None` leaves it
+    /// as it is.
     ///
     /// # Errors
     /// Any other number.
@@ -334,8 +339,8 @@ impl Profile {
         })
     }
 
-    /// What may be read from or written to the disk that `path` is, or is on, in a second; in place of what the profile says of
-    /// the same path.
+    /// What may be read from or written to the disk that `path` is, or is on, in a second; in place of what
+    /// the profile says of the same path.
     ///
     /// # Errors
     /// The path is not absolute and normalised, or the rate is none.

@@ -1,4 +1,5 @@
-//! Whom a profile's file is believed: its owner is root or the caller, and nobody else can write to it, or put another in its place.
+//! Whom a profile's file is believed: its owner is root or the caller, and nobody else can write to it, or
+//! put another in its place.
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -22,8 +23,9 @@ pub(super) fn permitted(owner: u32, mode: u32, caller: u32, path: &Path) -> Resu
     Ok(())
 }
 
-/// The whole way to a file that was opened and has this device and inode: each directory on it, and each directory in which a link on
-/// it lies, belongs to root or the caller, and nobody else can rename what is in it.
+/// The whole way to a file that was opened and has this device and inode: each directory on it, and each
+/// directory in which a link on it lies, belongs to root or the caller, and nobody else can rename what is in
+/// it.
 pub(super) fn way(path: &Path, opened: (u64, u64)) -> Result<(), ProfileError> {
     let failed = |path: &Path| {
         let path = path.to_owned();
@@ -73,14 +75,16 @@ fn names(path: &Path) -> VecDeque<OsString> {
     path.components().filter(is_step).map(|part| part.as_os_str().to_owned()).collect()
 }
 
-/// Who reads the profile, and whom `/` belongs to: root, or in a user namespace in which root has no number the one that stands for it.
+/// Who reads the profile, and whom `/` belongs to: root, or in a user namespace in which root has no number
+/// the one that stands for it.
 struct Caller {
     uid: u32,
     system: u32,
 }
 
 impl Caller {
-    /// A directory, for one of its entries. Where its sticky bit is set, others can write to it, but rename only what is theirs.
+    /// A directory, for one of its entries. Where its sticky bit is set, others can write to it, but rename
+    /// only what is theirs.
     fn directory(&self, directory: &Metadata, path: &Path, entry: &Metadata) -> Result<(), ProfileError> {
         let trusted = |owner: u32| owner == self.system || owner == self.uid;
         let owner = if trusted(directory.uid()) { self.uid } else { directory.uid() };
@@ -126,8 +130,8 @@ mod tests {
 
     #[test]
     fn a_file_that_others_can_replace_is_not_believed() {
-        let folder = tempfile::tempdir().expect("a directory");
-        let (open, closed) = (folder.path().join("open"), folder.path().join("closed"));
+        let directory = tempfile::tempdir().expect("a directory");
+        let (open, closed) = (directory.path().join("open"), directory.path().join("closed"));
         for directory in [&open, &closed] {
             fs::create_dir_all(directory.join("deep")).expect("directories");
             fs::write(directory.join("deep/a.toml"), "").expect("a file");

@@ -1,7 +1,8 @@
 //! Sizes, times, counts and ids as people write them, and back.
 //!
-//! A size always has a unit; a time without one is in seconds, as timeout(1) has it. 0 is never a limit: `unlimited` is the word for
-//! none. There are no signs, no spaces and no leading zeros; what does not fit is an error.
+//! A size always has a unit; a time without one is in seconds, as timeout(1) has it. 0 is never a limit:
+//! `unlimited` is the word for none. There are no signs, no spaces and no leading zeros; what does not fit is
+//! an error.
 
 use std::time::Duration;
 
@@ -88,7 +89,8 @@ pub fn size(text: &str) -> Result<u64, ValueError> {
     number.checked_mul(factor).filter(|&n| n <= MAX).ok_or_else(|| range(text, 1, MAX))
 }
 
-/// A limit of output: a size, with `:truncate` where what comes after it is thrown away in place of ending the run.
+/// A limit of output: a size, with `:truncate` where what comes after it is thrown away in place of ending
+/// the run.
 ///
 /// # Errors
 /// Those of [`size`].
@@ -130,8 +132,8 @@ pub(crate) fn show_rate(rate: u64, kind: Throttled) -> String {
 /// A time above 0: `500ms`, `10s`, `1.5s`, `1m30s`, `90` (seconds).
 ///
 /// # Errors
-/// An unknown unit, units that do not become smaller, a fraction of anything but the smallest unit or below a microsecond, 0, not a
-/// number, or more than 2^63 - 1 microseconds.
+/// An unknown unit, units that do not become smaller, a fraction of anything but the smallest unit or below a
+/// microsecond, 0, not a number, or more than 2^63 - 1 microseconds.
 pub fn duration(text: &str) -> Result<Duration, ValueError> {
     let malformed = || ValueError::Malformed { text: text.to_owned(), expected: TIME };
     let too_long = || range(text, 1, MAX);
@@ -224,7 +226,8 @@ pub fn cpus(text: &str) -> Result<u64, ValueError> {
 /// `UID[:GID]`; without the group, it has the user's number.
 ///
 /// # Errors
-/// Anything that is not one or two decimal numbers of 0 to 4294967294 (the last number of 32 bits is "no id" to the kernel).
+/// Anything that is not one or two decimal numbers of 0 to 4294967294 (the last number of 32 bits is "no id"
+/// to the kernel).
 pub fn user(text: &str) -> Result<User, ValueError> {
     let (uid, gid) = match text.split_once(':') {
         Some((uid, gid)) => (id(uid, text)?, id(gid, text)?),

@@ -39,7 +39,7 @@ pub enum Conflict {
     #[error("goes together with gidMappings: both lists (--uidmap and --gidmap), both \"auto\", or neither")]
     IdMaps,
     /// An overlay over nothing.
-    #[error("goes over a folder: root.path is not set")]
+    #[error("goes over a directory: root.path is not set")]
     OverlayWithoutPath,
     /// An overlay that takes no writes.
     #[error("takes writes, which root.readonly = true forbids")]

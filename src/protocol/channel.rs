@@ -149,8 +149,9 @@ impl Channel {
         Ok(whole.then_some(buffer))
     }
 
-    /// Receives one message with the at most [`MAX_SENT`] descriptors that came with it; `None` once the other side is gone. Only where
-    /// some are expected: in the caller that of a terminal, before anything untrusted runs.
+    /// Receives one message with the at most [`MAX_SENT`] descriptors that came with it; `None` once the
+    /// other side is gone. Only where some are expected: in the caller that of a terminal, before anything
+    /// untrusted runs.
     pub(crate) fn receive_with<T: DeserializeOwned>(
         &self,
     ) -> Result<Option<(T, Vec<OwnedFd>)>, ChannelError> {
@@ -181,7 +182,8 @@ impl Channel {
         Ok(message.map(|message| (message, descriptors)))
     }
 
-    /// Waits for a message, and makes room for it: most are far shorter than [`LIMIT`], and one that is longer is cut, which is seen.
+    /// Waits for a message, and makes room for it: most are far shorter than [`LIMIT`], and one that is
+    /// longer is cut, which is seen.
     fn room(&self) -> Result<Vec<u8>, ChannelError> {
         loop {
             match socket::recv(self.0.as_raw_fd(), &mut [], MsgFlags::MSG_PEEK | MsgFlags::MSG_TRUNC) {
@@ -196,8 +198,8 @@ impl Channel {
 /// Whether to receive once more.
 fn again(errno: Errno) -> Result<(), ChannelError> {
     match errno {
-        // ECONNRESET is told once when the other side went away with messages of ours unread; what it had sent
-        // before, or the end, comes with the next call.
+        // ECONNRESET is told once when the other side went away with messages of ours unread; what it had
+        // sent before, or the end, comes with the next call.
         Errno::EINTR | Errno::ECONNRESET => Ok(()),
         errno => Err(errno.into()),
     }

@@ -18,10 +18,11 @@ pub enum Stage {
     /// The loopback interface.
     Loopback,
     /// Waiting for the caller, who writes the id maps.
-    GoAhead,
+    Sync,
     /// User and group ids, supplementary groups.
     Identity,
-    /// The user namespace below init's that the task is in, where it keeps capabilities that could undo a wall.
+    /// The user namespace below init's that the task is in, where it keeps capabilities that could undo a
+    /// wall.
     Inner,
     /// Mount propagation.
     Propagation,
@@ -71,7 +72,7 @@ impl fmt::Display for Stage {
             Self::Identity => "identity",
             Self::Hostname => "host name",
             Self::Loopback => "loopback interface",
-            Self::GoAhead => "go-ahead",
+            Self::Sync => "sync",
             Self::Inner => "inner user namespace",
             Self::Enter => "entry into the inner user namespace",
             Self::Propagation => "mount propagation",

@@ -1,9 +1,9 @@
-//! What crosses between the caller and init once the image is executed: one datagram a message, bounded, on a sequenced-packet
-//! socket that only the two of them hold. The Plan alone may be longer, and goes in parts.
+//! What crosses between the caller and init once the image is executed: one datagram a message, bounded, on a
+//! sequenced-packet socket that only the two of them hold. The Plan alone may be longer, and goes in parts.
 //!
-//! The caller treats everything that it receives as hostile: a message is at most 16 KiB, strings are cut and freed
-//! of control characters as they are decoded, and a message out of order is an error: the sandbox ends if its task has not started,
-//! and has no outcome if it has.
+//! The caller treats everything that it receives as hostile: a message is at most 16 KiB, strings are cut and
+//! freed of control characters as they are decoded, and a message out of order is an error: the sandbox ends
+//! if its task has not started, and has no outcome if it has.
 
 mod channel;
 mod fault;
@@ -36,9 +36,9 @@ pub(crate) const PASSED_ON: [Signal; 9] = [
     Signal::SIGWINCH,
 ];
 
-/// Where the descriptors beyond the channel start in init: the caller's pidfd, then the task's descriptors in the order of the Plan,
-/// then a call's argument and result. Those of the control group come with [`Go`], and the trees behind it: they are made while init
-/// starts.
+/// Where the descriptors beyond the channel start in init: the caller's pidfd, then the task's descriptors in
+/// the order of the Plan, then a call's argument and result. Those of the control group come with [`Go`], and
+/// the trees behind it: they are made while init starts.
 pub(crate) use crate::reexec::FIRST_EXTRA_FD as FIRST_DESCRIPTOR;
 
 /// From the caller, with the re-execution: what init does before there is a Plan, which says the same.
@@ -56,18 +56,21 @@ pub(crate) struct Prelude {
     pub(crate) loopback: bool,
 }
 
-/// From the caller, once: the id maps are written, go on. With it come the doors, then the watched files.
+/// From the caller, once: the id maps are written, go on. With it come the cgroup_procs_fds, then the watched
+/// files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Go {
     /// How many `cgroup.procs` the task's process writes itself into.
-    pub(crate) doors: u32,
+    pub(crate) cgroup_procs_fds: u32,
     /// What is looked at while the task runs.
     pub(crate) watches: Vec<Watch>,
     /// The size of the task's terminal, if it gets one.
     pub(crate) window: Option<Window>,
-    /// Whether init stops once the walls stand, and says so ([`Message::Created`]), until the caller sends [`Word::Start`].
+    /// Whether init stops once the walls stand, and says so ([`Message::Created`]), until the caller sends
+    /// [`Word::Start`].
     pub(crate) hold: bool,
-    /// Whether more tasks may follow: the channel on which they are asked for ([`Order`]) comes first of the descriptors.
+    /// Whether more tasks may follow: the channel on which they are asked for ([`Order`]) comes first of the
+    /// descriptors.
     pub(crate) orders: bool,
 }
 
@@ -78,14 +81,15 @@ pub(crate) enum Word {
     Start,
 }
 
-/// From the caller, on the channel of orders: one more task, whose [`Task`](crate::plan::Task) is the next long message. With it comes the
-/// task's own channel, its standard streams, its other descriptors in the order of their numbers, and a call's argument and result. On
-/// its own channel the caller gets what it gets of the first one on its: [`Message::Terminal`], [`Message::Ready`], [`Message::Started`],
+/// From the caller, on the channel of orders: one more task, whose [`Task`](crate::plan::Task) is the next
+/// long message. With it comes the task's own channel, its standard streams, its other descriptors in the
+/// order of their numbers, and a call's argument and result. On its own channel the caller gets what it gets
+/// of the first one on its: [`Message::Terminal`], [`Message::Ready`], [`Message::Started`],
 /// [`Message::Failed`], [`Message::Ended`]; what it sends there is [`Passed`], and its end ends the task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Order {
     /// How many `cgroup.procs` the task's process writes itself into. They come behind the streams.
-    pub(crate) doors: u32,
+    pub(crate) cgroup_procs_fds: u32,
     /// The size of the task's terminal, if it gets one.
     pub(crate) window: Option<Window>,
 }
@@ -106,7 +110,8 @@ pub(crate) struct Window {
     pub(crate) height: u16,
 }
 
-/// From the caller, after [`Go`]: at most [`MAX_SENT`] trees, in the order in which the Plan names them, until init has them all.
+/// From the caller, after [`Go`]: at most [`MAX_SENT`] trees, in the order in which the Plan names them,
+/// until init has them all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Trees {
     /// How many come with it.
@@ -144,7 +149,8 @@ pub(crate) enum Message {
     Started,
     /// The run is over before or without an end of the task: nothing untrusted ran past this point.
     Failed(Failure),
-    /// The run is over, but how it would have ended is not known: init could not go on after the task had started.
+    /// The run is over, but how it would have ended is not known: init could not go on after the task had
+    /// started.
     Disturbed(Failure),
     /// The task ended; it is the last that init says.
     Ended {
@@ -154,7 +160,8 @@ pub(crate) enum Message {
         at: u64,
         /// What everything in the sandbox has used; `None` if something was still there to be waited for.
         used: Option<Used>,
-        /// How many of init's children are still there although they were killed, or were made faster than that; *lite* only.
+        /// How many of init's children are still there although they were killed, or were made faster than
+        /// that; *lite* only.
         left: u32,
     },
     /// A log record of init's.
@@ -165,7 +172,8 @@ pub(crate) enum Message {
         #[serde(deserialize_with = "fault::tame")]
         text: String,
     },
-    /// With it comes the outer end of the task's terminal. Once, before the walls stand, and only where the Plan has one.
+    /// With it comes the outer end of the task's terminal. Once, before the walls stand, and only where the
+    /// Plan has one.
     Terminal,
 }
 
@@ -182,8 +190,8 @@ pub(crate) enum End {
     Stopped,
 }
 
-/// What processes have used that init waited for, and those that they waited for (`RUSAGE_CHILDREN` of getrusage(2)). The caller's own
-/// memory, which init's account begins with, is not in it.
+/// What processes have used that init waited for, and those that they waited for (`RUSAGE_CHILDREN` of
+/// getrusage(2)). The caller's own memory, which init's account begins with, is not in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Used {
     /// CPU time in user mode, microseconds.

@@ -1,7 +1,7 @@
 //! What the child does between the clone and the exec.
 //!
-//! It runs in the launcher's memory, so: system calls only, no allocation, no libc, nothing that could panic. All that it
-//! needs was made ready by the launcher; the first failure is written to the plan and ends it.
+//! It runs in the launcher's memory, so: system calls only, no allocation, no libc, nothing that could panic.
+//! All that it needs was made ready by the launcher; the first failure is written to the plan and ends it.
 
 use std::ffi::{c_char, c_int, c_void};
 use std::mem::MaybeUninit;
@@ -133,7 +133,8 @@ struct KernelSigaction {
 
 /// The child's body.
 pub(super) extern "C" fn run(plan: *mut c_void) -> ! {
-    // SAFETY: the launcher passes its ChildPlan, which outlives us: it is held until we have executed or ended.
+    // SAFETY: the launcher passes its ChildPlan, which outlives us: it is held until we have executed or
+    // ended.
     let plan = unsafe { &*plan.cast::<ChildPlan>() };
     // SAFETY: the plan's pointers are valid as its fields say, and we are the child of a CLONE_VM clone.
     let (step, errno) = unsafe { attempt(plan) };
@@ -236,8 +237,8 @@ unsafe fn attempt(plan: &ChildPlan) -> (Step, i32) {
         check!(Step::WorkingDirectory, libc::SYS_chdir, plan.cwd);
     }
 
-    // SIGPIPE back to its default and no signal blocked, as std's Command does; SIGCHLD too, as a child that inherits it ignored
-    // can wait for nothing that it starts. Handlers were cleared by the clone.
+    // SIGPIPE back to its default and no signal blocked, as std's Command does; SIGCHLD too, as a child that
+    // inherits it ignored can wait for nothing that it starts. Handlers were cleared by the clone.
     let default = KernelSigaction { handler: libc::SIG_DFL, flags: 0, restorer: 0, mask: 0 };
     if plan.clear_handlers {
         let mut signal = 1i32;
@@ -265,9 +266,9 @@ unsafe fn attempt(plan: &ChildPlan) -> (Step, i32) {
 
     let mut errno = libc::ENOENT;
     if !plan.named.is_null() {
-        // In a mount namespace of its own, and the image by its name there (see `image::Named`). Where that is another file by
-        // now, or cannot be had, the ways below lead to the image for sure.
-        // SAFETY: a path that ends with NUL.
+        // In a mount namespace of its own, and the image by its name there (see `image::Named`). Where that
+        // is another file by now, or cannot be had, the ways below lead to the image for sure. SAFETY: a path
+        // that ends with NUL.
         let found = unsafe {
             call!(
                 libc::SYS_openat,
@@ -282,7 +283,8 @@ unsafe fn attempt(plan: &ChildPlan) -> (Step, i32) {
             let result = unsafe { call!(libc::SYS_fstat, found, file.as_mut_ptr()) };
             // SAFETY: written, if the call says so.
             if result == 0 && unsafe { ((*file.as_ptr()).st_dev, (*file.as_ptr()).st_ino) } == plan.identity {
-                // SAFETY: an empty path relative to the descriptor, and two arrays that end with a null pointer.
+                // SAFETY: an empty path relative to the descriptor, and two arrays that end with a null
+                // pointer.
                 unsafe {
                     call!(libc::SYS_execveat, found, c"".as_ptr(), plan.argv, plan.envp, libc::AT_EMPTY_PATH)
                 };

@@ -1,5 +1,5 @@
-//! A child that shares the launcher's memory until it has replaced its own (`CLONE_VM | CLONE_VFORK`): safe with any
-//! number of threads, and its price does not grow with the launcher's memory.
+//! A child that shares the launcher's memory until it has replaced its own (`CLONE_VM | CLONE_VFORK`): safe
+//! with any number of threads, and its price does not grow with the launcher's memory.
 
 use std::ffi::c_void;
 use std::io;
@@ -34,8 +34,8 @@ struct Stack(*mut c_void);
 // SAFETY: a mapping that is used by whoever has the value.
 unsafe impl Send for Stack {}
 
-/// One that is not used at the moment. Most callers start one child after the other, and to unmap memory that has been on two
-/// processors takes as long as a small wall.
+/// One that is not used at the moment. Most callers start one child after the other, and to unmap memory that
+/// has been on two processors takes as long as a small wall.
 static SPARE: Mutex<Option<Stack>> = Mutex::new(None);
 
 impl Stack {
@@ -115,13 +115,14 @@ pub(super) unsafe fn sigprocmask(how: i32, new: *const u64, old: *mut u64) -> is
     }
 }
 
-/// Starts `entry(argument)` in a child that shares this memory; returns when it has called `execve` or ended, which `CLONE_VFORK`
-/// sees to. What signal its end is told by until it has executed (0: none) tells whether it has: `execve` makes it `SIGCHLD`.
+/// Starts `entry(argument)` in a child that shares this memory; returns when it has called `execve` or ended,
+/// which `CLONE_VFORK` sees to. What signal its end is told by until it has executed (0: none) tells whether
+/// it has: `execve` makes it `SIGCHLD`.
 ///
 /// # Safety
 /// `entry` calls nothing of libc, does not return, unwind or allocate, and `argument` is what it expects.
-/// With the old `clone` call (kernels and containers whose `clone3` is `ENOSYS`) `entry` itself must clear the signal
-/// handlers: see `must_clear_handlers`, which is called before the clone.
+/// With the old `clone` call (kernels and containers whose `clone3` is `ENOSYS`) `entry` itself must clear
+/// the signal handlers: see `must_clear_handlers`, which is called before the clone.
 pub(super) unsafe fn clone_into(
     flags: u64,
     exit_signal: libc::c_int,
@@ -138,13 +139,13 @@ pub(super) unsafe fn clone_into(
 
 /// A child of [`clone_beside`]: ended and reaped when the value is dropped.
 #[derive(Debug)]
-pub(crate) struct Beside {
+pub(crate) struct Supervisor {
     pub(crate) pid: i32,
     pub(crate) pidfd: OwnedFd,
     stack: ManuallyDrop<Stack>,
 }
 
-impl Drop for Beside {
+impl Drop for Supervisor {
     fn drop(&mut self) {
         // It is ours and has not been waited for, so its number is its own, where a pidfd is refused.
         let by_pidfd = crate::sys::process::pidfd_send_signal(self.pidfd.as_fd(), libc::SIGKILL).is_ok();
@@ -161,17 +162,18 @@ impl Drop for Beside {
     }
 }
 
-/// Starts a child in new namespaces, in this memory, that does nothing but be there: it costs no execution. It blocks all signals,
-/// ends with the thread that starts it, and raises no `SIGCHLD` at its end.
-pub(crate) fn clone_beside(flags: u64) -> io::Result<Beside> {
+/// Starts a child in new namespaces, in this memory, that does nothing but be there: it costs no execution.
+/// It blocks all signals, ends with the thread that starts it, and raises no `SIGCHLD` at its end.
+pub(crate) fn clone_beside(flags: u64) -> io::Result<Supervisor> {
     let stack = Stack::new()?;
     // SAFETY: no preconditions.
     let parent = unsafe { libc::getpid() } as usize;
-    // SAFETY: `idle` keeps to system calls, never returns, takes a number for its argument, and has no handlers to clear as it
-    // blocks all signals (they are held while it is cloned). The stack goes after the child.
+    // SAFETY: `idle` keeps to system calls, never returns, takes a number for its argument, and has no
+    // handlers to clear as it blocks all signals (they are held while it is cloned). The stack goes after the
+    // child.
     let cloned =
         unsafe { clone_on(&stack, flags, 0, None, idle, ptr::without_provenance_mut(parent), || ()) }?;
-    Ok(Beside { pid: cloned.pid, pidfd: cloned.pidfd, stack: ManuallyDrop::new(stack) })
+    Ok(Supervisor { pid: cloned.pid, pidfd: cloned.pidfd, stack: ManuallyDrop::new(stack) })
 }
 
 /// The body of [`clone_beside`]'s child.
@@ -182,7 +184,8 @@ extern "C" fn idle(parent: *mut c_void) -> ! {
         syscall(libc::SYS_prctl, [libc::PR_SET_PDEATHSIG as usize, sigkill, 0, 0, 0]) == 0
             && syscall(libc::SYS_getppid, [0; 5]) == parent.addr() as isize
     };
-    // Waits for a signal, of which none but SIGKILL comes (ppoll(2) of no descriptors, for ever, is on every machine); or ends.
+    // Waits for a signal, of which none but SIGKILL comes (ppoll(2) of no descriptors, for ever, is on every
+    // machine); or ends.
     let call = if tied { libc::SYS_ppoll } else { libc::SYS_exit };
     loop {
         // SAFETY: no pointers.
@@ -223,8 +226,8 @@ unsafe fn clone_on(
         must_clear_handlers();
         let top = args.stack as usize + STACK_SIZE;
         let old_style = (flags | shared) as usize | exit_signal as usize;
-        // SAFETY: clone(flags, stack, parent_tid = where the pidfd goes, 0, 0); the unused ones are zero on both
-        // architectures, so that their different order does not matter.
+        // SAFETY: clone(flags, stack, parent_tid = where the pidfd goes, 0, 0); the unused ones are zero on
+        // both architectures, so that their different order does not matter.
         pid = unsafe {
             clone_call(libc::SYS_clone, [old_style, top, &raw mut pidfd as usize, 0, 0], entry, argument)
         };

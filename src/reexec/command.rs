@@ -77,10 +77,12 @@ pub enum CommandError {
 ///
 /// The habits are those of [`std::process::Command`]; what differs:
 ///
-/// * The child inherits the standard streams and nothing else: no other descriptor reaches it, close-on-exec or not.
+/// * The child inherits the standard streams and nothing else: no other descriptor reaches it, close-on-exec
+///   or not.
 /// * By default it ends (`SIGKILL`) when this process does, however that happens: see
 ///   [`death_with_parent`](Command::death_with_parent).
-/// * [`spawn`](Command::spawn) returns when the child has reached [`init`](super::init), and fails if it does not.
+/// * [`spawn`](Command::spawn) returns when the child has reached [`init`](super::init), and fails if it does
+///   not.
 #[derive(Debug)]
 pub struct Command {
     role: String,
@@ -201,11 +203,12 @@ impl Command {
 
     /// Does the child end when this process does; yes if nothing is said.
     ///
-    /// "This process", not the thread that calls [`spawn`](Command::spawn): the well-known way, `PR_SET_PDEATHSIG`
-    /// (prctl(2)), follows the *thread*, and kills children of a pool's threads early. It is set as well, but only when the main
-    /// thread launches. What holds always is a socket between the two: the kernel kills the child when the last copy of
-    /// the parent's end is closed. A copy that `fork(2)` made without an exec keeps the child alive. The child's role
-    /// loses that tie when it executes another program.
+    /// "This process", not the thread that calls [`spawn`](Command::spawn): the well-known way,
+    /// `PR_SET_PDEATHSIG` (prctl(2)), follows the *thread*, and kills children of a pool's threads early. It
+    /// is set as well, but only when the main thread launches. What holds always is a socket between the two:
+    /// the kernel kills the child when the last copy of the parent's end is closed. A copy that `fork(2)`
+    /// made without an exec keeps the child alive. The child's role loses that tie when it executes another
+    /// program.
     pub fn death_with_parent(&mut self, yes: bool) -> &mut Command {
         self.death_with_parent = yes;
         self
@@ -214,8 +217,8 @@ impl Command {
     /// Starts the role, with the caller's standard streams if nothing else was said.
     ///
     /// # Errors
-    /// The role is not registered, the process could not be made, or the program did not reach [`init`](super::init)
-    /// in it.
+    /// The role is not registered, the process could not be made, or the program did not reach
+    /// [`init`](super::init) in it.
     pub fn spawn(&mut self) -> Result<Child, CommandError> {
         self.start(Stdio::inherit, Stdio::inherit)
     }

@@ -1,7 +1,7 @@
 //! What makes a process a re-executed child: a sealed memfd on descriptor 3 that says which role to run.
 //!
-//! `argv[0]` is for `ps` only and proves nothing. The seals (memfd_create(2), fcntl(2) `F_ADD_SEALS`) make sure that
-//! what was checked is what is used.
+//! `argv[0]` is for `ps` only and proves nothing. The seals (memfd_create(2), fcntl(2) `F_ADD_SEALS`) make
+//! sure that what was checked is what is used.
 
 use std::fs::File;
 use std::io;
@@ -90,14 +90,16 @@ pub(super) fn seal(flags: u32, nonce: &Nonce, extra: u32, role: &str, payload: &
     if unsafe { libc::fcntl(file.as_raw_fd(), libc::F_ADD_SEALS, SEALS) } != 0 {
         return Err(io::Error::last_os_error());
     }
-    // As the child will ask: one that it did not take for a credential would have it run `main`, with what the clone gave it.
+    // As the child will ask: one that it did not take for a credential would have it run `main`, with what
+    // the clone gave it.
     if !is_present(file.as_raw_fd()) {
         return Err(io::ErrorKind::InvalidData.into());
     }
     Ok(file.into())
 }
 
-/// Is there a sealed memfd with our magic on the descriptor. Three system calls at most, one for an ordinary program.
+/// Is there a sealed memfd with our magic on the descriptor. Three system calls at most, one for an ordinary
+/// program.
 pub(super) fn is_present(fd: i32) -> bool {
     // SAFETY: any number may be asked about.
     let seals = unsafe { libc::fcntl(fd, libc::F_GET_SEALS) };
@@ -110,8 +112,9 @@ pub(super) fn is_present(fd: i32) -> bool {
     got == start.len() as isize && start == MAGIC
 }
 
-/// Is there anything on the descriptor that could be one: asked before anything else, as a child that takes itself for the
-/// ordinary program would run its `main` again. Only the kernel's word that there is no such thing counts.
+/// Is there anything on the descriptor that could be one: asked before anything else, as a child that takes
+/// itself for the ordinary program would run its `main` again. Only the kernel's word that there is no such
+/// thing counts.
 pub(super) fn may_be_present(fd: i32) -> bool {
     // SAFETY: any number may be asked about.
     let seals = unsafe { libc::fcntl(fd, libc::F_GET_SEALS) };

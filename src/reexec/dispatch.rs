@@ -20,8 +20,8 @@ use super::{image, peer};
 pub(crate) struct Inherited {
     pub(crate) payload: Vec<u8>,
     pub(crate) channel: OwnedFd,
-    /// Whether the launcher was checked to be this same program. It cannot be from within new namespaces: there the role
-    /// itself has to make sure that it is in them.
+    /// Whether the launcher was checked to be this same program. It cannot be from within new namespaces:
+    /// there the role itself has to make sure that it is in them.
     pub(crate) launcher_checked: bool,
 }
 
@@ -46,10 +46,12 @@ pub enum DispatchError {
     },
 }
 
-/// Runs the role if this process is a re-executed child; otherwise does nothing. Call it first thing in `main`.
+/// Runs the role if this process is a re-executed child; otherwise does nothing. Call it first thing in
+/// `main`.
 ///
-/// In a child it never returns: the process ends with 0 when the role returns, with 1 and the error on standard error
-/// when it returns an error, with 101 when it panics, and with 125 when the credential is refused.
+/// In a child it never returns: the process ends with 0 when the role returns, with 1 and the error on
+/// standard error when it returns an error, with 101 when it panics, and with 125 when the credential is
+/// refused.
 ///
 /// In the ordinary program it costs a few loads and no system call.
 pub fn init() {
@@ -62,7 +64,8 @@ pub fn init() {
             let _ = writeln!(io::stderr(), "{error}");
             1
         }
-        // The panic hook has printed it; std's own exit code. What was thrown is not dropped: that could panic in turn.
+        // The panic hook has printed it; std's own exit code. What was thrown is not dropped: that could
+        // panic in turn.
         Err(payload) => {
             std::mem::forget(payload);
             101
@@ -71,7 +74,8 @@ pub fn init() {
     std::process::exit(code);
 }
 
-/// Runs the role if this process is a re-executed child and returns what it returned; `None` in the ordinary program.
+/// Runs the role if this process is a re-executed child and returns what it returned; `None` in the ordinary
+/// program.
 ///
 /// For a `main` that wants to do something of its own with the role's error. The caller ends the process.
 pub fn dispatch() -> Option<Result<(), DispatchError>> {
@@ -149,7 +153,8 @@ fn admit(credential: &Credential, channel: &OwnedFd) -> Result<Job, (Refusal, Op
     if flags & FLAG_DEATH_WATCH != 0 {
         peer::end_with(channel.as_fd()).map_err(|_| plainly(Refusal::DeathWatch))?;
     }
-    // A launcher that is gone by now does not read it; the death watch has seen to it, where it was asked for.
+    // A launcher that is gone by now does not read it; the death watch has seen to it, where it was asked
+    // for.
     send(channel.as_fd(), &Greeting::Hello(credential.nonce));
     Ok(Job { name: credential.role.clone(), function })
 }
@@ -161,7 +166,8 @@ fn settle(credential: Credential, channel: OwnedFd) {
         let inherited = Inherited { payload: credential.payload, channel, launcher_checked };
         *INHERITED.lock().unwrap_or_else(PoisonError::into_inner) = Some(inherited);
     } else {
-        // Stays open for as long as the process lives: the launcher sees its end by it, and the other way round.
+        // Stays open for as long as the process lives: the launcher sees its end by it, and the other way
+        // round.
         let _ = channel.into_raw_fd();
     }
 }
@@ -174,7 +180,8 @@ fn close_on_exec(fd: i32) -> io::Result<()> {
     Ok(())
 }
 
-/// After `/proc/self/exe` was executed, `ps -o comm` says `exe`; the role's name says more. Cut to 15 bytes by the kernel.
+/// After `/proc/self/exe` was executed, `ps -o comm` says `exe`; the role's name says more. Cut to 15 bytes
+/// by the kernel.
 fn name_process(role: &str) {
     if let Ok(name) = std::ffi::CString::new(role) {
         // SAFETY: a string that ends with NUL. It is decoration: a failure has no consequence.
@@ -195,8 +202,8 @@ fn send(channel: BorrowedFd<'_>, greeting: &Greeting) {
     };
 }
 
-/// Says why, on standard error and to the launcher, and ends the process: without destructors or exit handlers, which
-/// belong to a program that has not started.
+/// Says why, on standard error and to the launcher, and ends the process: without destructors or exit
+/// handlers, which belong to a program that has not started.
 fn refuse(role: &str, channel: Option<&OwnedFd>, refusal: Refusal, detail: Option<String>) -> ! {
     let text = detail.unwrap_or_else(|| refusal.to_string());
     let _ = writeln!(io::stderr(), "belljar: refused to run role {role:?}: {text}");

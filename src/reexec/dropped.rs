@@ -1,5 +1,6 @@
-//! Children whose handle was dropped before their end. They go on, as std's do; once they have ended, the next start takes their
-//! status away and closes what belonged to them: neither a zombie nor a descriptor is left of them.
+//! Children whose handle was dropped before their end. They go on, as std's do; once they have ended, the
+//! next start takes their status away and closes what belonged to them: neither a zombie nor a descriptor is
+//! left of them.
 
 use std::os::fd::BorrowedFd;
 use std::sync::{Mutex, PoisonError};

@@ -1,13 +1,14 @@
-//! The guard against a fork bomb: it knows from the first instruction on whether this process is a re-executed child, and
-//! ends a child that does not reach `init()`.
+//! The guard against a fork bomb: it knows from the first instruction on whether this process is a
+//! re-executed child, and ends a child that does not reach `init()`.
 //!
-//! A program that launches a role but never calls [`init`](super::init) would run its `main` again in the child, with the role's
-//! arguments, which would launch again, and so on. So: before `init` was called nothing can be launched; and where that is called
-//! in one process and not in the other, a timer ends the child with a message that names the missing call.
+//! A program that launches a role but never calls [`init`](super::init) would run its `main` again in the
+//! child, with the role's arguments, which would launch again, and so on. So: before `init` was called
+//! nothing can be launched; and where that is called in one process and not in the other, a timer ends the
+//! child with a message that names the missing call.
 //!
-//! The timer does not go by the clock on the wall, which goes on while a process waits for a processor among hundreds of others.
-//! What counts is what the child does itself: time on a processor, and turns of the timer in which it went to sleep of its own
-//! accord.
+//! The timer does not go by the clock on the wall, which goes on while a process waits for a processor among
+//! hundreds of others. What counts is what the child does itself: time on a processor, and turns of the timer
+//! in which it went to sleep of its own accord.
 
 use std::io;
 use std::ptr;
@@ -62,8 +63,8 @@ pub(super) fn state() -> State {
     }
 }
 
-/// Takes the pending state: true for the one caller who is to read the credential. Stops the timer. An ordinary program may
-/// launch from then on.
+/// Takes the pending state: true for the one caller who is to read the credential. Stops the timer. An
+/// ordinary program may launch from then on.
 pub(super) fn consume() -> bool {
     if state() == State::Ordinary {
         // Losing the race is fine: the other one did the same.
@@ -82,7 +83,8 @@ pub(super) fn consume() -> bool {
 pub(super) extern "C" fn at_start() {
     super::image::remember();
     if state() == State::Pending {
-        // If the timer cannot be had, the refusal to launch still holds and the launcher's own timeout ends us.
+        // If the timer cannot be had, the refusal to launch still holds and the launcher's own timeout ends
+        // us.
         let _ = arm();
     }
 }
@@ -168,8 +170,8 @@ impl Usage {
         READS.store(self.reads, Ordering::Relaxed);
     }
 
-    /// What of the turn that ends now was the process's own doing, microseconds. Asleep it is woken by each turn, and sleeps again;
-    /// one that waits for a processor does not sleep.
+    /// What of the turn that ends now was the process's own doing, microseconds. Asleep it is woken by each
+    /// turn, and sleeps again; one that waits for a processor does not sleep.
     fn spent_since(self, before: Usage) -> u64 {
         let slept = self.sleeps > before.sleeps && self.reads == before.reads;
         if slept { TURN.as_micros() as u64 } else { self.processor.saturating_sub(before.processor) }

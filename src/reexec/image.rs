@@ -1,9 +1,10 @@
 //! The image this process runs, however its path fares.
 //!
-//! The literal `/proc/self/exe` names it also after the file was deleted or replaced (the link is followed by the kernel,
-//! not by its text). Where `/proc` cannot be reached (a chroot, an own mount namespace) a descriptor that was opened
-//! when the process started serves; and where `/proc` was missing already then, the file that the kernel says it
-//! executed (`AT_EXECFN`, getauxval(3)), once its bytes were compared with those in memory.
+//! The literal `/proc/self/exe` names it also after the file was deleted or replaced (the link is followed by
+//! the kernel, not by its text). Where `/proc` cannot be reached (a chroot, an own mount namespace) a
+//! descriptor that was opened when the process started serves; and where `/proc` was missing already then,
+//! the file that the kernel says it executed (`AT_EXECFN`, getauxval(3)), once its bytes were compared with
+//! those in memory.
 
 use std::ffi::{CStr, CString, c_void};
 use std::fs::File;
@@ -16,7 +17,8 @@ use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU64, Ordering};
 
 use super::{guard, own_code};
 
-/// The descriptor is kept out of the low numbers, which belong to the program, and within the kernel's first table.
+/// The descriptor is kept out of the low numbers, which belong to the program, and within the kernel's first
+/// table.
 const LOWEST: libc::c_int = 60;
 
 /// Not looked for yet; looked for and not found.
@@ -40,8 +42,9 @@ pub(super) struct Image {
     pub(super) descriptor: Option<BorrowedFd<'static>>,
 }
 
-/// Where the image's file is, for a child in a mount namespace of its own: opened there it is in one of the namespace's mounts,
-/// which can be made read-only, and what the image's process does to its file through `/proc/self/exe` stays within that.
+/// Where the image's file is, for a child in a mount namespace of its own: opened there it is in one of the
+/// namespace's mounts, which can be made read-only, and what the image's process does to its file through
+/// `/proc/self/exe` stays within that.
 pub(super) struct Named {
     pub(super) path: CString,
     /// Which file it has to be: device and inode.
@@ -105,7 +108,8 @@ pub(super) fn remember() {
         let trusted = guard::state() == guard::State::Pending || own_code::executed().is_ok();
         (open(c"/proc/self/exe", libc::O_PATH), if trusted { TRUSTED } else { FOREIGN })
     } else {
-        // SAFETY: getauxval has no preconditions; AT_EXECFN is null or a string that lives as long as the process.
+        // SAFETY: getauxval has no preconditions; AT_EXECFN is null or a string that lives as long as the
+        // process.
         let name = unsafe { libc::getauxval(libc::AT_EXECFN) } as *const libc::c_char;
         if name.is_null() {
             (Err(io::ErrorKind::NotFound.into()), UNCHECKED)
@@ -130,8 +134,8 @@ pub(super) fn remember() {
     }
 }
 
-/// Takes over the launcher's descriptor of the image, which is this process's image too. Where there is one already, that one
-/// is kept: it was not handed over by anybody.
+/// Takes over the launcher's descriptor of the image, which is this process's image too. Where there is one
+/// already, that one is kept: it was not handed over by anybody.
 pub(super) fn adopt(number: i32) -> io::Result<()> {
     // SAFETY: any number may be asked about.
     if unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) } != 0 {
@@ -176,7 +180,8 @@ pub(super) fn locate() -> Result<Image, ImageError> {
     Ok(Image { by_path, descriptor })
 }
 
-/// What the kernel says of its path; nothing where that is not to be had. The file may be gone by now, or be another.
+/// What the kernel says of its path; nothing where that is not to be had. The file may be gone by now, or be
+/// another.
 pub(super) fn named() -> Option<Named> {
     remembered()?;
     let path = std::fs::read_link("/proc/self/exe").ok()?;
@@ -206,7 +211,8 @@ fn open(path: &CStr, flags: libc::c_int) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// The same file under a number that is not in anyone's way; with a very low `RLIMIT_NOFILE`, one that is no standard stream's.
+/// The same file under a number that is not in anyone's way; with a very low `RLIMIT_NOFILE`, one that is no
+/// standard stream's.
 fn move_up(fd: OwnedFd) -> io::Result<OwnedFd> {
     let number = fd.as_raw_fd();
     let at_least = |lowest: libc::c_int| {
@@ -237,7 +243,8 @@ fn is_this_program(fd: BorrowedFd<'_>) -> bool {
         same: bool,
     }
 
-    // SAFETY (of a call): `data` is this function's Search, `info` is libc's: dl_iterate_phdr(3) below, the only one to call it.
+    // SAFETY (of a call): `data` is this function's Search, `info` is libc's: dl_iterate_phdr(3) below, the
+    // only one to call it.
     unsafe extern "C" fn visit(
         info: *mut libc::dl_phdr_info,
         _size: usize,
@@ -309,9 +316,9 @@ impl From<SelfExe> for OwnedFd {
 
 /// Opens the image that this process runs.
 ///
-/// Unlike [`std::env::current_exe`], which returns a *name*: after the file was deleted that name ends in ` (deleted)`, after
-/// it was replaced (every upgrade does) it names another program, and in a chroot it names nothing. The descriptor is the
-/// very file that was executed.
+/// Unlike [`std::env::current_exe`], which returns a *name*: after the file was deleted that name ends in `
+/// (deleted)`, after it was replaced (every upgrade does) it names another program, and in a chroot it names
+/// nothing. The descriptor is the very file that was executed.
 ///
 /// # Errors
 /// When `/proc` is not in reach and was not when the program started, or descriptors have run out.

@@ -14,12 +14,12 @@ pub(crate) struct Cloned {
     pub(crate) pidfd: OwnedFd,
 }
 
-/// Starts `entry(argument)` in a child that shares the caller's memory; returns once it has executed a program or ended, which
-/// [`sys::process::has_executed`](crate::sys::process::has_executed) tells apart.
+/// Starts `entry(argument)` in a child that shares the caller's memory; returns once it has executed a
+/// program or ended, which [`sys::process::has_executed`](crate::sys::process::has_executed) tells apart.
 ///
 /// # Safety
-/// The caller has one thread. `entry` does not return or unwind; it may use the caller's memory, the allocator included,
-/// as the caller is held until the end of it. `argument` is what `entry` expects.
+/// The caller has one thread. `entry` does not return or unwind; it may use the caller's memory, the
+/// allocator included, as the caller is held until the end of it. `argument` is what `entry` expects.
 pub(crate) unsafe fn clone_vfork(
     entry: extern "C" fn(*mut c_void) -> !,
     argument: *mut c_void,

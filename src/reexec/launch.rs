@@ -1,7 +1,7 @@
 //! Starting this program's own image again, in a role.
 //!
-//! The child has descriptors 0, 1, 2 as asked, 3 = its credential, 4 = its end of the channel (`SOCK_SEQPACKET`), from 5
-//! on the extra ones in their order, and nothing else.
+//! The child has descriptors 0, 1, 2 as asked, 3 = its credential, 4 = its end of the channel
+//! (`SOCK_SEQPACKET`), from 5 on the extra ones in their order, and nothing else.
 
 use std::ffi::{CStr, CString, c_char};
 use std::io;
@@ -21,8 +21,9 @@ use super::launch_error::LaunchError;
 use super::wait;
 use crate::capability::CapabilitySet;
 
-/// Here, in the module that launches, so that no program that can launch is linked without it. Miri, which runs the unit tests
-/// of the pure modules (fuzz/README.md), has neither the system calls in it nor processes; `test` is never set for a dependency.
+/// Here, in the module that launches, so that no program that can launch is linked without it. Miri, which
+/// runs the unit tests of the pure modules (fuzz/README.md), has neither the system calls in it nor
+/// processes; `test` is never set for a dependency.
 #[used]
 #[cfg_attr(not(all(test, miri)), unsafe(link_section = ".init_array"))]
 static GUARD: extern "C" fn() = guard::at_start;
@@ -44,14 +45,16 @@ pub(crate) struct Launch<'a> {
     pub(crate) extra: &'a [BorrowedFd<'a>],
     /// `CLONE_NEW*`; 0 for none.
     pub(crate) clone_flags: u64,
-    /// Carry these capabilities over the exec, as far as they are permitted (inheritable and ambient; bit N is capability N):
-    /// for a new user namespace, where the ids are not mapped yet.
+    /// Carry these capabilities over the exec, as far as they are permitted (inheritable and ambient; bit N
+    /// is capability N): for a new user namespace, where the ids are not mapped yet.
     pub(crate) raise_capabilities: CapabilitySet,
     /// The child's working directory; `None`: the caller's.
     pub(crate) cwd: Option<&'a CStr>,
-    /// `PR_SET_PDEATHSIG` = `SIGKILL`. It follows the launching *thread*, so it is set only if that is the main one.
+    /// `PR_SET_PDEATHSIG` = `SIGKILL`. It follows the launching *thread*, so it is set only if that is the
+    /// main one.
     pub(crate) death_signal: bool,
-    /// The kernel kills the child when the launcher's end of the channel is closed: then the launcher must never write to it.
+    /// The kernel kills the child when the launcher's end of the channel is closed: then the launcher must
+    /// never write to it.
     pub(crate) death_watch: bool,
     /// `setsid(2)`
     pub(crate) new_session: bool,
@@ -77,8 +80,9 @@ const NEW_USER_OR_PID: u64 = (libc::CLONE_NEWUSER | libc::CLONE_NEWPID) as u64;
 
 /// Starts this program's image in a role; returns as soon as it was executed.
 ///
-/// The caller waits for the child to have reached `init()` next ([`Launched::wait_ready`]), and only then writes the id maps
-/// of a new user namespace, if there is one: ids that change during the exec look like a set-user-ID program to musl.
+/// The caller waits for the child to have reached `init()` next ([`Launched::wait_ready`]), and only then
+/// writes the id maps of a new user namespace, if there is one: ids that change during the exec look like a
+/// set-user-ID program to musl.
 pub(crate) fn launch(wanted: &Launch<'_>) -> Result<Launched, LaunchError> {
     match guard::state() {
         State::Pending => return Err(LaunchError::NotInitialised),
@@ -141,8 +145,9 @@ pub(crate) fn launch(wanted: &Launch<'_>) -> Result<Launched, LaunchError> {
         errno: AtomicI32::new(0),
     };
     let plan = &raw mut plan;
-    // SAFETY: `child::run` keeps to system calls and never returns, and the plan with all it points to outlives the call.
-    // The plan is reached through the one raw pointer only, also when the old clone asks for handlers to be cleared.
+    // SAFETY: `child::run` keeps to system calls and never returns, and the plan with all it points to
+    // outlives the call. The plan is reached through the one raw pointer only, also when the old clone asks
+    // for handlers to be cleared.
     let cloned = unsafe {
         clone_into(wanted.clone_flags, libc::SIGCHLD, wanted.cgroup, super::child::run, plan.cast(), || {
             (*plan).clear_handlers = true;
@@ -200,8 +205,8 @@ fn channel() -> io::Result<(OwnedFd, OwnedFd)> {
 }
 
 impl Launched {
-    /// Waits until the child has reached `init()` and taken its role. On an error the child is ended and reaped. The time that it
-    /// waits for a processor does not count.
+    /// Waits until the child has reached `init()` and taken its role. On an error the child is ended and
+    /// reaped. The time that it waits for a processor does not count.
     pub(crate) fn wait_ready(&self, timeout: Duration) -> Result<(), LaunchError> {
         let result = self.greeting(timeout);
         if result.is_err() {
@@ -254,8 +259,9 @@ impl Launched {
         }
     }
 
-    /// Ends the child, whatever it does, and takes its status away. It may have ended and been reaped by somebody else
-    /// (`SIGCHLD` ignored): then there is nothing left to do, and that is all that can fail here.
+    /// Ends the child, whatever it does, and takes its status away. It may have ended and been reaped by
+    /// somebody else (`SIGCHLD` ignored): then there is nothing left to do, and that is all that can fail
+    /// here.
     fn end(&self) {
         let _ = wait::signal(self.pidfd.as_fd(), libc::SIGKILL);
         let _ = wait::reap(self.pidfd.as_fd());

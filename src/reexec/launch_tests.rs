@@ -1,4 +1,5 @@
-//! The launch itself, as the sandbox uses it: namespaces, capabilities, extra descriptors, payload and channel.
+//! The launch itself, as the sandbox uses it: namespaces, capabilities, extra descriptors, payload and
+//! channel.
 
 use std::ffi::CString;
 use std::fs::File;
@@ -14,7 +15,8 @@ use super::registry::{ROLES, Role, RoleOutcome};
 use super::{child::Step, wait};
 use crate::capability::CapabilitySet;
 
-// Miri knows neither the seals that are looked for before `main` nor processes: fuzz/README.md says what runs there.
+// Miri knows neither the seals that are looked for before `main` nor processes: fuzz/README.md says what runs
+// there.
 #[cfg(not(miri))]
 crate::enable_test_support!();
 

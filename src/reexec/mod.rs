@@ -20,31 +20,33 @@
 //!
 //! # How it works
 //!
-//! [`command()`] starts the program's own image ([`self_exe`]) by `clone3(2)` with shared memory, as `posix_spawn(3)` does, so it
-//! is safe from a process with any number of threads and costs the same from a large one. The image also runs when its
-//! file was deleted or replaced, and where `/proc` is out of reach.
+//! [`command()`] starts the program's own image ([`self_exe`]) by `clone3(2)` with shared memory, as
+//! `posix_spawn(3)` does, so it is safe from a process with any number of threads and costs the same from a
+//! large one. The image also runs when its file was deleted or replaced, and where `/proc` is out of reach.
 //!
-//! What tells the child that it is one, and which role it has, is a sealed memfd on descriptor 3 (memfd_create(2)), together
-//! with a socket on descriptor 4. `argv[0]` shows the role in `ps` and decides nothing. The child checks that the socket
-//! was made by its parent and that its parent runs the same file; a descriptor 3 that is anything else is left alone.
-//! This is no protection from a process of the same user that wants to run a role: it may trace the program, or execute
-//! it in its own stead. A program that gains privileges when executed (set-user-ID, file capabilities) takes no role at all.
+//! What tells the child that it is one, and which role it has, is a sealed memfd on descriptor 3
+//! (memfd_create(2)), together with a socket on descriptor 4. `argv[0]` shows the role in `ps` and decides
+//! nothing. The child checks that the socket was made by its parent and that its parent runs the same file; a
+//! descriptor 3 that is anything else is left alone. This is no protection from a process of the same user
+//! that wants to run a role: it may trace the program, or execute it in its own stead. A program that gains
+//! privileges when executed (set-user-ID, file capabilities) takes no role at all.
 //!
 //! # It is no fork bomb
 //!
-//! A process that does not call [`init`] or [`dispatch()`] cannot launch anything ([`LaunchError::InitNotCalled`],
-//! [`LaunchError::NotInitialised`]). A re-executed one is ended as well, with a message that names the missing call, after 0.8 s that it
-//! has computed or slept: the time that it waits for a processor does not count. In tests,
-//! doctests and benches, where the harness owns `main`, the call is [`enable_test_support!`](crate::enable_test_support).
+//! A process that does not call [`init`] or [`dispatch()`] cannot launch anything
+//! ([`LaunchError::InitNotCalled`], [`LaunchError::NotInitialised`]). A re-executed one is ended as well,
+//! with a message that names the missing call, after 0.8 s that it has computed or slept: the time that it
+//! waits for a processor does not count. In tests, doctests and benches, where the harness owns `main`, the
+//! call is [`enable_test_support!`](crate::enable_test_support).
 //!
 //! # Limits
 //!
-//! * A parent whose `/proc/<pid>/exe` its child may not read (it changed its user and so lost its dumpable flag, or has
-//!   more capabilities than the child) is refused: [`Refusal::UnreadableParent`]. So is one that called
-//!   `unshare(CLONE_NEWPID)`: [`Refusal::NotTheParent`].
-//! * The image has to hold this crate's own code. A program that was started through its loader (`ld.so PROGRAM`), an emulator or
-//!   another interpreter, and a library that another program has loaded (`dlopen(3)`), are refused: [`ImageError::Interpreter`],
-//!   [`ImageError::SharedLibrary`].
+//! * A parent whose `/proc/<pid>/exe` its child may not read (it changed its user and so lost its dumpable
+//!   flag, or has more capabilities than the child) is refused: [`Refusal::UnreadableParent`]. So is one that
+//!   called `unshare(CLONE_NEWPID)`: [`Refusal::NotTheParent`].
+//! * The image has to hold this crate's own code. A program that was started through its loader (`ld.so
+//!   PROGRAM`), an emulator or another interpreter, and a library that another program has loaded
+//!   (`dlopen(3)`), are refused: [`ImageError::Interpreter`], [`ImageError::SharedLibrary`].
 //! * Where `/proc` is out of reach the child sees who its parent is, but not which program it runs.
 
 #[cfg(any(test, feature = "fuzzing"))]

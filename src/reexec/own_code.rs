@@ -1,8 +1,9 @@
 //! Whether the file that the kernel executed is the one that holds our own code.
 //!
-//! `/proc/self/exe` is what execve(2) was given. Started as `ld.so PROGRAM`, under an emulator or by another interpreter that is not
-//! the program: to execute it again would run a role's *arguments* as a program, outside of every wall. In a shared library
-//! of another program (an extension of Python, say) it is that program, which knows no roles.
+//! `/proc/self/exe` is what execve(2) was given. Started as `ld.so PROGRAM`, under an emulator or by another
+//! interpreter that is not the program: to execute it again would run a role's *arguments* as a program,
+//! outside of every wall. In a shared library of another program (an extension of Python, say) it is that
+//! program, which knows no roles.
 
 use std::ffi::{CStr, OsStr, c_void};
 use std::fs::File;
@@ -16,7 +17,8 @@ use super::image::ImageError;
 /// What the kernel says once does not change.
 static BY_KERNEL: OnceLock<bool> = OnceLock::new();
 
-/// An error unless our code is part of the program itself: the object that the dynamic loader has first in its list.
+/// An error unless our code is part of the program itself: the object that the dynamic loader has first in
+/// its list.
 pub(super) fn in_program() -> Result<(), ImageError> {
     struct Search {
         address: usize,
@@ -24,7 +26,8 @@ pub(super) fn in_program() -> Result<(), ImageError> {
         library: Option<PathBuf>,
     }
 
-    // SAFETY (of a call): `data` is this function's Search, `info` is libc's: dl_iterate_phdr(3) below, the only one to call it.
+    // SAFETY (of a call): `data` is this function's Search, `info` is libc's: dl_iterate_phdr(3) below, the
+    // only one to call it.
     unsafe extern "C" fn visit(info: *mut libc::dl_phdr_info, _: usize, data: *mut c_void) -> libc::c_int {
         // SAFETY: dl_iterate_phdr hands us a valid record and our own pointer back.
         let (info, search) = unsafe { (&*info, &mut *data.cast::<Search>()) };
@@ -52,7 +55,8 @@ pub(super) fn in_program() -> Result<(), ImageError> {
     }
 }
 
-/// An error unless the program that the kernel executed, and so `/proc/self/exe`, holds our code. `/proc` is in reach.
+/// An error unless the program that the kernel executed, and so `/proc/self/exe`, holds our code. `/proc` is
+/// in reach.
 pub(super) fn executed() -> Result<(), ImageError> {
     in_program()?;
     let ours = BY_KERNEL.get_or_init(|| {
@@ -70,7 +74,8 @@ pub(super) fn executed() -> Result<(), ImageError> {
     }
 }
 
-/// Where the executable segments of the file are that the kernel executed: `startcode` and `endcode` of proc_pid_stat(5).
+/// Where the executable segments of the file are that the kernel executed: `startcode` and `endcode` of
+/// proc_pid_stat(5).
 fn code(stat: &[u8]) -> Option<(usize, usize)> {
     // The name is in parentheses and may have any in it.
     let name = stat.iter().rposition(|byte| *byte == b')')?;

@@ -1,9 +1,9 @@
 //! Who is at the other end of the channel.
 //!
-//! A plain child (no new user or pid namespace) takes its role only from its own parent, and only if that runs the very
-//! same file. This keeps a stranger's descriptor 3, and a confused deputy, from running a role's body. It is no wall against a
-//! process of the same user, who can trace this one anyway. Without `/proc` the parent's file cannot be seen, and only
-//! the first half holds.
+//! A plain child (no new user or pid namespace) takes its role only from its own parent, and only if that
+//! runs the very same file. This keeps a stranger's descriptor 3, and a confused deputy, from running a
+//! role's body. It is no wall against a process of the same user, who can trace this one anyway. Without
+//! `/proc` the parent's file cannot be seen, and only the first half holds.
 
 use std::ffi::CString;
 use std::io;
@@ -48,8 +48,8 @@ pub(super) fn check(channel: BorrowedFd<'_>) -> Result<(), Refusal> {
     if ours == theirs { Ok(()) } else { Err(Refusal::OtherProgram) }
 }
 
-/// Lets the kernel kill this process when the other end of the channel is closed, whichever thread launched it
-/// (fcntl(2): `F_SETOWN`, `F_SETSIG`, `O_ASYNC`). The other end must never write.
+/// Lets the kernel kill this process when the other end of the channel is closed, whichever thread launched
+/// it (fcntl(2): `F_SETOWN`, `F_SETSIG`, `O_ASYNC`). The other end must never write.
 pub(super) fn end_with(channel: BorrowedFd<'_>) -> io::Result<()> {
     let fd = channel.as_raw_fd();
     // SAFETY: an open descriptor and plain numbers.

@@ -11,8 +11,9 @@ use super::wait;
 
 /// A running role, like [`std::process::Child`].
 ///
-/// Dropping it does not end the child, as in std. (The socket that ties the child's life to this process then stays open until the
-/// child has ended; that is looked at, and its status taken, when the next one is started.)
+/// Dropping it does not end the child, as in std. (The socket that ties the child's life to this process then
+/// stays open until the child has ended; that is looked at, and its status taken, when the next one is
+/// started.)
 #[derive(Debug)]
 pub struct Child {
     /// The child's standard input, if it was [`piped`](super::Stdio::piped).
@@ -47,8 +48,8 @@ impl Child {
         }
     }
 
-    /// The process id; for messages. Signals go through [`kill`](Child::kill), which cannot hit another process that
-    /// was given the same number.
+    /// The process id; for messages. Signals go through [`kill`](Child::kill), which cannot hit another
+    /// process that was given the same number.
     pub fn id(&self) -> u32 {
         self.pid
     }

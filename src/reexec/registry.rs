@@ -1,4 +1,5 @@
-//! The roles: functions by name, registered at link time ([`role!`](crate::role)) or at run time ([`register`]).
+//! The roles: functions by name, registered at link time ([`role!`](crate::role)) or at run time
+//! ([`register`]).
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,8 +21,8 @@ pub struct RoleError {
     text: String,
 }
 
-/// What a role function may return, like [`std::process::Termination`]: nothing, or a `Result` with an error that can be
-/// displayed.
+/// What a role function may return, like [`std::process::Termination`]: nothing, or a `Result` with an error
+/// that can be displayed.
 pub trait RoleResult {
     /// As one type.
     fn into_outcome(self) -> RoleOutcome;
@@ -120,10 +121,12 @@ pub enum RegisterError {
     },
 }
 
-/// Registers a role at run time. It must happen in the child too, so: in `main`, before [`init`](super::init).
+/// Registers a role at run time. It must happen in the child too, so: in `main`, before
+/// [`init`](super::init).
 ///
 /// # Errors
-/// The name is empty, taken, or has a path separator, a `:` (reserved for belljar itself), a NUL, or a `-` in front.
+/// The name is empty, taken, or has a path separator, a `:` (reserved for belljar itself), a NUL, or a `-` in
+/// front.
 ///
 /// ```
 /// use belljar::reexec::{RegisterError, register};
@@ -241,11 +244,12 @@ fn nearest(name: &str, known: &[String]) -> Option<String> {
         .map(|(_, candidate)| candidate.clone())
 }
 
-/// Registers a role at link time: a name and a function without arguments that returns nothing or a `Result` (see
-/// `RoleResult` in [`reexec`](crate::reexec)).
+/// Registers a role at link time: a name and a function without arguments that returns nothing or a `Result`
+/// (see `RoleResult` in [`reexec`](crate::reexec)).
 ///
-/// Works in any crate that is linked in, also before `main` and in test programs. A name that cannot be (empty, with `/`,
-/// `:` or NUL, or with `-` in front) does not compile; a name that is taken is an error when the role is looked up.
+/// Works in any crate that is linked in, also before `main` and in test programs. A name that cannot be
+/// (empty, with `/`, `:` or NUL, or with `-` in front) does not compile; a name that is taken is an error
+/// when the role is looked up.
 ///
 /// ```
 /// fn resize() -> Result<(), std::io::Error> { Ok(()) }

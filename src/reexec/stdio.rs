@@ -5,8 +5,8 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::process::{ChildStderr, ChildStdin, ChildStdout};
 
-/// Where one of a child's standard streams leads, like [`std::process::Stdio`] (which does not let anyone but std look
-/// inside).
+/// Where one of a child's standard streams leads, like [`std::process::Stdio`] (which does not let anyone but
+/// std look inside).
 #[derive(Debug)]
 pub struct Stdio(Kind);
 

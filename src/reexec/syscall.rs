@@ -1,8 +1,8 @@
 //! The system call instruction itself.
 //!
-//! Between `clone3(CLONE_VM | CLONE_VFORK)` and `execve` the child shares the launcher's memory, `errno` and thread-local
-//! storage included, so nothing of libc may be called there: a libc wrapper writes `errno`, and may take a lock that
-//! another thread holds for ever.
+//! Between `clone3(CLONE_VM | CLONE_VFORK)` and `execve` the child shares the launcher's memory, `errno` and
+//! thread-local storage included, so nothing of libc may be called there: a libc wrapper writes `errno`, and
+//! may take a lock that another thread holds for ever.
 
 use std::arch::asm;
 
@@ -14,8 +14,8 @@ use std::arch::asm;
 pub(super) unsafe fn syscall(number: libc::c_long, args: [usize; 5]) -> isize {
     let result: isize;
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: the kernel's calling convention: it changes rax, rcx and r11 and touches no stack of ours. The caller
-    // answers for what the call itself does.
+    // SAFETY: the kernel's calling convention: it changes rax, rcx and r11 and touches no stack of ours. The
+    // caller answers for what the call itself does.
     unsafe {
         asm!(
             "syscall",
@@ -41,12 +41,14 @@ pub(super) unsafe fn syscall(number: libc::c_long, args: [usize; 5]) -> isize {
 
 /// A `clone`-like system call whose child starts `entry(argument)` on the stack that the arguments name.
 ///
-/// Returns in the launcher only: the child's id, or `-errno`. The child never comes back to this function, which is why
-/// it must be assembly and not `libc::syscall`: that would return on a stack it shares with the launcher.
+/// Returns in the launcher only: the child's id, or `-errno`. The child never comes back to this function,
+/// which is why it must be assembly and not `libc::syscall`: that would return on a stack it shares with the
+/// launcher.
 ///
 /// # Safety
-/// `number` and `args` are a `clone`/`clone3` call with a new, 16-byte aligned stack; `entry` never returns or unwinds;
-/// `argument` is valid for it until the child has called `execve` or ended (`CLONE_VFORK` holds the launcher until then).
+/// `number` and `args` are a `clone`/`clone3` call with a new, 16-byte aligned stack; `entry` never returns
+/// or unwinds; `argument` is valid for it until the child has called `execve` or ended (`CLONE_VFORK` holds
+/// the launcher until then).
 #[inline(never)]
 pub(super) unsafe fn clone_call(
     number: libc::c_long,
@@ -56,8 +58,8 @@ pub(super) unsafe fn clone_call(
 ) -> isize {
     let result: isize;
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: in the launcher this is one system call (rcx and r11 change). The child has the registers of the launcher
-    // and its own stack, calls `entry`, and never passes the label.
+    // SAFETY: in the launcher this is one system call (rcx and r11 change). The child has the registers of
+    // the launcher and its own stack, calls `entry`, and never passes the label.
     unsafe {
         asm!(
             "syscall",

@@ -1,7 +1,7 @@
 //! Roles in test, doctest and bench programs, whose `main` belongs to the harness.
 
-/// Lets roles run from a test, doctest or bench program: expands to a call of [`init`](fn@crate::reexec::init) before `main`, and
-/// so before the harness starts a thread.
+/// Lets roles run from a test, doctest or bench program: expands to a call of
+/// [`init`](fn@crate::reexec::init) before `main`, and so before the harness starts a thread.
 ///
 /// Once in the program, at any place where an item may stand:
 ///
@@ -14,8 +14,8 @@
 /// # Ok::<(), belljar::reexec::CommandError>(())
 /// ```
 ///
-/// Without it the re-executed child is the harness once more. It ends within a second and goes no deeper, and the error
-/// says what is missing:
+/// Without it the re-executed child is the harness once more. It ends within a second and goes no deeper, and
+/// the error says what is missing:
 ///
 /// ```standalone_crate
 /// belljar::role!("forgotten", || ());
@@ -24,8 +24,9 @@
 /// assert!(cause.contains("belljar::enable_test_support!()"));
 /// ```
 ///
-/// What is different before `main`: only roles of [`role!`](crate::role) are registered, a stack overflow is a plain
-/// `SIGSEGV`, and with musl [`std::env::args`] is empty. `SIGPIPE` is ignored, as std has it in `main`.
+/// What is different before `main`: only roles of [`role!`](crate::role) are registered, a stack overflow is
+/// a plain `SIGSEGV`, and with musl [`std::env::args`] is empty. `SIGPIPE` is ignored, as std has it in
+/// `main`.
 #[macro_export]
 macro_rules! enable_test_support {
     () => {

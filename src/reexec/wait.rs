@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use crate::sys;
 
-/// Waits until the descriptor can be read, was closed at its other end, or the deadline has passed (then: false).
+/// Waits until the descriptor can be read, was closed at its other end, or the deadline has passed (then:
+/// false).
 pub(super) fn readable(fd: BorrowedFd<'_>, deadline: Instant) -> io::Result<bool> {
     let mut poll = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
     loop {
@@ -31,8 +32,9 @@ pub(super) fn readable(fd: BorrowedFd<'_>, deadline: Instant) -> io::Result<bool
     }
 }
 
-/// How long a child of ours that was not reaped, and so has its number to itself, has waited for a processor so far (schedstat,
-/// Documentation/scheduler/sched-stats.rst). Where that cannot be read it counts as not at all.
+/// How long a child of ours that was not reaped, and so has its number to itself, has waited for a processor
+/// so far (schedstat, Documentation/scheduler/sched-stats.rst). Where that cannot be read it counts as not at
+/// all.
 pub(super) fn waited_for_processor(pid: i32) -> Duration {
     let text = std::fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap_or_default();
     let waited = text.split_ascii_whitespace().nth(1).and_then(|time| time.parse().ok());

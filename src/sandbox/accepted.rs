@@ -1,5 +1,6 @@
-//! What kinds of descriptors a task is given. Nothing but the descriptor's own open mode holds what it leads to: no mount, no Landlock
-//! rule and no namespace does. So only kinds are accepted that lead to nothing but their own content.
+//! What kinds of descriptors a task is given. Nothing but the descriptor's own open mode holds what it leads
+//! to: no mount, no Landlock rule and no namespace does. So only kinds are accepted that lead to nothing but
+//! their own content.
 
 use std::fmt;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
@@ -19,7 +20,8 @@ pub enum RefusedKind {
     Directory,
     /// A place in the file system (`O_PATH`), which can be opened in any mode.
     Path,
-    /// A device other than a terminal and `null`, `zero`, `full`, `random`, `urandom`: its ioctls are its own.
+    /// A device other than a terminal and `null`, `zero`, `full`, `random`, `urandom`: its ioctls are its
+    /// own.
     Device,
     /// The outer end of a pseudo-terminal.
     TerminalMaster,
@@ -27,10 +29,11 @@ pub enum RefusedKind {
     KernelFile,
     /// A descriptor without a file: pidfd, epoll, eventfd, io_uring, userfaultfd, …
     Anonymous,
-    /// A file in memory (memfd) that is open for reading only and not sealed: `/proc/self/fd` opens it for writing, as no mount and no
-    /// Landlock rule is above it.
+    /// A file in memory (memfd) that is open for reading only and not sealed: `/proc/self/fd` opens it for
+    /// writing, as no mount and no Landlock rule is above it.
     Memory,
-    /// A socket of another kind than streams, datagrams and packets of unix(7), ip(7) and ipv6(7): netlink, packet, raw, vsock, …
+    /// A socket of another kind than streams, datagrams and packets of unix(7), ip(7) and ipv6(7): netlink,
+    /// packet, raw, vsock, …
     Socket,
 }
 
@@ -132,7 +135,8 @@ fn option(fd: BorrowedFd<'_>, name: libc::c_int) -> Result<libc::c_int, Errno> {
 const MEMORY: u32 = 1;
 
 fn character_device(fd: BorrowedFd<'_>, device: libc::dev_t) -> Option<RefusedKind> {
-    // Documentation/admin-guide/devices.txt: memory devices are major 1, /dev/ptmx is 5:2, masters of BSD's kind are major 2.
+    // Documentation/admin-guide/devices.txt: memory devices are major 1, /dev/ptmx is 5:2, masters of BSD's
+    // kind are major 2.
     match (libc::major(device), libc::minor(device)) {
         (MEMORY, 3 | 5 | 7 | 8 | 9) => None,
         (5, 2) | (2, _) => Some(RefusedKind::TerminalMaster),

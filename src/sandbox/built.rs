@@ -4,14 +4,14 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::beside::{self, Beside};
-use super::ender::Reins;
 use super::error::Error;
 use super::exec::Orders;
 use super::given::Given;
 use super::host_id::HostId;
+use super::kill_handle::KillRef;
 use super::lent::Lent;
 use super::spawn::{MOST_MESSAGES, Started, failure, log, sent, task_name};
+use super::supervisor::{self, Supervisor};
 use super::terminal;
 use super::timing::Stopwatch;
 use super::watch::{self, GRACE, Seen};
@@ -39,9 +39,9 @@ pub(super) struct Built {
 
 impl Built {
     /// Waits until the walls stand, where [`Handed::hold`](super::spawn::Handed) says that init stops there.
-    pub(super) fn wait(&self, beside: &mut dyn Beside) -> Result<(), Error> {
+    pub(super) fn wait(&self, supervisor: &mut dyn Supervisor) -> Result<(), Error> {
         for _ in 0..MOST_MESSAGES {
-            watch::wait(&[self.channel.as_fd()], None, beside).map_err(beside::failed)?;
+            watch::wait(&[self.channel.as_fd()], None, supervisor).map_err(supervisor::failed)?;
             match self.channel.receive::<Message>() {
                 Ok(Some(Message::Created)) => return Ok(()),
                 Ok(Some(Message::Log { level, text })) => log(level, &text),
@@ -72,11 +72,11 @@ impl Built {
     /// Waits until the task has started.
     pub(super) fn start(
         self,
-        beside: &mut dyn Beside,
+        supervisor: &mut dyn Supervisor,
         stopwatch: &mut Stopwatch,
     ) -> Result<(Started, Plan), Error> {
         let Self { plan, pid, mut half, channel, told, began, orders, group, given, host_id } = self;
-        let (readback, terminal) = match hand_over(&channel, told, &plan, half.pidfd()?, beside) {
+        let (readback, terminal) = match hand_over(&channel, told, &plan, half.pidfd()?, supervisor) {
             Ok(handed) => handed,
             Err(error) => {
                 let account = group.as_ref().and_then(|group| group.account().ok());
@@ -149,7 +149,7 @@ impl Drop for Half {
         if let Some(launched) = &self.launched {
             let (pidfd, channel) = (launched.pidfd.as_fd(), launched.channel.as_fd());
             // It may have ended, or been reaped, already: then there is nothing to do.
-            Reins { pidfd, channel, pid_namespace: self.pid_namespace }.end_overdue().ok();
+            KillRef { pidfd, channel, pid_namespace: self.pid_namespace }.end_overdue().ok();
             sys::process::wait_pidfd(pidfd, 0).ok();
         }
     }
@@ -168,7 +168,7 @@ fn hand_over(
     sent: Result<(), ChannelError>,
     plan: &Plan,
     pidfd: BorrowedFd<'_>,
-    beside: &mut dyn Beside,
+    supervisor: &mut dyn Supervisor,
 ) -> Result<(ReadBack, Option<OwnedFd>), Error> {
     let mut ready = None;
     let mut terminal = None;
@@ -176,7 +176,7 @@ fn hand_over(
     let deadline = deadline(plan)?;
     for _ in 0..MOST_MESSAGES {
         // A signal that ends belljar does so by itself: nothing is known to run yet.
-        match watch::wait(&[channel.as_fd()], deadline, beside).map_err(beside::failed)? {
+        match watch::wait(&[channel.as_fd()], deadline, supervisor).map_err(supervisor::failed)? {
             Seen::Ready | Seen::Force => {}
             Seen::Overdue => {
                 return Err(Error::NotStarted { limit_ms: plan.limits.timeout_ms.unwrap_or_default() });

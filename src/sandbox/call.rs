@@ -1,8 +1,9 @@
 //! Typed calls: a function of this program, in isolation; its value, its error or its panic comes back.
 //!
-//! The function is named by its offset from an anchor in the image. That is sound because the child runs the very same
-//! image (the descriptor or the literal `/proc/self/exe` is executed, never a path that could have been replaced), and the
-//! offset comes from the caller, in the sealed Plan. What comes back is hostile: it is bounded, and decoded as data.
+//! The function is named by its offset from an anchor in the image. That is sound because the child runs the
+//! very same image (the descriptor or the literal `/proc/self/exe` is executed, never a path that could have
+//! been replaced), and the offset comes from the caller, in the sealed Plan. What comes back is hostile: it
+//! is bounded, and decoded as data.
 
 use std::any::Any;
 use std::fs::File;
@@ -47,11 +48,11 @@ type Entry = fn(function: usize, argument: OwnedFd, result: OwnedFd) -> i32;
 const NO_REPLY: i32 = 125;
 
 impl Sandbox {
-    /// Runs `function(argument)` in isolation and gives what it returned. A `Result` that the function returns comes back
-    /// as the value it is; a panic is [`Error::Panicked`].
+    /// Runs `function(argument)` in isolation and gives what it returned. A `Result` that the function
+    /// returns comes back as the value it is; a panic is [`Error::Panicked`].
     ///
-    /// Standard input is `/dev/null`; standard output and error are the caller's. The function sees nothing of the
-    /// caller's memory but its argument.
+    /// Standard input is `/dev/null`; standard output and error are the caller's. The function sees nothing
+    /// of the caller's memory but its argument.
     ///
     /// ```no_run
     /// fn count(text: String) -> usize {
@@ -67,11 +68,12 @@ impl Sandbox {
     /// ```
     ///
     /// # Errors
-    /// As [`Command::spawn`]; the function's panic; an end without a result (a signal, a limit, an exit); a result that is
-    /// longer than [`RESULT_LIMIT`] bytes, is nested more than 256 levels deep (fewer where a level takes more than 4 KiB of
-    /// stack), or would take more memory than 8 MiB and 128 bytes for every byte that was sent (512 MiB at most; lists and
-    /// tables are counted with the room in which they grow, four times their elements); a type that does not read what it writes
-    /// ([`Error::Value`]; an argument is refused before the function runs).
+    /// As [`Command::spawn`]; the function's panic; an end without a result (a signal, a limit, an exit); a
+    /// result that is longer than [`RESULT_LIMIT`] bytes, is nested more than 256 levels deep (fewer where a
+    /// level takes more than 4 KiB of stack), or would take more memory than 8 MiB and 128 bytes for every
+    /// byte that was sent (512 MiB at most; lists and tables are counted with the room in which they grow,
+    /// four times their elements); a type that does not read what it writes ([`Error::Value`]; an argument is
+    /// refused before the function runs).
     pub fn call<A, R>(&self, function: fn(A) -> R, argument: &A) -> Result<R, Error>
     where
         A: Serialize + DeserializeOwned,
@@ -88,7 +90,8 @@ impl Sandbox {
         super::spawn::fill_streams()?;
         let argument = argument_file(&bytes).map_err(failed)?;
         let (reader, writer) = std::io::pipe().map_err(failed)?;
-        // The function may give the writing end to somebody outside: what ends the call is the end of its process.
+        // The function may give the writing end to somebody outside: what ends the call is the end of its
+        // process.
         let mut reply = [Reading::new(Some(reader.into()), RESULT_LIMIT).map_err(failed)?];
         let mut child = Command::new(self, task).spawn_with(
             [Stdio::null, Stdio::inherit, Stdio::inherit],
@@ -164,7 +167,8 @@ fn image_of(address: usize) -> Option<usize> {
         address: usize,
         found: Option<usize>,
     }
-    // SAFETY (of a call): `data` is this function's Search, `info` is libc's: dl_iterate_phdr(3) below, the only one to call it.
+    // SAFETY (of a call): `data` is this function's Search, `info` is libc's: dl_iterate_phdr(3) below, the
+    // only one to call it.
     unsafe extern "C" fn look(
         info: *mut libc::dl_phdr_info,
         _: libc::size_t,
@@ -193,7 +197,8 @@ fn image_of(address: usize) -> Option<usize> {
 /// In the sandbox: calls the entry that the Plan names.
 pub(crate) fn enter_call(entry: i64, function: i64, argument: OwnedFd, result: OwnedFd) -> i32 {
     let address = |offset: i64| (anchor() as isize).wrapping_add(offset as isize) as usize;
-    // SAFETY: the offset was made from an `Entry` of this very image, by `Sandbox::call` (see the module's text).
+    // SAFETY: the offset was made from an `Entry` of this very image, by `Sandbox::call` (see the module's
+    // text).
     let entry: Entry = unsafe { std::mem::transmute::<usize, Entry>(address(entry)) };
     entry(address(function), argument, result)
 }
@@ -207,7 +212,8 @@ fn perform<A: DeserializeOwned, R: Serialize>(function: usize, argument: OwnedFd
     if File::from(argument).read_to_end(&mut bytes).is_err() {
         return NO_REPLY;
     }
-    // SAFETY: the offset was made from a `fn(A) -> R` of this very image together with this entry, by `Sandbox::call`.
+    // SAFETY: the offset was made from a `fn(A) -> R` of this very image together with this entry, by
+    // `Sandbox::call`.
     let function = unsafe { std::mem::transmute::<usize, fn(A) -> R>(function) };
     // The panic is the caller's to report: nothing is printed here.
     std::panic::set_hook(Box::new(|info| {
@@ -234,7 +240,8 @@ fn reply<A: DeserializeOwned, R: Serialize>(
         Ok(argument) => argument,
         Err(error) => return codec::encode(&Reply::<()>::ArgumentRefused(error.to_string())),
     };
-    // The process ends with the reply. What dropping the value does, a panic for instance, is not the caller's concern.
+    // The process ends with the reply. What dropping the value does, a panic for instance, is not the
+    // caller's concern.
     let value = ManuallyDrop::new(function(argument));
     encode_reply(&*value).or_else(|error| codec::encode(&Reply::<()>::ResultRefused(error.to_string())))
 }

@@ -8,13 +8,13 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::beside::{self, Beside};
-use super::ender::Reins;
 use super::error::Error;
-use super::outcome::{Ended, How, Outcome, Protections};
+use super::kill_handle::KillRef;
+use super::outcome::{Ended, Outcome, Protections, RawOutcome};
 use super::reading::{self, Reading};
 use super::relay::{Finishing, Relay};
 use super::spawn::{MOST_MESSAGES, Started, log};
+use super::supervisor::{self, Supervisor};
 use super::timing::{Stopwatch, Timing};
 use super::watch::{self, Seen};
 use crate::cgroup::{Account, CgroupError, Group, Meter};
@@ -23,8 +23,9 @@ use crate::protocol::{End, Message, PASSED_ON, Used};
 use crate::reexec::{Dropped, keep_dropped};
 use crate::sys;
 
-/// A running sandbox. Dropping it neither waits for it nor ends it, as with `std`; the sandbox itself ends with the
-/// process that started it. What is held of one that was dropped and has ended is given up at the next start of another.
+/// A running sandbox. Dropping it neither waits for it nor ends it, as with `std`; the sandbox itself ends
+/// with the process that started it. What is held of one that was dropped and has ended is given up at the
+/// next start of another.
 #[derive(Debug)]
 pub struct Child {
     /// The writing end of its standard input, if that is piped.
@@ -33,8 +34,9 @@ pub struct Child {
     pub stdout: Option<ChildStdout>,
     /// The reading end of its standard error, if that is piped.
     pub stderr: Option<ChildStderr>,
-    /// The caller's end of its terminal, if it has one of its own: input is written to it, output read from it, and the
-    /// window's size set on it (`TIOCSWINSZ`). Reading gives `EIO` once the task and all that it started are gone.
+    /// The caller's end of its terminal, if it has one of its own: input is written to it, output read from
+    /// it, and the window's size set on it (`TIOCSWINSZ`). Reading gives `EIO` once the task and all that it
+    /// started are gone.
     pub terminal: Option<OwnedFd>,
     pub(super) plan: Plan,
     pub(super) profile_hash: String,
@@ -108,7 +110,8 @@ impl Child {
         self.started().map(|started| started.pidfd.as_fd())
     }
 
-    /// What reads the accounts of its control group while it runs; `None` if it has no group, or has been waited for.
+    /// What reads the accounts of its control group while it runs; `None` if it has no group, or has been
+    /// waited for.
     ///
     /// # Errors
     /// A descriptor cannot be duplicated.
@@ -117,11 +120,13 @@ impl Child {
         group.map(Group::meter).transpose().map_err(|source| Error::Cgroup { source })
     }
 
-    /// Sends a signal to the task, through init: INT, QUIT, HUP, TSTP, CONT and WINCH to its whole process group, as a terminal does;
-    /// TERM, USR1 and USR2 to its first process. KILL ends the whole sandbox. (A time limit goes on while the task is stopped.)
+    /// Sends a signal to the task, through init: INT, QUIT, HUP, TSTP, CONT and WINCH to its whole process
+    /// group, as a terminal does; TERM, USR1 and USR2 to its first process. KILL ends the whole sandbox. (A
+    /// time limit goes on while the task is stopped.)
     ///
     /// # Errors
-    /// `InvalidInput` for any other signal or once the sandbox was waited for, as `std::process::Child::kill`.
+    /// `InvalidInput` for any other signal or once the sandbox was waited for, as
+    /// `std::process::Child::kill`.
     pub fn signal(&mut self, signal: i32) -> io::Result<()> {
         if signal == libc::SIGKILL {
             return self.kill();
@@ -133,8 +138,9 @@ impl Child {
         Ok(sys::process::pidfd_send_signal(self.pidfd()?, signal)?)
     }
 
-    /// Ends the sandbox with everything in it. Nothing happens if it has ended. init gets a quarter of a second to count what was used
-    /// (without namespaces three seconds to end everything); mostly it takes some milliseconds.
+    /// Ends the sandbox with everything in it. Nothing happens if it has ended. init gets a quarter of a
+    /// second to count what was used (without namespaces three seconds to end everything); mostly it takes
+    /// some milliseconds.
     ///
     /// # Errors
     /// From `pidfd_send_signal(2)`.
@@ -146,28 +152,32 @@ impl Child {
         Ok(())
     }
 
-    fn reins(&self) -> io::Result<Reins<'_>> {
+    fn reins(&self) -> io::Result<KillRef<'_>> {
         let started = self.started()?;
-        Ok(Reins {
+        Ok(KillRef {
             pidfd: started.pidfd.as_fd(),
             channel: started.channel.as_fd(),
             pid_namespace: !self.plan.walls.namespaces.is_lite(),
         })
     }
 
-    /// Waits until the sandbox has ended or one of `others` is ready, whichever comes first, and ends it where its deadline has
-    /// passed. What init does about the deadline itself comes earlier. Where there is nothing but the sandbox to wait for it returns at
-    /// once: reaping waits by itself.
-    pub(super) fn watch(&mut self, others: &[BorrowedFd<'_>], beside: &mut dyn Beside) -> io::Result<()> {
+    /// Waits until the sandbox has ended or one of `others` is ready, whichever comes first, and ends it
+    /// where its deadline has passed. What init does about the deadline itself comes earlier. Where there is
+    /// nothing but the sandbox to wait for it returns at once: reaping waits by itself.
+    pub(super) fn watch(
+        &mut self,
+        others: &[BorrowedFd<'_>],
+        supervisor: &mut dyn Supervisor,
+    ) -> io::Result<()> {
         loop {
             let started = self.started()?;
             let deadline = started.deadline.filter(|_| !self.overdue);
-            if deadline.is_none() && others.is_empty() && beside.watched().is_none() {
+            if deadline.is_none() && others.is_empty() && supervisor.watched().is_none() {
                 return Ok(());
             }
             let fds: Vec<BorrowedFd<'_>> =
                 std::iter::once(started.pidfd.as_fd()).chain(others.iter().copied()).collect();
-            match watch::wait(&fds, deadline, beside)? {
+            match watch::wait(&fds, deadline, supervisor)? {
                 Seen::Ready => return Ok(()),
                 Seen::Overdue => {
                     self.overdue = true;
@@ -208,8 +218,9 @@ impl Child {
         self.wait_outcome().map(|outcome| outcome.status)
     }
 
-    /// Waits for the end. Closes a piped standard input first, as `std` does. With an output limit, what was written to a piped stream
-    /// that is not read meanwhile is passed on later, when it is read: the counts of what was thrown away are those of this moment.
+    /// Waits for the end. Closes a piped standard input first, as `std` does. With an output limit, what was
+    /// written to a piped stream that is not read meanwhile is passed on later, when it is read: the counts
+    /// of what was thrown away are those of this moment.
     ///
     /// # Errors
     /// If init failed after the start, or ended without a word.
@@ -217,11 +228,11 @@ impl Child {
         self.wait_reading(&mut (), &mut [])
     }
 
-    /// The same, for a caller that has something to see to meanwhile. Reads pipes that the task writes to, until they end or the run
-    /// does: somebody outside may hold their other ends.
+    /// The same, for a caller that has something to see to meanwhile. Reads pipes that the task writes to,
+    /// until they end or the run does: somebody outside may hold their other ends.
     pub(crate) fn wait_reading(
         &mut self,
-        beside: &mut dyn Beside,
+        supervisor: &mut dyn Supervisor,
         pipes: &mut [Reading],
     ) -> Result<Outcome, Error> {
         drop(self.stdin.take());
@@ -231,23 +242,29 @@ impl Child {
         let over = match self.over.take() {
             Some(over) => over,
             None => {
-                self.read_until_the_end(beside, pipes)?;
+                self.read_until_the_end(supervisor, pipes)?;
                 self.reap()?
             }
         };
         if let Some(relay) = &over.relay {
-            self.pass_on(relay, beside, pipes)?;
+            self.pass_on(relay, supervisor, pipes)?;
         }
         let read = pipes.iter_mut().try_for_each(Reading::read_the_rest);
         read.map_err(|source| Error::Child { action: "read the output of", source })?;
         self.conclude(over)
     }
 
-    /// Reads `pipes` while the run goes on. Each turn looks at the run first. One that has too much ends the run.
-    fn read_until_the_end(&mut self, beside: &mut dyn Beside, pipes: &mut [Reading]) -> Result<(), Error> {
+    /// Reads `pipes` while the run goes on. Each turn looks at the run first. One that has too much ends the
+    /// run.
+    fn read_until_the_end(
+        &mut self,
+        supervisor: &mut dyn Supervisor,
+        pipes: &mut [Reading],
+    ) -> Result<(), Error> {
         loop {
-            // What init says it says before it ends: to be woken for that, and again for its end, would only take time.
-            self.watch(&reading::open(pipes), beside).map_err(beside::failed)?;
+            // What init says it says before it ends: to be woken for that, and again for its end, would only
+            // take time.
+            self.watch(&reading::open(pipes), supervisor).map_err(supervisor::failed)?;
             if pipes.is_empty()
                 || ready(self.started().map_err(cannot_wait)?.pidfd.as_fd()).map_err(cannot_wait)?
             {
@@ -261,12 +278,12 @@ impl Child {
         }
     }
 
-    /// Waits until the relay has passed on what the task wrote: not beyond the run's deadline, and not for a stream that nobody can
-    /// read meanwhile, as it is here. What is left then is passed on when it is read.
+    /// Waits until the relay has passed on what the task wrote: not beyond the run's deadline, and not for a
+    /// stream that nobody can read meanwhile, as it is here. What is left then is passed on when it is read.
     fn pass_on(
         &self,
         relay: &Finishing,
-        beside: &mut dyn Beside,
+        supervisor: &mut dyn Supervisor,
         pipes: &mut [Reading],
     ) -> Result<(), Error> {
         let started = self.started().map_err(cannot_wait)?;
@@ -279,7 +296,7 @@ impl Child {
             let mut fds = vec![relay.done()];
             fds.extend(reading::open(pipes));
             // Whoever asks twice for the end does not wait for a reader who does not read.
-            let seen = watch::wait(&fds, deadline, beside).map_err(beside::failed)?;
+            let seen = watch::wait(&fds, deadline, supervisor).map_err(supervisor::failed)?;
             drop(fds);
             let read = pipes.iter_mut().try_for_each(Reading::read_some);
             read.map_err(|source| Error::Child { action: "read the output of", source })?;
@@ -293,8 +310,8 @@ impl Child {
     fn reap(&mut self) -> Result<Over, Error> {
         let started = self.started().map_err(cannot_wait)?;
         let waited = match sys::process::wait_pidfd(started.pidfd.as_fd(), 0) {
-            // It has ended, and its status went elsewhere: `SIGCHLD` is ignored, or another thread waits for any child. How the
-            // task ended is told by init.
+            // It has ended, and its status went elsewhere: `SIGCHLD` is ignored, or another thread waits for
+            // any child. How the task ended is told by init.
             Err(Errno::ECHILD) => None,
             waited => waited.map_err(|errno| cannot_wait(errno.into()))?,
         };
@@ -356,7 +373,7 @@ impl Child {
             }
         }
         let account = account.transpose().map_err(by_cgroup)?;
-        let how = How { end, flooded, killed: self.killed, overdue: self.overdue, init: status };
+        let how = RawOutcome { end, flooded, killed: self.killed, overdue: self.overdue, init: status };
         let ended = Ended::new(&self.plan, &how, account.as_ref());
         let used = self.last.and_then(|last| last.used);
         let outcome = Outcome {

@@ -11,17 +11,17 @@ use nix::fcntl::{FcntlArg, fcntl};
 
 use super::Sandbox;
 use super::accepted::{self, Accepted};
-use super::beside::Beside;
 use super::child::{Child, Output};
 use super::created::Created;
-use super::ender::Ender;
 use super::error::{Error, Step};
+use super::kill_handle::KillHandle;
 use super::lent::Lent;
 use super::relay::{Limit, Relay, Stream as Relayed};
 use super::spawn::{self, Handed, errno_of};
+use super::supervisor::Supervisor;
 use super::timing::Stopwatch;
 use crate::host::Facts;
-use crate::plan::{self, Call, Frame, Note, Plan, TaskRequest};
+use crate::plan::{self, Call, Note, PartialPlan, Plan, TaskRequest};
 use crate::profile::IdMap;
 use crate::reexec::{self, LookupError, Prepared, Stdio, Stream};
 
@@ -37,9 +37,11 @@ pub struct Command<'a> {
     terminal: bool,
     /// One that was started before, to go on with.
     pub(crate) stopwatch: Option<Stopwatch>,
-    /// Whether the outcome has the hashes: to make them takes as long as some walls, and only a report shows them.
+    /// Whether the outcome has the hashes: to make them takes as long as some walls, and only a report shows
+    /// them.
     pub(crate) hashes: bool,
-    /// Whether a descriptor of any kind may be given: for the selftest, which shows what each would let through.
+    /// Whether a descriptor of any kind may be given: for the selftest, which shows what each would let
+    /// through.
     #[cfg(feature = "selftest")]
     pub(crate) every_kind: bool,
     /// See [`more_tasks`](Self::more_tasks).
@@ -142,23 +144,25 @@ impl<'a> Command<'a> {
 
     /// Gives the task a descriptor beyond 2, under the given number. Everything that is not named is closed.
     ///
-    /// Regular files, pipes, terminals, ordinary unix(7) and ip(7) sockets and `/dev/null` and the like are accepted; of other kinds
-    /// the start is refused ([`RefusedKind`](super::RefusedKind)).
+    /// Regular files, pipes, terminals, ordinary unix(7) and ip(7) sockets and `/dev/null` and the like are
+    /// accepted; of other kinds the start is refused ([`RefusedKind`](super::RefusedKind)).
     pub fn keep_fd(&mut self, fd: impl Into<OwnedFd>, number: i32) -> &mut Self {
         self.kept.push((fd.into(), number));
         self
     }
 
-    /// Gives the task a terminal of its own, of the sandbox's `/dev/pts`, for its three standard streams, whatever they were set to; the
-    /// caller's end is [`Child::terminal`]. Its size is that of the caller's terminal, if one of the caller's standard streams is one. A
-    /// profile without a devpts, and one with a limit of output, are refused.
+    /// Gives the task a terminal of its own, of the sandbox's `/dev/pts`, for its three standard streams,
+    /// whatever they were set to; the caller's end is [`Child::terminal`]. Its size is that of the caller's
+    /// terminal, if one of the caller's standard streams is one. A profile without a devpts, and one with a
+    /// limit of output, are refused.
     pub fn terminal(&mut self, on: bool) -> &mut Self {
         self.terminal = on;
         self
     }
 
-    /// Lets more tasks follow in the same sandbox, by [`Child::exec`], as long as this one runs. init then keeps what it takes to start
-    /// them: the capabilities SETPCAP and SYS_ADMIN in the sandbox's own user namespace, where otherwise it keeps none.
+    /// Lets more tasks follow in the same sandbox, by [`Child::exec`], as long as this one runs. init then
+    /// keeps what it takes to start them: the capabilities SETPCAP and SYS_ADMIN in the sandbox's own user
+    /// namespace, where otherwise it keeps none.
     pub fn more_tasks(&mut self, on: bool) -> &mut Self {
         self.more_tasks = on;
         self
@@ -172,8 +176,8 @@ impl<'a> Command<'a> {
         self.plan_with_notes().map(|(plan, _)| plan)
     }
 
-    /// [`plan`](Self::plan), with what a person may want to know besides: what was clamped, skipped or added. Descriptors are not looked
-    /// at, as [`dry_run`](Self::dry_run) does.
+    /// [`plan`](Self::plan), with what a person may want to know besides: what was clamped, skipped or added.
+    /// Descriptors are not looked at, as [`dry_run`](Self::dry_run) does.
     ///
     /// # Errors
     /// As [`plan`](Self::plan).
@@ -203,8 +207,8 @@ impl<'a> Command<'a> {
         call
     }
 
-    /// [`plan_with_notes`](Self::plan_with_notes), and whether the control group that it asks for can be made: that is not part of
-    /// a plan, but found at each start. Nothing is made.
+    /// [`plan_with_notes`](Self::plan_with_notes), and whether the control group that it asks for can be
+    /// made: that is not part of a plan, but found at each start. Nothing is made.
     ///
     /// # Errors
     /// As [`plan`](Self::plan); and if the group cannot be made.
@@ -237,15 +241,15 @@ impl<'a> Command<'a> {
         self.spawn_beside(&mut ())
     }
 
-    /// Has the walls built, and starts nothing within them. The caller may do meanwhile what it likes with the sandbox (hooks, its network,
-    /// its control group); [`Created::start`] starts the task.
+    /// Has the walls built, and starts nothing within them. The caller may do meanwhile what it likes with
+    /// the sandbox (hooks, its network, its control group); [`Created::start`] starts the task.
     ///
     /// # Errors
     /// As [`spawn`](Self::spawn).
     pub fn create(&mut self) -> Result<Created, Error> {
-        let beside = &mut ();
-        let created = self.build([Stdio::inherit, Stdio::inherit, Stdio::inherit], None, true, beside)?;
-        created.built.wait(beside)?;
+        let supervisor = &mut ();
+        let created = self.build([Stdio::inherit, Stdio::inherit, Stdio::inherit], None, true, supervisor)?;
+        created.built.wait(supervisor)?;
         Ok(created)
     }
 
@@ -266,17 +270,17 @@ impl<'a> Command<'a> {
     }
 
     /// As [`spawn`](Self::spawn), for a caller that has something to do meanwhile.
-    pub(crate) fn spawn_beside(&mut self, beside: &mut dyn Beside) -> Result<Child, Error> {
-        self.spawn_with([Stdio::inherit, Stdio::inherit, Stdio::inherit], None, beside)
+    pub(crate) fn spawn_beside(&mut self, supervisor: &mut dyn Supervisor) -> Result<Child, Error> {
+        self.spawn_with([Stdio::inherit, Stdio::inherit, Stdio::inherit], None, supervisor)
     }
 
     pub(super) fn spawn_with(
         &mut self,
         defaults: [fn() -> Stdio; 3],
         call: Option<(OwnedFd, OwnedFd)>,
-        beside: &mut dyn Beside,
+        supervisor: &mut dyn Supervisor,
     ) -> Result<Child, Error> {
-        self.build(defaults, call, false, beside)?.run(beside)
+        self.build(defaults, call, false, supervisor)?.run(supervisor)
     }
 
     /// Has the walls built; with `hold` init stops there.
@@ -285,7 +289,7 @@ impl<'a> Command<'a> {
         defaults: [fn() -> Stdio; 3],
         call: Option<(OwnedFd, OwnedFd)>,
         hold: bool,
-        beside: &mut dyn Beside,
+        supervisor: &mut dyn Supervisor,
     ) -> Result<Created, Error> {
         if let TaskRequest::Role { name, .. } = &self.task {
             // Looked up here too, where the error can say what there is.
@@ -297,11 +301,11 @@ impl<'a> Command<'a> {
         super::spawn::fill_streams()?;
         let mut stopwatch = self.stopwatch.take().unwrap_or_else(Stopwatch::start);
         let (asked, facts) = (self.call(), self.facts()?);
-        let mut frame = Frame::new(&self.sandbox.profile, &facts, &asked)?;
+        let mut partial = PartialPlan::new(&self.sandbox.profile, &facts, &asked)?;
         stopwatch.mark("decisions");
         let Streams { ends: [input, output, error], ours, lent } =
-            self.open_streams(defaults, &mut frame.files_given)?;
-        let (stdio, relayed) = match frame.limits.output {
+            self.open_streams(defaults, &mut partial.files_given)?;
+        let (stdio, relayed) = match partial.limits.output {
             Some(_) => through_pipes(input, output, error)?,
             None => ([input, output, error], Vec::new()),
         };
@@ -325,7 +329,7 @@ impl<'a> Command<'a> {
             }
             Ok(())
         };
-        let built = spawn::build(frame, &handed, beside, afterwards, &mut stopwatch)?;
+        let built = spawn::build(partial, &handed, supervisor, afterwards, &mut stopwatch)?;
         drop(handed);
         Ok(Created { built, ours, lent, relayed, profile_hash, plan_hash, stopwatch })
     }
@@ -338,7 +342,8 @@ impl<'a> Command<'a> {
         &self.sandbox.profile
     }
 
-    /// Opens what the streams were set to, or the defaults. `files_given` becomes true where the task gets a regular file.
+    /// Opens what the streams were set to, or the defaults. `files_given` becomes true where the task gets a
+    /// regular file.
     pub(super) fn open_streams(
         &mut self,
         defaults: [fn() -> Stdio; 3],
@@ -476,9 +481,9 @@ impl Child {
     }
 
     /// What ends this run.
-    pub(crate) fn ender(&self) -> std::io::Result<Ender> {
+    pub(crate) fn ender(&self) -> std::io::Result<KillHandle> {
         let started = self.started()?;
-        Ok(Ender {
+        Ok(KillHandle {
             pidfd: started.pidfd.try_clone()?,
             channel: started.channel.as_fd().try_clone_to_owned()?,
             pid_namespace: !self.plan.walls.namespaces.is_lite(),

@@ -2,16 +2,16 @@
 
 use std::os::fd::BorrowedFd;
 
-use super::beside::Beside;
 use super::built::Built;
 use super::child::Child;
 use super::error::Error;
 use super::lent::Lent;
 use super::relay::Stream as Relayed;
+use super::supervisor::Supervisor;
 use super::timing::Stopwatch;
 
-/// A sandbox whose walls stand and were read back, and in which nothing has run yet ([`Command::create`](super::Command::create)). It waits as
-/// long as the caller likes; dropped, it ends.
+/// A sandbox whose walls stand and were read back, and in which nothing has run yet
+/// ([`Command::create`](super::Command::create)). It waits as long as the caller likes; dropped, it ends.
 #[derive(Debug)]
 pub struct Created {
     pub(super) built: Built,
@@ -30,7 +30,8 @@ impl Created {
         self.built.pid.cast_unsigned()
     }
 
-    /// A pidfd of the sandbox's init: its namespaces can be reached by it (`setns(2)`), and it is readable once the sandbox is gone.
+    /// A pidfd of the sandbox's init: its namespaces can be reached by it (`setns(2)`), and it is readable
+    /// once the sandbox is gone.
     ///
     /// # Errors
     /// None of a sandbox that is there.
@@ -48,9 +49,9 @@ impl Created {
     }
 
     /// Waits until the task runs.
-    pub(super) fn run(self, beside: &mut dyn Beside) -> Result<Child, Error> {
+    pub(super) fn run(self, supervisor: &mut dyn Supervisor) -> Result<Child, Error> {
         let Self { built, ours, lent, relayed, profile_hash, plan_hash, mut stopwatch } = self;
-        let (mut started, plan) = built.start(beside, &mut stopwatch)?;
+        let (mut started, plan) = built.start(supervisor, &mut stopwatch)?;
         started.lent = lent;
         let terminal = started.terminal.take();
         let [stdin, stdout, stderr] = ours;

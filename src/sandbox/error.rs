@@ -14,7 +14,8 @@ use super::accepted::RefusedKind;
 
 /// Why a sandbox could not be made, or a run of it has no outcome of its own.
 ///
-/// Whenever one of these comes out of a start, no untrusted code has run; but for [`Error::Disturbed`], which says that it has.
+/// Whenever one of these comes out of a start, no untrusted code has run; but for [`Error::Disturbed`], which
+/// says that it has.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -39,7 +40,8 @@ pub enum Error {
         #[source]
         source: LaunchError,
     },
-    /// More tasks were not asked for ([`Command::more_tasks`](super::Command::more_tasks)), or it has been waited for.
+    /// More tasks were not asked for ([`Command::more_tasks`](super::Command::more_tasks)), or it has been
+    /// waited for.
     #[error("this sandbox takes no more tasks")]
     NoMoreTasks,
     /// The profile does not make the walls any more that stand.
@@ -77,7 +79,8 @@ pub enum Error {
         /// What it wrote to standard error, on one line.
         said: String,
     },
-    /// `/proc` is of another pid namespace, whose numbers mean other processes: without namespaces init could not tell its own.
+    /// `/proc` is of another pid namespace, whose numbers mean other processes: without namespaces init could
+    /// not tell its own.
     #[error("/proc belongs to another pid namespace")]
     ForeignProc,
     /// The control group with the limits that were asked for cannot be had.
@@ -117,7 +120,8 @@ pub enum Error {
         #[source]
         source: Errno,
     },
-    /// After the task had started, init could not go on: something changed it, or the kernel refused it what it had. The run was ended.
+    /// After the task had started, init could not go on: something changed it, or the kernel refused it what
+    /// it had. The run was ended.
     #[error("the sandbox's init was disturbed after the start, and the run was ended")]
     Disturbed {
         /// At what, and why.
@@ -133,7 +137,8 @@ pub enum Error {
     /// Without a pid namespace some of its processes could not be ended in time: they may still run.
     #[error("the run was ended, but {} of its processes could not be, and may still run", count(.left))]
     Left {
-        /// How many of them init still had as its own children; `None`: init had to be ended before it could tell.
+        /// How many of them init still had as its own children; `None`: init had to be ended before it could
+        /// tell.
         left: Option<u32>,
     },
     /// init ended without a word.
@@ -163,8 +168,8 @@ pub enum Error {
         #[source]
         source: postcard::Error,
     },
-    /// A call's argument or result cannot be encoded or decoded: its type does not read what it writes, or the sandbox sent
-    /// something else.
+    /// A call's argument or result cannot be encoded or decoded: its type does not read what it writes, or
+    /// the sandbox sent something else.
     #[error("cannot {action} of the sandboxed call")]
     Value {
         /// What was being done.
@@ -198,8 +203,8 @@ pub enum Error {
         "the function of the sandboxed call is not in this program's own image (but in a shared library)"
     )]
     ForeignFunction,
-    /// The function panicked, inside. The message shows both texts on one line, free of control characters; the fields have
-    /// them as the sandbox sent them.
+    /// The function panicked, inside. The message shows both texts on one line, free of control characters;
+    /// the fields have them as the sandbox sent them.
     #[error("the sandboxed call panicked at {}: {}", one_line(.location), one_line(.message))]
     Panicked {
         /// The panic's message, as the sandbox tells it.
@@ -253,7 +258,8 @@ impl std::fmt::Display for Step {
 }
 
 impl Error {
-    /// The command line's exit code for it: 127 not found, 126 found but not executable, 124 not started in time, 125 everything else.
+    /// The command line's exit code for it: 127 not found, 126 found but not executable, 124 not started in
+    /// time, 125 everything else.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
@@ -294,7 +300,8 @@ fn count(left: &Option<u32>) -> String {
     left.map_or_else(|| "some".to_owned(), |left| left.to_string())
 }
 
-/// A text of the sandbox's, for a message: nothing in it that a terminal obeys or that begins a new line in a log.
+/// A text of the sandbox's, for a message: nothing in it that a terminal obeys or that begins a new line in a
+/// log.
 pub(super) fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for c in text.chars() {

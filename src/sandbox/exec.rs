@@ -18,12 +18,12 @@ use super::spawn::{MOST_MESSAGES, give, log, task_name};
 use super::{Child, terminal};
 #[cfg(feature = "cli")]
 use super::{
-    beside::{self, Beside},
+    supervisor::{self, Supervisor},
     watch::{self, Seen},
 };
 use crate::cgroup::{Entrance, Group};
 use crate::host::{RealFiles, Remembered};
-use crate::plan::{Frame, Plan, PlanError, TaskRequest, Walls};
+use crate::plan::{PartialPlan, Plan, PlanError, TaskRequest, Walls};
 use crate::protocol::{Channel, End, MAX_SENT, Message, Order, PASSED_ON, Passed};
 use crate::reexec::Stdio;
 
@@ -73,12 +73,12 @@ impl Orders {
         }
         super::spawn::fill_streams()?;
         let (asked, facts) = (command.call(), command.facts()?);
-        let mut frame = Frame::new(command.profile(), &facts, &asked)?;
-        let streams = command.open_streams(defaults, &mut frame.files_given)?;
+        let mut partial = PartialPlan::new(command.profile(), &facts, &asked)?;
+        let streams = command.open_streams(defaults, &mut partial.files_given)?;
         if let Some(id) = self.host_id {
-            frame.becomes(id);
+            partial.becomes(id);
         }
-        let (plan, notes) = frame.complete(&Remembered::new(&RealFiles))?;
+        let (plan, notes) = partial.complete(&Remembered::new(&RealFiles))?;
         notes.iter().for_each(crate::plan::Note::log);
         if (&plan.profile, &plan.walls) != (&self.profile, &self.walls) {
             return Err(Error::OtherWalls);
@@ -98,16 +98,18 @@ impl Orders {
         let (own, theirs) = pair()?;
         let channel = Channel::new(own);
         let window = plan.task.terminal.then(terminal::size);
-        let doors = self.entrance.as_ref().map_or(Ok(Vec::new()), Entrance::doors);
-        let doors = doors.map_err(|source| Error::Cgroup { source })?;
+        let cgroup_procs_fds = self.entrance.as_ref().map_or(Ok(Vec::new()), Entrance::cgroup_procs_fds);
+        let cgroup_procs_fds = cgroup_procs_fds.map_err(|source| Error::Cgroup { source })?;
         let mut sent = vec![theirs.as_fd()];
-        sent.extend(ends.iter().chain(&doors).map(AsFd::as_fd).chain(kept));
+        sent.extend(ends.iter().chain(&cgroup_procs_fds).map(AsFd::as_fd).chain(kept));
         if sent.len() > MAX_SENT {
-            let (what, limit) = ("descriptors of one more task", MAX_SENT.saturating_sub(4 + doors.len()));
+            let (what, limit) =
+                ("descriptors of one more task", MAX_SENT.saturating_sub(4 + cgroup_procs_fds.len()));
             let count = plan.task.descriptors.len();
             return Err(PlanError::TooMany { what, count, limit }.into());
         }
-        let order = Order { window, doors: u32::try_from(doors.len()).unwrap_or(u32::MAX) };
+        let order =
+            Order { window, cgroup_procs_fds: u32::try_from(cgroup_procs_fds.len()).unwrap_or(u32::MAX) };
         {
             let orders = self.channel.lock().unwrap_or_else(PoisonError::into_inner);
             let task = plan.task.encode()?;
@@ -132,8 +134,8 @@ impl Orders {
     }
 }
 
-/// Waits until it runs; gives the outer end of its terminal, if it has one. init starts one at a time, each in milliseconds, and its end
-/// ends the channel.
+/// Waits until it runs; gives the outer end of its terminal, if it has one. init starts one at a time, each
+/// in milliseconds, and its end ends the channel.
 fn started(channel: &Channel, plan: &Plan) -> Result<Option<OwnedFd>, Error> {
     let (mut ready, mut terminal) = (false, None);
     for _ in 0..MOST_MESSAGES {
@@ -154,7 +156,8 @@ fn started(channel: &Channel, plan: &Plan) -> Result<Option<OwnedFd>, Error> {
     Err(Error::Protocol)
 }
 
-/// A task that was started in a sandbox beside the first ([`Child::exec`]). Dropping it ends it, with its process group.
+/// A task that was started in a sandbox beside the first ([`Child::exec`]). Dropping it ends it, with its
+/// process group.
 #[derive(Debug)]
 pub struct Exec {
     /// The writing end of its standard input, if that is piped.
@@ -186,7 +189,8 @@ impl Exec {
         Ok(())
     }
 
-    /// Its channel, and the outer end of its terminal: for another process of this user, which follows it from here on.
+    /// Its channel, and the outer end of its terminal: for another process of this user, which follows it
+    /// from here on.
     #[cfg(feature = "cli")]
     pub(crate) fn into_descriptors(self) -> (OwnedFd, Option<OwnedFd>) {
         (self.channel.into(), self.terminal)
@@ -228,11 +232,12 @@ impl Exec {
         self.channel.as_fd().try_clone_to_owned()
     }
 
-    /// [`wait`](Self::wait), for a caller that has something to see to meanwhile. Asked for its end by force, it kills the task.
+    /// [`wait`](Self::wait), for a caller that has something to see to meanwhile. Asked for its end by force,
+    /// it kills the task.
     #[cfg(feature = "cli")]
-    pub(crate) fn wait_beside(&mut self, beside: &mut dyn Beside) -> Result<ExitStatus, Error> {
+    pub(crate) fn wait_beside(&mut self, supervisor: &mut dyn Supervisor) -> Result<ExitStatus, Error> {
         loop {
-            match watch::wait(&[self.channel.as_fd()], None, beside).map_err(beside::failed)? {
+            match watch::wait(&[self.channel.as_fd()], None, supervisor).map_err(supervisor::failed)? {
                 Seen::Ready => return self.wait(),
                 Seen::Force => self.kill(),
                 Seen::Overdue => {}
@@ -279,13 +284,14 @@ impl Child {
         self.started.as_ref().and_then(|started| started.orders.clone())
     }
 
-    /// Starts one more task within the walls of this sandbox, which has to be one of [`Command::more_tasks`], and runs it beside the first.
-    /// The command is one of the same [`Sandbox`](super::Sandbox); its streams are inherited where nothing is set. Its limits of time, memory
-    /// and processes are the sandbox's; it ends with the first task at the latest.
+    /// Starts one more task within the walls of this sandbox, which has to be one of [`Command::more_tasks`],
+    /// and runs it beside the first. The command is one of the same [`Sandbox`](super::Sandbox); its streams
+    /// are inherited where nothing is set. Its limits of time, memory and processes are the sandbox's; it
+    /// ends with the first task at the latest.
     ///
     /// # Errors
-    /// As [`Command::spawn`]; if the sandbox takes no more tasks, or has ended; and if the profile makes other walls by now, as something
-    /// that it shows was replaced.
+    /// As [`Command::spawn`]; if the sandbox takes no more tasks, or has ended; and if the profile makes
+    /// other walls by now, as something that it shows was replaced.
     pub fn exec(&self, command: &mut Command<'_>) -> Result<Exec, Error> {
         let orders = self.started.as_ref().and_then(|started| started.orders.as_ref());
         let orders = orders.ok_or(Error::NoMoreTasks)?;

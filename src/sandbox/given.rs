@@ -1,5 +1,6 @@
-//! Regular files that a task is given by descriptor. Who owns a file can change its mode through any descriptor of it, and an ordinary
-//! user's sandbox has its caller's id: mode and owner are put back when the run is over.
+//! Regular files that a task is given by descriptor. Who owns a file can change its mode through any
+//! descriptor of it, and an ordinary user's sandbox has its caller's id: mode and owner are put back when the
+//! run is over.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 

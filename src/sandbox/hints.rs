@@ -9,9 +9,9 @@ use crate::plan::PlanError;
 use crate::protocol::{Failure, Fault};
 
 impl Error {
-    /// What a person can do about it, a line each: causes first, then commands. Reads the host's state, so it is for the
-    /// edge, right after the failure. Why the kernel refused a call is found by the feature `doctor`; without it the
-    /// hint is to run `belljar doctor`.
+    /// What a person can do about it, a line each: causes first, then commands. Reads the host's state, so it
+    /// is for the edge, right after the failure. Why the kernel refused a call is found by the feature
+    /// `doctor`; without it the hint is to run `belljar doctor`.
     #[must_use]
     pub fn hints(&self) -> Vec<String> {
         if let Some(hint) = out_of_descriptors(self) {

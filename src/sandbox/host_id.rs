@@ -1,14 +1,15 @@
 //! An unprivileged host id, or a block of them, that no other sandbox has at the same time.
 //!
-//! The kernel keeps the claim: a socket is bound to an abstract address that names the id or the first of the block, and the claim ends with the last
-//! copy of the socket, however the process ends. There is no file to leave behind.
+//! The kernel keeps the claim: a socket is bound to an abstract address that names the id or the first of the
+//! block, and the claim ends with the last copy of the socket, however the process ends. There is no file to
+//! leave behind.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, bind, socket};
 
-use crate::plan::{BLOCK, Frame, HostIdentity};
+use crate::plan::{BLOCK, HostIdentity, PartialPlan};
 
 const ATTEMPTS: u32 = 64;
 
@@ -21,14 +22,14 @@ pub(super) struct HostId {
 
 impl HostId {
     /// Claims what a sandbox is to have on the host, if that is chosen at each start.
-    pub(super) fn of(frame: &mut Frame<'_>) -> Result<Option<Self>, Errno> {
+    pub(super) fn of(partial: &mut PartialPlan<'_>) -> Result<Option<Self>, Errno> {
         // The plan has refused a caller that has none.
-        let claimed = match frame.identity.host {
-            HostIdentity::Unique => Self::claim(frame.spare_ids().ok_or(Errno::EINVAL)?, 1)?,
-            HostIdentity::UniqueRange => Self::claim(frame.spare_blocks().ok_or(Errno::EINVAL)?, BLOCK)?,
+        let claimed = match partial.identity.host {
+            HostIdentity::Unique => Self::claim(partial.spare_ids().ok_or(Errno::EINVAL)?, 1)?,
+            HostIdentity::UniqueRange => Self::claim(partial.spare_blocks().ok_or(Errno::EINVAL)?, BLOCK)?,
             HostIdentity::Own { .. } | HostIdentity::Ranges(_) => return Ok(None),
         };
-        frame.becomes(claimed.id);
+        partial.becomes(claimed.id);
         Ok(Some(claimed))
     }
 

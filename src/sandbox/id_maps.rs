@@ -25,7 +25,8 @@ pub(super) struct IdMaps {
 enum Writer {
     /// The caller, with the capabilities for it.
     Root,
-    /// The caller, of its own ids alone. It must give up setgroups(2) inside before it may map a group (CVE-2014-8989).
+    /// The caller, of its own ids alone. It must give up setgroups(2) inside before it may map a group
+    /// (CVE-2014-8989).
     User,
     /// newuidmap(1) and newgidmap(1).
     Programs,
@@ -74,8 +75,8 @@ impl IdMaps {
         ranges::outside(&self.users, uid)
     }
 
-    /// Writes them for a child of ours that has not been waited for. By the number that `/proc` has for it: where that is of another
-    /// pid namespace, ours is somebody else's there.
+    /// Writes them for a child of ours that has not been waited for. By the number that `/proc` has for it:
+    /// where that is of another pid namespace, ours is somebody else's there.
     pub(super) fn write(&self, pidfd: BorrowedFd<'_>) -> Result<(), Error> {
         let pid = sys::process::number_in_proc(pidfd).map_err(Error::prepare(
             Step::Proc,
@@ -88,7 +89,8 @@ impl IdMaps {
         self.files().iter().try_for_each(|(file, text)| write(&format!("/proc/{pid}/{file}"), text))
     }
 
-    /// What is written, in this order: the groups' map is refused to an unprivileged caller until setgroups(2) is given up.
+    /// What is written, in this order: the groups' map is refused to an unprivileged caller until
+    /// setgroups(2) is given up.
     fn files(&self) -> Vec<(&'static str, String)> {
         let deny = (self.by == Writer::User).then(|| ("setgroups", "deny".to_owned()));
         let maps = [("gid_map", ranges::text(&self.groups)), ("uid_map", ranges::text(&self.users))];

@@ -1,8 +1,9 @@
 //! Namespaces that are there already. init is cloned while the calling thread is in them, and inherits them.
 //!
-//! setns(2) asks for `CAP_SYS_ADMIN` in the user namespace that owns the other one, which init, in a user namespace of its own, never
-//! has: only the caller can have it, and for its own, or it would not get back. Of its threads only the calling one is moved, and back again before anything else is done. (To
-//! move between ipc namespaces applies what `SEM_UNDO` has kept for that thread, semop(2).)
+//! setns(2) asks for `CAP_SYS_ADMIN` in the user namespace that owns the other one, which init, in a user
+//! namespace of its own, never has: only the caller can have it, and for its own, or it would not get back.
+//! Of its threads only the calling one is moved, and back again before anything else is done. (To move
+//! between ipc namespaces applies what `SEM_UNDO` has kept for that thread, semop(2).)
 
 use std::os::fd::{AsRawFd as _, OwnedFd};
 
@@ -46,7 +47,8 @@ impl Joined {
     /// Does something in them.
     ///
     /// # Errors
-    /// One cannot be joined, or the thread could not get back: then it must not be used for anything that needs its own.
+    /// One cannot be joined, or the thread could not get back: then it must not be used for anything that
+    /// needs its own.
     pub(super) fn with<T>(&self, act: impl FnOnce() -> T) -> Result<T, Error> {
         // Where the thread would not get back it does not go: its own may be another user namespace's.
         for namespace in &self.0 {

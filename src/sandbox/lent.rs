@@ -1,5 +1,5 @@
-//! The caller's terminal, where it is a standard stream of the task: what the task changed of it is put back when the run is over. Its
-//! size is not: that is the window's.
+//! The caller's terminal, where it is a standard stream of the task: what the task changed of it is put back
+//! when the run is over. Its size is not: that is the window's.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
@@ -58,7 +58,8 @@ impl Terminal {
         if !in_foreground(self.fd.as_fd()) {
             return Ok(());
         }
-        // Should the shell take the foreground at this moment, this process is not stopped for what it does here (termios(3)).
+        // Should the shell take the foreground at this moment, this process is not stopped for what it does
+        // here (termios(3)).
         let stop = SigSet::from(Signal::SIGTTOU);
         let mask = stop.thread_swap_mask(nix::sys::signal::SigmaskHow::SIG_BLOCK)?;
         let done = self.put_all_back();

@@ -6,8 +6,9 @@ use super::Sandbox;
 use super::error::Error;
 use crate::profile::ProfileError;
 
-/// Limits that are put on top of a profile's: what is not set stays as the profile has it. Those of memory, processes, CPUs and
-/// CPU time hold for everything in the sandbox together, by a control group; where there is none to be had, starting is an error.
+/// Limits that are put on top of a profile's: what is not set stays as the profile has it. Those of memory,
+/// processes, CPUs and CPU time hold for everything in the sandbox together, by a control group; where there
+/// is none to be had, starting is an error.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -79,8 +80,8 @@ impl Limits {
         self
     }
 
-    /// Its part of what disks do where others want them too, 1 to 1000; 100 is everybody's. (What may be read and written in a
-    /// second is [`Profile::add_throttle`](crate::profile::Profile::add_throttle)'s.)
+    /// Its part of what disks do where others want them too, 1 to 1000; 100 is everybody's. (What may be read
+    /// and written in a second is [`Profile::add_throttle`](crate::profile::Profile::add_throttle)'s.)
     #[must_use]
     pub fn io_weight(mut self, weight: u64) -> Self {
         self.io_weight = Some(weight);

@@ -1,14 +1,13 @@
-//! The caller's side: a [`Sandbox`] is resolved once and used many times; each use starts a [`Command`] in walls of its own.
+//! The caller's side: a [`Sandbox`] is resolved once and used many times; each use starts a [`Command`] in
+//! walls of its own.
 
 mod accepted;
-pub(crate) mod beside;
 mod built;
 pub(crate) mod call;
 mod child;
 mod codec;
 mod command;
 mod created;
-pub(crate) mod ender;
 mod error;
 pub(crate) mod exec;
 mod given;
@@ -16,6 +15,7 @@ mod hints;
 mod host_id;
 mod id_maps;
 mod joined;
+pub(crate) mod kill_handle;
 mod lent;
 mod limits;
 mod newidmap;
@@ -26,6 +26,7 @@ mod reading;
 mod refusal;
 mod relay;
 mod spawn;
+pub(crate) mod supervisor;
 mod terminal;
 pub(crate) mod timing;
 mod trees;
@@ -59,7 +60,7 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// A sandbox by a profile's name (built in, or in the user's profile folder) or file (with a `/`).
+    /// A sandbox by a profile's name (built in, or in the user's profile directory) or file (with a `/`).
     ///
     /// # Errors
     /// If there is no such profile, or it has a mistake.

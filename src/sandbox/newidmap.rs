@@ -1,4 +1,5 @@
-//! newuidmap(1) and newgidmap(1): the set-user-ID programs by which an ordinary user maps its subordinate ids. They decide what it may.
+//! newuidmap(1) and newgidmap(1): the set-user-ID programs by which an ordinary user maps its subordinate
+//! ids. They decide what it may.
 
 use std::fs::OpenOptions;
 use std::io::Read;

@@ -1,8 +1,8 @@
-//! A caller that the kernel should spare when memory runs out (`OOMScoreAdjust=-900` of a service) does not hand that down: the task
-//! would be the last one to be ended (proc_pid_oom_score_adj(5)).
+//! A caller that the kernel should spare when memory runs out (`OOMScoreAdjust=-900` of a service) does not
+//! hand that down: the task would be the last one to be ended (proc_pid_oom_score_adj(5)).
 //!
-//! The caller writes it, not init: only where the writer has `CAP_SYS_RESOURCE` does the kernel forget the value to which a process
-//! may lower its own again.
+//! The caller writes it, not init: only where the writer has `CAP_SYS_RESOURCE` does the kernel forget the
+//! value to which a process may lower its own again.
 
 use std::os::fd::BorrowedFd;
 
@@ -14,7 +14,8 @@ use nix::unistd::{read, write};
 use super::error::{Error, Step};
 use crate::sys;
 
-/// Raises the value of init, a child of ours that has its own image and has not been waited for, to 0 where ours is below.
+/// Raises the value of init, a child of ours that has its own image and has not been waited for, to 0 where
+/// ours is below.
 pub(super) fn raise(init: BorrowedFd<'_>) -> Result<(), Error> {
     if value("/proc/self/oom_score_adj")? >= 0 {
         return Ok(());

@@ -24,12 +24,14 @@ pub struct Outcome {
     pub status: ExitStatus,
     /// Wall time from the start of the sandbox to its end.
     pub wall: Duration,
-    /// CPU time in user mode, of the task and everything that it started (`RUSAGE_CHILDREN` of getrusage(2): not of what nobody waited
-    /// for, because its parent ignored `SIGCHLD`). `None`, as the three below: init was killed before it could count.
+    /// CPU time in user mode, of the task and everything that it started (`RUSAGE_CHILDREN` of getrusage(2):
+    /// not of what nobody waited for, because its parent ignored `SIGCHLD`). `None`, as the three below: init
+    /// was killed before it could count.
     pub user: Option<Duration>,
     /// CPU time in the kernel, likewise.
     pub system: Option<Duration>,
-    /// The largest resident set that any one process had, bytes (`ru_maxrss`; some MiB of init, which it starts from, are its floor).
+    /// The largest resident set that any one process had, bytes (`ru_maxrss`; some MiB of init, which it
+    /// starts from, are its floor).
     pub max_rss: Option<u64>,
     /// How often its processes gave a CPU up or lost it.
     pub context_switches: Option<u64>,
@@ -89,8 +91,8 @@ pub enum Ended {
         /// The most that it had, where the kernel counts that.
         peak: Option<u64>,
     },
-    /// It ended by itself and not well, after the kernel had refused it more processes or threads than it may have.
-    /// ([`Events::pids_refused`](crate::cgroup::Events) tells of those that did well, too.)
+    /// It ended by itself and not well, after the kernel had refused it more processes or threads than it may
+    /// have. ([`Events::pids_refused`](crate::cgroup::Events) tells of those that did well, too.)
     PidsLimit {
         /// The limit.
         limit: u64,
@@ -149,7 +151,7 @@ impl Protections {
 
 /// How a run ended, before it is known why.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct How {
+pub(crate) struct RawOutcome {
     /// What init reported.
     pub(crate) end: Option<End>,
     /// Whether the relay ended it.
@@ -164,7 +166,7 @@ pub(crate) struct How {
 
 impl Ended {
     /// From what init reported, if it did, and what the caller's side did.
-    pub(crate) fn new(plan: &Plan, how: &How, account: Option<&Account>) -> Self {
+    pub(crate) fn new(plan: &Plan, how: &RawOutcome, account: Option<&Account>) -> Self {
         if let (true, Some(limit)) = (how.flooded, plan.limits.output) {
             return Self::OutputLimit { limit };
         }
@@ -301,8 +303,13 @@ mod tests {
     fn a_run_that_the_caller_ended_at_its_deadline_is_over_its_limit() {
         let mut plan = crate::plan::empty();
         plan.limits.timeout_ms = Some(1000);
-        let how =
-            |end, overdue| How { end, overdue, killed: !overdue, init: libc::SIGKILL, ..How::default() };
+        let how = |end, overdue| RawOutcome {
+            end,
+            overdue,
+            killed: !overdue,
+            init: libc::SIGKILL,
+            ..RawOutcome::default()
+        };
         let ended = |end, overdue| Ended::new(&plan, &how(end, overdue), None);
         for end in [None, Some(End::Stopped)] {
             assert_eq!(ended(end, true), Ended::Timeout { limit_ms: 1000 });
@@ -317,7 +324,7 @@ mod tests {
         let mut plan = crate::plan::empty();
         plan.limits.timeout_ms = Some(1000);
         let group = |cpu_time_ms| crate::plan::Cgroup { cpu_time_ms, ..crate::plan::Cgroup::default() };
-        let how = How { overdue: true, init: libc::SIGKILL, ..How::default() };
+        let how = RawOutcome { overdue: true, init: libc::SIGKILL, ..RawOutcome::default() };
         for (used, expected) in
             [(600_001, Ended::CpuLimit { limit_ms: Some(600) }), (500_000, Ended::Timeout { limit_ms: 1000 })]
         {

@@ -1,5 +1,5 @@
-//! Pipes that a task writes to and the caller reads: without blocking, and never until they end, which whoever holds the other end
-//! decides, outside of the sandbox, too (SCM_RIGHTS).
+//! Pipes that a task writes to and the caller reads: without blocking, and never until they end, which
+//! whoever holds the other end decides, outside of the sandbox, too (SCM_RIGHTS).
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read as _};
@@ -85,8 +85,9 @@ pub(super) fn open(pipes: &[Reading]) -> Vec<BorrowedFd<'_>> {
     pipes.iter().filter_map(|pipe| pipe.from.as_ref().map(AsFd::as_fd)).collect()
 }
 
-/// Has reads of this end of a pipe give `EAGAIN` where there is nothing. That poll(2) has seen something is no promise: who opens the
-/// pipe again by `/proc/self/fd` can take it back, and who holds its other end outside can keep it open.
+/// Has reads of this end of a pipe give `EAGAIN` where there is nothing. That poll(2) has seen something is
+/// no promise: who opens the pipe again by `/proc/self/fd` can take it back, and who holds its other end
+/// outside can keep it open.
 pub(super) fn never_wait(pipe: BorrowedFd<'_>) -> io::Result<()> {
     let flags = OFlag::from_bits_retain(fcntl(pipe, FcntlArg::F_GETFL)?);
     fcntl(pipe, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;

@@ -72,5 +72,5 @@ fn init(failure: &Failure) -> Option<host::Failure> {
 }
 
 fn lines(diagnosis: host::Diagnosis) -> Vec<String> {
-    std::iter::once(diagnosis.cause.to_string()).chain(diagnosis.mend).collect()
+    std::iter::once(diagnosis.cause.to_string()).chain(diagnosis.fix).collect()
 }

@@ -1,5 +1,6 @@
-//! Passes the task's output on and counts it: a run that writes more than it may is ended, or what it writes beyond is thrown
-//! away. Bounded memory, whatever the task writes, and no waiting for a reader who does not read once the run was ended.
+//! Passes the task's output on and counts it: a run that writes more than it may is ended, or what it writes
+//! beyond is thrown away. Bounded memory, whatever the task writes, and no waiting for a reader who does not
+//! read once the run was ended.
 
 use std::io::{PipeReader, PipeWriter};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -10,7 +11,7 @@ use std::thread::JoinHandle;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::ender::Ender;
+use super::kill_handle::KillHandle;
 use super::reading::never_wait;
 
 /// `PIPE_BUF`: what a pipe that polls as writable takes without blocking.
@@ -19,7 +20,8 @@ const CHUNK: usize = 4096;
 /// What is read at once where it goes nowhere: as much as a pipe mostly holds.
 const DISCARD: usize = 65_536;
 
-/// The most that is read of what a pipe still holds once the run is over: others may have it, and write without an end.
+/// The most that is read of what a pipe still holds once the run is over: others may have it, and write
+/// without an end.
 const LEFT_OVER: u64 = 1 << 20;
 
 /// How much may be written, and what happens then.
@@ -89,7 +91,7 @@ pub(super) struct Stream {
 
 impl Relay {
     /// Starts relaying.
-    pub(super) fn start(streams: Vec<Stream>, limit: Limit, ender: Ender) -> std::io::Result<Self> {
+    pub(super) fn start(streams: Vec<Stream>, limit: Limit, ender: KillHandle) -> std::io::Result<Self> {
         streams.iter().try_for_each(|stream| never_wait(stream.from.as_fd()))?;
         let flooded = Arc::new(AtomicBool::new(false));
         let discarded = Arc::new(AtomicU64::new(0));
@@ -109,7 +111,8 @@ impl Relay {
             if !matches!(ended, Ok(Ended::Streams { .. }))
                 && let Err(errno) = ender.end()
             {
-                // Its pipes close with this thread: it cannot write any more, but it goes on until its time limit.
+                // Its pipes close with this thread: it cannot write any more, but it goes on until its time
+                // limit.
                 log::error!("the sandbox's output is not relayed any more, and it cannot be ended: {errno}");
             }
             ended.map(drop)
@@ -117,8 +120,8 @@ impl Relay {
         Ok(Self { work: Finishing { thread, flooded, discarded, done }, running, cut })
     }
 
-    /// For when the sandbox is gone. With `cut` what is left does not wait for a reader who does not read: the run was ended before its
-    /// time, and so is its output.
+    /// For when the sandbox is gone. With `cut` what is left does not wait for a reader who does not read:
+    /// the run was ended before its time, and so is its output.
     pub(super) fn over(self, cut: bool) -> Finishing {
         self.cut.store(cut, Ordering::Release);
         drop(self.running);
@@ -132,8 +135,8 @@ impl Finishing {
         self.done.as_fd()
     }
 
-    /// What became of the output. An error: output was lost, and the run was ended for it. A thread that is not done goes on by itself:
-    /// it waits for a reader, and keeps what it has for him.
+    /// What became of the output. An error: output was lost, and the run was ended for it. A thread that is
+    /// not done goes on by itself: it waits for a reader, and keeps what it has for him.
     pub(super) fn finish(self) -> Result<Relayed, Errno> {
         let mut done = [PollFd::new(self.done.as_fd(), PollFlags::POLLIN)];
         if poll(&mut done, PollTimeout::ZERO)? > 0 {
@@ -178,7 +181,8 @@ fn relay(mut streams: Vec<Stream>, limit: Limit, run: &Run) -> Result<Ended, Err
     Ok(NOTHING_LOST)
 }
 
-/// Reads what comes after the limit and keeps nothing, until the streams end or the run is over. Gives how much it was.
+/// Reads what comes after the limit and keeps nothing, until the streams end or the run is over. Gives how
+/// much it was.
 fn discard(mut streams: Vec<Stream>, run: &Run) -> Result<u64, Errno> {
     let mut buffer = vec![0u8; DISCARD];
     let (mut discarded, mut left_over) = (0u64, 0u64);
@@ -206,7 +210,8 @@ fn discard(mut streams: Vec<Stream>, run: &Run) -> Result<u64, Errno> {
     Ok(discarded)
 }
 
-/// Moves one chunk; false once the stream has ended on either side (the task's next write then fails with EPIPE).
+/// Moves one chunk; false once the stream has ended on either side (the task's next write then fails with
+/// EPIPE).
 fn pass_on(stream: &Stream, buffer: &mut [u8], left: &mut u64, run: &Run) -> Result<bool, Errno> {
     let room = usize::try_from(*left).unwrap_or(usize::MAX).min(buffer.len());
     let Some(part) = buffer.get_mut(..room).filter(|part| !part.is_empty()) else { return Ok(true) };
@@ -277,8 +282,8 @@ fn more_comes(streams: &[Stream], run: &Run) -> Result<bool, Errno> {
     Ok(false)
 }
 
-/// Waits until there is something to read, or the end of a stream. `None` once the run is over and nothing is left: what
-/// still holds a stream open is not of the sandbox.
+/// Waits until there is something to read, or the end of a stream. `None` once the run is over and nothing is
+/// left: what still holds a stream open is not of the sandbox.
 fn wait_for_any<'a>(
     streams: impl Iterator<Item = &'a Stream>,
     run: &Run,

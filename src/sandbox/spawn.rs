@@ -1,5 +1,5 @@
-//! From a profile's part of a Plan to a running sandbox: the descriptors, the clone and re-execution, the rest of the Plan, the id
-//! maps, the go-ahead, and init's word that all walls stand.
+//! From a profile's part of a Plan to a running sandbox: the descriptors, the clone and re-execution, the
+//! rest of the Plan, the id maps, the go-ahead, and init's word that all walls stand.
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -11,7 +11,6 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::{Mode, fchmod};
 
-use super::beside::{self, Beside};
 use super::built::{Built, Half};
 use super::error::{Error, Step};
 use super::exec::Orders;
@@ -21,12 +20,13 @@ use super::id_maps::IdMaps;
 use super::joined::Joined;
 use super::lent::Lent;
 use super::oom_score;
+use super::supervisor::{self, Supervisor};
 use super::timing::Stopwatch;
 use super::{terminal, trees};
 use crate::capability::CapabilitySet;
 use crate::cgroup::{Group, Site};
 use crate::host::{RealFiles, Remembered};
-use crate::plan::{Ending, Frame, HostIdentity, Namespaces, Plan, Workload};
+use crate::plan::{Ending, HostIdentity, Namespaces, PartialPlan, Plan, Workload};
 use crate::protocol::{Channel, ChannelError, Go, MAX_SENT, Message, ReadBack, Trees};
 use crate::{init, reexec, sys};
 
@@ -80,40 +80,45 @@ pub(super) struct Started {
     pub(super) _host_id: Option<HostId>,
 }
 
-/// Has the walls of a plan built, which is made while init is on its way. On an error nothing of it is left. `afterwards` is done while
-/// init builds.
+/// Has the walls of a plan built, which is made while init is on its way. On an error nothing of it is left.
+/// `afterwards` is done while init builds.
 pub(super) fn build(
-    mut frame: Frame<'_>,
+    mut partial: PartialPlan<'_>,
     handed: &Handed<'_>,
-    beside: &mut dyn Beside,
+    supervisor: &mut dyn Supervisor,
     afterwards: impl FnOnce(&Plan) -> Result<(), Error>,
     stopwatch: &mut Stopwatch,
 ) -> Result<Built, Error> {
     let began = Instant::now();
-    // The id maps are written there, and *lite* finds the task's descendants there: it must not be missed only then.
+    // The id maps are written there, and *lite* finds the task's descendants there: it must not be missed
+    // only then.
     if !reexec::proc_in_reach() {
         return Err(Error::prepare(Step::Proc, "statfs", "/proc/self")(Errno::ENOENT));
     }
-    let host_id = HostId::of(&mut frame).map_err(Error::prepare(Step::HostId, "bind", ""))?;
-    let maps = IdMaps::of(&frame.identity, host_id.as_ref().map(HostId::id));
-    let task_ids = maps.given_to(&frame.identity);
-    let given = give(&handed.stdio, &handed.descriptors, &frame.identity.host, task_ids)?;
+    let host_id = HostId::of(&mut partial).map_err(Error::prepare(Step::HostId, "bind", ""))?;
+    let maps = IdMaps::of(&partial.identity, host_id.as_ref().map(HostId::id));
+    let task_ids = maps.given_to(&partial.identity);
+    let given = give(&handed.stdio, &handed.descriptors, &partial.identity.host, task_ids)?;
     let own = sys::process::pidfd_open(nix::unistd::getpid().as_raw()).map_err(Error::prepare(
         Step::Descriptors,
         "pidfd_open",
         "own process",
     ))?;
     let by_cgroup = |source| Error::Cgroup { source };
-    // First of all what takes its time on another processor: the group's keeper, then init; the plan and the group when both are
-    // on their way.
-    let site =
-        frame.cgroup.as_ref().map(|cgroup| Site::find(cgroup, own.as_fd())).transpose().map_err(by_cgroup)?;
+    // First of all what takes its time on another processor: the group's cleaner, then init; the plan and the
+    // group when both are on their way.
+    let site = partial
+        .cgroup
+        .as_ref()
+        .map(|cgroup| Site::find(cgroup, own.as_fd()))
+        .transpose()
+        .map_err(by_cgroup)?;
     stopwatch.mark("prepare");
-    let launched = match launch(&frame, handed, &own) {
+    let launched = match launch(&partial, handed, &own) {
         Ok(launched) => launched,
         Err(error) => {
             // What is wrong with what was asked for is told first.
-            frame.complete(&Remembered::new(&RealFiles))?;
+            partial.complete(&Remembered::new(&RealFiles))?;
             return Err(error);
         }
     };
@@ -121,7 +126,7 @@ pub(super) fn build(
     let pid = launched.pid;
     // On an error the sandbox ends before its group is removed.
     let mut group = None;
-    let half = Half { launched: Some(launched), pid_namespace: !frame.namespaces.is_lite() };
+    let half = Half { launched: Some(launched), pid_namespace: !partial.namespaces.is_lite() };
     let (launched, pidfd) = (half.launched()?, half.pidfd()?);
     let channel = Channel::new(
         launched
@@ -129,7 +134,7 @@ pub(super) fn build(
             .try_clone()
             .map_err(|source| Error::Child { action: "keep the channel to", source })?,
     );
-    let (plan, notes) = frame.complete(&Remembered::new(&RealFiles))?;
+    let (plan, notes) = partial.complete(&Remembered::new(&RealFiles))?;
     #[cfg(feature = "selftest")]
     let plan = handed.amend.into_iter().fold(plan, |mut plan, amend| {
         amend(&mut plan);
@@ -142,19 +147,26 @@ pub(super) fn build(
         group = Some(Group::make(site).map_err(by_cgroup)?);
         stopwatch.mark("control group");
     }
-    let doors = group.as_ref().map_or(Ok(Vec::new()), Group::doors).map_err(by_cgroup)?;
+    let cgroup_procs_fds =
+        group.as_ref().map_or(Ok(Vec::new()), Group::cgroup_procs_fds).map_err(by_cgroup)?;
     let watches = group.as_ref().map_or(Ok(Vec::new()), Group::watches).map_err(by_cgroup)?;
     let (watches, watched): (Vec<_>, Vec<_>) = watches.into_iter().unzip();
     let window = plan.task.terminal.then(terminal::size);
     let more =
         handed.more_tasks.then(|| Orders::new(&plan, host_id.as_ref().map(HostId::id), group.as_ref()));
     let (orders, inits) = more.transpose()?.unzip();
-    let doors_count = u32::try_from(doors.len()).unwrap_or(u32::MAX);
-    let go = Go { doors: doors_count, watches, window, hold: handed.hold, orders: inits.is_some() };
+    let cgroup_procs_count = u32::try_from(cgroup_procs_fds.len()).unwrap_or(u32::MAX);
+    let go = Go {
+        cgroup_procs_fds: cgroup_procs_count,
+        watches,
+        window,
+        hold: handed.hold,
+        orders: inits.is_some(),
+    };
     let descriptors: Vec<BorrowedFd<'_>> =
-        inits.iter().chain(&doors).chain(&watched).map(AsFd::as_fd).collect();
-    // The maps come only after the new image is up: the kernel tells it its ids while it is executed (AT_UID, AT_EUID, AT_GID,
-    // AT_EGID), one after the other, and to musl two that differ mean a set-user-ID program.
+        inits.iter().chain(&cgroup_procs_fds).chain(&watched).map(AsFd::as_fd).collect();
+    // The maps come only after the new image is up: the kernel tells it its ids while it is executed (AT_UID,
+    // AT_EUID, AT_GID, AT_EGID), one after the other, and to musl two that differ mean a set-user-ID program.
     launched
         .wait_ready(PATIENCE)
         .map_err(|source| Error::Launch { namespaces: plan.walls.namespaces, source })?;
@@ -169,7 +181,7 @@ pub(super) fn build(
         // An init that has ended already has said why.
         maps.write(pidfd).map_err(|error| failure(&channel, &plan).unwrap_or(error))?;
     }
-    beside.before().map_err(beside::failed)?;
+    supervisor.before().map_err(supervisor::failed)?;
     let told = told.and(sent(channel.send_with(&go, &descriptors))?);
     let told = told.and(hand_trees(&channel, &plan, &maps, task_ids)?);
     stopwatch.mark("trees");
@@ -178,11 +190,11 @@ pub(super) fn build(
 }
 
 /// Starts init, which begins with what needs no plan.
-fn launch(frame: &Frame<'_>, handed: &Handed<'_>, own: &OwnedFd) -> Result<reexec::Launched, Error> {
-    let callers = init::own_namespaces(frame.namespaces)
+fn launch(partial: &PartialPlan<'_>, handed: &Handed<'_>, own: &OwnedFd) -> Result<reexec::Launched, Error> {
+    let callers = init::own_namespaces(partial.namespaces)
         .map_err(|(path, errno)| Error::prepare(Step::Namespaces, "readlink", &path)(errno))?;
-    let joined = Joined::open(&frame.joined)?;
-    let prelude = frame.prelude(callers, joined.numbers())?;
+    let joined = Joined::open(&partial.joined)?;
+    let prelude = partial.prelude(callers, joined.numbers())?;
     let payload = postcard::to_stdvec(&prelude)
         .map_err(|source| Error::Codec { action: "encode the beginning of the plan", source })?;
     let call = handed.call.iter().flat_map(|(argument, result)| [argument.as_fd(), result.as_fd()]);
@@ -195,25 +207,25 @@ fn launch(frame: &Frame<'_>, handed: &Handed<'_>, own: &OwnedFd) -> Result<reexe
         env: &[],
         stdio: [handed.stdio[0].as_fd(), handed.stdio[1].as_fd(), handed.stdio[2].as_fd()],
         extra: &extra,
-        clone_flags: frame.namespaces.new_flags(),
-        raise_capabilities: match frame.namespaces {
+        clone_flags: partial.namespaces.new_flags(),
+        raise_capabilities: match partial.namespaces {
             Namespaces::Lite => CapabilitySet::EMPTY,
-            Namespaces::Own { .. } => init::capabilities_for(frame.capabilities, frame.inner),
+            Namespaces::Own { .. } => init::capabilities_for(partial.capabilities, partial.inner),
         },
         cwd: None,
         // In *lite* init has to live long enough to end the task's descendants.
-        death_signal: !frame.namespaces.is_lite(),
+        death_signal: !partial.namespaces.is_lite(),
         death_watch: false,
         new_session: false,
         cgroup: None,
     };
     joined
         .with(|| reexec::launch(&wanted))?
-        .map_err(|source| Error::Launch { namespaces: frame.namespaces, source })
+        .map_err(|source| Error::Launch { namespaces: partial.namespaces, source })
 }
 
-/// Gives streams and descriptors to a task that has ids of its own (`ids`), or the caller's: its rights to them, and what is put back
-/// afterwards.
+/// Gives streams and descriptors to a task that has ids of its own (`ids`), or the caller's: its rights to
+/// them, and what is put back afterwards.
 pub(super) fn give(
     stdio: &[OwnedFd; 3],
     descriptors: &[BorrowedFd<'_>],
@@ -230,12 +242,12 @@ pub(super) fn give(
     Given::note(all, host).map_err(Error::prepare(Step::Descriptors, "fstat", "streams"))
 }
 
-/// `/dev/stdout` and the like open the stream again, and a pipe belongs to the user that made it. The sandbox's own id gets the
-/// right to open those that lead to its streams, in their direction only; it does not own them, or it could give itself the other.
-/// Files and terminals stay as they are.
+/// `/dev/stdout` and the like open the stream again, and a pipe belongs to the user that made it. The
+/// sandbox's own id gets the right to open those that lead to its streams, in their direction only; it does
+/// not own them, or it could give itself the other. Files and terminals stay as they are.
 ///
-/// What is written to is opened by group, what is read by everybody else: a pipe between two sandboxes serves both. Others do not
-/// come near a pipe: it has no name but that in /proc/PID/fd.
+/// What is written to is opened by group, what is read by everybody else: a pipe between two sandboxes serves
+/// both. Others do not come near a pipe: it has no name but that in /proc/PID/fd.
 fn give_pipes(stdio: &[OwnedFd; 3], id: u32) -> Result<(), Error> {
     let group = nix::unistd::Gid::from_raw(id);
     for fd in stdio {
@@ -259,10 +271,11 @@ fn give_pipes(stdio: &[OwnedFd; 3], id: u32) -> Result<(), Error> {
     Ok(())
 }
 
-/// `PIPEFS_MAGIC`: pipes without a name, not FIFOs in a folder of somebody's.
+/// `PIPEFS_MAGIC`: pipes without a name, not FIFOs in a directory of somebody's.
 const PIPEFS: nix::sys::statfs::FsType = nix::sys::statfs::FsType(0x5049_5045);
 
-/// Makes the trees and sends them behind the go-ahead: never more at once than go with one message, as each is a descriptor.
+/// Makes the trees and sends them behind the go-ahead: never more at once than go with one message, as each
+/// is a descriptor.
 fn hand_trees(
     channel: &Channel,
     plan: &Plan,

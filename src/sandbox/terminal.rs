@@ -1,5 +1,5 @@
-//! A terminal of the task's own: init opens it in the sandbox's devpts and sends the outer end, which the caller relays (pty(7)).
-//! Nothing that the task does to it reaches the caller's terminal but what it writes.
+//! A terminal of the task's own: init opens it in the sandbox's devpts and sends the outer end, which the
+//! caller relays (pty(7)). Nothing that the task does to it reaches the caller's terminal but what it writes.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
@@ -21,7 +21,8 @@ pub(super) fn size() -> Window {
 /// A message, and the outer end of the terminal with the one that brings it.
 type Received = (Message, Option<OwnedFd>);
 
-/// The next message. While the terminal is `expected` one brings it; nothing else ever comes with a descriptor.
+/// The next message. While the terminal is `expected` one brings it; nothing else ever comes with a
+/// descriptor.
 pub(super) fn receive(channel: &Channel, expected: bool) -> Result<Option<Received>, ChannelError> {
     if !expected {
         return channel.receive().map(|message| message.map(|message| (message, None)));
@@ -36,8 +37,8 @@ pub(super) fn receive(channel: &Channel, expected: bool) -> Result<Option<Receiv
     if whole && sent.is_empty() { Ok(Some((message, outer))) } else { Err(ChannelError::Malformed) }
 }
 
-/// Whether it is the outer end of a pseudo-terminal: the device that all are opened through, and the one question that only an outer
-/// end answers.
+/// Whether it is the outer end of a pseudo-terminal: the device that all are opened through, and the one
+/// question that only an outer end answers.
 fn is_outer_end(fd: &OwnedFd) -> bool {
     let is_multiplexer = sys::fstat(fd.as_fd()).is_ok_and(|stat| {
         stat.st_mode & libc::S_IFMT == libc::S_IFCHR && stat.st_rdev == libc::makedev(5, 2)

@@ -1,4 +1,5 @@
-//! Where the time of a run goes: a stamp at the end of each step, on the caller's side and in init, by the same clock.
+//! Where the time of a run goes: a stamp at the end of each step, on the caller's side and in init, by the
+//! same clock.
 
 use std::time::Duration;
 

@@ -66,8 +66,9 @@ impl<'a> Maker<'a> {
     }
 }
 
-/// Shows the owner's files as the sandbox's own, those on mounts below too. The kernel maps all of a tree or nothing: where a file system
-/// below cannot be mapped (procfs) or is so already, only the top is, and what is below belongs to strangers, as all else does.
+/// Shows the owner's files as the sandbox's own, those on mounts below too. The kernel maps all of a tree or
+/// nothing: where a file system below cannot be mapped (procfs) or is so already, only the top is, and what
+/// is below belongs to strangers, as all else does.
 fn set_idmap(tree: &OwnedFd, source: &Source, namespace: BorrowedFd<'_>) -> Result<(), Error> {
     let name = shown(source.path.to_bytes());
     let failed = Error::prepare(Step::Trees, "mount_setattr(MOUNT_ATTR_IDMAP)", &name);
@@ -111,14 +112,15 @@ fn clone(source: &Source) -> Result<OwnedFd, Error> {
     crate::init::check_source(&fd, source)
         .map_err(|fault| Error::Init { source: Failure { stage: Stage::Root, fault } })?;
     let tree = sys::mount::clone_tree(fd.as_fd()).map_err(Error::prepare(Step::Trees, "open_tree", &name))?;
-    // It comes from the host's own namespace, where mounts are shared as a rule; what init makes private has not got it yet.
+    // It comes from the host's own namespace, where mounts are shared as a rule; what init makes private has
+    // not got it yet.
     sys::mount::set_propagation(tree.as_fd(), if source.slave { libc::MS_SLAVE } else { libc::MS_PRIVATE })
         .map_err(Error::prepare(Step::Trees, "mount_setattr", &name))?;
     Ok(tree)
 }
 
-/// A user namespace in which the owners of the host's files are the sandbox's ids: what an id-mapped mount takes
-/// (mount_setattr(2)). The process that makes it is gone when this returns.
+/// A user namespace in which the owners of the host's files are the sandbox's ids: what an id-mapped mount
+/// takes (mount_setattr(2)). The process that makes it is gone when this returns.
 fn user_namespace(maps: &IdMaps) -> Result<OwnedFd, Error> {
     let flags = libc::CLONE_NEWUSER.cast_unsigned().into();
     let holder = reexec::clone_beside(flags).map_err(|source| {

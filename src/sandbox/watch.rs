@@ -1,4 +1,5 @@
-//! What the caller waits for: always the sandbox's end and the deadline, and nothing that only the other side could end.
+//! What the caller waits for: always the sandbox's end and the deadline, and nothing that only the other side
+//! could end.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -8,7 +9,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::time::{ClockId, clock_gettime};
 
-use super::beside::{Asked, Beside};
+use super::supervisor::{Asked, Supervisor};
 
 /// How long after the deadline init may take to end the run before the caller does.
 pub(super) const GRACE: Duration = Duration::from_millis(250);
@@ -33,7 +34,7 @@ pub(super) fn now() -> io::Result<Duration> {
 pub(super) fn wait(
     fds: &[BorrowedFd<'_>],
     deadline: Option<Duration>,
-    beside: &mut dyn Beside,
+    supervisor: &mut dyn Supervisor,
 ) -> io::Result<Seen> {
     loop {
         let patience = match deadline {
@@ -46,7 +47,7 @@ pub(super) fn wait(
                 }
             },
         };
-        let own = beside.watched();
+        let own = supervisor.watched();
         let mut watched: Vec<PollFd<'_>> =
             fds.iter().copied().chain(own).map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
         match poll(&mut watched, patience) {
@@ -59,7 +60,7 @@ pub(super) fn wait(
         let any = watched.iter().take(fds.len()).any(ready);
         drop(watched);
         // Once a turn, and the descriptors after it: signals that come all the time keep nothing waiting.
-        if has_own && beside.see_to()? == Asked::Force {
+        if has_own && supervisor.handle()? == Asked::Force {
             return Ok(Seen::Force);
         }
         if any {

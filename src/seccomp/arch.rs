@@ -32,8 +32,8 @@ impl Arch {
         }
     }
 
-    /// The first number that is not a native system call: `__X32_SYSCALL_BIT` on x86-64, whose kernel reports x32 calls
-    /// under `AUDIT_ARCH_X86_64`.
+    /// The first number that is not a native system call: `__X32_SYSCALL_BIT` on x86-64, whose kernel reports
+    /// x32 calls under `AUDIT_ARCH_X86_64`.
     #[must_use]
     pub(crate) const fn foreign_from(self) -> Option<u32> {
         match self {

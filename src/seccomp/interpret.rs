@@ -67,10 +67,11 @@ impl Program {
         }
     }
 
-    /// What the filter returns for a number whatever the arguments are, if it can tell without looking at them.
+    /// What the filter returns for a number whatever the arguments are, if it can tell without looking at
+    /// them.
     ///
-    /// This is the kernel's own test (`seccomp_is_const_allow`): where the result is [`Action::Allow`], such calls do
-    /// not run the filter at all.
+    /// This is the kernel's own test (`seccomp_is_const_allow`): where the result is [`Action::Allow`], such
+    /// calls do not run the filter at all.
     #[must_use]
     pub fn constant(&self, nr: u32, arch: Arch) -> Option<u32> {
         let (audit, mut a, mut at) = (arch.audit(), 0, 0_usize);
@@ -93,8 +94,8 @@ impl Program {
         }
     }
 
-    /// What `prctl(PR_GET_SECCOMP)` returns below this filter: 2 where it is let through, a negative errno where the
-    /// filter answers with one, `None` where asking would kill or need a supervisor.
+    /// What `prctl(PR_GET_SECCOMP)` returns below this filter: 2 where it is let through, a negative errno
+    /// where the filter answers with one, `None` where asking would kill or need a supervisor.
     ///
     /// # Errors
     /// [`EvaluateError`] as [`Program::evaluate`].

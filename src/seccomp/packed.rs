@@ -1,5 +1,6 @@
-//! Many names without an address for each: a position-independent program writes all its addresses when it starts, each time, whether
-//! it needs them or not. The compiler packs the lists, which are written as files or lists.
+//! Many names without an address for each: a position-independent program writes all its addresses when it
+//! starts, each time, whether it needs them or not. The compiler packs the lists, which are written as files
+//! or lists.
 
 use std::cmp::Ordering;
 

@@ -39,7 +39,8 @@ impl Policy {
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct Rule {
-    /// Names of system calls; groups (`@…`) are already spelled out, see [`groups::resolve`](super::groups::resolve).
+    /// Names of system calls; groups (`@…`) are already expanded, see
+    /// [`groups::resolve`](super::groups::resolve).
     pub names: Vec<String>,
     /// What happens.
     pub action: Action,
@@ -124,8 +125,9 @@ impl Action {
 pub struct Condition {
     /// 0 to 5.
     pub index: u8,
-    /// How it is compared: all 64 bits, unsigned. The kernel reads many arguments as 32-bit integers and ignores the
-    /// upper half: compare those with [`Op::MaskedEq`] and the mask `0xffff_ffff` (CVE-2019-10063).
+    /// How it is compared: all 64 bits, unsigned. The kernel reads many arguments as 32-bit integers and
+    /// ignores the upper half: compare those with [`Op::MaskedEq`] and the mask `0xffff_ffff`
+    /// (CVE-2019-10063).
     pub op: Op,
     /// With what.
     pub value: u64,

@@ -1,5 +1,5 @@
-//! The rules of a policy. Those of a built-in filter have hundreds of names, which a start has no use for: it takes the filter that
-//! was compiled ahead.
+//! The rules of a policy. Those of a built-in filter have hundreds of names, which a start has no use for: it
+//! takes the filter that was compiled ahead.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,7 +12,8 @@ use super::Rule;
 
 /// Rules, of which the first that matches wins: a `Vec` of them in all but its type.
 ///
-/// Those of a built-in filter are only spelled out where somebody looks at them; a copy of them costs nothing before.
+/// Those of a built-in filter are only expanded where somebody looks at them; a copy of them costs nothing
+/// before.
 #[derive(Clone, Default)]
 pub struct Rules {
     built: Option<Built>,
@@ -23,7 +24,7 @@ pub struct Rules {
 #[derive(Clone)]
 struct Built {
     encoded: &'static [u8],
-    spelled: OnceLock<Vec<Rule>>,
+    expanded: OnceLock<Vec<Rule>>,
 }
 
 impl Rules {
@@ -35,7 +36,7 @@ impl Rules {
 
     /// Rules that [`encoded`](Self::encoded) gave, which is taken on trust until somebody looks at them.
     pub(crate) const fn built_in(encoded: &'static [u8]) -> Self {
-        Self { built: Some(Built { encoded, spelled: OnceLock::new() }), own: Vec::new() }
+        Self { built: Some(Built { encoded, expanded: OnceLock::new() }), own: Vec::new() }
     }
 
     /// As bytes.
@@ -48,8 +49,8 @@ impl Rules {
 }
 
 fn spell(encoded: &[u8]) -> Vec<Rule> {
-    // The tests of `profile::built` make the bytes, and compare them with the profiles' texts. There is no other answer: no rules, where
-    // the default is to allow, would allow everything.
+    // The tests of `profile::built` make the bytes, and compare them with the profiles' texts. There is no
+    // other answer: no rules, where the default is to allow, would allow everything.
     postcard::from_bytes(encoded).expect("rules as a test has encoded them")
 }
 
@@ -58,7 +59,7 @@ impl Deref for Rules {
 
     fn deref(&self) -> &Vec<Rule> {
         match &self.built {
-            Some(built) => built.spelled.get_or_init(|| spell(built.encoded)),
+            Some(built) => built.expanded.get_or_init(|| spell(built.encoded)),
             None => &self.own,
         }
     }
@@ -66,8 +67,8 @@ impl Deref for Rules {
 
 impl DerefMut for Rules {
     fn deref_mut(&mut self) -> &mut Vec<Rule> {
-        if let Some(Built { encoded, spelled }) = self.built.take() {
-            self.own = spelled.into_inner().unwrap_or_else(|| spell(encoded));
+        if let Some(Built { encoded, expanded }) = self.built.take() {
+            self.own = expanded.into_inner().unwrap_or_else(|| spell(encoded));
         }
         &mut self.own
     }
@@ -143,25 +144,25 @@ mod tests {
     use super::super::Action;
     use super::*;
 
-    fn spelled() -> Vec<Rule> {
+    fn expanded() -> Vec<Rule> {
         vec![Rule::new(["read", "write"], Action::Allow), Rule::new(["kill"], Action::KillProcess)]
     }
 
     fn built() -> Rules {
-        Rules::built_in(Rules::from(spelled()).encoded().unwrap().into_owned().leak())
+        Rules::built_in(Rules::from(expanded()).encoded().unwrap().into_owned().leak())
     }
 
     #[test]
     fn built_in_rules_are_as_good_as_their_own() {
-        let (built, own) = (built(), Rules::from(spelled()));
+        let (built, own) = (built(), Rules::from(expanded()));
         assert_eq!(built, own);
-        assert_eq!(spelled()[..], built);
+        assert_eq!(expanded()[..], built);
         assert_eq!(built.len(), 2);
         assert_eq!(built.clone().into_iter().collect::<Rules>(), own);
-        assert_eq!(format!("{built:?}"), format!("{:?}", spelled()));
+        assert_eq!(format!("{built:?}"), format!("{:?}", expanded()));
         assert_eq!(built.encoded(), own.encoded());
         let json = serde_json::to_string(&built).unwrap();
-        assert_eq!(json, serde_json::to_string(&spelled()).unwrap());
+        assert_eq!(json, serde_json::to_string(&expanded()).unwrap());
         assert_eq!(serde_json::from_str::<Rules>(&json).unwrap(), built);
     }
 
@@ -172,10 +173,10 @@ mod tests {
             let mut changed = built.clone();
             assert!(!look_first || changed.len() == 2);
             changed.pop();
-            assert_eq!(changed[..], spelled()[..1]);
+            assert_eq!(changed[..], expanded()[..1]);
             assert_ne!(changed, built);
             assert_ne!(changed.encoded(), built.encoded());
-            assert_eq!(built, Rules::from(spelled()));
+            assert_eq!(built, Rules::from(expanded()));
         }
     }
 }

@@ -54,8 +54,8 @@ pub enum ValidateError {
 }
 
 impl Program {
-    /// Checks what the kernel's own checkers do (`bpf_check_classic`, `seccomp_check_filter`): a program that passes can
-    /// be loaded, and [`Program::evaluate`] always comes to a result.
+    /// Checks what the kernel's own checkers do (`bpf_check_classic`, `seccomp_check_filter`): a program that
+    /// passes can be loaded, and [`Program::evaluate`] always comes to a result.
     ///
     /// # Errors
     /// [`ValidateError`] with the first instruction that is wrong.

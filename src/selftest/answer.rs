@@ -62,8 +62,8 @@ impl Answer {
         Self::of_reached(tried, result, &[])
     }
 
-    /// From a system call's result, where the errnos in `reached` say that nothing but the arguments, wrong on purpose,
-    /// stood in the way.
+    /// From a system call's result, where the errnos in `reached` say that nothing but the arguments, wrong
+    /// on purpose, stood in the way.
     pub fn of_reached(tried: impl Into<String>, result: Result<(), Errno>, reached: &[Errno]) -> Self {
         match result {
             Ok(()) => Self::new(Verdict::Allowed, None, tried),
@@ -84,8 +84,8 @@ impl Answer {
     }
 }
 
-/// A system call's result in a child of its own, so that a filter that kills, a change of state or a hang (ended after
-/// 3 seconds) stays there. A signal that ended it counts as `EINTR`, but `SIGSYS` as `ENOSYS`.
+/// A system call's result in a child of its own, so that a filter that kills, a change of state or a hang
+/// (ended after 3 seconds) stays there. A signal that ended it counts as `EINTR`, but `SIGSYS` as `ENOSYS`.
 pub(super) fn in_child(body: impl FnOnce() -> Result<(), Errno>) -> Result<(), Errno> {
     // SAFETY: a probe's process has one thread.
     match unsafe { fork() }? {
@@ -127,7 +127,8 @@ pub(super) fn is_init(scene: &Scene) -> Option<Answer> {
 /// A system call by number, as a probe makes it: `call!(libc::SYS_chroot, c"/".as_ptr())?`.
 macro_rules! call {
     ($number:expr $(, $argument:expr)* $(,)?) => {
-        // SAFETY: each use passes what its manual page asks for: numbers, null, or pointers to what lives through the call.
+        // SAFETY: each use passes what its manual page asks for: numbers, null, or pointers to what lives
+        // through the call.
         nix::errno::Errno::result(unsafe { libc::syscall($number $(, $argument)*) })
     };
 }

@@ -32,7 +32,8 @@ pub struct Selection {
 pub enum Held {
     /// It was blocked, and worked outside.
     Held,
-    /// It worked inside; or it did not work although its walls were gone, so that something is not as the table says.
+    /// It worked inside; or it did not work although its walls were gone, so that something is not as the
+    /// table says.
     Failed,
     /// It cannot be tested on this host, in this way.
     NotTestable,
@@ -318,7 +319,7 @@ fn inside(
     if let Some(Removal::Edit(edit)) = removal {
         edit(&mut profile, &setup)?;
         if profile.root.path_required {
-            make_places(&setup.folder()?.join("root"), &profile)?;
+            make_places(&setup.directory()?.join("root"), &profile)?;
         }
     }
     let sandbox = Sandbox::with_profile(profile);
@@ -417,11 +418,11 @@ fn make_place(source: &Path, place: &Path) -> Result<(), SelfTestError> {
     made.map_err(SelfTestError::setup("make a mount point in the root"))
 }
 
-/// A root folder for a profile that needs one: empty but for the places where the host's system is shown.
+/// A root directory for a profile that needs one: empty but for the places where the host's system is shown.
 fn give_root(setup: &mut Setup, profile: &mut Profile) -> Result<(), SelfTestError> {
-    let root = setup.folder()?.join("root");
+    let root = setup.directory()?.join("root");
     let make = |path: &Path| {
-        std::fs::create_dir_all(path).map_err(SelfTestError::setup("make a folder of the root"))
+        std::fs::create_dir_all(path).map_err(SelfTestError::setup("make a directory of the root"))
     };
     make(&root)?;
     for bind in &setup.binds {

@@ -31,7 +31,7 @@ pub enum SelfTestError {
         source: io::Error,
     },
     /// A path that is no text.
-    #[error("the temporary folder's path {path:?} is not UTF-8")]
+    #[error("the temporary directory's path {path:?} is not UTF-8")]
     Path {
         /// The path.
         path: std::path::PathBuf,

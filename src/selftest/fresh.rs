@@ -9,8 +9,8 @@ use nix::unistd::{ForkResult, fork, getegid, geteuid};
 use super::SelfTestError;
 use super::answer::errno_of;
 
-/// Enters new namespaces as their root. Gives true in the process that goes on there, PID 1 of its pid namespace, and false in
-/// the one that waited for it.
+/// Enters new namespaces as their root. Gives true in the process that goes on there, PID 1 of its pid
+/// namespace, and false in the one that waited for it.
 pub(super) fn enter() -> Result<bool, SelfTestError> {
     let on = |call| move |source| SelfTestError::Fresh { call, source };
     let (uid, gid) = (geteuid(), getegid());

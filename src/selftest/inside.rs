@@ -1,4 +1,5 @@
-//! The role `belljar:selftest-probe`: runs one row's probe in its own process and writes its answer as one JSON line.
+//! The role `belljar:selftest-probe`: runs one row's probe in its own process and writes its answer as one
+//! JSON line.
 
 use std::ffi::OsStr;
 use std::io::Write as _;

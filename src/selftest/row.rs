@@ -10,8 +10,8 @@ use crate::profile::{Mount, MountKind, Profile};
 #[derive(Debug)]
 #[allow(clippy::exhaustive_structs)]
 pub struct Row {
-    /// `T1`, `M13`: a letter for the family (T terminal, X descriptors and execution, M mounts and files, K kernel, R life
-    /// cycle, N network, L leaks, C command line and profiles) and a number.
+    /// `T1`, `M13`: a letter for the family (T terminal, X descriptors and execution, M mounts and files, K
+    /// kernel, R life cycle, N network, L leaks, C command line and profiles) and a number.
     pub id: &'static str,
     /// The attack in a few words.
     pub title: &'static str,
@@ -58,7 +58,8 @@ pub(super) fn nothing(_: &mut Setup) -> Result<(), SelfTestError> {
 pub enum Control {
     /// In a plain process of the caller's.
     Outside,
-    /// In fresh namespaces (user, mount, pid, network, ipc, uts, cgroup) of its own, as their root: it would touch the host.
+    /// In fresh namespaces (user, mount, pid, network, ipc, uts, cgroup) of its own, as their root: it would
+    /// touch the host.
     Fresh,
     /// Not at all, and why. The mutation is then what proves that the probe can succeed.
     None(&'static str),
@@ -70,7 +71,8 @@ pub enum Control {
 pub struct Claim {
     /// Their names.
     pub profiles: &'static [&'static str],
-    /// The walls that hold it, by name. More than one: each alone would hold it, and the mutation removes all.
+    /// The walls that hold it, by name. More than one: each alone would hold it, and the mutation removes
+    /// all.
     pub walls: &'static [&'static str],
     /// How these walls, and only these, are removed.
     pub removal: Removal,
@@ -88,7 +90,8 @@ pub enum Removal {
     Plan(&'static [&'static str], fn(&mut Plan)),
     /// By the row's own setup, which looks at [`Setup::run`](super::Setup); what it does instead.
     Caller(&'static str),
-    /// As an ordinary user in this way. As root not, and why: another wall, which no profile can remove, holds it there too.
+    /// As an ordinary user in this way. As root not, and why: another wall, which no profile can remove,
+    /// holds it there too.
     UserOnly(&'static Removal, &'static str),
     /// No profile can remove it, and why: it always holds.
     Fixed(&'static str),

@@ -1,4 +1,5 @@
-//! What the caller's side gets ready for one run of a probe: markers, listeners, terminals. Gone when it is dropped.
+//! What the caller's side gets ready for one run of a probe: markers, listeners, terminals. Gone when it is
+//! dropped.
 
 use std::any::Any;
 use std::ffi::OsString;
@@ -31,7 +32,7 @@ impl Run {
     }
 }
 
-/// A folder or file of the host that the sandbox gets, in each of its runs.
+/// A directory or file of the host that the sandbox gets, in each of its runs.
 #[derive(Debug)]
 pub(super) struct Bind {
     pub(super) source: PathBuf,
@@ -58,7 +59,7 @@ pub struct Setup {
     pub(super) terminal: bool,
     pub(super) effect: Option<Effect>,
     guards: Vec<Box<dyn Any>>,
-    folder: Option<PathBuf>,
+    directory: Option<PathBuf>,
 }
 
 impl fmt::Debug for Setup {
@@ -82,7 +83,7 @@ impl Setup {
             terminal: false,
             effect: None,
             guards: Vec::new(),
-            folder: None,
+            directory: None,
         }
     }
 
@@ -96,7 +97,8 @@ impl Setup {
         self.values.iter().find(|(other, _)| *other == name).map_or("", |(_, value)| value)
     }
 
-    /// Sets a variable of the caller's environment, inside the control and, as the caller's own, for the sandbox.
+    /// Sets a variable of the caller's environment, inside the control and, as the caller's own, for the
+    /// sandbox.
     pub fn environment(&mut self, name: &'static str, value: impl Into<OsString>) {
         self.environment.push((name, value.into()));
     }
@@ -137,38 +139,38 @@ impl Setup {
         self.guards.push(Box::new(guard));
     }
 
-    /// Looks from outside, after the run, whether the attack had an effect. If it did (`Some`), the verdict is `allowed`; if not,
-    /// `blocked`, unless the probe said that it could not be tried.
+    /// Looks from outside, after the run, whether the attack had an effect. If it did (`Some`), the verdict
+    /// is `allowed`; if not, `blocked`, unless the probe said that it could not be tried.
     pub fn effect(&mut self, look: impl FnOnce() -> Option<String> + 'static) {
         self.effect = Some(Box::new(look));
     }
 
-    /// A folder of this run's own (mode 0755), removed afterwards.
+    /// A directory of this run's own (mode 0755), removed afterwards.
     ///
     /// # Errors
     /// It cannot be made.
-    pub fn folder(&mut self) -> Result<PathBuf, SelfTestError> {
-        if let Some(folder) = &self.folder {
-            return Ok(folder.clone());
+    pub fn directory(&mut self) -> Result<PathBuf, SelfTestError> {
+        if let Some(directory) = &self.directory {
+            return Ok(directory.clone());
         }
         let template = std::env::temp_dir().join("belljar-selftest-XXXXXX");
         let path =
-            nix::unistd::mkdtemp(&template).map_err(SelfTestError::errno("make a temporary folder"))?;
-        self.folder = Some(path.clone());
+            nix::unistd::mkdtemp(&template).map_err(SelfTestError::errno("make a temporary directory"))?;
+        self.directory = Some(path.clone());
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))
-            .map_err(SelfTestError::setup("open a temporary folder to the sandbox"))?;
+            .map_err(SelfTestError::setup("open a temporary directory to the sandbox"))?;
         if path.to_str().is_none() {
             return Err(SelfTestError::Path { path });
         }
         Ok(path)
     }
 
-    /// A file in [`Self::folder`].
+    /// A file in [`Self::directory`].
     ///
     /// # Errors
     /// It cannot be made.
     pub fn file(&mut self, name: &str, content: &str) -> Result<PathBuf, SelfTestError> {
-        let path = self.folder()?.join(name);
+        let path = self.directory()?.join(name);
         std::fs::write(&path, content).map_err(SelfTestError::setup("write a marker file"))?;
         Ok(path)
     }
@@ -177,10 +179,10 @@ impl Setup {
 impl Drop for Setup {
     fn drop(&mut self) {
         self.guards.clear();
-        if let Some(folder) = &self.folder
-            && let Err(error) = std::fs::remove_dir_all(folder)
+        if let Some(directory) = &self.directory
+            && let Err(error) = std::fs::remove_dir_all(directory)
         {
-            log::warn!("cannot remove {}: {error}", folder.display());
+            log::warn!("cannot remove {}: {error}", directory.display());
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The same probes under another program's sandbox, to compare (docs/comparison).
 //!
-//! That program is started by a wrapper, which is given what to run as its arguments and, in [`SHOW`], what the row wants to be
-//! shown inside. What a row asks of a profile ([`Setup::set`]) does not reach it: each sandbox is as its caller has made it.
+//! That program is started by a wrapper, which is given what to run as its arguments and, in [`SHOW`], what
+//! the row wants to be shown inside. What a row asks of a profile ([`Setup::set`]) does not reach it: each
+//! sandbox is as its caller has made it.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -13,7 +14,8 @@ use super::check::{Held, answer, arguments, say, selected};
 use super::setup::Run;
 use super::{Answer, Check, Control, Probe, Row, Scene, SelfTestError, Setup, Verdict, inside};
 
-/// The wrapper's variable for what the row wants to be shown, a line each: `ro` or `rw`, and a path, the same inside.
+/// The wrapper's variable for what the row wants to be shown, a line each: `ro` or `rw`, and a path, the same
+/// inside.
 pub const SHOW: &str = "BELLJAR_SELFTEST_SHOW";
 
 /// The value `sandbox` of a probe's: it is not belljar's, and this program is not a role in it.
@@ -42,18 +44,19 @@ pub struct Under {
     pub why: Option<String>,
 }
 
-/// Runs one row's probe in this process, as it is, and writes its answer to standard output as one JSON line. The values are
-/// those that the row's setup told, as `name=value`.
+/// Runs one row's probe in this process, as it is, and writes its answer to standard output as one JSON line.
+/// The values are those that the row's setup told, as `name=value`.
 ///
 /// # Errors
-/// A row without a probe, a value that is none, fresh namespaces that cannot be had, or an output that cannot be written.
+/// A row without a probe, a value that is none, fresh namespaces that cannot be had, or an output that cannot
+/// be written.
 pub fn probe(id: &str, values: &[String]) -> Result<(), SelfTestError> {
     let scene = Scene::read(values.iter().map(OsString::from))?;
     inside::answer(id.as_ref(), &scene)
 }
 
-/// Runs each row that has a probe outside, and under the sandbox that `wrapper` makes; one after the other, as descriptors
-/// that a row leaks on purpose are everybody's.
+/// Runs each row that has a probe outside, and under the sandbox that `wrapper` makes; one after the other,
+/// as descriptors that a row leaks on purpose are everybody's.
 ///
 /// # Errors
 /// A row that does not exist.

@@ -1,4 +1,5 @@
-//! The role `belljar:selftest-victim`: a process of the caller's, outside, that probes try to reach. It waits and can be traced.
+//! The role `belljar:selftest-victim`: a process of the caller's, outside, that probes try to reach. It waits
+//! and can be traced.
 
 use std::io::{Read as _, Write as _};
 

@@ -1,7 +1,8 @@
 //! Capability sets and securebits of the calling thread (capabilities(7)).
 //!
-//! The ambient set is changed by the crate caps, a call for a call. The others are read, set and dropped by the system calls: capset(2)
-//! once where the crate needs six calls, and to the kernel's last capability, not the crate's.
+//! The ambient set is changed by the crate caps, a call for a call. The others are read, set and dropped by
+//! the system calls: capset(2) once where the crate needs six calls, and to the kernel's last capability, not
+//! the crate's.
 
 use caps::CapSet;
 use caps::errors::CapsError;
@@ -128,8 +129,8 @@ pub(crate) fn clear_ambient() -> Result<(), Errno> {
     caps::clear(None, CapSet::Ambient).map_err(errno)
 }
 
-/// Raises each capability of `set` (permitted and inheritable already) as ambient. By number: the crate's list of all is a `HashSet`, which
-/// panics where the kernel gives no random numbers.
+/// Raises each capability of `set` (permitted and inheritable already) as ambient. By number: the crate's
+/// list of all is a `HashSet`, which panics where the kernel gives no random numbers.
 pub(crate) fn raise_ambient(set: CapabilitySet) -> Result<(), Errno> {
     let raise = u64::from(libc::PR_CAP_AMBIENT_RAISE.cast_unsigned());
     let mut raised = (0..u64::BITS).filter(|cap| set.bits() >> cap & 1 == 1).map(u64::from);

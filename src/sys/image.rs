@@ -12,10 +12,12 @@ const TEXTREL: i64 = 22;
 const FLAGS: i64 = 30;
 const FLAG_TEXTREL: u64 = 4;
 
-/// `madvise(2)`, `MADV_DONTNEED`, on all that is mapped from the program's file and never written: what is used again comes back from
-/// the page cache. A process that only waits need not keep mapped what it started with.
-pub(crate) fn let_go() -> Result<(), Errno> {
-    // SAFETY (of a call): `data` is this function's result, `info` is libc's: dl_iterate_phdr(3) below, the only one to call it.
+/// `madvise(2)`, `MADV_DONTNEED`, on all that is mapped from the program's file and never written: what is
+/// used again comes back from the page cache. A process that only waits need not keep mapped what it started
+/// with.
+pub(crate) fn drop_clean_pages() -> Result<(), Errno> {
+    // SAFETY (of a call): `data` is this function's result, `info` is libc's: dl_iterate_phdr(3) below, the
+    // only one to call it.
     unsafe extern "C" fn visit(
         info: *mut libc::dl_phdr_info,
         _size: usize,
@@ -67,7 +69,8 @@ fn forget(start: u64, length: u64) -> Result<(), Errno> {
     let page = u64::try_from(nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE)?.unwrap_or(4096))
         .map_err(|_| Errno::EINVAL)?;
     let (first, end) = (start & !(page - 1), (start + length).next_multiple_of(page));
-    // SAFETY: whole pages of a mapping that is read again from its file when it is touched, with the same content.
+    // SAFETY: whole pages of a mapping that is read again from its file when it is touched, with the same
+    // content.
     check(unsafe { libc::syscall(libc::SYS_madvise, first, end - first, libc::MADV_DONTNEED) }).map(drop)
 }
 
@@ -102,7 +105,7 @@ mod tests {
         let expected = 7 << 16;
         assert_eq!(sum(), expected);
         let before = resident();
-        let_go().expect("madvise");
+        drop_clean_pages().expect("madvise");
         // Other tests run beside this one, and what they read comes back at once.
         assert!(resident() < before, "{before}");
         assert_eq!(sum(), expected);

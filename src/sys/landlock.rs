@@ -28,7 +28,8 @@ struct PathBeneathAttr {
     parent_fd: i32,
 }
 
-/// The kernel's Landlock ABI (`LANDLOCK_CREATE_RULESET_VERSION`); `ENOSYS` where it is not built in, `EOPNOTSUPP` where it is off.
+/// The kernel's Landlock ABI (`LANDLOCK_CREATE_RULESET_VERSION`); `ENOSYS` where it is not built in,
+/// `EOPNOTSUPP` where it is off.
 pub(crate) fn abi() -> Result<u32, Errno> {
     const VERSION: u32 = 1;
     let none = std::ptr::null::<RulesetAttr>();
@@ -37,7 +38,8 @@ pub(crate) fn abi() -> Result<u32, Errno> {
     u32::try_from(abi).map_err(|_| Errno::EOVERFLOW)
 }
 
-/// `landlock_create_ruleset(2)`. Fields at the end that are zero are left out, so that older kernels take the rest.
+/// `landlock_create_ruleset(2)`. Fields at the end that are zero are left out, so that older kernels take the
+/// rest.
 pub(crate) fn create_ruleset(handled_fs: u64, handled_net: u64, scoped: u64) -> Result<OwnedFd, Errno> {
     let attr = RulesetAttr { handled_access_fs: handled_fs, handled_access_net: handled_net, scoped };
     let size = if scoped != 0 {

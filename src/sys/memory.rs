@@ -22,8 +22,8 @@ pub(crate) fn file(name: &CStr) -> Result<OwnedFd, Errno> {
     }
 }
 
-/// One with these bytes in it. `RLIMIT_FSIZE` holds for it too, and who writes beyond that is ended by `SIGXFSZ` (setrlimit(2)):
-/// what would be too large is `EFBIG` before anything is written.
+/// One with these bytes in it. `RLIMIT_FSIZE` holds for it too, and who writes beyond that is ended by
+/// `SIGXFSZ` (setrlimit(2)): what would be too large is `EFBIG` before anything is written.
 pub(crate) fn filled(name: &CStr, parts: &[&[u8]]) -> io::Result<File> {
     let size: usize = parts.iter().map(|part| part.len()).sum();
     let (limit, _) = getrlimit(Resource::RLIMIT_FSIZE)?;

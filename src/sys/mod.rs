@@ -1,4 +1,5 @@
-//! Thin, safe wrappers of the system calls that no crate we use wraps: one function a call, errors as [`Errno`].
+//! Thin, safe wrappers of the system calls that no crate we use wraps: one function a call, errors as
+//! [`Errno`].
 //!
 //! Everything here works on descriptors or C strings, so that init can use it without allocating.
 

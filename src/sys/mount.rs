@@ -36,22 +36,24 @@ pub(crate) fn clone_tree(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     owned(unsafe { libc::syscall(libc::SYS_open_tree, fd.as_raw_fd(), c"".as_ptr(), flags) })
 }
 
-/// `open_tree(2)`: a detached copy of the one mount that `path` is in, seen from there. A symlink at its end is not followed.
+/// `open_tree(2)`: a detached copy of the one mount that `path` is in, seen from there. A symlink at its end
+/// is not followed.
 pub(crate) fn clone_mount(path: &CStr) -> Result<OwnedFd, Errno> {
     let flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | libc::AT_SYMLINK_NOFOLLOW.cast_unsigned();
     // SAFETY: a C string.
     owned(unsafe { libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, path.as_ptr(), flags) })
 }
 
-/// `mount_setattr(2)`: sets attributes on the mount that `fd` is the root of, and makes it private: a copy of a shared mount (as
-/// systemd makes all of the host's) is shared too, so that what the host mounts later would appear in it, and pivot_root(2) refuses it.
+/// `mount_setattr(2)`: sets attributes on the mount that `fd` is the root of, and makes it private: a copy of
+/// a shared mount (as systemd makes all of the host's) is shared too, so that what the host mounts later
+/// would appear in it, and pivot_root(2) refuses it.
 pub(crate) fn set_attributes(fd: BorrowedFd<'_>, set: u64, recursive: bool) -> Result<(), Errno> {
     let attr = mount_attr { attr_set: set, attr_clr: 0, propagation: libc::MS_PRIVATE, userns_fd: 0 };
     setattr(fd, c"", &attr, recursive)
 }
 
-/// `mount_setattr(2)`: changes attributes of the mount that `fd` is the root of and of all below it, and what propagates into them
-/// (`MS_PRIVATE`, `MS_SLAVE`, `MS_UNBINDABLE`).
+/// `mount_setattr(2)`: changes attributes of the mount that `fd` is the root of and of all below it, and what
+/// propagates into them (`MS_PRIVATE`, `MS_SLAVE`, `MS_UNBINDABLE`).
 pub(crate) fn change_all(fd: BorrowedFd<'_>, set: u64, clear: u64, propagation: u64) -> Result<(), Errno> {
     setattr(fd, c"", &mount_attr { attr_set: set, attr_clr: clear, propagation, userns_fd: 0 }, true)
 }
@@ -61,7 +63,8 @@ pub(crate) fn clear_attributes(fd: BorrowedFd<'_>, clear: u64) -> Result<(), Err
     setattr(fd, c"", &mount_attr { attr_set: 0, attr_clr: clear, propagation: 0, userns_fd: 0 }, false)
 }
 
-/// `fstatfs(2)`: which of the attributes the mount that `fd` is in has. `ST_RDONLY` to `ST_NOEXEC` are the same bits.
+/// `fstatfs(2)`: which of the attributes the mount that `fd` is in has. `ST_RDONLY` to `ST_NOEXEC` are the
+/// same bits.
 pub(crate) fn attributes(fd: BorrowedFd<'_>) -> Result<u64, Errno> {
     let flags = nix::sys::statvfs::fstatvfs(fd)?.flags().bits();
     Ok(flags & (ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC))
@@ -86,7 +89,8 @@ pub(crate) fn mount_id(fd: BorrowedFd<'_>) -> Result<u64, Errno> {
     if found.stx_mask & MNT_ID == 0 { Err(Errno::ENOSYS) } else { Ok(found.stx_mnt_id) }
 }
 
-/// `mount_setattr(2)` with `MOUNT_ATTR_IDMAP` (a detached mount; Linux 5.12, each file system since its own version).
+/// `mount_setattr(2)` with `MOUNT_ATTR_IDMAP` (a detached mount; Linux 5.12, each file system since its own
+/// version).
 pub(crate) fn set_idmap(
     fd: BorrowedFd<'_>,
     user_namespace: BorrowedFd<'_>,
@@ -96,15 +100,15 @@ pub(crate) fn set_idmap(
     setattr(fd, c"", &mount_attr { attr_set: ATTR_IDMAP, attr_clr: 0, propagation: 0, userns_fd }, recursive)
 }
 
-/// Sets what propagates into every mount that the calling process can see; with `MS_PRIVATE` nothing does, in or out, and with
-/// `MS_SLAVE` nothing out.
+/// Sets what propagates into every mount that the calling process can see; with `MS_PRIVATE` nothing does, in
+/// or out, and with `MS_SLAVE` nothing out.
 pub(crate) fn set_propagation_of_all(propagation: u64) -> Result<(), Errno> {
     let attr = mount_attr { attr_set: 0, attr_clr: 0, propagation, userns_fd: 0 };
     setattr(nix::fcntl::AT_FDCWD, c"/", &attr, true)
 }
 
-/// `mount_setattr(2)`: takes the tree at `fd` out of its peer groups. A copy of a shared mount is its peer: once attached, what is
-/// mounted on either appears on both.
+/// `mount_setattr(2)`: takes the tree at `fd` out of its peer groups. A copy of a shared mount is its peer:
+/// once attached, what is mounted on either appears on both.
 pub(crate) fn set_propagation(fd: BorrowedFd<'_>, propagation: u64) -> Result<(), Errno> {
     let attr = mount_attr { attr_set: 0, attr_clr: 0, propagation, userns_fd: 0 };
     setattr(fd, c"", &attr, true)
@@ -129,8 +133,8 @@ fn setattr(fd: BorrowedFd<'_>, path: &CStr, attr: &mount_attr, recursive: bool) 
     .map(drop)
 }
 
-/// `move_mount(2)`: attaches a detached mount at `target`, which is on the top of what is mounted there, or at `name` in it, which is no
-/// symlink.
+/// `move_mount(2)`: attaches a detached mount at `target`, which is on the top of what is mounted there, or
+/// at `name` in it, which is no symlink.
 pub(crate) fn attach(mount: BorrowedFd<'_>, target: BorrowedFd<'_>, name: &CStr) -> Result<(), Errno> {
     // SAFETY: two open descriptors and C strings.
     check(unsafe {
@@ -203,7 +207,8 @@ pub(crate) fn new_filesystem(
         .map_err(failed("fsmount"))
 }
 
-/// `pivot_root(".", ".")`: the working directory becomes the root, the old root is stacked over it (pivot_root(2), NOTES).
+/// `pivot_root(".", ".")`: the working directory becomes the root, the old root is stacked over it
+/// (pivot_root(2), NOTES).
 pub(crate) fn pivot_root_here() -> Result<(), Errno> {
     nix::unistd::pivot_root(c".", c".")
 }

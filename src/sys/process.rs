@@ -12,7 +12,8 @@ use nix::unistd::Pid;
 use super::{check, owned};
 use crate::seccomp::Instruction;
 
-/// `CLOCK_MONOTONIC`, nanoseconds; for measuring only. (A time namespace of the task's has no part in init's clock.)
+/// `CLOCK_MONOTONIC`, nanoseconds; for measuring only. (A time namespace of the task's has no part in init's
+/// clock.)
 pub(crate) fn monotonic() -> u64 {
     // This clock cannot fail; if it did, the time would be 0.
     let time = clock_gettime(ClockId::CLOCK_MONOTONIC).unwrap_or(TimeSpec::new(0, 0));
@@ -34,7 +35,8 @@ pub(crate) fn load_filter(program: &[Instruction], flags: libc::c_ulong) -> Resu
     }
 }
 
-/// As [`load_filter`], with `SECCOMP_FILTER_FLAG_NEW_LISTENER` (Linux 5.0): the descriptor of its notifications.
+/// As [`load_filter`], with `SECCOMP_FILTER_FLAG_NEW_LISTENER` (Linux 5.0): the descriptor of its
+/// notifications.
 #[cfg(feature = "doctor")]
 pub(crate) fn load_filter_with_listener(program: &[Instruction]) -> Result<OwnedFd, Errno> {
     owned(set_filter(program, libc::SECCOMP_FILTER_FLAG_NEW_LISTENER)?)
@@ -65,8 +67,8 @@ pub(crate) fn pidfd_open(pid: libc::pid_t) -> Result<OwnedFd, Errno> {
     owned(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })
 }
 
-/// The number of a process as the procfs at `/proc` has it, which may be another pid namespace's (`Pid:` in its pidfd's fdinfo,
-/// pidfd_open(2)). `ESRCH`: it has none there, or has ended.
+/// The number of a process as the procfs at `/proc` has it, which may be another pid namespace's (`Pid:` in
+/// its pidfd's fdinfo, pidfd_open(2)). `ESRCH`: it has none there, or has ended.
 pub(crate) fn number_in_proc(pidfd: BorrowedFd<'_>) -> Result<libc::pid_t, Errno> {
     let failed = |error: std::io::Error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO));
     let path = format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd());
@@ -85,8 +87,8 @@ pub(crate) fn pidfd_send_signal(pidfd: BorrowedFd<'_>, signal: libc::c_int) -> R
         .map(drop)
 }
 
-/// `kill(2)` of everything that this process may signal, but itself and, in a pid namespace, its init: only where something keeps
-/// the user's other processes out of reach. `ESRCH`: there was nothing.
+/// `kill(2)` of everything that this process may signal, but itself and, in a pid namespace, its init: only
+/// where something keeps the user's other processes out of reach. `ESRCH`: there was nothing.
 pub(crate) fn kill_all() -> Result<(), Errno> {
     kill(Pid::from_raw(-1), Signal::SIGKILL)
 }
@@ -153,8 +155,9 @@ pub(crate) fn wait(
     Ok(Some(Waited { pid, status }))
 }
 
-/// Whether a child that was cloned with another exit signal than `SIGCHLD` has executed a program since: that makes it
-/// `SIGCHLD` (clone(2), execve(2)), and to `__WCLONE` it is no child then. Also of one that has ended, until it is reaped.
+/// Whether a child that was cloned with another exit signal than `SIGCHLD` has executed a program since: that
+/// makes it `SIGCHLD` (clone(2), execve(2)), and to `__WCLONE` it is no child then. Also of one that has
+/// ended, until it is reaped.
 pub(crate) fn has_executed(pidfd: BorrowedFd<'_>) -> Result<bool, Errno> {
     match wait_pidfd(pidfd, libc::WNOHANG | libc::WNOWAIT | libc::__WCLONE) {
         Ok(_) => Ok(false),

@@ -5,9 +5,9 @@ use std::io;
 /// The highest of them.
 const LAST: libc::c_int = libc::STDERR_FILENO;
 
-/// Opens `/dev/null` in the place of each of 0, 1 and 2 that is closed, for good, as Rust's runtime does before `main`. What is
-/// opened after that has another number: no descriptor of ours is one that somebody else writes messages to, or hands on to a
-/// child as its standard stream.
+/// Opens `/dev/null` in the place of each of 0, 1 and 2 that is closed, for good, as Rust's runtime does
+/// before `main`. What is opened after that has another number: no descriptor of ours is one that somebody
+/// else writes messages to, or hands on to a child as its standard stream.
 pub(crate) fn fill() -> io::Result<()> {
     while any_closed()? {
         // SAFETY: a C string.

@@ -1,4 +1,5 @@
-//! One line for each item that a user can name, for each of its methods, fields and variants, and for what it implements.
+//! One line for each item that a user can name, for each of its methods, fields and variants, and for what it
+//! implements.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

@@ -1,9 +1,10 @@
-//! The public interface, item by item, against a file that a person has read: what changes it for a user of the library shows in
-//! the difference.
+//! The public interface, item by item, against a file that a person has read: what changes it for a user of
+//! the library shows in the difference.
 //!
-//! It is read from the source: `src/lib.rs` and the modules that it names, through `pub use`. Hidden items (`#[doc(hidden)]`) are no
-//! part of it; neither are implementations that a macro of this crate writes, which are not seen.
-//! `tests/api/public.txt` is written anew with `BELLJAR_WRITE=1 cargo test --test api`; read the difference before it is committed.
+//! It is read from the source: `src/lib.rs` and the modules that it names, through `pub use`. Hidden items
+//! (`#[doc(hidden)]`) are no part of it; neither are implementations that a macro of this crate writes, which
+//! are not seen. `tests/api/public.txt` is written anew with `BELLJAR_WRITE=1 cargo test --test api`; read
+//! the difference before it is committed.
 
 mod listing;
 mod source;
@@ -35,9 +36,9 @@ fn the_public_interface_is_the_one_that_was_read() {
 
 /// The listing of a crate with one file.
 fn listed(text: &str) -> String {
-    let folder = tempfile::tempdir().expect("a folder");
-    std::fs::write(folder.path().join("lib.rs"), text).expect("to write lib.rs");
-    let listing = listing::of(&Crate::read(folder.path()));
+    let directory = tempfile::tempdir().expect("a directory");
+    std::fs::write(directory.path().join("lib.rs"), text).expect("to write lib.rs");
+    let listing = listing::of(&Crate::read(directory.path()));
     listing.lines().filter(|line| !line.starts_with('#')).map(|line| format!("{line}\n")).collect()
 }
 

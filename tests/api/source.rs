@@ -34,10 +34,10 @@ pub struct Use {
 pub type Definition = (ModulePath, usize);
 
 impl Crate {
-    /// Reads `lib.rs` in a folder, and what it names.
-    pub fn read(folder: &Path) -> Self {
+    /// Reads `lib.rs` in a directory, and what it names.
+    pub fn read(directory: &Path) -> Self {
         let mut all = Self { modules: BTreeMap::new() };
-        all.read_file(&folder.join("lib.rs"), folder, Vec::new(), None);
+        all.read_file(&directory.join("lib.rs"), directory, Vec::new(), None);
         all
     }
 
@@ -107,7 +107,8 @@ impl Crate {
             return Some(Found::Module(child));
         }
         let named = module.uses.iter().filter(|taken| taken.name == name);
-        // A use of the same name from outside of the crate leads nowhere; one that names itself would not end.
+        // A use of the same name from outside of the crate leads nowhere; one that names itself would not
+        // end.
         let found =
             named.filter(|taken| taken.from != [name]).find_map(|taken| self.resolve(at, &taken.from));
         found.or_else(|| {

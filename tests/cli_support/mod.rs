@@ -42,7 +42,8 @@ impl Ran {
         self
     }
 
-    /// It ended with `code` and an error of belljar's: first a line with each of `parts`, then hints, nothing else.
+    /// It ended with `code` and an error of belljar's: first a line with each of `parts`, then hints, nothing
+    /// else.
     #[track_caller]
     pub fn refused(self, code: i32, parts: &[&str]) -> Self {
         let err = self.err();
@@ -78,7 +79,8 @@ pub fn shell(script: &str, args: &[&str]) -> Ran {
 /// Starts a program with all streams piped.
 pub fn start(command: &mut Command) -> Child {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    // A copy that was just written is busy for as long as a child of another test's thread, forked in between, has not executed.
+    // A copy that was just written is busy for as long as a child of another test's thread, forked in
+    // between, has not executed.
     for _ in 0..100 {
         match command.spawn() {
             Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {

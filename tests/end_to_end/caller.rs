@@ -1,4 +1,5 @@
-//! Runs the built `belljar` as root or as an unprivileged user, with a time limit, and looks at what it leaves behind.
+//! Runs the built `belljar` as root or as an unprivileged user, with a time limit, and looks at what it
+//! leaves behind.
 
 use std::ffi::OsStr;
 use std::io::Read;
@@ -36,7 +37,8 @@ pub struct Run {
     pub stderr: String,
 }
 
-/// A folder that both callers can reach, with a copy of the program (the build folder may be closed to others).
+/// A directory that both callers can reach, with a copy of the program (the build directory may be closed to
+/// others).
 pub fn shelf() -> &'static Path {
     static SHELF: OnceLock<PathBuf> = OnceLock::new();
     SHELF.get_or_init(|| {
@@ -44,7 +46,7 @@ pub fn shelf() -> &'static Path {
             .prefix("belljar-test-")
             .permissions(std::fs::Permissions::from_mode(0o755))
             .tempdir_in("/tmp")
-            .expect("a folder for the tests")
+            .expect("a directory for the tests")
             .keep();
         copy_program(Path::new(env!("CARGO_BIN_EXE_belljar")), &dir.join("belljar"));
         copy_program(&std::env::current_exe().expect("this program's path"), &dir.join("end_to_end"));
@@ -52,25 +54,25 @@ pub fn shelf() -> &'static Path {
     })
 }
 
-/// By another process: a descriptor that is open for writing here may be in another check's child just when the copy is
-/// executed (ETXTBSY).
+/// By another process: a descriptor that is open for writing here may be in another check's child just when
+/// the copy is executed (ETXTBSY).
 pub fn copy_program(from: &Path, to: &Path) {
     let copied = Command::new("cp").args([from, to]).status().expect("cp");
     assert!(copied.success(), "cannot copy {}", from.display());
 }
 
-/// Removes the folder; for the end of the tests.
+/// Removes the directory; for the end of the tests.
 pub fn clear_shelf() {
-    std::fs::remove_dir_all(shelf()).expect("to remove the tests' folder");
+    std::fs::remove_dir_all(shelf()).expect("to remove the tests' directory");
 }
 
-/// A folder of the caller's own, removed when it is dropped.
-pub fn folder(caller: Caller) -> tempfile::TempDir {
+/// A directory of the caller's own, removed when it is dropped.
+pub fn directory(caller: Caller) -> tempfile::TempDir {
     let dir = tempfile::Builder::new()
         .prefix("case-")
         .permissions(std::fs::Permissions::from_mode(0o755))
         .tempdir_in(shelf())
-        .expect("a folder");
+        .expect("a directory");
     give(caller, dir.path());
     dir
 }

@@ -1,7 +1,7 @@
 //! What runs inside of containers: docs/containers.md, each cell.
 //!
-//! podman's defaults are its own; Docker's and Kubernetes' are podman with Docker's list of capabilities and the filter that Docker has for
-//! a container without CAP_SYS_ADMIN: no namespaces, no mounts, and no clone3.
+//! podman's defaults are its own; Docker's and Kubernetes' are podman with Docker's list of capabilities and
+//! the filter that Docker has for a container without CAP_SYS_ADMIN: no namespaces, no mounts, and no clone3.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,7 +15,8 @@ use crate::need::{Need, trial};
 /// Where distributions have podman's own filter.
 const FILTER: &str = "/usr/share/containers/seccomp.json";
 
-/// Options of `podman run`; whether Docker's filter is on; and what is told of each profile, `None` where it runs.
+/// Options of `podman run`; whether Docker's filter is on; and what is told of each profile, `None` where it
+/// runs.
 struct Setting {
     name: &'static str,
     options: &'static [&'static str],
@@ -92,13 +93,13 @@ fn check(setting: &Setting) -> Result<(), Failed> {
 
 /// A store of podman's and a root, which go with it.
 struct Engine {
-    folder: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 impl Engine {
     fn new() -> Result<Self, Failed> {
-        let folder = caller::folder(Caller::Root);
-        let root = folder.path().join("root");
+        let directory = caller::directory(Caller::Root);
+        let root = directory.path().join("root");
         for name in ["usr", "etc", "proc", "sys", "dev", "tmp", "run", "shelf"] {
             std::fs::create_dir_all(root.join(name))?;
         }
@@ -109,13 +110,13 @@ impl Engine {
         caller::copy_program(&caller::shelf().join("belljar"), &root.join("shelf/belljar"));
         // Some machines' root may not raise limits, which engines do.
         let settings = "[containers]\ndefault_ulimits = []\n[engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"none\"\n";
-        std::fs::write(folder.path().join("containers.conf"), settings)?;
-        std::fs::write(folder.path().join("docker.json"), docker_filter()?.to_string())?;
-        Ok(Self { folder })
+        std::fs::write(directory.path().join("containers.conf"), settings)?;
+        std::fs::write(directory.path().join("docker.json"), docker_filter()?.to_string())?;
+        Ok(Self { directory })
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.directory.path().join(name)
     }
 
     fn run(&self, setting: &Setting, command: &[&str]) -> Result<Run, Failed> {
@@ -141,7 +142,8 @@ impl Engine {
     }
 }
 
-/// podman's filter with Docker's answers to a container without CAP_SYS_ADMIN (profiles/seccomp/default.json of moby).
+/// podman's filter with Docker's answers to a container without CAP_SYS_ADMIN (profiles/seccomp/default.json
+/// of moby).
 fn docker_filter() -> Result<Value, Failed> {
     const REFUSED: [&str; 15] = [
         "clone",

@@ -1,5 +1,5 @@
-//! How many system calls a start takes, process by process: a guard against what makes starts slower, that does not depend on the
-//! machine's speed as times do. benches/startup measures those.
+//! How many system calls a start takes, process by process: a guard against what makes starts slower, that
+//! does not depend on the machine's speed as times do. benches/startup measures those.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
@@ -9,15 +9,18 @@ use libtest_mimic::{Failed, Trial};
 use crate::caller::{self, Caller};
 use crate::need::{Need, trial};
 
-/// The most that each process of `belljar run -p PROFILE --set root.etcPrograms=[] -- true` may make, the loader and the C library
-/// included, and the task's up to the execution. Without the configuration of installed programs they are nearly the same on all
-/// hosts; 5 % more than there are here leave room for the caller's descriptors and for optional paths of the profiles.
+/// The most that each process of `belljar run -p PROFILE --set root.etcPrograms=[] -- true` may make, the
+/// loader and the C library included, and the task's up to the execution. Without the configuration of
+/// installed programs they are nearly the same on all hosts; 5 % more than there are here leave room for the
+/// caller's descriptors and for optional paths of the profiles.
 ///
-/// A debug build, which is what is counted, asks for a descriptor's flags before it closes it: some 30, 70 and 20 calls that a release does
-/// not make. Each mount of the host's files costs init 12 of these calls (10 in a release): opened and looked at, cloned, its attributes
-/// set, its mount point made, put there, and its number and place read back; `strict` has 15 of them, `build` 25. Half of the task's are
-/// the capabilities that it drops and then looks for, a fifth its signals' handlers. The caller's start also reads its own `oom_score_adj`
-/// (4), and asks for the flags and the file system of each stream (5): they are the caller's, and what runs inside can write to them.
+/// A debug build, which is what is counted, asks for a descriptor's flags before it closes it: some 30, 70
+/// and 20 calls that a release does not make. Each mount of the host's files costs init 12 of these calls (10
+/// in a release): opened and looked at, cloned, its attributes set, its mount point made, put there, and its
+/// number and place read back; `strict` has 15 of them, `build` 25. Half of the task's are the capabilities
+/// that it drops and then looks for, a fifth its signals' handlers. The caller's start also reads its own
+/// `oom_score_adj` (4), and asks for the flags and the file system of each stream (5): they are the caller's,
+/// and what runs inside can write to them.
 type Bounds = [(&'static str, usize); 3];
 
 const BOUNDS: [(&str, Bounds); 2] = [
@@ -25,8 +28,8 @@ const BOUNDS: [(&str, Bounds); 2] = [
     ("build", [("caller", 385), ("init", 705), ("task", 360)]),
 ];
 
-/// What the configuration of installed programs may add: in the caller for each path that it looks at (1 for most, 5 for a directory),
-/// in init for each directory that is mounted.
+/// What the configuration of installed programs may add: in the caller for each path that it looks at (1 for
+/// most, 5 for a directory), in init for each directory that is mounted.
 const CALLER_PER_PATH: usize = 2;
 const INIT_PER_MOUNT: usize = 13;
 
@@ -88,11 +91,11 @@ fn mounts(calls: &[String]) -> usize {
 type Calls = BTreeMap<&'static str, Vec<String>>;
 
 fn traced(who: Caller, args: &[&str]) -> Result<Calls, Failed> {
-    let folder = caller::folder(who);
-    let log = folder.path().join("log");
+    let directory = caller::directory(who);
+    let log = directory.path().join("log");
     let mut command = Command::new("strace");
     command.args(["-f", "-qq", "-o"]).arg(&log).arg(caller::shelf().join("belljar"));
-    command.arg("run").args(args).args(["--", "true"]).current_dir(folder.path());
+    command.arg("run").args(args).args(["--", "true"]).current_dir(directory.path());
     caller::as_caller(who, &mut command);
     let run = caller::finish(command);
     if run.code != Some(0) {

@@ -52,8 +52,8 @@ for fd, mode in ((0, os.O_WRONLY), (0, os.O_RDWR), (1, os.O_RDONLY), (1, os.O_RD
     except PermissionError: pass
 ";
 
-/// What others wrote to the pipe that is standard output cannot be read, nor written what others read; a pipe between two sandboxes
-/// opens for both.
+/// What others wrote to the pipe that is standard output cannot be read, nor written what others read; a pipe
+/// between two sandboxes opens for both.
 fn pipes_open_in_one_direction() -> Result<(), Failed> {
     let shell = |script: &str| {
         let mut command = Command::new("sh");
@@ -94,8 +94,8 @@ fn with_descriptor(command: &mut Command, fd: OwnedFd, number: i32) {
 }
 
 fn kinds_that_lead_elsewhere_are_refused(caller: Caller) -> Result<(), Failed> {
-    let folder = caller::folder(caller);
-    let path = folder.path().join("file");
+    let directory = caller::directory(caller);
+    let path = directory.path().join("file");
     caller::file(caller, &path, "content");
     let open = |path: &std::path::Path, flags: i32| -> Result<OwnedFd, Failed> {
         // std takes O_PATH out of the flags where the C library is musl.
@@ -119,8 +119,8 @@ fn kinds_that_lead_elsewhere_are_refused(caller: Caller) -> Result<(), Failed> {
         open(format!("/proc/self/fd/{}", memory.as_raw_fd()).as_ref(), 0)
     };
     let kinds: Vec<(&str, OwnedFd)> = vec![
-        ("a directory", open(folder.path(), 0)?),
-        ("a directory", open(folder.path(), libc::O_PATH)?),
+        ("a directory", open(directory.path(), 0)?),
+        ("a directory", open(directory.path(), libc::O_PATH)?),
         ("a path (O_PATH)", open(&path, libc::O_PATH)?),
         ("a file of the kernel's", open("/proc/self/ns/net".as_ref(), 0)?),
         ("a descriptor without a file", pidfd()),
@@ -182,22 +182,26 @@ fn terminals_are_bounded(caller: Caller) -> Result<(), Failed> {
 /// The owner of a file can change its mode through every descriptor of it. Offsets are shared as outside.
 fn files_keep_their_mode() -> Result<(), Failed> {
     use std::os::unix::fs::PermissionsExt;
-    let folder = caller::folder(Caller::User);
+    let directory = caller::directory(Caller::User);
     for name in ["in", "out", "kept"] {
-        caller::file(Caller::User, &folder.path().join(name), "first\nsecond\nthird\n");
-        std::fs::set_permissions(folder.path().join(name), PermissionsExt::from_mode(0o640))?;
+        caller::file(Caller::User, &directory.path().join(name), "first\nsecond\nthird\n");
+        std::fs::set_permissions(directory.path().join(name), PermissionsExt::from_mode(0o640))?;
     }
     let attack = "import os\nfor fd in 0, 1, 9: os.fchmod(fd, 0o777)\nos.write(2, os.read(0, 7))";
     let script = "{ dd bs=6 count=1 of=/dev/null 2>/dev/null; \"$0\" run --keep-fd 9 -- python3 -c \"$1\"; cat; } <in >>out 9<kept";
     let mut command = Command::new("sh");
-    command.args(["-c", script]).arg(caller::shelf().join("belljar")).arg(attack).current_dir(folder.path());
+    command
+        .args(["-c", script])
+        .arg(caller::shelf().join("belljar"))
+        .arg(attack)
+        .current_dir(directory.path());
     caller::as_caller(Caller::User, &mut command);
     let run = caller::finish(command);
     let mode = |name: &str| -> Result<u32, Failed> {
-        Ok(std::fs::metadata(folder.path().join(name))?.permissions().mode() & 0o7777)
+        Ok(std::fs::metadata(directory.path().join(name))?.permissions().mode() & 0o7777)
     };
     let modes = [mode("in")?, mode("out")?, mode("kept")?];
-    let out = std::fs::read_to_string(folder.path().join("out"))?;
+    let out = std::fs::read_to_string(directory.path().join("out"))?;
     if modes == [0o640; 3] && run.stderr.contains("second\n") && out == "first\nsecond\nthird\nthird\n" {
         Ok(())
     } else {

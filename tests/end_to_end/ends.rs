@@ -1,4 +1,5 @@
-//! Every end comes in time, whatever the task does to keep init from it, and what is told of an ended run is true.
+//! Every end comes in time, whatever the task does to keep init from it, and what is told of an ended run is
+//! true.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Command, Stdio};
@@ -49,8 +50,8 @@ fn check(holds: bool, what: impl std::fmt::Debug) -> Result<(), Failed> {
 
 /// The run, its report, and how long it took.
 fn reported(caller: Caller, options: &[&str], task: &[&str]) -> Result<(Run, Value, Duration), Failed> {
-    let folder = caller::folder(caller);
-    let path = folder.path().join("report");
+    let directory = caller::directory(caller);
+    let path = directory.path().join("report");
     let report = format!("--report={}", path.display());
     let began = Instant::now();
     let run = caller::run(caller, ["run", &report].iter().chain(options).chain(&["--"]).chain(task));
@@ -113,8 +114,9 @@ fn send(pid: u32, signal: Signal) -> Result<(), Failed> {
     kill(Pid::from_raw(pid.cast_signed()), signal).map_err(|errno| format!("kill: {errno}").into())
 }
 
-/// 60 processes that, for some seconds, either make orphans for init to reap (`o`; children of its own children's parent, that share
-/// their memory: as fast as it goes), or send it every signal (`s`). The first process only sleeps.
+/// 60 processes that, for some seconds, either make orphans for init to reap (`o`; children of its own
+/// children's parent, that share their memory: as fast as it goes), or send it every signal (`s`). The first
+/// process only sleeps.
 const FLOOD: &str = r"
 #define _GNU_SOURCE
 #include <sched.h>
@@ -154,7 +156,8 @@ int main(int count, char **words) {
 }
 ";
 
-/// The options that show it inside, as `/flood`; it is built once. Bounded, or the other tests have no processes.
+/// The options that show it inside, as `/flood`; it is built once. Bounded, or the other tests have no
+/// processes.
 fn flood() -> Result<[String; 2], Failed> {
     static BUILT: OnceLock<bool> = OnceLock::new();
     let program = caller::shelf().join("flood");
@@ -286,8 +289,8 @@ fn a_second_request_and_a_stopped_init(caller: Caller) -> Result<(), Failed> {
 
 /// Everything that prlimit(2) can take from init, where the filter lets it.
 fn limits_of_init(caller: Caller) -> Result<(), Failed> {
-    let folder = caller::folder(caller);
-    let profile = folder.path().join("unfiltered.toml");
+    let directory = caller::directory(caller);
+    let profile = directory.path().join("unfiltered.toml");
     caller::file(caller, &profile, "extends = \"standard\"\n[seccomp]\nmode = \"off\"\n");
     let profile = profile.to_str().expect("UTF-8");
     let script = "import resource, os, time, sys\n\

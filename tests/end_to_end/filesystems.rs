@@ -1,4 +1,5 @@
-//! New file systems by type, attributes and propagation of mounts, devices by number: what the plan says is what is there.
+//! New file systems by type, attributes and propagation of mounts, devices by number: what the plan says is
+//! what is there.
 
 use std::path::Path;
 
@@ -22,16 +23,16 @@ pub fn trials() -> Vec<Trial> {
 }
 
 /// The profile `strict` with mounts.
-fn profile(who: Caller, folder: &Path, mounts: &[&str]) -> String {
-    let path = folder.join("mounts.toml");
+fn profile(who: Caller, directory: &Path, mounts: &[&str]) -> String {
+    let path = directory.join("mounts.toml");
     caller::file(who, &path, format!("extends = \"strict\"\nmounts = [{}]\n", mounts.join(", ")));
     path.display().to_string()
 }
 
 /// `cat /proc/self/mountinfo` and the like with these mounts.
 fn run(who: Caller, mounts: &[&str], script: &str) -> Run {
-    let folder = caller::folder(who);
-    let profile = profile(who, folder.path(), mounts);
+    let directory = caller::directory(who);
+    let profile = profile(who, directory.path(), mounts);
     caller::run(who, ["run", "-p", &profile, "--", "/bin/sh", "-c", script])
 }
 
@@ -102,8 +103,8 @@ fn what_cannot_be_is_refused_by_its_name(who: Caller) -> Result<(), Failed> {
     let network = r#"extends = "strict"
 namespaces = ["-network"]
 mounts = [{ destination = "/sys", type = "sysfs", options = ["ro"] }]"#;
-    let folder = caller::folder(who);
-    let path = folder.path().join("network.toml");
+    let directory = caller::directory(who);
+    let path = directory.path().join("network.toml");
     caller::file(who, &path, network);
     let path = path.display().to_string();
     let run = caller::run(who, ["run", "-p", path.as_str(), "--", "/bin/true"]);
@@ -122,11 +123,11 @@ fn a_slave_sees_what_the_host_mounts_later(who: Caller) -> Result<(), Failed> {
         (r#""rw", "rprivate""#, "written\n"),
         (r#""rw""#, "written\n"),
     ] {
-        let folder = caller::folder(who);
-        let source = folder.path().join("src");
+        let directory = caller::directory(who);
+        let source = directory.path().join("src");
         let mount =
             format!(r#"{{ destination = "/src", source = "{}", options = [{options}] }}"#, source.display());
-        let profile = profile(who, folder.path(), &[&mount]);
+        let profile = profile(who, directory.path(), &[&mount]);
         let script = "mkdir src; mount -t tmpfs none src; mount --make-shared src; mkdir src/below; chmod 777 src src/below\n\
                       \"$@\" & n=0\n\
                       while [ ! -e src/ready ] && [ $n -lt 100 ]; do n=$((n+1)); sleep 0.1; done\n\
@@ -138,7 +139,7 @@ fn a_slave_sees_what_the_host_mounts_later(who: Caller) -> Result<(), Failed> {
         }
         command.args(["--mount", "sh", "-ec", script, "sh"]);
         command.arg(caller::shelf().join("belljar"));
-        command.args(["run", "-p", &profile, "--", "/bin/sh", "-c", INSIDE]).current_dir(folder.path());
+        command.args(["run", "-p", &profile, "--", "/bin/sh", "-c", INSIDE]).current_dir(directory.path());
         caller::as_caller(who, &mut command);
         let run = caller::finish(command);
         if run.succeeded()? != seen {

@@ -1,4 +1,5 @@
-//! A function whose second thread meddles with the reply while the first returns its value: a typed error or the value, in time.
+//! A function whose second thread meddles with the reply while the first returns its value: a typed error or
+//! the value, in time.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -112,7 +113,8 @@ pub fn without_streams() -> Outcome {
     outcome
 }
 
-/// The pipe is opened again for reading: the caller's read may find nothing where there was something just before.
+/// The pipe is opened again for reading: the caller's read may find nothing where there was something just
+/// before.
 pub fn read_again() -> Outcome {
     fn take_back((): ()) -> Vec<u8> {
         // Its end is no end of the pipe then.

@@ -120,7 +120,7 @@ fn a_kept_admin_has_the_ids(who: Caller) -> Result<(), Failed> {
 
 /// A root with the host's programs and accounts of its own, where nobody else can reach it.
 fn root(who: Caller) -> tempfile::TempDir {
-    let closed = caller::folder(who);
+    let closed = caller::directory(who);
     fs::set_permissions(closed.path(), fs::Permissions::from_mode(0o700)).expect("chmod");
     let at = |name: &str| closed.path().join("root").join(name);
     fs::create_dir(closed.path().join("root")).expect("a directory");

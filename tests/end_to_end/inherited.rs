@@ -1,7 +1,8 @@
-//! What a process hands down to those that it starts: whatever belljar's caller had of it, the task gets what was chosen for it.
+//! What a process hands down to those that it starts: whatever belljar's caller had of it, the task gets what
+//! was chosen for it.
 //!
-//! Each state is set before `belljar` is executed, or a program that uses the library, and what the task sees of itself is compared
-//! with what it sees when nothing was set.
+//! Each state is set before `belljar` is executed, or a program that uses the library, and what the task sees
+//! of itself is compared with what it sees when nothing was set.
 
 use nix::sys::resource::{Resource, setrlimit};
 use std::ffi::CString;
@@ -34,8 +35,8 @@ struct State {
 enum Then {
     /// The task sees none of it.
     Chosen,
-    /// The caller's own is the stricter and holds for the task too, as nobody without privileges could lift it. It shows in lines that
-    /// begin so, and only there.
+    /// The caller's own is the stricter and holds for the task too, as nobody without privileges could lift
+    /// it. It shows in lines that begin so, and only there.
     Callers(&'static [&'static str]),
     /// Nothing runs, and the message has these words.
     Refused(&'static [&'static str]),
@@ -259,7 +260,8 @@ fn check(result: libc::c_int) -> io::Result<()> {
 
 fn ignore(mut signals: std::ops::RangeInclusive<i32>) -> io::Result<()> {
     signals.try_for_each(|signal| {
-        // SAFETY: SIG_IGN is no function. KILL, STOP and what the C library keeps for itself cannot be ignored.
+        // SAFETY: SIG_IGN is no function. KILL, STOP and what the C library keeps for itself cannot be
+        // ignored.
         let refused = unsafe { libc::signal(signal, libc::SIG_IGN) } == libc::SIG_ERR;
         if refused && ![libc::SIGKILL, libc::SIGSTOP, 32, 33, 34].contains(&signal) {
             return Err(io::Error::last_os_error());
@@ -400,8 +402,8 @@ enum Way {
 
 /// The observer's caller, and where it is to write what it saw.
 fn observer(who: Caller, way: Way, unfiltered: bool) -> (Command, tempfile::TempDir) {
-    let folder = caller::folder(who);
-    let observed = folder.path().join("observed");
+    let directory = caller::directory(who);
+    let observed = directory.path().join("observed");
     let itself = caller::shelf().join("end_to_end");
     let mut command = match way {
         Way::Library => {
@@ -415,7 +417,7 @@ fn observer(who: Caller, way: Way, unfiltered: bool) -> (Command, tempfile::Temp
         }
         Way::Command => {
             let (show, itself) =
-                (format!("--bind={}:/out", folder.path().display()), itself.display().to_string());
+                (format!("--bind={}:/out", directory.path().display()), itself.display().to_string());
             let bind = format!("--ro-bind={itself}:/observer");
             let case = format!("--env={CASE}=inherited_show");
             let set = format!("--set={NO_FILTER}");
@@ -427,13 +429,13 @@ fn observer(who: Caller, way: Way, unfiltered: bool) -> (Command, tempfile::Temp
             )
         }
     };
-    command.current_dir(folder.path());
-    (command, folder)
+    command.current_dir(directory.path());
+    (command, directory)
 }
 
 /// Runs the observer as the caller, in the state; gives what it saw.
 fn seen(who: Caller, way: Way, unfiltered: bool, state: Option<&State>) -> (Run, String) {
-    let (mut command, folder) = observer(who, way, unfiltered);
+    let (mut command, directory) = observer(who, way, unfiltered);
     if let Some(state) = state {
         let apply = state.apply;
         let falls = state.before_ids && who == Caller::User && nix::unistd::geteuid().is_root();
@@ -445,7 +447,7 @@ fn seen(who: Caller, way: Way, unfiltered: bool, state: Option<&State>) -> (Run,
         unsafe { command.pre_exec(state) };
     }
     let run = caller::finish(command);
-    (run, std::fs::read_to_string(folder.path().join("observed")).unwrap_or_default())
+    (run, std::fs::read_to_string(directory.path().join("observed")).unwrap_or_default())
 }
 
 /// What the task sees when nothing was set.
@@ -489,19 +491,20 @@ fn holds(who: Caller, way: Way, state: &State) -> Result<(), Failed> {
 
 /// A megabyte of environment: nothing of it goes in that was not named.
 fn large_environment(who: Caller, way: Way) -> Result<(), Failed> {
-    let (mut command, folder) = observer(who, way, false);
+    let (mut command, directory) = observer(who, way, false);
     for number in 0..10 {
         command.env(format!("LARGE_{number}"), "x".repeat(105_000));
     }
     let run = caller::finish(command);
-    let observed = std::fs::read_to_string(folder.path().join("observed")).unwrap_or_default();
+    let observed = std::fs::read_to_string(directory.path().join("observed")).unwrap_or_default();
     let same = !observed.is_empty() && observed == plain(who, way, false);
     if run.code == Some(0) && same { Ok(()) } else { Err(format!("{run:#?}\n{observed}").into()) }
 }
 
-/// execve(2) without an argument, not so much as a name (CVE-2021-4034). A library needs none; the command has nothing to do.
+/// execve(2) without an argument, not so much as a name (CVE-2021-4034). A library needs none; the command
+/// has nothing to do.
 fn no_arguments(who: Caller, way: Way) -> Result<(), Failed> {
-    let (mut command, folder) = observer(who, way, false);
+    let (mut command, directory) = observer(who, way, false);
     let c_string = |text: &std::ffi::OsStr| CString::new(text.as_bytes()).expect("no NUL byte");
     let program = c_string(command.get_program());
     let variables: Vec<CString> = command
@@ -522,7 +525,7 @@ fn no_arguments(who: Caller, way: Way) -> Result<(), Failed> {
     // SAFETY: one system call.
     unsafe { command.pre_exec(execute) };
     let run = caller::finish(command);
-    let observed = std::fs::read_to_string(folder.path().join("observed")).unwrap_or_default();
+    let observed = std::fs::read_to_string(directory.path().join("observed")).unwrap_or_default();
     let holds = match way {
         Way::Library => run.code == Some(0) && !observed.is_empty() && observed == plain(who, way, false),
         Way::Command => observed.is_empty() && run.refused(125, &["no subcommand is given"]).is_ok(),

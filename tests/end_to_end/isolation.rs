@@ -43,7 +43,7 @@ pub fn trials() -> Vec<Trial> {
                 trials.push(trial(name, needs, move || check(caller, profile)));
             }
         }
-        trials.push(trial(format!("isolation::a_folder_is_no_stream as {caller:?}"), needs, move || {
+        trials.push(trial(format!("isolation::a_directory_is_no_stream as {caller:?}"), needs, move || {
             let mut command = caller::belljar(caller, ["run", "--", "true"]);
             command.stdin(std::fs::File::open("/").map_err(|error| error.to_string())?);
             Ok(caller::finish(command).refused(125, &["standard input is a directory"])?)
@@ -94,8 +94,9 @@ pub fn trials() -> Vec<Trial> {
     trials
 }
 
-/// In a user namespace that maps one id, as root: an ordinary user's id is the sandbox's as it always is, the host's root is nobody's.
-/// Numbers of processes mean others there: the id maps of somebody else were written, or refused.
+/// In a user namespace that maps one id, as root: an ordinary user's id is the sandbox's as it always is, the
+/// host's root is nobody's. Numbers of processes mean others there: the id maps of somebody else were
+/// written, or refused.
 fn proc_of_another_namespace(caller: Caller) -> Result<(), Failed> {
     for profile in ["strict", "build", "lite"] {
         let mut command = std::process::Command::new("unshare");
@@ -136,12 +137,12 @@ fn called_root(caller: Caller) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Where the host's mounts are shared, as systemd makes them, so is the copy that root's caller makes of a bound folder, unless it is
-/// made private: mounts of the host's would appear inside.
+/// Where the host's mounts are shared, as systemd makes them, so is the copy that root's caller makes of a
+/// bound directory, unless it is made private: mounts of the host's would appear inside.
 fn nothing_propagates() -> Result<(), Failed> {
     const COUNT: &str = "grep -cE ' (shared|master):[0-9]' /proc/self/mountinfo";
-    let folder = caller::folder(Caller::Root);
-    let bound = format!("{}:/bound", folder.path().display());
+    let directory = caller::directory(Caller::Root);
+    let bound = format!("{}:/bound", directory.path().display());
     let script = format!("{COUNT} >/dev/null || exit 99; exec \"$@\"");
     let mut command = std::process::Command::new("unshare");
     command.args(["--mount", "--propagation", "shared", "sh", "-c", &script, "sh"]);
@@ -151,11 +152,11 @@ fn nothing_propagates() -> Result<(), Failed> {
     prints(&caller::finish(command), "0\n")
 }
 
-/// Runs a shell script inside, in a folder of the caller's own.
+/// Runs a shell script inside, in a directory of the caller's own.
 fn shell(caller: Caller, profile: &str, script: &str) -> Run {
-    let folder = caller::folder(caller);
+    let directory = caller::directory(caller);
     let mut command = caller::belljar(caller, ["run", "-p", profile, "--", "sh", "-c", script]);
-    command.current_dir(folder.path());
+    command.current_dir(directory.path());
     command.env("BELLJAR_TEST_SECRET", "hunter2").env("LD_PRELOAD", "/nonexistent.so");
     caller::finish(command)
 }
@@ -194,8 +195,9 @@ fn status_is_locked_down(caller: Caller, profile: &str) -> Result<(), Failed> {
     prints(&run, &format!("{groups}{sets}NoNewPrivs:1\nSeccomp:2\n0022\n1\n"))
 }
 
-/// The supplementary groups that the task has, as `/proc/self/status` shows them without white space. An ordinary user cannot
-/// drop his own (`user_namespaces(7)`): they have no number inside, but for the one that is mapped.
+/// The supplementary groups that the task has, as `/proc/self/status` shows them without white space. An
+/// ordinary user cannot drop his own (`user_namespaces(7)`): they have no number inside, but for the one that
+/// is mapped.
 fn groups_inside(caller: Caller) -> Result<String, Failed> {
     // The tests' other users are made without any.
     if caller == Caller::Root || nix::unistd::geteuid().is_root() {
@@ -265,8 +267,8 @@ fn environment(caller: Caller, profile: &str) -> Result<(), Failed> {
 }
 
 fn every_mount_is_nosuid_and_nodev(caller: Caller, profile: &str) -> Result<(), Failed> {
-    // Devices are binds of single nodes, which could not be used with nodev (masked files are /dev/null), and devpts makes
-    // terminals.
+    // Devices are binds of single nodes, which could not be used with nodev (masked files are /dev/null), and
+    // devpts makes terminals.
     let script = "grep -v ' nosuid\\| [a-z,]*,nosuid' /proc/self/mountinfo; \
                   awk '$5 !~ \"^/dev/(null|zero|full|random|urandom|tty|pts)$\" && $4 != \"/null\" && $6 !~ /nodev/' /proc/self/mountinfo; true";
     prints(&shell(caller, profile, script), "")
@@ -280,8 +282,8 @@ fn init_tells_nothing(caller: Caller, profile: &str) -> Result<(), Failed> {
 
 /// What PID 1 was started with can be read inside: of a profile it is the file's name, not where that is.
 fn a_profiles_path_is_not_told(caller: Caller) -> Result<(), Failed> {
-    let folder = caller::folder(caller);
-    let profile = folder.path().join("mine.toml");
+    let directory = caller::directory(caller);
+    let profile = directory.path().join("mine.toml");
     caller::file(caller, &profile, "extends = \"strict\"\n");
     let profile = profile.to_str().ok_or("a path that is not text")?;
     let script = "tr '\\0' ' ' </proc/1/cmdline; grep -rlF mine.toml /etc /proc/self/mountinfo; true";
@@ -307,7 +309,8 @@ fn own_image(caller: Caller, profile: &str) -> Result<(), Failed> {
     // CVE-2019-5736: the image that init runs, through every name that it has inside.
     let image = caller::shelf().join("belljar");
     let before = std::fs::read(&image).map_err(|error| error.to_string())?;
-    // The path itself may be writable inside, where it is another file: what counts is what it is outside, afterwards.
+    // The path itself may be writable inside, where it is another file: what counts is what it is outside,
+    // afterwards.
     let script = format!(
         "for p in /proc/1/exe /proc/$PPID/exe; do (echo x >>$p) 2>/dev/null && echo written $p; done; \
          (echo x >>{}) 2>/dev/null; true",
@@ -318,9 +321,10 @@ fn own_image(caller: Caller, profile: &str) -> Result<(), Failed> {
     if before == after { Ok(()) } else { Err("the image has changed".into()) }
 }
 
-/// `cd; belljar run -p build -- make` would hand over every key; a folder below is fine, and so is naming it.
+/// `cd; belljar run -p build -- make` would hand over every key; a directory below is fine, and so is naming
+/// it.
 fn home_is_no_working_directory(caller: Caller) -> Result<(), Failed> {
-    let home = caller::folder(caller);
+    let home = caller::directory(caller);
     let project = home.path().join("project");
     std::fs::create_dir(&project).map_err(|error| error.to_string())?;
     caller::give(caller, &project);
@@ -347,8 +351,8 @@ fn home_is_no_working_directory(caller: Caller) -> Result<(), Failed> {
 
 /// The issue's own case: a script computes, and everything else that it tries fails.
 fn a_script_that_looks_for_secrets(caller: Caller) -> Result<(), Failed> {
-    let folder = caller::folder(caller);
-    let script = folder.path().join("job.py");
+    let directory = caller::directory(caller);
+    let script = directory.path().join("job.py");
     caller::file(
         caller,
         &script,
@@ -373,7 +377,7 @@ attempt("other processes", lambda: os.kill(3, 0))
 print(sorted(int(name) for name in os.listdir("/proc") if name.isdigit()))
 "#,
     );
-    let numbers = folder.path().join("numbers");
+    let numbers = directory.path().join("numbers");
     caller::file(caller, &numbers, (1..=1000).map(|n| format!("{n}\n")).collect::<String>());
     let bind = |path: &std::path::Path, inside: &str| format!("{}:{inside}", path.display());
     let run = caller::run(

@@ -38,8 +38,8 @@ fn profile(kind: &str, path: &str) -> String {
 /// Runs in a namespace of a kind that `path` stands for, after a script has had its turn.
 /// A user is root of a user namespace then, with namespaces of their own (`own`: unshare(1)'s letters).
 fn with(who: Caller, kind: &str, path: &str, own: &str, before: &str) -> Run {
-    let folder = caller::folder(who);
-    let file = folder.path().join("joined.toml");
+    let directory = caller::directory(who);
+    let file = directory.path().join("joined.toml");
     caller::file(who, &file, profile(kind, path));
     let file = file.display().to_string();
     let name = match kind {
@@ -54,14 +54,14 @@ fn with(who: Caller, kind: &str, path: &str, own: &str, before: &str) -> Run {
     );
     command.args(["-ec", &script, "sh"]);
     command.arg(caller::shelf().join("belljar"));
-    command.args(["run", "-p", &file, "--", "/bin/sh", "-c", &inside]).current_dir(folder.path());
+    command.args(["run", "-p", &file, "--", "/bin/sh", "-c", &inside]).current_dir(directory.path());
     if who == Caller::User && !before.is_empty() {
         let rest = std::mem::replace(&mut command, Command::new("unshare"));
         command
             .arg(format!("-Ur{own}"))
             .arg(rest.get_program())
             .args(rest.get_args())
-            .current_dir(folder.path());
+            .current_dir(directory.path());
     }
     caller::as_caller(who, &mut command);
     caller::finish(command)
@@ -71,13 +71,13 @@ fn each_kind(who: Caller) -> Result<(), Failed> {
     for (kind, name, flag) in
         [("network", "net", "n"), ("ipc", "ipc", "i"), ("uts", "uts", "u"), ("cgroup", "cgroup", "C")]
     {
-        let folder = caller::folder(who);
-        let path = folder.path().join("it").display().to_string();
+        let directory = caller::directory(who);
+        let path = directory.path().join("it").display().to_string();
         // Another process's, made for it, which ends with this shell's fifo.
         let before = format!(
             "cd {}; mkfifo hold told; unshare -{flag} sh -c 'echo $$ >told; cat hold' >/dev/null &\n\
              read other <told; trap 'echo >hold' EXIT; ln -s /proc/$other/ns/{name} it; readlink /proc/$other/ns/{name}",
-            folder.path().display()
+            directory.path().display()
         );
         let run = with(who, kind, &path, flag, &before);
         let lines: Vec<&str> = run.succeeded()?.lines().collect();
@@ -92,12 +92,12 @@ fn each_kind(who: Caller) -> Result<(), Failed> {
 
 /// A user's own namespaces, but one that the host's root owns: the calling thread would not get back.
 fn no_way_back() -> Result<(), Failed> {
-    let folder = caller::folder(Caller::User);
-    let path = folder.path().join("it").display().to_string();
+    let directory = caller::directory(Caller::User);
+    let path = directory.path().join("it").display().to_string();
     let before = format!(
         "cd {}; mkfifo hold told; unshare -n sh -c 'echo $$ >told; cat hold' >/dev/null &\n\
          read other <told; trap 'echo >hold' EXIT; ln -s /proc/$other/ns/net it",
-        folder.path().display()
+        directory.path().display()
     );
     let run = with(Caller::User, "network", &path, "", &before);
     Ok(run.refused(125, &["cannot join", "the caller's own", &path, "EPERM"])?)

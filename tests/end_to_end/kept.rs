@@ -1,5 +1,5 @@
-//! Capabilities that are kept undo no wall, each alone and all together, with the second layers off: what holds then is the inner user
-//! namespace, or that the kernel asks for the capability in the initial one.
+//! Capabilities that are kept undo no wall, each alone and all together, with the second layers off: what
+//! holds then is the inner user namespace, or that the kernel asks for the capability in the initial one.
 
 use libtest_mimic::{Failed, Trial};
 
@@ -90,12 +90,12 @@ pub fn trials() -> Vec<Trial> {
 
 /// A run that keeps these, of the script with one argument.
 fn run(caller: Caller, kept: &[&str], sets: &[&str], dry: bool, script: &str) -> Result<caller::Run, Failed> {
-    let folder = caller::folder(caller);
-    caller::file(caller, &folder.path().join("file"), "as it was");
-    caller::file(caller, &folder.path().join("kept.py"), include_str!("kept.py"));
+    let directory = caller::directory(caller);
+    caller::file(caller, &directory.path().join("file"), "as it was");
+    caller::file(caller, &directory.path().join("kept.py"), include_str!("kept.py"));
     let list: Vec<String> = kept.iter().map(|name| format!("\"CAP_{name}\"")).collect();
     let kept = format!("process.capabilities=[{}]", list.join(","));
-    let bind = format!("{}:/ro", folder.path().display());
+    let bind = format!("{}:/ro", directory.path().display());
     let mut args = vec!["run", "-p", "standard", "--timeout=30s", "--set", &kept, "--ro-bind", &bind];
     sets.iter().for_each(|set| args.extend(["--set", set]));
     if dry {
@@ -103,7 +103,7 @@ fn run(caller: Caller, kept: &[&str], sets: &[&str], dry: bool, script: &str) ->
     }
     args.extend(["--", "python3", "/ro/kept.py", script]);
     let run = caller::run(caller, args);
-    let file = std::fs::read_to_string(folder.path().join("file"))?;
+    let file = std::fs::read_to_string(directory.path().join("file"))?;
     if file == "as it was" { Ok(run) } else { Err(format!("the read-only file was written: {run:?}").into()) }
 }
 

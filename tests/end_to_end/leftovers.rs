@@ -20,23 +20,24 @@ struct Traces {
 }
 
 impl Traces {
-    /// `folder` is the runs' `TMPDIR` and working directory.
-    fn now(folder: &Path) -> Traces {
+    /// `directory` is the runs' `TMPDIR` and working directory.
+    fn now(directory: &Path) -> Traces {
         let mounts = std::fs::read_to_string("/proc/self/mountinfo").expect("mountinfo");
         Traces {
             mounts: mounts.lines().map(str::to_owned).collect(),
-            temporary: names(folder),
+            temporary: names(directory),
             groups: names("/sys/fs/cgroup").into_iter().filter(|name| name.contains("belljar")).collect(),
         }
     }
 }
 
-fn names(folder: impl AsRef<Path>) -> BTreeSet<String> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return BTreeSet::new() };
+fn names(directory: impl AsRef<Path>) -> BTreeSet<String> {
+    let Ok(entries) = std::fs::read_dir(directory) else { return BTreeSet::new() };
     entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
 }
 
-/// Processes whose arguments hold the mark, and every belljar that was started from the tests' folder for it.
+/// Processes whose arguments hold the mark, and every belljar that was started from the tests' directory for
+/// it.
 fn marked(mark: &str) -> Vec<String> {
     let mut found = Vec::new();
     for name in names("/proc") {
@@ -65,8 +66,8 @@ pub fn gone_within(mark: &str, patience: Duration) -> Result<(), Failed> {
 }
 
 /// A profile whose name marks init's argument list, so that its processes can be told from everybody else's.
-fn marking_profile(folder: &Path, caller: Caller, mark: &str, base: &str) -> String {
-    let path = folder.join(format!("{mark}.toml"));
+fn marking_profile(directory: &Path, caller: Caller, mark: &str, base: &str) -> String {
+    let path = directory.join(format!("{mark}.toml"));
     caller::file(caller, &path, format!("extends = \"{base}\"\n"));
     path.to_str().expect("a path of ours").to_owned()
 }
@@ -90,33 +91,34 @@ pub fn trials() -> Vec<Trial> {
 }
 
 fn in_a_row(caller: Caller) -> Result<(), Failed> {
-    let folder = caller::folder(caller);
+    let directory = caller::directory(caller);
     let mark = format!("row-{caller:?}-{}", std::process::id()).to_lowercase();
-    let profile = marking_profile(folder.path(), caller, &mark, "strict");
-    let before = Traces::now(folder.path());
+    let profile = marking_profile(directory.path(), caller, &mark, "strict");
+    let before = Traces::now(directory.path());
     for _ in 0..500 {
-        caller::finish(belljar(caller, folder.path(), &["run", "-p", &profile, "--", "true"])).succeeded()?;
+        caller::finish(belljar(caller, directory.path(), &["run", "-p", &profile, "--", "true"]))
+            .succeeded()?;
     }
     gone_within(&mark, Duration::from_secs(1))?;
-    same(folder.path(), &before)
+    same(directory.path(), &before)
 }
 
 fn at_once(caller: Caller) -> Result<(), Failed> {
-    let folder = caller::folder(caller);
+    let directory = caller::directory(caller);
     let mark = format!("once-{caller:?}-{}", std::process::id()).to_lowercase();
-    let profile = marking_profile(folder.path(), caller, &mark, "strict");
-    let before = Traces::now(folder.path());
+    let profile = marking_profile(directory.path(), caller, &mark, "strict");
+    let before = Traces::now(directory.path());
     std::thread::scope(|scope| {
         let runs: Vec<_> = (0..50)
             .map(|n| {
-                let (profile, folder) = (&profile, folder.path());
+                let (profile, directory) = (&profile, directory.path());
                 scope.spawn(move || {
                     let text = format!("echo {n}; cat /proc/self/status | grep -c NoNewPrivs");
                     (
                         n,
                         caller::finish(belljar(
                             caller,
-                            folder,
+                            directory,
                             &["run", "-p", profile, "--", "sh", "-c", &text],
                         )),
                     )
@@ -133,19 +135,21 @@ fn at_once(caller: Caller) -> Result<(), Failed> {
         Ok(())
     })?;
     gone_within(&mark, Duration::from_secs(1))?;
-    same(folder.path(), &before)
+    same(directory.path(), &before)
 }
 
-/// SIGKILL to belljar itself, from before it has even started to after its task runs; the task has made daemons of its own.
+/// SIGKILL to belljar itself, from before it has even started to after its task runs; the task has made
+/// daemons of its own.
 fn killed(caller: Caller, base: &str) -> Result<(), Failed> {
-    let folder = caller::folder(caller);
+    let directory = caller::directory(caller);
     let mark = format!("killed-{base}-{caller:?}-{}", std::process::id()).to_lowercase();
-    let profile = marking_profile(folder.path(), caller, &mark, base);
-    let before = Traces::now(folder.path());
+    let profile = marking_profile(directory.path(), caller, &mark, base);
+    let before = Traces::now(directory.path());
     let script = format!("(setsid sleep 61 {mark} & ) ; exec sleep 62 {mark}");
     let mut random: u64 = 0x2545_f491_4f6c_dd1d;
     for round in 0..100u64 {
-        let mut command = belljar(caller, folder.path(), &["run", "-p", &profile, "--", "sh", "-c", &script]);
+        let mut command =
+            belljar(caller, directory.path(), &["run", "-p", &profile, "--", "sh", "-c", &script]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         // A group of its own, as from a shell.
         command.process_group(0);
@@ -159,17 +163,17 @@ fn killed(caller: Caller, base: &str) -> Result<(), Failed> {
         gone_within(&mark, Duration::from_secs(1))
             .map_err(|failed| format!("round {round}: {}", failed.message().unwrap_or_default()))?;
     }
-    same(folder.path(), &before)
+    same(directory.path(), &before)
 }
 
-/// A run in the folder.
-fn belljar(caller: Caller, folder: &Path, args: &[&str]) -> std::process::Command {
+/// A run in the directory.
+fn belljar(caller: Caller, directory: &Path, args: &[&str]) -> std::process::Command {
     let mut command = caller::belljar(caller, args);
-    command.current_dir(folder).env("TMPDIR", folder);
+    command.current_dir(directory).env("TMPDIR", directory);
     command
 }
 
-fn same(folder: &Path, before: &Traces) -> Result<(), Failed> {
-    let after = Traces::now(folder);
+fn same(directory: &Path, before: &Traces) -> Result<(), Failed> {
+    let after = Traces::now(directory);
     if after == *before { Ok(()) } else { Err(format!("before: {before:#?}\nafter: {after:#?}").into()) }
 }

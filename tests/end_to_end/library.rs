@@ -485,7 +485,7 @@ belljar::role!("test-descriptors", descriptors);
 
 fn role_has_no_descriptor_of_inits() -> Outcome {
     let output = strict()?.role("test-descriptors").output()?;
-    // 3 is the folder that is being read.
+    // 3 is the directory that is being read.
     ensure(output.stdout == b"0 1 2 3\n", String::from_utf8_lossy(&output.stdout))
 }
 
@@ -601,7 +601,8 @@ fn a_stream_that_the_task_closes_ends_at_once() -> Outcome {
     Ok(())
 }
 
-/// Each waits for a processor for far longer than a start takes: that is not for the guard of re-execution to judge.
+/// Each waits for a processor for far longer than a start takes: that is not for the guard of re-execution to
+/// judge.
 fn hundreds_of_calls_at_once_all_succeed() -> Outcome {
     let sandbox = strict()?;
     let gate = std::sync::Barrier::new(300);

@@ -1,8 +1,8 @@
 //! The whole corridor from the outside, against the real kernel, as root and as an unprivileged user.
 //!
-//! `cargo test --test end_to_end`. Where the kernel or the machine lacks something that a check needs, the check is counted
-//! as ignored and says why; `BELLJAR_TEST_REQUIRE=all` (or a list of `root` and programs: `root,python3,gcc,java`) turns that into a
-//! failure.
+//! `cargo test --test end_to_end`. Where the kernel or the machine lacks something that a check needs, the
+//! check is counted as ignored and says why; `BELLJAR_TEST_REQUIRE=all` (or a list of `root` and programs:
+//! `root,python3,gcc,java`) turns that into a failure.
 
 mod caller;
 mod containers;

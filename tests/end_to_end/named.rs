@@ -27,7 +27,7 @@ pub fn trials() -> Vec<Trial> {
     for (caller, needs) in [(Caller::Root, &[Need::Root][..]), (Caller::User, &[])] {
         for (name, check) in CHECKS {
             trials.push(trial(format!("named::{name} as {caller:?}"), needs, move || {
-                check(&Place { caller, directory: caller::folder(caller) })
+                check(&Place { caller, directory: caller::directory(caller) })
             }));
         }
     }
@@ -39,7 +39,7 @@ pub fn trials() -> Vec<Trial> {
 fn in_a_group() -> Trial {
     let caller = if nix::unistd::geteuid().is_root() { Caller::Root } else { Caller::User };
     let name = format!("named::more_programs_are_in_the_same_control_group as {caller:?}");
-    let place = Place { caller, directory: caller::folder(caller) };
+    let place = Place { caller, directory: caller::directory(caller) };
     let dry = place.run(&["run", "--dry-run", "--pids", "20", "--", "true"]);
     if dry.code != Some(0) {
         return skipped(name, "cgroup", dry.stderr.lines().next().unwrap_or_default().to_owned());
@@ -204,7 +204,7 @@ fn others(place: &Place) -> Result<(), Failed> {
         // Root's own: nobody else enters the directory.
         let name = place.name("roots");
         place.start(&name, &[], "sleep 60")?;
-        let user = Place { caller: Caller::User, directory: caller::folder(Caller::User) };
+        let user = Place { caller: Caller::User, directory: caller::directory(Caller::User) };
         let tried = user.run(&["exec", &name, "--", "true"]);
         check(tried.code == Some(125), &tried)?;
         let mut direct = user.belljar(&[]);

@@ -76,7 +76,8 @@ fn subordinate() -> Option<String> {
     missing.map(|name| format!("{name} is not installed"))
 }
 
-/// Whether `BELLJAR_TEST_REQUIRE` makes its absence a failure: the word itself, or `all` without `-` and the word.
+/// Whether `BELLJAR_TEST_REQUIRE` makes its absence a failure: the word itself, or `all` without `-` and the
+/// word.
 pub fn required(need: &str) -> bool {
     let list = std::env::var("BELLJAR_TEST_REQUIRE").unwrap_or_default();
     let has = |wanted: &str| list.split(',').any(|word| word == wanted);
@@ -95,7 +96,8 @@ pub fn trial(
     skipped(name, need.name(), why)
 }
 
-/// A place in the list of what could not be checked here, for want of what `BELLJAR_TEST_REQUIRE` calls `need`.
+/// A place in the list of what could not be checked here, for want of what `BELLJAR_TEST_REQUIRE` calls
+/// `need`.
 pub fn skipped(name: String, need: &str, why: String) -> Trial {
     if required(need) {
         return Trial::test(name, move || Err(format!("required, but {why}").into()));

@@ -1,4 +1,5 @@
-//! How a run ended, in every way that it can: exit code, message, report; and that the limits hold whatever the program does.
+//! How a run ended, in every way that it can: exit code, message, report; and that the limits hold whatever
+//! the program does.
 
 use std::fs;
 use std::io::Read;
@@ -58,8 +59,8 @@ fn shell(caller: Caller, options: &[&str], script: &str) -> Run {
 
 /// The same with a report: the run, and the report that it wrote.
 fn reported(caller: Caller, args: &[&str]) -> Result<(Run, Value), Failed> {
-    let folder = caller::folder(caller);
-    let path = folder.path().join("report");
+    let directory = caller::directory(caller);
+    let path = directory.path().join("report");
     let option = format!("--report={}", path.display());
     let run = caller::run(caller, ["run", &option].iter().chain(args));
     let text = fs::read(&path).map_err(|error| format!("{error}: {run:#?}"))?;
@@ -132,8 +133,8 @@ fn signals_are_128_and_more(caller: Caller) -> Result<(), Failed> {
 
 fn every_report_has_its_fields(caller: Caller) -> Result<(), Failed> {
     let sh = |script: &'static str| ["--", "sh", "-c", script];
-    let folder = caller::folder(caller);
-    let profile = folder.path().join("kill.toml");
+    let directory = caller::directory(caller);
+    let profile = directory.path().join("kill.toml");
     caller::file(caller, &profile, KILL_MKDIR);
     let profile = profile.to_str().expect("UTF-8");
     let cases: [(&[&str], [&str; 4], Value, i32); 7] = [
@@ -240,7 +241,8 @@ fn cpu_time_is_limited(caller: Caller) -> Result<(), Failed> {
     let cpu =
         report["userSeconds"].as_f64().unwrap_or(-1.0) + report["systemSeconds"].as_f64().unwrap_or(-1.0);
     check((0.5..3.0).contains(&cpu), &report)?;
-    // One that ignores the signal gets another second, and then one that it cannot ignore; the message says why that may be.
+    // One that ignores the signal gets another second, and then one that it cannot ignore; the message says
+    // why that may be.
     let (run, report) =
         reported(caller, &[&LIMIT[..], &["--", "sh", "-c", "trap '' XCPU; while :; do :; done"]].concat())?;
     check(run.code == Some(137) && report["ended"]["name"] == "SIGKILL", (&run, &report))?;
@@ -254,8 +256,8 @@ fn cpu_time_is_limited(caller: Caller) -> Result<(), Failed> {
 }
 
 fn a_files_size_is_limited(caller: Caller) -> Result<(), Failed> {
-    let folder = caller::folder(caller);
-    let bind = format!("--bind={}:/out", folder.path().display());
+    let directory = caller::directory(caller);
+    let bind = format!("--bind={}:/out", directory.path().display());
     for place in ["/tmp/x", "/out/x", "/dev/shm/x"] {
         let script = format!("exec head -c 20000 /dev/zero >{place}");
         let run = shell(caller, &[&bind, "--file-size=8K"], &script);
@@ -263,7 +265,7 @@ fn a_files_size_is_limited(caller: Caller) -> Result<(), Failed> {
         let line = "belljar: sh was ended: a file that it wrote went over the limit of 8KiB; raise it with --file-size\n";
         check(run.code == Some(153) && run.stderr == line, (place, &run))?;
     }
-    let size = fs::metadata(folder.path().join("x")).map_err(|error| error.to_string())?.len();
+    let size = fs::metadata(directory.path().join("x")).map_err(|error| error.to_string())?.len();
     check(size == 8192, size)?;
     // One that ignores the signal sees an error of its own.
     let run = shell(
@@ -366,8 +368,8 @@ const KILL_MKDIR_OCI: &str = r#"{"defaultAction": "SCMP_ACT_ALLOW", "architectur
     "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_KILL_PROCESS"}]}"#;
 
 fn a_seccomp_kill_is_named(caller: Caller) -> Result<(), Failed> {
-    let folder = caller::folder(caller);
-    let path = |name: &str| folder.path().join(name).display().to_string();
+    let directory = caller::directory(caller);
+    let path = |name: &str| directory.path().join(name).display().to_string();
     caller::file(caller, Path::new(&path("kill.toml")), KILL_MKDIR);
     caller::file(caller, Path::new(&path("kill.json")), KILL_MKDIR_OCI);
     caller::file(
@@ -393,12 +395,12 @@ fn a_seccomp_kill_is_named(caller: Caller) -> Result<(), Failed> {
 
 fn limits_without_a_control_group_are_refused(caller: Caller) -> Result<(), Failed> {
     for option in ["--memory=64M", "--pids=10", "--cpus=1.5", "--cpu-weight=7", "--cpu-time=1s"] {
-        let folder = caller::folder(caller);
-        let bind = format!("--bind={}:/out", folder.path().display());
+        let directory = caller::directory(caller);
+        let bind = format!("--bind={}:/out", directory.path().display());
         let parent = "--cgroup-parent=/belljar/no/such/group";
         let run = shell(caller, &[option, parent, &bind], "touch /out/ran");
         run.refused(125, &["control group", "no/such/group", "\nhint: "])?;
-        check(!folder.path().join("ran").exists(), "it ran")?;
+        check(!directory.path().join("ran").exists(), "it ran")?;
     }
     Ok(())
 }
@@ -435,7 +437,7 @@ fn patched(program: &[u8], from: &[u8], to: &[u8]) -> Result<Vec<u8>, Failed> {
 }
 
 fn what_cannot_be_executed(caller: Caller) -> Result<(), Failed> {
-    let folder = caller::folder(caller);
+    let directory = caller::directory(caller);
     let own = fs::read("/bin/true").map_err(|error| error.to_string())?;
     let mut foreign = own.clone();
     // e_machine (elf(5)): the other of the two that belljar knows.
@@ -452,21 +454,21 @@ fn what_cannot_be_executed(caller: Caller) -> Result<(), Failed> {
         ("cut", own[..50].to_vec(), 0o755),
     ];
     for (name, content, mode) in files {
-        let path = folder.path().join(name);
+        let path = directory.path().join(name);
         caller::file(caller, &path, content);
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).map_err(|error| error.to_string())?;
     }
-    let bind = format!("--ro-bind={}:/files", folder.path().display());
-    let outside = folder.path().join("dos").display().to_string();
-    let show = format!("hint: show it with --ro-bind {}", folder.path().display());
+    let bind = format!("--ro-bind={}:/files", directory.path().display());
+    let outside = directory.path().join("dos").display().to_string();
+    let show = format!("hint: show it with --ro-bind {}", directory.path().display());
     let cases: &[(&str, i32, &[&str])] = &[
         ("no-such-program", 127, &["was not found in PATH="]),
         ("/files/none", 127, &["/files/none", "was not found"]),
         ("/files/data/none", 127, &["was not found"]),
         ("", 127, &["the name is empty"]),
         (&outside, 127, &["on the host, which the sandbox does not see", &show]),
-        ("/files", 126, &["is a folder"]),
-        ("/usr/bin/..", 126, &["is a folder"]),
+        ("/files", 126, &["is a directory"]),
+        ("/usr/bin/..", 126, &["is a directory"]),
         ("/dev/null", 126, &["is not executable"]),
         ("/files/data", 126, &["is not executable", "hint: chmod +x"]),
         ("/files/text", 126, &["neither a program nor a script", "hint: name its interpreter"]),
@@ -491,17 +493,17 @@ fn what_cannot_be_executed(caller: Caller) -> Result<(), Failed> {
 
 /// What a newcomer types first, and the hints that follow, to the end.
 fn hints_lead_to_a_run(caller: Caller) -> Result<(), Failed> {
-    let folder = caller::folder(caller);
-    let draft = folder.path().join("draft");
+    let directory = caller::directory(caller);
+    let draft = directory.path().join("draft");
     caller::file(caller, &draft, "#!/bin/sh\necho ran in $PWD\n");
     fs::set_permissions(&draft, fs::Permissions::from_mode(0o755)).map_err(|error| error.to_string())?;
-    let bin = folder.path().join("bin");
+    let bin = directory.path().join("bin");
     fs::create_dir(&bin).map_err(|error| error.to_string())?;
     caller::give(caller, &bin);
-    let path = folder.path().display().to_string();
+    let path = directory.path().display().to_string();
     let run = |args: &[&str]| {
         let mut command = caller::belljar(caller, ["run"].iter().chain(args));
-        command.current_dir(folder.path()).env("PATH", format!("{}:/usr/bin:/bin", bin.display()));
+        command.current_dir(directory.path()).env("PATH", format!("{}:/usr/bin:/bin", bin.display()));
         caller::finish(command)
     };
     // A script in the working directory.

@@ -1,5 +1,5 @@
-//! Installed programs of Debian: what they print inside is what they print outside, byte for byte, in *build* and, where they only
-//! compute, in *strict*. `.ci/run` installs all of them.
+//! Installed programs of Debian: what they print inside is what they print outside, byte for byte, in *build*
+//! and, where they only compute, in *strict*. `.ci/run` installs all of them.
 
 use std::ffi::OsString;
 use std::fs;
@@ -434,12 +434,13 @@ pub fn trials() -> Vec<Trial> {
     trials
 }
 
-/// A script, outside and inside. In *build* the directory is the caller's, and empty both times; in *strict* it is the sandbox's /tmp.
+/// A script, outside and inside. In *build* the directory is the caller's, and empty both times; in *strict*
+/// it is the sandbox's /tmp.
 fn same(caller: Caller, profile: &str, script: &str) -> Result<(), Failed> {
-    let folder = caller::folder(caller);
+    let directory = caller::directory(caller);
     let script = format!("{BEGIN}{script}");
-    let control = outside(caller, folder.path(), &script);
-    for entry in fs::read_dir(folder.path()).map_err(failed)? {
+    let control = outside(caller, directory.path(), &script);
+    for entry in fs::read_dir(directory.path()).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
         if path.is_dir() && !path.is_symlink() { fs::remove_dir_all(path) } else { fs::remove_file(path) }
             .map_err(failed)?;
@@ -448,22 +449,23 @@ fn same(caller: Caller, profile: &str, script: &str) -> Result<(), Failed> {
     if profile == "strict" {
         options.extend(["-w", "/tmp"]);
     }
-    equal(&inside(caller, folder.path(), options, &script), &control)
+    equal(&inside(caller, directory.path(), options, &script), &control)
 }
 
-/// It wants to know its user's name, and the tests' ordinary user has none outside: the control is whoever runs the tests.
+/// It wants to know its user's name, and the tests' ordinary user has none outside: the control is whoever
+/// runs the tests.
 fn ssh_keygen(caller: Caller) -> Result<(), Failed> {
     let script = format!(
         "{BEGIN}ssh-keygen -q -t ed25519 -N '' -C someone -f key && ssh-keygen -y -f key | cut -d' ' -f1,3 && \
          ssh-keygen -lf key.pub | cut -d' ' -f1,3,4; echo text >file && ssh-keygen -q -Y sign -f key -n file file 2>/dev/null && \
          head -n 1 file.sig && stat -c '%a %s' key.pub"
     );
-    let folder = caller::folder(Caller::Root);
-    let control = outside(whoever(), folder.path(), &script);
+    let directory = caller::directory(Caller::Root);
+    let control = outside(whoever(), directory.path(), &script);
     for profile in BOTH {
-        let folder = caller::folder(caller);
+        let directory = caller::directory(caller);
         let at = if *profile == "strict" { &["-w", "/tmp"][..] } else { &[] };
-        equal(&inside(caller, folder.path(), ["-p", profile].iter().chain(at), &script), &control)?;
+        equal(&inside(caller, directory.path(), ["-p", profile].iter().chain(at), &script), &control)?;
     }
     Ok(())
 }
@@ -475,7 +477,7 @@ fn whoever() -> Caller {
 
 /// A crate whose one dependency lies beside it, as `cargo vendor` leaves it.
 fn cargo_with_a_vendored_crate(caller: Caller) -> Result<(), Failed> {
-    let folder = caller::folder(caller);
+    let directory = caller::directory(caller);
     for (path, content) in [
         (
             "Cargo.toml",
@@ -497,11 +499,11 @@ fn cargo_with_a_vendored_crate(caller: Caller) -> Result<(), Failed> {
         ("vendor/answer/src/lib.rs", "pub fn answer() -> u32 { env!(\"ANSWER\").parse().unwrap() }\n"),
         ("vendor/answer/.cargo-checksum.json", "{\"files\": {}}"),
     ] {
-        let path = folder.path().join(path);
+        let path = directory.path().join(path);
         let above: Vec<PathBuf> = path
             .ancestors()
             .skip(1)
-            .take_while(|at| *at != folder.path() && !at.exists())
+            .take_while(|at| *at != directory.path() && !at.exists())
             .map(Path::to_owned)
             .collect();
         for directory in above.iter().rev() {
@@ -517,7 +519,7 @@ fn cargo_with_a_vendored_crate(caller: Caller) -> Result<(), Failed> {
     let options: Vec<OsString> =
         vec!["-p".into(), "build".into(), "--ro-bind".into(), sysroot.into(), "-e".into(), path];
     let run =
-        inside(caller, folder.path(), options, "cargo run -q && cargo test -q 2>&1 | grep -o '1 passed'");
+        inside(caller, directory.path(), options, "cargo run -q && cargo test -q 2>&1 | grep -o '1 passed'");
     if run.code != Some(0) || run.stdout != "42\n1 passed\n" {
         return Err(format!("{run:#?}").into());
     }
@@ -541,11 +543,11 @@ fn curl_on_the_hosts_loopback(caller: Caller) -> Result<(), Failed> {
         "{BEGIN}curl -sS --max-time 20 -D head http://127.0.0.1:{port}/x && head -n 1 head && curl -sS --max-time 20 -o out \
          -w '%{{http_code}} %{{size_download}}\\n' http://localhost:{port}/y"
     );
-    let folder = caller::folder(caller);
-    let control = outside(caller, folder.path(), &script);
-    equal(&inside(caller, folder.path(), ["-p", "network", "-w", "/tmp"], &script), &control)?;
+    let directory = caller::directory(caller);
+    let control = outside(caller, directory.path(), &script);
+    equal(&inside(caller, directory.path(), ["-p", "network", "-w", "/tmp"], &script), &control)?;
     // And nowhere else.
-    let run = inside(caller, folder.path(), ["-p", "standard", "-w", "/tmp"], &script);
+    let run = inside(caller, directory.path(), ["-p", "standard", "-w", "/tmp"], &script);
     if run.code == Some(7) { Ok(()) } else { Err(format!("{run:#?}").into()) }
 }
 
@@ -564,20 +566,20 @@ fn answer(mut stream: TcpStream) -> std::io::Result<()> {
 
 /// What the host resolves without a server is resolved with its network, and so is the sandbox's own name.
 fn names_of_the_hosts_network(caller: Caller) -> Result<(), Failed> {
-    let folder = caller::folder(caller);
+    let directory = caller::directory(caller);
     let names = "for name in $(sed 's/#.*//' /etc/hosts | awk '{for (i = 2; i <= NF; i++) print $i}' | sort -u); do \
                  getent ahosts $name | awk '{print $1}' | sort -u; done";
-    let control = outside(caller, folder.path(), names);
+    let control = outside(caller, directory.path(), names);
     // The names are read outside: inside it could be another file.
     let list = outside(
         caller,
-        folder.path(),
+        directory.path(),
         "sed 's/#.*//' /etc/hosts | awk '{for (i = 2; i <= NF; i++) print $i}' | sort -u",
     );
     let words = list.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
     let script = format!("for name in {words}; do getent ahosts $name | awk '{{print $1}}' | sort -u; done");
-    equal(&inside(caller, folder.path(), ["-p", "network", "-w", "/tmp"], &script), &control)?;
+    equal(&inside(caller, directory.path(), ["-p", "network", "-w", "/tmp"], &script), &control)?;
     let run =
-        inside(caller, folder.path(), ["-p", "network", "-w", "/tmp"], "getent hosts $(hostname) | wc -l");
+        inside(caller, directory.path(), ["-p", "network", "-w", "/tmp"], "getent hosts $(hostname) | wc -l");
     if run.stdout == "1\n" { Ok(()) } else { Err(format!("{run:#?}").into()) }
 }

@@ -1,8 +1,9 @@
-//! Somebody exchanges a folder for a symlink while sandboxes start that go through it (CVE-2021-30465, CVE-2024-45310): what
-//! shows inside is what was planned, or there is an error; nothing is made outside of the root folder.
+//! Somebody exchanges a directory for a symlink while sandboxes start that go through it (CVE-2021-30465,
+//! CVE-2024-45310): what shows inside is what was planned, or there is an error; nothing is made outside of
+//! the root directory.
 //!
-//! `BELLJAR_RACES` is the number of starts, 1,000 by default, of all races together, within `BELLJAR_RACE_SECONDS`, 10 by
-//! default; a busy machine makes [`FEWEST`] of each race in any case.
+//! `BELLJAR_RACES` is the number of starts, 1,000 by default, of all races together, within
+//! `BELLJAR_RACE_SECONDS`, 10 by default; a busy machine makes [`FEWEST`] of each race in any case.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -23,13 +24,13 @@ const FEWEST: i32 = 20;
 /// What is swapped, and how the sandbox goes through it.
 #[derive(Debug, Clone, Copy)]
 enum Race {
-    /// A folder above the source of `--bind`.
+    /// A directory above the source of `--bind`.
     Bind,
-    /// A folder above the source of `--ro-bind`.
+    /// A directory above the source of `--ro-bind`.
     RoBind,
-    /// A folder above the root folder.
+    /// A directory above the root directory.
     Rootfs,
-    /// A folder of the root folder, above a mount point that has to be made.
+    /// A directory of the root directory, above a mount point that has to be made.
     MountPoint,
 }
 
@@ -92,19 +93,19 @@ impl Swapper {
     }
 }
 
-/// `path` with the folders that lead to it, all the caller's.
-fn folder(who: Caller, path: &Path) -> PathBuf {
+/// `path` with the directories that lead to it, all the caller's.
+fn directory(who: Caller, path: &Path) -> PathBuf {
     let mut missing: Vec<&Path> = path.ancestors().take_while(|at| !at.exists()).collect();
     while let Some(at) = missing.pop() {
-        std::fs::create_dir(at).expect("a folder");
+        std::fs::create_dir(at).expect("a directory");
         caller::give(who, at);
     }
     path.to_owned()
 }
 
-/// Every path below a folder.
-fn tree(folder: &Path) -> BTreeSet<PathBuf> {
-    let list = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry"));
+/// Every path below a directory.
+fn tree(directory: &Path) -> BTreeSet<PathBuf> {
+    let list = std::fs::read_dir(directory).expect("a directory").map(|entry| entry.expect("an entry"));
     list.flat_map(|entry| {
         let below = if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             tree(&entry.path())
@@ -117,19 +118,20 @@ fn tree(folder: &Path) -> BTreeSet<PathBuf> {
 }
 
 fn run(who: Caller, race: Race) -> Result<(), Failed> {
-    let dir = caller::folder(who);
+    let dir = caller::directory(who);
     let base = dir.path().canonicalize()?;
-    // `live` is a folder or a symlink to `linked`; `victim` is what nobody may come to but through a path of the host.
-    let jar = folder(who, &base.join("jar"));
+    // `live` is a directory or a symlink to `linked`; `victim` is what nobody may come to but through a path
+    // of the host.
+    let jar = directory(who, &base.join("jar"));
     let live = if matches!(race, Race::MountPoint) { jar.join("live") } else { base.join("live") };
-    let linked = folder(who, &base.join("linked"));
+    let linked = directory(who, &base.join("linked"));
     for (at, text) in [(&live, "live"), (&linked, "linked")] {
-        folder(who, &at.join("data"));
+        directory(who, &at.join("data"));
         caller::file(who, &at.join("data/marker"), text);
     }
     for root in [&jar, &live.join("data"), &linked.join("data")] {
         for name in ["usr", "bin", "lib", "lib64", "proc", "dev", "tmp", "data"] {
-            folder(who, &root.join(name));
+            directory(who, &root.join(name));
         }
     }
     let other = live.with_file_name("other");
@@ -191,7 +193,7 @@ fn run(who: Caller, race: Race) -> Result<(), Failed> {
         while tried < FEWEST || (f64::from(tried) < starts && Instant::now() < until) {
             if matches!(race, Race::MountPoint) {
                 for at in [&live, &other, &linked] {
-                    // Only one of them is the folder; in `linked` it must never have been made.
+                    // Only one of them is the directory; in `linked` it must never have been made.
                     assert!(!linked.join("data/made").exists(), "made in the victim");
                     drop(std::fs::remove_dir_all(at.join("data/made")));
                 }
@@ -204,7 +206,8 @@ fn run(who: Caller, race: Race) -> Result<(), Failed> {
                 Some(0) if second.as_deref() == Some(text) => shown[1] += 1,
                 // Nothing ran; the message says why.
                 Some(125) if run.stdout.is_empty() && run.stderr.starts_with("belljar: ") => refused += 1,
-                // The root folder that was planned for has the program; by its own path it may be gone by now.
+                // The root directory that was planned for has the program; by its own path it may be gone by
+                // now.
                 Some(126 | 127) if run.stdout.is_empty() && run.stderr.starts_with("belljar: ") => {
                     refused += 1
                 }
@@ -217,7 +220,7 @@ fn run(who: Caller, race: Race) -> Result<(), Failed> {
     result?;
     println!("{race:?} as {who:?}: {tried} starts, {shown:?} shown, {refused} refused, {swaps} exchanges");
     if matches!(race, Race::MountPoint | Race::RoBind) && tree(&linked) != before {
-        return Err(format!("something was made outside of the root folder: {:?}", tree(&linked)).into());
+        return Err(format!("something was made outside of the root directory: {:?}", tree(&linked)).into());
     }
     if swaps < 10 {
         return Err(format!("only {swaps} exchanges: no race").into());

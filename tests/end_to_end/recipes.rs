@@ -53,7 +53,7 @@ pub fn trials() -> Vec<Trial> {
 }
 
 fn runs(caller: Caller, script: &str) -> Result<(), Failed> {
-    let (place, home) = (caller::folder(caller), caller::folder(caller));
+    let (place, home) = (caller::directory(caller), caller::directory(caller));
     let mut command = Command::new("/bin/sh");
     command.args(["-ec", script]);
     caller::as_caller(caller, &mut command);

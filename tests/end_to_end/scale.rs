@@ -21,10 +21,10 @@ pub fn trials() -> Vec<Trial> {
 /// Far more than one message of the caller's carries, and than the caller and init may have descriptors.
 fn binds(who: Caller) -> Result<(), Failed> {
     const COUNT: usize = 480;
-    let folder = caller::folder(who);
+    let directory = caller::directory(who);
     let mut options = Vec::new();
     for n in 0..COUNT {
-        let source = folder.path().join(n.to_string());
+        let source = directory.path().join(n.to_string());
         caller::file(who, &source, format!("{n}\n"));
         options.push(format!("--ro-bind={}:/many/{n}", source.display()));
     }
@@ -33,28 +33,31 @@ fn binds(who: Caller) -> Result<(), Failed> {
         ["run"].into_iter().chain(options.iter().map(String::as_str)).chain(["--", "sh", "-c", script]);
     let mut command = Command::new("sh");
     command.args(["-c", "ulimit -n 100 && exec \"$0\" \"$@\""]).arg(caller::shelf().join("belljar"));
-    command.args(args).current_dir(folder.path());
+    command.args(args).current_dir(directory.path());
     caller::as_caller(who, &mut command);
     let run = caller::finish(command);
     let shown = run.succeeded()?;
     if shown.trim() == COUNT.to_string() { Ok(()) } else { Err(format!("shown: {shown}").into()) }
 }
 
-/// Once the program has run for a while, init lets go of the code that it started with. (How much of it the kernel maps again at once
-/// depends on how the file lies in the page cache.)
+/// Once the program has run for a while, init lets go of the code that it started with. (How much of it the
+/// kernel maps again at once depends on how the file lies in the page cache.)
 fn idle(who: Caller) -> Result<(), Failed> {
-    let folder = caller::folder(who);
-    let log = folder.path().join("log");
+    let directory = caller::directory(who);
+    let log = directory.path().join("log");
     let mut command = Command::new("strace");
     command.args(["-f", "-qq", "-e", "trace=execve,execveat,madvise", "-o"]).arg(&log);
-    command.arg(caller::shelf().join("belljar")).args(["run", "--", "sleep", "1"]).current_dir(folder.path());
+    command
+        .arg(caller::shelf().join("belljar"))
+        .args(["run", "--", "sleep", "1"])
+        .current_dir(directory.path());
     caller::as_caller(who, &mut command);
     caller::finish(command).succeeded()?;
     let log = std::fs::read_to_string(&log).map_err(|error| error.to_string())?;
     let init =
         log.lines().find(|line| line.contains("[\"belljar-init\"")).and_then(|line| line.split_once(' '));
     let (init, _) = init.ok_or_else(|| format!("no init: {log}"))?;
-    let let_go = |line: &&str| line.starts_with(init) && line.ends_with("MADV_DONTNEED) = 0");
+    let drop_clean_pages = |line: &&str| line.starts_with(init) && line.ends_with("MADV_DONTNEED) = 0");
     // Its constants and its code, at least.
-    if log.lines().filter(let_go).count() >= 2 { Ok(()) } else { Err(log.into()) }
+    if log.lines().filter(drop_clean_pages).count() >= 2 { Ok(()) } else { Err(log.into()) }
 }

@@ -1,4 +1,5 @@
-//! What a sandbox is shown of the host: the plan's answer is the run's, and what an earlier run did changes neither.
+//! What a sandbox is shown of the host: the plan's answer is the run's, and what an earlier run did changes
+//! neither.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
@@ -27,21 +28,21 @@ pub fn trials() -> Vec<Trial> {
 }
 
 /// `belljar` with arguments where a script was run before, in a mount namespace of its own.
-fn after(who: Caller, script: &str, folder: &Path, args: &[&str]) -> Run {
+fn after(who: Caller, script: &str, directory: &Path, args: &[&str]) -> Run {
     let mut command = Command::new("unshare");
     if who == Caller::User {
         command.arg("-Ur");
     }
     command.args(["--mount", "sh", "-ec", &format!("{script}\nexec \"$@\""), "sh"]);
-    command.arg(caller::shelf().join("belljar")).args(args).current_dir(folder);
+    command.arg(caller::shelf().join("belljar")).args(args).current_dir(directory);
     caller::as_caller(who, &mut command);
     caller::finish(command)
 }
 
 /// The host's own mount is `noexec`: a program on it, a script's interpreter.
 fn what_the_host_does_not_execute_is_refused(who: Caller) -> Result<(), Failed> {
-    let folder = caller::folder(who);
-    let at = |name: &str| folder.path().join(name);
+    let directory = caller::directory(who);
+    let at = |name: &str| directory.path().join(name);
     std::fs::create_dir(at("shut"))?;
     let program = |path: &Path, text: &[u8]| {
         caller::file(who, path, text);
@@ -51,17 +52,17 @@ fn what_the_host_does_not_execute_is_refused(who: Caller) -> Result<(), Failed> 
     program(&at("shut/script"), b"#!/bin/sh\n")?;
     program(&at("open"), format!("#!{}\n", at("shut/true").display()).as_bytes())?;
     let shut = "mount --bind shut shut; mount -o remount,bind,noexec shut";
-    let bind = format!("--ro-bind={}", folder.path().display());
+    let bind = format!("--ro-bind={}", directory.path().display());
     for profile in ["strict", "lite"] {
         for name in ["shut/true", "shut/script", "open"] {
             let program = at(name).display().to_string();
             for dry in [&["--dry-run"][..], &[]] {
                 let args = [&["run", "-p", profile, &bind], dry, &["--", &program]].concat();
-                let plain = after(who, "", folder.path(), &args);
+                let plain = after(who, "", directory.path(), &args);
                 if plain.code != Some(0) {
                     return Err(format!("{profile} {name}: {plain:?}").into());
                 }
-                let refused = after(who, shut, folder.path(), &args);
+                let refused = after(who, shut, directory.path(), &args);
                 refused
                     .refused(126, &["where that is on a mount that is noexec", "hint: "])
                     .map_err(|error| format!("{profile} {name} {dry:?}: {error}"))?;
@@ -73,7 +74,7 @@ fn what_the_host_does_not_execute_is_refused(who: Caller) -> Result<(), Failed> 
 
 /// Overlays over each other: two are the most. As root none is laid over another at all, for want of id maps.
 fn a_third_overlay_is_refused_by_its_name(who: Caller) -> Result<(), Failed> {
-    let folder = caller::folder(who);
+    let directory = caller::directory(who);
     let layer = |name: &str, over: &str| {
         format!(
             "mkdir {name}up {name}work {name}\n\
@@ -86,19 +87,19 @@ fn a_third_overlay_is_refused_by_its_name(who: Caller) -> Result<(), Failed> {
         ["run", "-p", "container", "--overlay-tmp", "--ro-bind=/usr", "--rootfs", root, "--", "/usr/bin/true"]
     };
     let one = format!("{spare}{}", layer("one", "root"));
-    let run = after(who, &one, folder.path(), &args("one"));
+    let run = after(who, &one, directory.path(), &args("one"));
     if run.code != Some(0) {
         return Err(format!("over one overlay: {run:?}").into());
     }
-    std::fs::remove_dir(folder.path().join("spare"))?;
-    let run = after(who, &format!("{one}{}", layer("two", "one")), folder.path(), &args("two"));
+    std::fs::remove_dir(directory.path().join("spare"))?;
+    let run = after(who, &format!("{one}{}", layer("two", "one")), directory.path(), &args("two"));
     Ok(run.refused(125, &["spare/two", "is on an overlay over an overlay", "hint: copy it"])?)
 }
 
 /// An optional mount is missing where the task could make its source.
 fn no_run_chooses_the_next_ones_mounts(who: Caller) -> Result<(), Failed> {
-    let folder = caller::folder(who);
-    let at = |name: &str| folder.path().join(name).display().to_string();
+    let directory = caller::directory(who);
+    let at = |name: &str| directory.path().join(name).display().to_string();
     let project = at("project");
     std::fs::create_dir(&project)?;
     caller::give(who, project.as_ref());

@@ -1,4 +1,5 @@
-//! `/dev/stdin`, `/dev/stdout` and `/dev/stderr`: what scripts expect of them, and no more than the descriptor gives.
+//! `/dev/stdin`, `/dev/stdout` and `/dev/stderr`: what scripts expect of them, and no more than the
+//! descriptor gives.
 
 use std::fs::File;
 
@@ -29,13 +30,13 @@ pub fn trials() -> Vec<Trial> {
 
 /// The pipes are the caller's, as in a shell's pipeline.
 fn pipes(caller: Caller, profile: &str) -> Result<(), Failed> {
-    let folder = caller::folder(caller);
+    let directory = caller::directory(caller);
     let script = format!(
         "echo in | {} run -p {profile} -- sh -c 'cat /dev/stdin; echo out >/dev/stdout; echo err >/dev/stderr' 2>&1 | cat",
         caller::shelf().join("belljar").display()
     );
     let mut command = std::process::Command::new("sh");
-    command.args(["-c", &script]).current_dir(folder.path());
+    command.args(["-c", &script]).current_dir(directory.path());
     caller::as_caller(caller, &mut command);
     let run = caller::finish(command);
     if run.code == Some(0) && run.stdout == "in\nout\nerr\n" {
@@ -46,8 +47,8 @@ fn pipes(caller: Caller, profile: &str) -> Result<(), Failed> {
 }
 
 fn files() -> Result<(), Failed> {
-    let folder = caller::folder(Caller::User);
-    let path = |name: &str| folder.path().join(name);
+    let directory = caller::directory(Caller::User);
+    let path = |name: &str| directory.path().join(name);
     caller::file(Caller::User, &path("in"), "in\n");
     caller::file(Caller::User, &path("out"), "");
     let script = "cat /dev/stdin >/dev/stdout; cat </dev/stdout 2>/dev/null; echo $?";
@@ -61,11 +62,12 @@ fn files() -> Result<(), Failed> {
     if status.success() && out == "in\n2\n" { Ok(()) } else { Err(format!("{status}: {out:?}").into()) }
 }
 
-/// A descriptor that is open for reading does not turn into one for writing, though the file's mode would allow it.
+/// A descriptor that is open for reading does not turn into one for writing, though the file's mode would
+/// allow it.
 fn input_stays_read_only(caller: Caller) -> Result<(), Failed> {
     use std::os::unix::fs::PermissionsExt;
-    let folder = caller::folder(caller);
-    let path = folder.path().join("in");
+    let directory = caller::directory(caller);
+    let path = directory.path().join("in");
     caller::file(caller, &path, "whole\n");
     std::fs::set_permissions(&path, PermissionsExt::from_mode(0o666)).map_err(|error| error.to_string())?;
     let script = "for p in /dev/stdin /proc/self/fd/0; do (echo x >>$p) 2>/dev/null && echo appended; \

@@ -1,5 +1,6 @@
-//! Nothing that a task leaves on the host gives whoever executes it there the rights of another: no set-user-ID and set-group-ID bits,
-//! no capabilities. A hostile program tries every call; then the host looks.
+//! Nothing that a task leaves on the host gives whoever executes it there the rights of another: no
+//! set-user-ID and set-group-ID bits, no capabilities. A hostile program tries every call; then the host
+//! looks.
 
 use std::fs::{File, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -10,7 +11,8 @@ use libtest_mimic::{Failed, Trial};
 use crate::caller::{self, Caller, Run};
 use crate::need::{Need, trial};
 
-/// What it does in the directory that is its argument; prints how many ways led to a file with such a bit, as seen inside.
+/// What it does in the directory that is its argument; prints how many ways led to a file with such a bit, as
+/// seen inside.
 const HOSTILE: &str = include_str!("traces.py");
 
 /// How the directory is shown.
@@ -109,7 +111,7 @@ fn attack(
 }
 
 fn leaves_none(caller: Caller, profile: &str, way: Way) -> Result<(), Failed> {
-    let top = caller::folder(caller);
+    let top = caller::directory(caller);
     for given in [true, false] {
         let top = top.path().join(given.to_string());
         std::fs::create_dir(&top)?;
@@ -117,8 +119,8 @@ fn leaves_none(caller: Caller, profile: &str, way: Way) -> Result<(), Failed> {
         let (run, _) = attack(caller, profile, way, &top, given)?;
         let marked = marked(&top)?;
         let made: usize = run.stdout.trim().parse().map_err(|_| format!("{run:#?}"))?;
-        // An overlay's writes are thrown away: a container may have such files there. But a user's program owns the file that it is
-        // given, which is no part of the overlay.
+        // An overlay's writes are thrown away: a container may have such files there. But a user's program
+        // owns the file that it is given, which is no part of the overlay.
         let allowed = profile == "container" && way == Way::Overlay && !(given && caller == Caller::User);
         if run.code != Some(0) || !marked.is_empty() || (made > 0) != allowed {
             return Err(format!("given: {given} {marked:?} {run:#?}").into());
@@ -129,7 +131,7 @@ fn leaves_none(caller: Caller, profile: &str, way: Way) -> Result<(), Failed> {
 
 /// The other half: the attack works where it does no harm, and packages can be installed.
 fn where_nobody_else_can_reach(caller: Caller) -> Result<(), Failed> {
-    let top = caller::folder(caller);
+    let top = caller::directory(caller);
     std::fs::set_permissions(top.path(), Permissions::from_mode(0o700))?;
     let (run, place) = attack(caller, "container", Way::Rootfs, top.path(), false)?;
     let marked = marked(&place)?;
@@ -146,7 +148,7 @@ fn where_nobody_else_can_reach(caller: Caller) -> Result<(), Failed> {
     if run.code != Some(0) || self::marked(&place)?.is_empty() {
         return Err(format!("the control: {run:#?}").into());
     }
-    let again = caller::folder(caller);
+    let again = caller::directory(caller);
     let private = again.path().join("private");
     std::fs::create_dir(&private)?;
     std::fs::set_permissions(&private, Permissions::from_mode(0o700))?;

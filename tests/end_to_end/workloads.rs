@@ -145,41 +145,41 @@ pub fn failed(what: impl std::fmt::Display) -> Failed {
     what.to_string().into()
 }
 
-/// A folder of input files that nobody but the caller may read.
+/// A directory of input files that nobody but the caller may read.
 fn inputs(caller: Caller) -> tempfile::TempDir {
-    let folder = caller::folder(caller);
+    let directory = caller::directory(caller);
     let word = |n: u32| format!("{n} {}\n", ["alpha", "beta", "gamma", "delta"][n as usize * 7 % 4]);
     let item = |n: u32| format!("{{\"name\": \"it\u{e9}m {n}\", \"size\": {}}}", n * 13 % 40);
-    caller::file(caller, &folder.path().join("words"), (1..500).map(word).collect::<String>());
+    caller::file(caller, &directory.path().join("words"), (1..500).map(word).collect::<String>());
     let items = (1..60).map(item).collect::<Vec<_>>().join(",");
-    caller::file(caller, &folder.path().join("data.json"), format!("{{\"items\": [{items}]}}"));
-    let below = folder.path().join("below");
-    fs::create_dir(&below).expect("a folder");
+    caller::file(caller, &directory.path().join("data.json"), format!("{{\"items\": [{items}]}}"));
+    let below = directory.path().join("below");
+    fs::create_dir(&below).expect("a directory");
     caller::give(caller, &below);
     caller::file(caller, &below.join("deep file"), "deep\n");
     for (path, mode) in [("words", 0o600), ("data.json", 0o400), ("below", 0o700), ("", 0o700)] {
-        fs::set_permissions(folder.path().join(path), fs::Permissions::from_mode(mode)).expect("chmod");
+        fs::set_permissions(directory.path().join(path), fs::Permissions::from_mode(mode)).expect("chmod");
     }
-    folder
+    directory
 }
 
 /// The control: a shell script outside, as the caller.
-pub fn outside(caller: Caller, folder: &Path, script: &str) -> Run {
+pub fn outside(caller: Caller, directory: &Path, script: &str) -> Run {
     let mut command = Command::new("/bin/sh");
     caller::as_caller(caller, &mut command);
-    command.args(["-c", script]).env("LANG", "C.UTF-8").current_dir(folder).stdin(Stdio::null());
+    command.args(["-c", script]).env("LANG", "C.UTF-8").current_dir(directory).stdin(Stdio::null());
     caller::finish(command)
 }
 
 /// A shell script inside, with options.
 pub fn inside<S: AsRef<OsStr>>(
     caller: Caller,
-    folder: &Path,
+    directory: &Path,
     options: impl IntoIterator<Item = S>,
     script: &str,
 ) -> Run {
     let mut command = caller::belljar(caller, ["run"]);
-    command.args(options).args(["--", "sh", "-c", script]).current_dir(folder);
+    command.args(options).args(["--", "sh", "-c", script]).current_dir(directory);
     caller::finish(command)
 }
 
@@ -196,23 +196,23 @@ pub fn equal(inside: &Run, outside: &Run) -> Result<(), Failed> {
 }
 
 fn same(caller: Caller, profile: &str, script: &str) -> Result<(), Failed> {
-    let folder = inputs(caller);
-    let path = folder.path();
+    let directory = inputs(caller);
+    let path = directory.path();
     let options = [OsStr::new("-p"), OsStr::new(profile), OsStr::new("--ro-bind"), path.as_ref()];
     let inside = inside(caller, path, options.into_iter().chain([OsStr::new("-w"), path.as_ref()]), script);
     equal(&inside, &outside(caller, path, script))
 }
 
 fn a_private_file_is_given(caller: Caller) -> Result<(), Failed> {
-    let folder = inputs(caller);
+    let directory = inputs(caller);
     let bind = |name: &str| {
-        let mut value = folder.path().join(name).into_os_string();
+        let mut value = directory.path().join(name).into_os_string();
         value.push(format!(":/data/{name}"));
         value
     };
     caller::file(
         caller,
-        &folder.path().join("job.py"),
+        &directory.path().join("job.py"),
         "import sys\nprint(sum(int(l.split()[0]) for l in open(sys.argv[1])))",
     );
     let options: Vec<OsString> = vec![
@@ -225,8 +225,8 @@ fn a_private_file_is_given(caller: Caller) -> Result<(), Failed> {
     ];
     for profile in WALLED {
         let options = options.iter().cloned().chain(["-p".into(), OsString::from(profile)]);
-        let inside = inside(caller, folder.path(), options, "python3 job.py /data/words && ls /data");
-        let outside = outside(caller, folder.path(), "python3 job.py words && echo job.py && echo words");
+        let inside = inside(caller, directory.path(), options, "python3 job.py /data/words && ls /data");
+        let outside = outside(caller, directory.path(), "python3 job.py words && echo job.py && echo words");
         equal(&inside, &outside)?;
     }
     Ok(())
@@ -241,21 +241,21 @@ const QUESTIONS: &str = "git log --stat && git status && git diff && git log --o
      git show v1:f && git rev-parse HEAD && git ls-files -s && git fsck --full && git grep -n o";
 
 fn git_reads_a_bound_repository(caller: Caller) -> Result<(), Failed> {
-    let folder = caller::folder(caller);
-    let made = outside(caller, folder.path(), REPOSITORY);
+    let directory = caller::directory(caller);
+    let made = outside(caller, directory.path(), REPOSITORY);
     if made.code != Some(0) {
         return Err(format!("{made:#?}").into());
     }
-    let control = outside(caller, folder.path(), QUESTIONS);
+    let control = outside(caller, directory.path(), QUESTIONS);
     for profile in ["strict", "lite"] {
         if (caller, profile) == (Caller::Root, "lite") {
             continue; // git refuses a repository of another owner
         }
         for bind in ["--ro-bind", "--bind"] {
-            let path = folder.path().as_os_str();
+            let path = directory.path().as_os_str();
             let options =
                 ["-p", profile, bind].map(OsStr::new).into_iter().chain([path, OsStr::new("-w"), path]);
-            let inside = inside(caller, folder.path(), options, QUESTIONS);
+            let inside = inside(caller, directory.path(), options, QUESTIONS);
             equal(&inside, &control)
                 .map_err(|e| format!("{profile} {bind}: {}", e.message().unwrap_or_default()))?;
             // And under another name.
@@ -267,7 +267,7 @@ fn git_reads_a_bound_repository(caller: Caller) -> Result<(), Failed> {
                     .into_iter()
                     .chain([place])
                     .chain(["-w".into(), "/repo".into()]);
-                equal(&self::inside(caller, folder.path(), options, QUESTIONS), &control)?;
+                equal(&self::inside(caller, directory.path(), options, QUESTIONS), &control)?;
             }
         }
     }
@@ -275,24 +275,24 @@ fn git_reads_a_bound_repository(caller: Caller) -> Result<(), Failed> {
 }
 
 fn git_commits_in_the_working_directory(caller: Caller) -> Result<(), Failed> {
-    let folder = caller::folder(caller);
+    let directory = caller::directory(caller);
     let script = format!(
         "{REPOSITORY} && git add -A && git commit -qm third && git checkout -q -b side HEAD~1 && git gc -q"
     );
-    let run = inside(caller, folder.path(), ["-p", "build"], &script);
+    let run = inside(caller, directory.path(), ["-p", "build"], &script);
     run.succeeded()?;
     let log = outside(
         caller,
-        folder.path(),
+        directory.path(),
         "git log --all --format=%s && git status --short && git fsck && git branch",
     );
     if log.code != Some(0) || log.stdout != "third\nsecond: \u{fc}\nfirst\n  main\n* side\n" {
         return Err(format!("{log:#?}").into());
     }
-    owned_by_the_caller(caller, folder.path())
+    owned_by_the_caller(caller, directory.path())
 }
 
-/// All that is in a folder is the caller's.
+/// All that is in a directory is the caller's.
 fn owned_by_the_caller(caller: Caller, path: &Path) -> Result<(), Failed> {
     let expected = match caller {
         Caller::Root => (0, 0),
@@ -312,7 +312,7 @@ fn owned_by_the_caller(caller: Caller, path: &Path) -> Result<(), Failed> {
 }
 
 fn gcc_and_make_in_the_working_directory(caller: Caller) -> Result<(), Failed> {
-    let folder = caller::folder(caller);
+    let directory = caller::directory(caller);
     let files = [
         (
             "main.c",
@@ -325,24 +325,24 @@ fn gcc_and_make_in_the_working_directory(caller: Caller) -> Result<(), Failed> {
         ("Makefile", "prog: main.o half.o\n\tgcc -o $@ $^ -lm -lpthread\n%.o: %.c\n\tgcc -g -O1 -c $<\n"),
     ];
     for (name, content) in files {
-        caller::file(caller, &folder.path().join(name), content);
+        caller::file(caller, &directory.path().join(name), content);
     }
     // Test suites run what they have compiled into temporary places, too.
     let script = "make -s -j2 && cp prog \"${TMPDIR:-/tmp}/belljar-$$\" && \"${TMPDIR:-/tmp}/belljar-$$\" copied; \
                   rm \"${TMPDIR:-/tmp}/belljar-$$\"; ./prog \"an argument\"";
-    let inside = inside(caller, folder.path(), ["-p", "build"], script);
-    let program = folder.path().join("prog");
+    let inside = inside(caller, directory.path(), ["-p", "build"], script);
+    let program = directory.path().join("prog");
     if program.metadata().map_err(failed)?.mode() & 0o7777 != 0o755 {
         return Err("the program's mode is not 755".into());
     }
-    owned_by_the_caller(caller, folder.path())?;
+    owned_by_the_caller(caller, directory.path())?;
     // It is a program outside as well.
-    let built = outside(caller, folder.path(), "./prog built");
+    let built = outside(caller, directory.path(), "./prog built");
     if (built.code, built.stdout.as_str()) != (Some(7), "1.000000 built\n") {
         return Err(format!("{built:#?}").into());
     }
-    outside(caller, folder.path(), "rm -f prog *.o");
-    equal(&inside, &outside(caller, folder.path(), script))
+    outside(caller, directory.path(), "rm -f prog *.o");
+    equal(&inside, &outside(caller, directory.path(), script))
 }
 
 /// Where the toolchain is.
@@ -354,14 +354,14 @@ pub fn sysroot() -> Result<PathBuf, Failed> {
 
 fn cargo_builds_and_tests(caller: Caller) -> Result<(), Failed> {
     let sysroot = sysroot()?;
-    let folder = caller::folder(caller);
-    fs::create_dir(folder.path().join("src")).map_err(failed)?;
-    caller::give(caller, &folder.path().join("src"));
+    let directory = caller::directory(caller);
+    fs::create_dir(directory.path().join("src")).map_err(failed)?;
+    caller::give(caller, &directory.path().join("src"));
     let manifest = "[package]\nname = \"inside\"\nversion = \"0.1.0\"\nedition = \"2021\"\n[workspace]\n";
-    caller::file(caller, &folder.path().join("Cargo.toml"), manifest);
+    caller::file(caller, &directory.path().join("Cargo.toml"), manifest);
     caller::file(
         caller,
-        &folder.path().join("src/main.rs"),
+        &directory.path().join("src/main.rs"),
         "fn main() { println!(\"built inside\"); }\n#[test]\nfn passes() { std::thread::spawn(|| ()).join().unwrap(); }\n",
     );
     let mut path = OsString::from("PATH=");
@@ -371,25 +371,25 @@ fn cargo_builds_and_tests(caller: Caller) -> Result<(), Failed> {
     let options = options.into_iter().chain([OsStr::new("-e"), &path]);
     let run = inside(
         caller,
-        folder.path(),
+        directory.path(),
         options,
         "cargo run -q --offline && cargo test -q --offline 2>&1 | grep passed",
     );
     if run.code != Some(0) || !run.stdout.starts_with("built inside\ntest result: ok. 1 passed") {
         return Err(format!("{run:#?}").into());
     }
-    owned_by_the_caller(caller, folder.path())
+    owned_by_the_caller(caller, directory.path())
 }
 
 /// A root file system with nothing but busybox, the caller's.
 fn root(caller: Caller) -> tempfile::TempDir {
-    let folder = caller::folder(caller);
+    let directory = caller::directory(caller);
     for name in ["bin", "proc", "dev", "tmp", "etc"] {
-        fs::create_dir(folder.path().join(name)).expect("a folder");
-        caller::give(caller, &folder.path().join(name));
+        fs::create_dir(directory.path().join(name)).expect("a directory");
+        caller::give(caller, &directory.path().join(name));
     }
     let busybox = ["/bin/busybox", "/usr/bin/busybox"].into_iter().find(|path| Path::new(path).exists());
-    let program = folder.path().join("bin/busybox");
+    let program = directory.path().join("bin/busybox");
     caller::copy_program(Path::new(busybox.expect("needed")), &program);
     caller::give(caller, &program);
     for name in [
@@ -407,12 +407,12 @@ fn root(caller: Caller) -> tempfile::TempDir {
         "sha256sum",
         "hostname",
     ] {
-        let link = folder.path().join("bin").join(name);
+        let link = directory.path().join("bin").join(name);
         std::os::unix::fs::symlink("busybox", &link).expect("a symlink");
         caller::give(caller, &link);
     }
-    caller::file(caller, &folder.path().join("etc/motd"), "welcome\n");
-    folder
+    caller::file(caller, &directory.path().join("etc/motd"), "welcome\n");
+    directory
 }
 
 /// The options for a container in a root.
@@ -482,7 +482,7 @@ fn an_overlay_leaves_the_root_alone(caller: Caller) -> Result<(), Failed> {
     Ok(())
 }
 
-/// What is in a folder: path, mode, owner, size, time, content or target.
+/// What is in a directory: path, mode, owner, size, time, content or target.
 fn snapshot(path: &Path) -> Result<Vec<String>, Failed> {
     let mut all = Vec::new();
     let stat = path.symlink_metadata().map_err(failed)?;
@@ -571,7 +571,7 @@ fn a_large_stream_passes_whole(caller: Caller) -> Result<(), Failed> {
 }
 
 fn names_of_any_bytes(caller: Caller) -> Result<(), Failed> {
-    let folder = caller::folder(caller);
+    let directory = caller::directory(caller);
     let long = [b'n'; 255];
     let names: [&[u8]; 11] = [
         b"\xff\xfe",
@@ -586,7 +586,7 @@ fn names_of_any_bytes(caller: Caller) -> Result<(), Failed> {
         b"$(id)",
         &long,
     ];
-    let inner = folder.path().join(OsStr::from_bytes(b"dir \xe9 :\\x"));
+    let inner = directory.path().join(OsStr::from_bytes(b"dir \xe9 :\\x"));
     fs::create_dir(&inner).map_err(failed)?;
     caller::give(caller, &inner);
     for name in names {
@@ -605,14 +605,14 @@ fn names_of_any_bytes(caller: Caller) -> Result<(), Failed> {
         for bind in ["--ro-bind", "--bind"] {
             let mut options: Vec<OsString> = ["-p", profile, bind].map(OsString::from).to_vec();
             options.extend([OsString::from_vec(source.clone()), "-w".into(), inner.clone().into()]);
-            let inside = inside(caller, folder.path(), options, script);
+            let inside = inside(caller, directory.path(), options, script);
             equal(&inside, &control)
                 .map_err(|e| format!("{profile} {bind}: {}", e.message().unwrap_or_default()))?;
         }
     }
     // As the working directory, and as the program's own name.
     let tool = inner.join(OsStr::from_bytes(b"t\xf6ol"));
-    let draft = folder.path().join("draft");
+    let draft = directory.path().join("draft");
     caller::file(caller, &draft, "#!/bin/sh\nprintf '%s|' \"$0\" \"$@\"");
     fs::set_permissions(&draft, fs::Permissions::from_mode(0o755)).map_err(failed)?;
     caller::copy_program(&draft, &tool);
@@ -640,9 +640,9 @@ fn many_arguments(caller: Caller) -> Result<(), Failed> {
         for profile in ["strict", "build"] {
             let mut options: Vec<OsString> = vec!["run".into(), "-p".into(), profile.into()];
             options.extend(["--", "sh", "-c", "printf '%s\\n' \"$@\"", "sh"].map(OsString::from));
-            let folder = caller::folder(caller);
+            let directory = caller::directory(caller);
             let mut command = caller::belljar(caller, options);
-            command.args(&args).current_dir(folder.path());
+            command.args(&args).current_dir(directory.path());
             let run = caller::finish(command);
             let expected = args.join("\n") + "\n";
             if run.code != Some(0) || run.stdout != expected || !run.stderr.is_empty() {

@@ -28,7 +28,7 @@ fn no_working_directory_by_descriptor(caller: Caller) -> Result<(), Failed> {
             let mut shell = Command::new("sh");
             caller::as_caller(caller, &mut shell);
             shell.env("B", caller::shelf().join("belljar"));
-            // Folders of the host's on every number that a runtime could use.
+            // Directories of the host's on every number that a runtime could use.
             let script = "exec 3</ 4</ 5</ 6</ 7</ 8</ 9</; exec \"$B\" run -w \"$0\" -- ls -a .";
             shell.args(["-c", script, &dir]);
             let run = caller::finish(shell);
@@ -85,7 +85,7 @@ fn a_command_is_no_option(caller: Caller) -> Result<(), Failed> {
 fn many_at_once_get_their_own_descriptors(caller: Caller) -> Result<(), Failed> {
     let runs: Vec<_> = (0..64)
         .map(|_| {
-            // The folder itself is one more while it is listed.
+            // The directory itself is one more while it is listed.
             std::thread::spawn(move || {
                 caller::run(caller, ["run", "--", "sh", "-c", "cd /proc/self/fd; echo *"])
             })
@@ -100,11 +100,12 @@ fn many_at_once_get_their_own_descriptors(caller: Caller) -> Result<(), Failed> 
     Ok(())
 }
 
-/// A library that the task's environment preloads comes into the task's programs and into nothing of belljar's.
+/// A library that the task's environment preloads comes into the task's programs and into nothing of
+/// belljar's.
 fn a_preloaded_library_is_the_programs_alone(caller: Caller) -> Result<(), Failed> {
-    let folder = caller::folder(caller);
-    let library = folder.path().join("marker.so");
-    let source = folder.path().join("marker.c");
+    let directory = caller::directory(caller);
+    let library = directory.path().join("marker.so");
+    let source = directory.path().join("marker.c");
     caller::file(
         caller,
         &source,

@@ -13,8 +13,8 @@ pub const CHECKS: &[Entry] = &[
 /// Neither the log nor an error shows the value of a variable or the content of a file.
 fn messages_name_no_secret(caller: Caller) -> Result<(), Failed> {
     const SECRET: &str = "correct-horse-battery";
-    let folder = caller::folder(caller);
-    let file = folder.path().join("file");
+    let directory = caller::directory(caller);
+    let file = directory.path().join("file");
     caller::file(caller, &file, format!("extends = \"strict\"\n[process]\nenv = [\"TOKEN={SECRET}\"]\n"));
     let path = file.to_str().ok_or("not UTF-8")?;
     let value = format!("TOKEN={SECRET}");

@@ -117,8 +117,9 @@ fn killing_everything_ends_the_run(caller: Caller) -> Result<(), Failed> {
     if caller == Caller::User { nobody_outside_is_signalled(caller) } else { Ok(()) }
 }
 
-/// Without a pid namespace: a stopped process of the caller's stays stopped. (A signal that hurts nobody if the wall is not
-/// there; that `kill` succeeds says nothing, as kill(-1) does so even where each single signal was refused.)
+/// Without a pid namespace: a stopped process of the caller's stays stopped. (A signal that hurts nobody if
+/// the wall is not there; that `kill` succeeds says nothing, as kill(-1) does so even where each single
+/// signal was refused.)
 fn nobody_outside_is_signalled(caller: Caller) -> Result<(), Failed> {
     let mut victim = Command::new("sleep");
     victim.arg("73");
@@ -249,8 +250,8 @@ for fd in (1, 2):
 os._exit(7)
 ";
     for profile in profiles(caller) {
-        let folder = caller::folder(caller);
-        let report = folder.path().join("report.json");
+        let directory = caller::directory(caller);
+        let report = directory.path().join("report.json");
         let report = report.to_str().ok_or("a path")?;
         let run = caller::run(
             caller,
@@ -267,7 +268,8 @@ os._exit(7)
     Ok(())
 }
 
-/// R17: a task that has closed its streams runs on and is ended by its limit; one that never reads holds nobody up.
+/// R17: a task that has closed its streams runs on and is ended by its limit; one that never reads holds
+/// nobody up.
 fn closed_streams_hold_nobody_up(caller: Caller) -> Result<(), Failed> {
     for limit in ["unlimited", "1MiB"] {
         let mark = mark(&format!("closed-{limit}"), caller);

@@ -1,9 +1,10 @@
-//! Attacks: the table of `belljar selftest`, as root and as an ordinary user, and the attacks on the caller's side, which no
-//! probe inside can try.
+//! Attacks: the table of `belljar selftest`, as root and as an ordinary user, and the attacks on the caller's
+//! side, which no probe inside can try.
 //!
 //! `cargo test --test escape`. A row that cannot be tested on this host is counted as ignored and says why;
-//! `BELLJAR_TEST_REQUIRE=escape`, or `all`, turns that into a failure where root could test it (`all,-escape` does without). Two rows need what few
-//! machines have, and are required by its name: `CAP_SYS_RESOURCE` and `groups` (supplementary groups of root's).
+//! `BELLJAR_TEST_REQUIRE=escape`, or `all`, turns that into a failure where root could test it (`all,-escape`
+//! does without). Two rows need what few machines have, and are required by its name: `CAP_SYS_RESOURCE` and
+//! `groups` (supplementary groups of root's).
 
 #[allow(dead_code)] // it is shared
 #[path = "../end_to_end/caller.rs"]

@@ -19,9 +19,9 @@ pub const CHECKS: &[Entry] = &[
     ("a_symlink_for_a_place_leads_nowhere", &[], a_symlink_for_a_place_leads_nowhere),
     ("mounts_do_not_propagate", &[], mounts_do_not_propagate),
     (
-        "a_read_only_folder_is_read_only_all_the_way_down",
+        "a_read_only_directory_is_read_only_all_the_way_down",
         &[],
-        a_read_only_folder_is_read_only_all_the_way_down,
+        a_read_only_directory_is_read_only_all_the_way_down,
     ),
     ("the_hosts_root_is_shown_as_it_is", &[], the_hosts_root_is_shown_as_it_is),
     ("what_is_mounted_below_belongs_to_its_owner", &[], what_is_mounted_below_belongs_to_its_owner),
@@ -30,17 +30,17 @@ pub const CHECKS: &[Entry] = &[
     ("a_report_follows_nothing_that_was_left", &[], a_report_follows_nothing_that_was_left),
 ];
 
-/// A root folder with the host's programs, and a folder beside it that nothing may appear in.
+/// A root directory with the host's programs, and a directory beside it that nothing may appear in.
 struct Bundle {
-    _folder: tempfile::TempDir,
+    _directory: tempfile::TempDir,
     root: PathBuf,
     outside: PathBuf,
 }
 
 impl Bundle {
     fn new(caller: Caller) -> Result<Self, Failed> {
-        let folder = caller::folder(caller);
-        let (root, outside) = (folder.path().join("root"), folder.path().join("outside"));
+        let directory = caller::directory(caller);
+        let (root, outside) = (directory.path().join("root"), directory.path().join("outside"));
         let make = |path: &Path| {
             fs::create_dir(path)?;
             caller::give(caller, path);
@@ -54,7 +54,7 @@ impl Bundle {
         for name in ["bin", "lib", "lib64"] {
             symlink(Path::new("usr").join(name), root.join(name))?;
         }
-        Ok(Self { _folder: folder, root, outside })
+        Ok(Self { _directory: directory, root, outside })
     }
 
     /// `belljar run -p container`, with more options, of a shell script.
@@ -76,16 +76,17 @@ impl Bundle {
     }
 }
 
-/// The new root is mounted on the old one while it is built: a copy of `/` must not show it, and least of all let it be written to.
+/// The new root is mounted on the old one while it is built: a copy of `/` must not show it, and least of all
+/// let it be written to.
 fn the_hosts_root_is_shown_as_it_is(caller: Caller) -> Result<(), Failed> {
     use std::os::unix::fs::MetadataExt as _;
     let root = fs::metadata("/")?;
     let same = format!("{}:{}\n", root.dev(), root.ino());
-    let look = |options: &[&str], folders: &[&str]| {
+    let look = |options: &[&str], directories: &[&str]| {
         let mut args = [&["run", "-q", "--allow-sockets"], options, &["--", "stat", "-c", "%d:%i"]].concat();
-        args.extend(folders);
+        args.extend(directories);
         let run = caller::run(caller, &args);
-        if run.succeeded()? == same.repeat(folders.len()) {
+        if run.succeeded()? == same.repeat(directories.len()) {
             Ok(())
         } else {
             Err(Failed::from(format!("{run:#?}")))
@@ -97,7 +98,8 @@ fn the_hosts_root_is_shown_as_it_is(caller: Caller) -> Result<(), Failed> {
     let both = ["-p", "standard", "--ro-bind", "/:/host", "--bind", "/:/other"];
     match caller {
         Caller::User => look(&both, &["/host", "/other"])?,
-        // The host's root's files would be the sandbox's own: it could make what the profile finds missing in /etc.
+        // The host's root's files would be the sandbox's own: it could make what the profile finds missing in
+        // /etc.
         Caller::Root => {
             let refused = look(&both, &["/host", "/other"]);
             let told = refused.as_ref().err().and_then(Failed::message).unwrap_or_default();
@@ -112,8 +114,8 @@ fn the_hosts_root_is_shown_as_it_is(caller: Caller) -> Result<(), Failed> {
     )?;
     let bundle = Bundle::new(caller)?;
     let rootfs = bundle.root.to_str().ok_or("not UTF-8")?;
-    // Made in the directory that is the root, or in an overlay. Below a root that is written to, the host's pipes would be within
-    // reach, and it would be refused.
+    // Made in the directory that is the root, or in an overlay. Below a root that is written to, the host's
+    // pipes would be within reach, and it would be refused.
     for made in [false, true] {
         if made {
             fs::create_dir(bundle.root.join("host"))?;
@@ -131,10 +133,11 @@ fn the_hosts_root_is_shown_as_it_is(caller: Caller) -> Result<(), Failed> {
     if run.stdout == "0\n" && !made { Ok(()) } else { Err(format!("{run:#?}").into()) }
 }
 
-/// What a run was given to write to is given to the next one in parts: a symlink that the first one left must not lead that elsewhere.
+/// What a run was given to write to is given to the next one in parts: a symlink that the first one left must
+/// not lead that elsewhere.
 fn a_symlink_of_an_earlier_run_is_not_followed(caller: Caller) -> Result<(), Failed> {
-    let folder = caller::folder(caller);
-    let (job, victim) = (folder.path().join("job"), folder.path().join("victim"));
+    let directory = caller::directory(caller);
+    let (job, victim) = (directory.path().join("job"), directory.path().join("victim"));
     for path in [&job, &job.join("out"), &victim] {
         fs::create_dir(path)?;
         caller::give(caller, path);
@@ -158,7 +161,7 @@ fn a_symlink_of_an_earlier_run_is_not_followed(caller: Caller) -> Result<(), Fai
     }
     // By a path from the current directory.
     let mut command = caller::belljar(caller, ["run", "--bind", "./job/out:/out", "--", "touch", "/out/X"]);
-    command.current_dir(folder.path());
+    command.current_dir(directory.path());
     caller::finish(command).refused(125, &["is a symlink"])?;
     if fs::read_dir(&victim)?.count() != 1 {
         return Err("something was made in what the symlink leads to".into());
@@ -173,11 +176,12 @@ fn a_symlink_of_an_earlier_run_is_not_followed(caller: Caller) -> Result<(), Fai
     Ok(())
 }
 
-/// Before Landlock's ABI 9 a listening socket in a read-only directory can be connected to: `strict` refuses it, the others tell.
+/// Before Landlock's ABI 9 a listening socket in a read-only directory can be connected to: `strict` refuses
+/// it, the others tell.
 fn sockets_in_what_is_shown(caller: Caller) -> Result<(), Failed> {
     use std::os::unix::fs::PermissionsExt as _;
-    let folder = caller::folder(caller);
-    let shown = folder.path().join("shown");
+    let directory = caller::directory(caller);
+    let shown = directory.path().join("shown");
     fs::create_dir_all(shown.join("below"))?;
     let socket = shown.join("below/socket");
     let listener = std::os::unix::net::UnixListener::bind(&socket)?;
@@ -213,11 +217,11 @@ fn sockets_in_what_is_shown(caller: Caller) -> Result<(), Failed> {
     Ok(())
 }
 
-/// As root, the owner's files on a mount below a bound directory are the sandbox's own, too; where the kernel cannot map one of the mounts
-/// (a procfs), that is told and the rest is as it was.
+/// As root, the owner's files on a mount below a bound directory are the sandbox's own, too; where the kernel
+/// cannot map one of the mounts (a procfs), that is told and the rest is as it was.
 fn what_is_mounted_below_belongs_to_its_owner(caller: Caller) -> Result<(), Failed> {
-    let folder = caller::folder(caller);
-    let shown = folder.path().join("shown");
+    let directory = caller::directory(caller);
+    let shown = directory.path().join("shown");
     fs::create_dir_all(shown.join("below"))?;
     caller::give(caller, &shown);
     caller::give(caller, &shown.join("below"));
@@ -225,14 +229,14 @@ fn what_is_mounted_below_belongs_to_its_owner(caller: Caller) -> Result<(), Fail
     let mount = "mount -t tmpfs -o mode=755 none $D/shown/below && chown 0:0 $D/shown";
     let script =
         format!("{mount} && $B run {owner}--bind $D/shown:/shown -- touch /shown/file /shown/below/file");
-    let run = in_own_mounts(caller, folder.path(), &script);
+    let run = in_own_mounts(caller, directory.path(), &script);
     if run.code != Some(0) || !run.stderr.is_empty() {
         return Err(format!("{run:#?}").into());
     }
     if caller == Caller::Root {
         let more = "mkdir $D/shown/proc && mount -t proc none $D/shown/proc";
         let script = format!("{mount} && {more} && $B run --bind $D/shown:/shown -- touch /shown/file");
-        let run = in_own_mounts(caller, folder.path(), &script);
+        let run = in_own_mounts(caller, directory.path(), &script);
         if run.code != Some(0) || run.stderr.matches("cannot be id-mapped").count() != 1 {
             return Err(format!("{run:#?}").into());
         }
@@ -240,7 +244,7 @@ fn what_is_mounted_below_belongs_to_its_owner(caller: Caller) -> Result<(), Fail
     Ok(())
 }
 
-/// CVE-2021-30465: the place of a mount is a folder at one instant and a symlink at the next.
+/// CVE-2021-30465: the place of a mount is a directory at one instant and a symlink at the next.
 fn racing_symlinks_lead_nowhere(caller: Caller) -> Result<(), Failed> {
     let bundle = Bundle::new(caller)?;
     let (place, link) = (bundle.root.join("place"), bundle.root.join("link"));
@@ -272,7 +276,7 @@ fn racing_symlinks_lead_nowhere(caller: Caller) -> Result<(), Failed> {
             match run.code {
                 // 1: the file is shown, and the symlink is in its place when it is read.
                 Some(0 | 1) => ran += 1,
-                // What was a folder when the plan was made is a symlink when init comes to it.
+                // What was a directory when the plan was made is a symlink when init comes to it.
                 Some(125) => {}
                 _ => result = Err(format!("{run:#?}")),
             }
@@ -307,14 +311,14 @@ fn the_roots_own_devices_are_not_used(caller: Caller) -> Result<(), Failed> {
     bundle.nothing_outside()
 }
 
-/// CVE-2025-52881, CVE-2026-41579, CVE-2024-45310: /proc and /dev are folders or nothing; elsewhere a symlink of the root's leads
-/// to a place in the root.
+/// CVE-2025-52881, CVE-2026-41579, CVE-2024-45310: /proc and /dev are directories or nothing; elsewhere a
+/// symlink of the root's leads to a place in the root.
 fn a_symlink_for_a_place_leads_nowhere(caller: Caller) -> Result<(), Failed> {
     for (name, options, code) in [
         ("proc", &[][..], 125),
         ("dev", &[], 125),
-        ("data", &["--overlay-tmp", "--ro-bind", "/etc/hostname:/data/new/folder/file"], 0),
-        ("data", &["--overlay-tmp", "--tmpfs", "/data/new/folder"], 0),
+        ("data", &["--overlay-tmp", "--ro-bind", "/etc/hostname:/data/new/directory/file"], 0),
+        ("data", &["--overlay-tmp", "--tmpfs", "/data/new/directory"], 0),
     ] {
         for up_and_out in [false, true] {
             let bundle = Bundle::new(caller)?;
@@ -334,8 +338,9 @@ fn a_symlink_for_a_place_leads_nowhere(caller: Caller) -> Result<(), Failed> {
     Ok(())
 }
 
-/// `sh -c script`, in a mount namespace of its own, with `$B`, which starts belljar as the caller, and the folder `$D`.
-pub(crate) fn in_own_mounts(caller: Caller, folder: &Path, script: &str) -> caller::Run {
+/// `sh -c script`, in a mount namespace of its own, with `$B`, which starts belljar as the caller, and the
+/// directory `$D`.
+pub(crate) fn in_own_mounts(caller: Caller, directory: &Path, script: &str) -> caller::Run {
     let mut command = Command::new("unshare");
     caller::as_caller(caller, &mut command);
     let belljar = caller::shelf().join("belljar").display().to_string();
@@ -348,31 +353,32 @@ pub(crate) fn in_own_mounts(caller: Caller, folder: &Path, script: &str) -> call
         }
     };
     command.args(["-m", "--propagation", "private", "timeout", "30", "sh", "-c", script]);
-    command.env("B", belljar).env("D", folder).current_dir("/");
+    command.env("B", belljar).env("D", directory).current_dir("/");
     caller::finish(command)
 }
 
 /// What is mounted on one side does not appear on the other, though the host's mounts are shared.
 fn mounts_do_not_propagate(caller: Caller) -> Result<(), Failed> {
-    let folder = caller::folder(caller);
+    let directory = caller::directory(caller);
     for name in ["shown", "go"] {
-        fs::create_dir(folder.path().join(name))?;
-        caller::give(caller, &folder.path().join(name));
+        fs::create_dir(directory.path().join(name))?;
+        caller::give(caller, &directory.path().join(name));
     }
     // The control: a plain copy of the namespace does pass mounts on.
     let control = in_own_mounts(
         caller,
-        folder.path(),
+        directory.path(),
         "mount -t tmpfs shared $D/shown && mount --make-rshared / && mkdir $D/shown/in && \
          unshare -m --propagation unchanged mount -t tmpfs marker $D/shown/in && grep -c ' marker ' /proc/self/mountinfo",
     );
     if control.stdout != "1\n" {
         return Err(format!("the control: {control:#?}").into());
     }
-    // Out: inside, with the walls before it removed, something is mounted. In: the host mounts something during the run.
+    // Out: inside, with the walls before it removed, something is mounted. In: the host mounts something
+    // during the run.
     let run = in_own_mounts(
         caller,
-        folder.path(),
+        directory.path(),
         "mount -t tmpfs shared $D/shown && mount --make-rshared / && mkdir $D/shown/in $D/shown/out && mkfifo $D/go/a $D/go/b && \
          { timeout 20 head -n1 $D/go/a; mount -t tmpfs marker $D/shown/in; timeout 20 sh -c 'echo >$D/go/b'; } >/dev/null & \
          while [ ! -p $D/go/b ]; do sleep 0.01; done; \
@@ -388,12 +394,12 @@ fn mounts_do_not_propagate(caller: Caller) -> Result<(), Failed> {
     Ok(())
 }
 
-/// A file system that is mounted below a folder that is shown read-only is read-only too.
-fn a_read_only_folder_is_read_only_all_the_way_down(caller: Caller) -> Result<(), Failed> {
-    let folder = caller::folder(caller);
+/// A file system that is mounted below a directory that is shown read-only is read-only too.
+fn a_read_only_directory_is_read_only_all_the_way_down(caller: Caller) -> Result<(), Failed> {
+    let directory = caller::directory(caller);
     let run = in_own_mounts(
         caller,
-        folder.path(),
+        directory.path(),
         "mkdir $D/sub && mount -t tmpfs sub $D/sub && mkdir $D/sub/deep && mount -t tmpfs deep $D/sub/deep && chmod 1777 $D/sub $D/sub/deep && \
          for walls in '' '--set landlock.mode=off'; do for how in --ro-bind --bind; do rm -f $D/sub/a $D/sub/deep/b; \
          $B run $walls $how $D:/data -- sh -c '(: >/data/sub/a) 2>/dev/null && echo w; (: >/data/sub/deep/b) 2>/dev/null && echo w; true'; \
@@ -407,11 +413,11 @@ fn a_read_only_folder_is_read_only_all_the_way_down(caller: Caller) -> Result<()
 
 /// `--report` writes to the file that was there when the run began, whatever the task puts in its place.
 fn a_report_follows_nothing_that_was_left(caller: Caller) -> Result<(), Failed> {
-    let folder = caller::folder(caller);
-    let shared = folder.path().join("shared");
+    let directory = caller::directory(caller);
+    let shared = directory.path().join("shared");
     fs::create_dir(&shared)?;
     caller::give(caller, &shared);
-    let victim = folder.path().join("victim");
+    let victim = directory.path().join("victim");
     caller::file(caller, &victim, "untouched");
     let report = shared.join("report");
     let (bind, path) = (format!("{}:/out", shared.display()), report.display().to_string());

@@ -12,18 +12,18 @@ pub const CHECKS: &[Entry] = &[
     ("a_run_keeps_the_profile_that_it_started_with", &[], a_run_keeps_the_profile_that_it_started_with),
 ];
 
-/// A folder that `HOME` leads to cannot take the place of a built-in profile.
+/// A directory that `HOME` leads to cannot take the place of a built-in profile.
 fn home_decides_over_no_builtin_profile(caller: Caller) -> Result<(), Failed> {
-    let home = caller::folder(caller);
-    let mut folder = home.path().to_owned();
+    let home = caller::directory(caller);
+    let mut directory = home.path().to_owned();
     for name in [".config", "belljar", "profiles"] {
-        folder.push(name);
-        std::fs::create_dir(&folder)?;
-        caller::give(caller, &folder);
+        directory.push(name);
+        std::fs::create_dir(&directory)?;
+        caller::give(caller, &directory);
     }
     let open = "extends = \"standard\"\ndescription = \"x\"\n[process]\nenv = [\"TAKEN=1\"]\n";
     for name in ["strict.toml", "mine.toml"] {
-        caller::file(caller, &folder.join(name), open);
+        caller::file(caller, &directory.join(name), open);
     }
     let run = |profile: &str| {
         let mut command = caller::belljar(caller, ["run", "-p", profile, "--", "sh", "-c", "echo $TAKEN"]);
@@ -60,9 +60,9 @@ fn messages_have_no_control_characters(caller: Caller) -> Result<(), Failed> {
 
 /// Where a wall cannot be had, the program does not run: namespaces without room for them, and lite as root.
 fn what_cannot_be_had_is_not_run(caller: Caller) -> Result<(), Failed> {
-    let folder = caller::folder(caller);
-    let marker = folder.path().join("ran");
-    let bind = folder.path().to_str().ok_or("not UTF-8")?.to_owned();
+    let directory = caller::directory(caller);
+    let marker = directory.path().join("ran");
+    let bind = directory.path().to_str().ok_or("not UTF-8")?.to_owned();
     let touch = marker.to_str().ok_or("not UTF-8")?;
     // In a user namespace that allows no further one.
     let script = "echo 0 >/proc/sys/user/max_user_namespaces && exec \"$0\" \"$@\"";
@@ -84,15 +84,15 @@ fn what_cannot_be_had_is_not_run(caller: Caller) -> Result<(), Failed> {
 
 /// A profile that its own run can write to does not change the run.
 fn a_run_keeps_the_profile_that_it_started_with(caller: Caller) -> Result<(), Failed> {
-    let folder = caller::folder(caller);
-    let profile = folder.path().join("own.toml");
+    let directory = caller::directory(caller);
+    let profile = directory.path().join("own.toml");
     let strict = "extends = \"strict\"\ndescription = \"x\"\nworkdir = \"writable\"\n";
     caller::file(caller, &profile, strict);
     let script = "printf 'extends = \"strict\"\\nnamespaces = [\"-network\"]\\n' >own.toml; sleep 0.2; \
                   ls -1 /sys 2>/dev/null; cat /proc/net/dev 2>/dev/null | grep -c :; unshare -Ur true 2>/dev/null && echo user; true";
     let path = profile.to_str().ok_or("not UTF-8")?;
     let mut command = caller::belljar(caller, ["run", "-p", path, "--", "sh", "-c", script]);
-    command.current_dir(folder.path());
+    command.current_dir(directory.path());
     let run = caller::finish(command);
     let after = std::fs::read_to_string(&profile)?;
     if !after.contains("-network") {

@@ -12,7 +12,8 @@ use crate::need;
 /// What a caller's run gave, by row.
 type Reports = Result<BTreeMap<String, Value>, String>;
 
-/// A trial for each row that has a probe, as each caller. The table is run once for each of them, unless only the names are wanted.
+/// A trial for each row that has a probe, as each caller. The table is run once for each of them, unless only
+/// the names are wanted.
 pub fn trials(list: bool, filter: Option<&str>) -> Vec<Trial> {
     // A filter that is meant for the other checks.
     let wanted = filter.is_none_or(|filter| names().any(|name| name.contains(filter)));
@@ -55,14 +56,15 @@ fn names() -> impl Iterator<Item = String> {
 }
 
 fn reports(caller: Caller) -> Reports {
-    // A copy that belongs to the caller, as it does for who has built it: else nobody could write to it anyway.
-    let folder = caller::folder(caller);
-    let copy = folder.path().join("belljar");
+    // A copy that belongs to the caller, as it does for who has built it: else nobody could write to it
+    // anyway.
+    let directory = caller::directory(caller);
+    let copy = directory.path().join("belljar");
     caller::copy_program(&caller::shelf().join("belljar"), &copy);
     caller::give(caller, &copy);
     // A working directory of the caller's: `build` shows it, and refuses `/`.
     let mut command = std::process::Command::new(&copy);
-    command.args(["selftest", "--json"]).stdin(std::process::Stdio::null()).current_dir(folder.path());
+    command.args(["selftest", "--json"]).stdin(std::process::Stdio::null()).current_dir(directory.path());
     caller::as_caller(caller, &mut command);
     let run = caller::finish(command);
     if !matches!(run.code, Some(0 | 1)) {
@@ -109,7 +111,8 @@ fn of(id: &str, caller: Caller, report: Result<Value, String>) -> Trial {
     }
 }
 
-/// A row that held: what it stands on is there. Blocked inside, and shown to be possible by the control or the mutation.
+/// A row that held: what it stands on is there. Blocked inside, and shown to be possible by the control or
+/// the mutation.
 fn each_profile(report: &Value) -> Result<(), libtest_mimic::Failed> {
     let profiles = report["profiles"].as_array().ok_or("no profiles")?;
     let outside = report["control"]["verdict"] == "allowed";

@@ -20,8 +20,8 @@ const ROWS: [&str; 6] = ["T1", "X3", "X4", "M18", "L1", "K25"];
 
 /// Each row's report under a wrapper with this text, in the table's order.
 fn under(caller: Caller, text: &str) -> Result<Vec<Value>, Failed> {
-    let folder = caller::folder(caller);
-    let wrapper = folder.path().join("wrapper");
+    let directory = caller::directory(caller);
+    let wrapper = directory.path().join("wrapper");
     caller::file(caller, &wrapper, text);
     std::fs::set_permissions(&wrapper, std::fs::Permissions::from_mode(0o755))?;
     let path = wrapper.to_str().ok_or("not UTF-8")?;
@@ -40,7 +40,7 @@ fn each(reports: &[Value], verdict: &str) -> Result<(), Failed> {
 }
 
 fn no_sandbox_holds_nothing(caller: Caller) -> Result<(), Failed> {
-    // Its probe cannot tell a read-only folder from one that is not: nothing makes it one.
+    // Its probe cannot tell a read-only directory from one that is not: nothing makes it one.
     each(&under(caller, "#!/bin/sh\nexec \"$@\"\n")?, "failed")
 }
 

@@ -28,7 +28,7 @@ struct Place {
 impl Place {
     /// Made by a shell, as the caller.
     fn new(caller: Caller, script: &str) -> Result<Self, Failed> {
-        let place = Self { caller, dir: caller::folder(caller) };
+        let place = Self { caller, dir: caller::directory(caller) };
         place.outside(script)?.succeeded()?;
         Ok(place)
     }
@@ -63,8 +63,9 @@ fn refused(run: &Run, words: &str) -> Result<(), Failed> {
     Err(format!("not refused for {words:?}: {run:#?}").into())
 }
 
-/// What is written to each kind of file, in each way of being read-only, below a root or directory that can be written to. What is
-/// below has a pipe and is refused as a whole, so the kinds are tried without it, and it by itself.
+/// What is written to each kind of file, in each way of being read-only, below a root or directory that can
+/// be written to. What is below has a pipe and is refused as a whole, so the kinds are tried without it, and
+/// it by itself.
 fn read_only_is_read_only_for_every_kind_of_file(caller: Caller) -> Result<(), Failed> {
     let place = Place::new(
         caller,
@@ -263,14 +264,14 @@ fn a_root_directory_is_as_it_was(caller: Caller) -> Result<(), Failed> {
 
 /// A mount in a root hides a secret, and another root's mount is `noexec`.
 fn an_overlay_shows_what_the_root_shows(caller: Caller) -> Result<(), Failed> {
-    let folder = caller::folder(caller);
+    let directory = caller::directory(caller);
     let script = "mkdir -p $D/r && mount -t tmpfs none $D/r && mkdir -p $D/r/bin $D/r/secret $D/r/dev $D/r/proc && \
          cp /bin/busybox $D/r/bin/sh && chmod -R a+rX $D/r && \
          run() { $B run -p container --rootfs $D/r $1 -- /bin/sh -c 'cat /secret/key; echo ran' 2>$D/err; echo $? $1; }; \
          mount -o remount,bind,noexec $D/r && run && run --overlay-tmp && mount -o remount,bind,exec $D/r && \
          echo SECRET >$D/r/secret/key && chmod 644 $D/r/secret/key && run --overlay-tmp && \
          mount -t tmpfs none $D/r/secret && run && run --overlay-tmp; run '--overlay-tmp --dry-run'; cat $D/err";
-    let run = crate::mounts::in_own_mounts(caller, folder.path(), script);
+    let run = crate::mounts::in_own_mounts(caller, directory.path(), script);
     let expected = "126\n126 --overlay-tmp\nSECRET\nran\n0 --overlay-tmp\nran\n0\n125 --overlay-tmp\n125 --overlay-tmp --dry-run\n";
     if !run.stdout.starts_with(expected) || !run.stdout.contains("/r/secret") {
         return Err(format!("{run:#?}").into());
@@ -280,7 +281,7 @@ fn an_overlay_shows_what_the_root_shows(caller: Caller) -> Result<(), Failed> {
 
 /// `--dry-run` gives the same answer as the run, word for word.
 fn the_plan_refuses_what_the_run_would(caller: Caller) -> Result<(), Failed> {
-    let folder = caller::folder(caller);
+    let directory = caller::directory(caller);
     let script = "mkdir $D/t && mount -t tmpfs none $D/t && cd $D/t && mkdir -p l/usr/bin l/bin l/dev l/proc l/tmp u w m fifo s link && \
          cp /bin/busybox l/bin/sh && cp -a l sysfile && : >sysfile/sys && cp -a l procfile && rmdir procfile/proc && : >procfile/proc && \
          cp -a l devlink && rmdir devlink/dev && ln -s tmp devlink/dev && mkfifo fifo/p && ln -s l link/l && chmod -R a+rX . && \
@@ -292,7 +293,7 @@ fn the_plan_refuses_what_the_run_would(caller: Caller) -> Result<(), Failed> {
            for key in maskedPaths readonlyPaths; do both --bind .:/w --set $key='[\"'$mask'\"]'; done; done; \
          both --bind s:/w --ro-bind fifo:/w/none; both --bind .:/w --ro-bind fifo:/w/s; both --bind m:/m; both --ro-bind m:/m; \
          both -p container --rootfs l --ro-bind /dev/zero:/dev/zero; both -p container --rootfs l --tmpfs /none";
-    let run = crate::mounts::in_own_mounts(caller, folder.path(), script);
+    let run = crate::mounts::in_own_mounts(caller, directory.path(), script);
     let lines: Vec<&str> = run.stdout.lines().collect();
     let same = |line: &&&str| matches!(**line, "0 0" | "125 125" | "126 126" | "127 127");
     if lines.iter().filter(same).count() == 41

@@ -40,7 +40,7 @@ impl Baseline {
             run.traced.executed.iter().filter(|(place, _)| place.matches('>').count() == 1)
         {
             let name = match arguments.split(' ').next() {
-                Some("belljar-keeper") => "keeper",
+                Some("belljar-cleaner") => "cleaner",
                 _ => "init",
             };
             names.insert(place.clone(), name);
@@ -71,7 +71,8 @@ impl Baseline {
     }
 }
 
-/// What comes before the first thing that belljar does itself (to look at its standard streams), and what starts a thread.
+/// What comes before the first thing that belljar does itself (to look at its standard streams), and what
+/// starts a thread.
 fn runtime(calls: &[Call]) -> BTreeSet<(String, (i64, u64), usize)> {
     const THREAD: [i64; 6] = [
         libc::SYS_rseq,
@@ -100,7 +101,8 @@ fn runtime(calls: &[Call]) -> BTreeSet<(String, (i64, u64), usize)> {
     found
 }
 
-/// Of a task only what comes before its own code counts: up to the filter and the question after it for a role.
+/// Of a task only what comes before its own code counts: up to the filter and the question after it for a
+/// role.
 fn trim(calls: &mut Vec<Call>, names: &BTreeMap<String, &'static str>) {
     let task =
         names.iter().find(|(_, name)| **name == "task").map(|(place, _)| place.clone()).unwrap_or_default();
@@ -151,8 +153,8 @@ pub enum Verdict {
     Refused,
     /// The program ran, with all protections; something failed after that, and belljar said so.
     ToldAfterwards,
-    /// The dynamic linker, the C library or std ended belljar: one of their own calls failed, before `main` or at the start of
-    /// a thread.
+    /// The dynamic linker, the C library or std ended belljar: one of their own calls failed, before `main`
+    /// or at the start of a thread.
     RuntimeGaveUp,
     /// A signal ended belljar, as sent.
     Killed,

@@ -1,4 +1,5 @@
-//! What is known of single system calls: names, which of them build a wall, and what their success looks like.
+//! What is known of single system calls: names, which of them build a wall, and what their success looks
+//! like.
 
 use crate::injector::{Call, Change};
 
@@ -13,7 +14,8 @@ pub fn show(call: &Call) -> String {
     format!("{name}({})", words.join(", "))
 }
 
-/// What makes two calls of a process the same for the reduced sweep: the name, and what a call that is many in one does.
+/// What makes two calls of a process the same for the reduced sweep: the name, and what a call that is many
+/// in one does.
 pub fn key(call: &Call) -> (i64, u64) {
     let what = match call.number {
         libc::SYS_prctl => {
@@ -100,7 +102,8 @@ pub fn is_wall(call: &Call) -> bool {
     }
 }
 
-/// Whether each such call is about another thing (a mount, an id map, a limit): then each is faked, not only the first.
+/// Whether each such call is about another thing (a mount, an id map, a limit): then each is faked, not only
+/// the first.
 pub fn is_each_another(call: &Call) -> bool {
     [
         libc::SYS_mount_setattr,

@@ -71,8 +71,8 @@ impl Groups {
         entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
     }
 
-    /// Until told to stop: what the limits of a group are while somebody is in it, as seen last. `hold` is dropped once that was
-    /// seen: the task waits for it.
+    /// Until told to stop: what the limits of a group are while somebody is in it, as seen last. `hold` is
+    /// dropped once that was seen: the task waits for it.
     pub fn watch(&self, hold: OwnedFd, stop: &AtomicBool) -> Values {
         let mut values = Values::new();
         let (mut hold, mut seen) = (Some(hold), None);

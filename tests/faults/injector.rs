@@ -1,8 +1,9 @@
 //! Runs a command under ptrace(2), counts the system calls of each of its processes, and changes one of them.
 //!
-//! A process is named by its place in the family: `caller`, `caller.t1` (its first further thread), `caller>1` (its first
-//! child), `caller>1>1` (that one's first child). A run of the same command makes the same calls in the same processes, so
-//! that a place and a number name one call. Only x86-64: the registers are its.
+//! A process is named by its place in the family: `caller`, `caller.t1` (its first further thread),
+//! `caller>1` (its first child), `caller>1>1` (that one's first child). A run of the same command makes the
+//! same calls in the same processes, so that a place and a number name one call. Only x86-64: the registers
+//! are its.
 
 use std::collections::{BTreeMap, HashMap};
 use std::os::unix::process::CommandExt;
@@ -144,7 +145,8 @@ impl Session<'_> {
     fn watch(&mut self) {
         loop {
             let mut status = 0;
-            // SAFETY: an integer to write to. Only this thread's children and tracees: others run at the same time.
+            // SAFETY: an integer to write to. Only this thread's children and tracees: others run at the same
+            // time.
             let pid = unsafe { libc::waitpid(-1, &raw mut status, libc::__WALL | libc::__WNOTHREAD) };
             if pid < 0 {
                 match std::io::Error::last_os_error().raw_os_error() {
@@ -294,7 +296,8 @@ impl Session<'_> {
         }
         self.began = Instant::now();
         match &injection.change {
-            // A call without effect is made instead. None at all (-1) would be killed by the sandbox's own filter.
+            // A call without effect is made instead. None at all (-1) would be killed by the sandbox's own
+            // filter.
             Change::Fail(errno) => {
                 tracee.pending = Some(-i64::from(*errno));
                 change_registers(pid, |registers| registers.orig_rax = libc::SYS_getpid.cast_unsigned());

@@ -1,5 +1,5 @@
-//! Kills: of the caller, of init, of the task and of all at once, at every system call and at random times. Within a second
-//! nothing of the run is left.
+//! Kills: of the caller, of init, of the task and of all at once, at every system call and at random times.
+//! Within a second nothing of the run is left.
 
 use std::collections::BTreeMap;
 use std::process::Stdio;
@@ -19,17 +19,17 @@ use crate::sweep::Depth;
 const ASKED: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A keeper and its caller at once leave the control group to the next run.
+/// A cleaner and its caller at once leave the control group to the next run.
 const VICTIMS: [&[&str]; 5] =
-    [&["caller"], &["init"], &["task"], &["caller", "holder", "init", "task"], &["keeper"]];
+    [&["caller"], &["init"], &["task"], &["caller", "holder", "init", "task"], &["cleaner"]];
 
 /// Kills at system calls: at all of them, or at a part that is spread over the run.
 pub fn at_calls(caller: Caller, scenario: &Scenario, depth: Depth) -> Result<(), Failed> {
     const PART: usize = 80;
     let began = Instant::now();
     let baseline = Baseline::of(&Place::for_scenario(caller, scenario), scenario);
-    let has_keeper = !baseline.place_of("keeper").is_empty();
-    let victims = VICTIMS.get(..VICTIMS.len() - usize::from(!has_keeper)).expect("the last is the keeper");
+    let has_cleaner = !baseline.place_of("cleaner").is_empty();
+    let victims = VICTIMS.get(..VICTIMS.len() - usize::from(!has_cleaner)).expect("the last is the cleaner");
     let all = baseline.calls.len() * victims.len();
     let step = if depth == Depth::Full { 1 } else { all.div_ceil(PART) | 1 };
     let injections: Vec<Injection> = (0..all)
@@ -105,7 +105,8 @@ pub fn at_random(caller: Caller, scenario: &Scenario, rounds: u32) -> Result<(),
             inits.iter().flat_map(|pid| self::family(*pid).into_iter().skip(1).take(1)).collect();
         let (name, victims) = match round % 4 {
             0 => ("caller", vec![child.id()]),
-            // Without a pid namespace nobody ends what the task made, if somebody outside kills its init: see the profile.
+            // Without a pid namespace nobody ends what the task made, if somebody outside kills its init: see
+            // the profile.
             1 if scenario.name == LITE.name => ("caller", vec![child.id()]),
             1 => ("init", inits),
             2 => ("task", tasks),
@@ -140,7 +141,8 @@ pub fn at_random(caller: Caller, scenario: &Scenario, rounds: u32) -> Result<(),
     result(&findings)
 }
 
-/// Whether a process is the sandbox's init (a role's has the role's arguments): executed, and waiting or working as such.
+/// Whether a process is the sandbox's init (a role's has the role's arguments): executed, and waiting or
+/// working as such.
 fn is_init(pid: u32) -> bool {
     let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
     let parent = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();

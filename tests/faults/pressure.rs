@@ -1,4 +1,5 @@
-//! Runs under bad conditions: stopped processes, closed and blocked streams, hardly any descriptors or processes, a full disk.
+//! Runs under bad conditions: stopped processes, closed and blocked streams, hardly any descriptors or
+//! processes, a full disk.
 
 use std::fs::File;
 use std::io::Read;
@@ -210,10 +211,10 @@ fn limit(command: &mut Command, resource: Resource, value: u64) {
 /// The report's disk is full: the program has run, and belljar says that there is no report.
 pub fn full_disk() -> Result<(), Failed> {
     let place = Place::new(Caller::Root);
-    let folder = place.path("out");
-    let path = std::ffi::CString::new(folder.to_string_lossy().into_owned())
+    let directory = place.path("out");
+    let path = std::ffi::CString::new(directory.to_string_lossy().into_owned())
         .map_err(|error| fail(error.to_string()))?;
-    let filler = std::ffi::CString::new(format!("{}/filler", folder.display()))
+    let filler = std::ffi::CString::new(format!("{}/filler", directory.display()))
         .map_err(|error| fail(error.to_string()))?;
     let mut command = place.command(&BARE, &[], None);
     // SAFETY: system calls only.
@@ -309,7 +310,8 @@ pub fn full_pipe_and_term(caller: Caller) -> Result<(), Failed> {
     }
     // It is gone, and a moment later waited for.
     std::thread::sleep(Duration::from_millis(200));
-    // The first one is for the task, which is gone: its output is still the reader's. The second one is for belljar.
+    // The first one is for the task, which is gone: its output is still the reader's. The second one is for
+    // belljar.
     signal(child.id(), libc::SIGTERM);
     std::thread::sleep(Duration::from_millis(200));
     signal(child.id(), libc::SIGTERM);

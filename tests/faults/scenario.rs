@@ -27,7 +27,8 @@ const USER: u32 = 65_322;
 /// What counts as a hang, under ptrace and on a machine with other work.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How long a process that was killed may take to be gone: the second that is allowed, and room for other work.
+/// How long a process that was killed may take to be gone: the second that is allowed, and room for other
+/// work.
 const LINGER: Duration = Duration::from_secs(3);
 
 /// A run of belljar.
@@ -115,7 +116,7 @@ pub const LIMITED: Scenario = Scenario {
     limited: true,
 };
 
-/// A folder with this program, and with what a run needs; one for each thread that runs some.
+/// A directory with this program, and with what a run needs; one for each thread that runs some.
 #[derive(Debug)]
 pub struct Place {
     dir: tempfile::TempDir,
@@ -129,17 +130,17 @@ impl Place {
             .prefix("belljar-test-faults-")
             .permissions(Permissions::from_mode(0o755))
             .tempdir_in("/tmp")
-            .expect("a folder");
+            .expect("a directory");
         let own = std::env::current_exe().expect("this program's path");
         for name in ["belljar", "witness"] {
-            // By another process: a descriptor that is open for writing here may be in another thread's child just when the
-            // copy is executed (ETXTBSY).
+            // By another process: a descriptor that is open for writing here may be in another thread's child
+            // just when the copy is executed (ETXTBSY).
             let copied =
                 std::process::Command::new("cp").arg(&own).arg(dir.path().join(name)).status().expect("cp");
             assert!(copied.success(), "cannot copy {}", own.display());
         }
         for name in ["out", "bound", "root", "root/usr", "root/lib", "root/lib64", "root/tmp"] {
-            std::fs::create_dir(dir.path().join(name)).expect("a folder");
+            std::fs::create_dir(dir.path().join(name)).expect("a directory");
         }
         if caller == Caller::User {
             for name in ["out", "bound", "root", "root/usr", "root/lib", "root/lib64", "root/tmp"] {
@@ -236,7 +237,8 @@ impl Place {
         }
     }
 
-    /// Waits until nothing of a run is left, not even belljar itself (a process that only its parent keeps has no arguments).
+    /// Waits until nothing of a run is left, not even belljar itself (a process that only its parent keeps
+    /// has no arguments).
     pub fn gone_within(&self, patience: Duration) -> Result<(), Vec<String>> {
         let began = std::time::Instant::now();
         loop {
@@ -269,17 +271,18 @@ impl Place {
         let mounts = std::fs::read_to_string("/proc/self/mountinfo").expect("mountinfo");
         found.extend(mounts.lines().filter(|line| line.contains(&mark)).map(|line| format!("mount {line}")));
         let files = |name: &str| -> BTreeSet<String> {
-            let entries = std::fs::read_dir(self.path(name)).expect("our folder");
+            let entries = std::fs::read_dir(self.path(name)).expect("our directory");
             entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
         };
-        for (folder, expected) in [
+        for (directory, expected) in [
             (".", &["belljar", "witness", "out", "bound", "root"][..]),
             ("out", &["report"]),
             ("bound", &[]),
             ("root", &["usr", "lib", "lib64", "tmp"]),
         ] {
             let known = |file: &&String| !expected.contains(&file.as_str());
-            found.extend(files(folder).iter().filter(known).map(|file| format!("file {folder}/{file}")));
+            found
+                .extend(files(directory).iter().filter(known).map(|file| format!("file {directory}/{file}")));
         }
         found
     }

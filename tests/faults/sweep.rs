@@ -1,4 +1,5 @@
-//! Faults: one call of one process of a run fails, lies or is cut short, and the run must either be whole or be refused.
+//! Faults: one call of one process of a run fails, lies or is cut short, and the run must either be whole or
+//! be refused.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;

@@ -145,7 +145,8 @@ fn landlock() -> String {
     answer(i64::from(unsafe { libc::ioctl(null.as_raw_fd(), libc::TCGETS as _, words.as_mut_ptr()) }))
 }
 
-/// What of the mount table does not change from run to run: root, place, options, propagation, type, and sizes and the like.
+/// What of the mount table does not change from run to run: root, place, options, propagation, type, and
+/// sizes and the like.
 fn mounts() -> String {
     let table = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_else(|error| error.to_string());
     let mut lines: Vec<String> = Vec::new();

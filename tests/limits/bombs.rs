@@ -75,7 +75,7 @@ fn memory_with(parent: &Parent, profile: &str, task: &[&str]) -> Result<(), Fail
 }
 
 fn page_cache(parent: &Parent) -> Result<(), Failed> {
-    let bind = format!("--bind={}:/out", parent.folder.path().display());
+    let bind = format!("--bind={}:/out", parent.directory.path().display());
     let script = "head -c 150M /dev/zero >/out/x && cat /out/x >/dev/null && rm /out/x";
     let (run, report) = parent.shell(&["--memory=48M", &bind, "--file-size=1G"], script)?;
     check(run.code == Some(0) && run.stderr.is_empty(), (&run, &report))?;
@@ -218,11 +218,11 @@ fn cut_flood(parent: &Parent) -> Result<(), Failed> {
 /// Its standard output is open in a process outside, which got it through a socket, when it ends.
 fn held_pipe(parent: &Parent) -> Result<(), Failed> {
     use std::os::unix::fs::PermissionsExt;
-    let path = parent.folder.path().join("socket");
+    let path = parent.directory.path().join("socket");
     let listener = std::os::unix::net::UnixListener::bind(&path).map_err(|error| error.to_string())?;
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o777))
         .map_err(|error| error.to_string())?;
-    let bind = format!("--bind={}:/s", parent.folder.path().display());
+    let bind = format!("--bind={}:/s", parent.directory.path().display());
     let script = "import socket\ns = socket.socket(socket.AF_UNIX)\ns.connect('/s/socket')\n\
                   socket.send_fds(s, [b'x'], [1])\ns.recv(1)\nprint('out')";
     for (limit, passed) in [("--output-limit=1M", "out\n"), ("--output-limit=2B:truncate", "ou")] {

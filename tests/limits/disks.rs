@@ -26,7 +26,7 @@ pub fn missing() -> Option<&'static str> {
     let device = std::fs::metadata(caller::shelf()).ok()?.dev();
     let disk = format!("/sys/dev/block/{}:{}", nix::sys::stat::major(device), nix::sys::stat::minor(device));
     if !Path::new(&disk).exists() {
-        return Some("the tests' folder is on no disk");
+        return Some("the tests' directory is on no disk");
     }
     let root = Path::new("/sys/fs/cgroup");
     let v2 = std::fs::read_to_string(root.join("cgroup.controllers")).is_ok_and(|text| text.contains("io"));
@@ -38,8 +38,8 @@ pub fn missing() -> Option<&'static str> {
 
 /// 2 MiB past the page cache, at 1 MiB in a second.
 fn written(parent: &Parent) -> Result<(), Failed> {
-    let folder = parent.folder.path().display().to_string();
-    let (bind, limit) = (format!("--bind={folder}:/out"), format!("--io-write-bps={folder}:1M"));
+    let directory = parent.directory.path().display().to_string();
+    let (bind, limit) = (format!("--bind={directory}:/out"), format!("--io-write-bps={directory}:1M"));
     let script = "dd if=/dev/zero of=/out/x bs=256K count=8 oflag=direct 2>/dev/null";
     let began = Instant::now();
     let (run, report) = parent.shell(&[&bind, &limit, "--io-read-iops=/:1000"], script)?;

@@ -20,9 +20,9 @@ const LIMITS: [&str; 3] = ["--memory=64M", "--pids=20", "--cpu-time=50s"];
 pub const CHECKS: &[(&str, &[Need], Check)] = &[
     ("caller_killed_at_60_instants", &[], caller_killed),
     ("caller_killed_with_its_process_group", &[], group_killed),
-    ("keeper_killed", &[], keeper_killed),
-    ("a_stopped_keeper_does_not_hold_the_verdict_up", &[], keeper_stopped),
-    ("keeper_and_caller_killed", &[], both_killed),
+    ("cleaner_killed", &[], cleaner_killed),
+    ("a_stopped_cleaner_does_not_hold_the_verdict_up", &[], cleaner_stopped),
+    ("cleaner_and_caller_killed", &[], both_killed),
     ("a_stopped_caller_does_not_hold_the_limit_up", &[], stopped),
     ("groups_are_closed_to_others", &[], closed),
     ("a_renamed_group_goes_too", &[], renamed),
@@ -48,7 +48,7 @@ fn caller_killed(parent: &Parent) -> Result<(), Failed> {
         std::thread::sleep(Duration::from_micros(random % 40_000));
         child.kill().map_err(|error| error.to_string())?;
         child.wait().map_err(|error| error.to_string())?;
-        // The keeper may just have been started, and makes no group; nothing comes later than that.
+        // The cleaner may just have been started, and makes no group; nothing comes later than that.
         parent.empty_within(Duration::from_secs(5))?;
     }
     Ok(())
@@ -75,16 +75,16 @@ fn running(parent: &Parent) -> Result<(std::process::Child, String), Failed> {
     Err("its group never came".into())
 }
 
-/// The keeper of a group, by its arguments.
-fn keeper(name: &str) -> Result<Pid, Failed> {
+/// The cleaner of a group, by its arguments.
+fn cleaner(name: &str) -> Result<Pid, Failed> {
     for entry in std::fs::read_dir("/proc").map_err(|error| error.to_string())?.flatten() {
         let arguments = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        if arguments == [b"belljar-keeper\0", name.as_bytes(), b"\0"].concat() {
+        if arguments == [b"belljar-cleaner\0", name.as_bytes(), b"\0"].concat() {
             let pid = entry.file_name().to_string_lossy().parse().map_err(|_| "a pid")?;
             return Ok(Pid::from_raw(pid));
         }
     }
-    Err("no keeper".into())
+    Err("no cleaner".into())
 }
 
 fn pid(child: &std::process::Child) -> Pid {
@@ -153,9 +153,9 @@ fn renamed_and_killed(parent: &Parent) -> Result<(), Failed> {
     parent.empty_within(Duration::from_secs(5))
 }
 
-fn keeper_killed(parent: &Parent) -> Result<(), Failed> {
+fn cleaner_killed(parent: &Parent) -> Result<(), Failed> {
     let (mut child, name) = running(parent)?;
-    end(keeper(&name)?)?;
+    end(cleaner(&name)?)?;
     kill(pid(&child), Signal::SIGTERM).map_err(|error| error.to_string())?;
     let status = child.wait().map_err(|error| error.to_string())?;
     // The caller does it then.
@@ -163,9 +163,9 @@ fn keeper_killed(parent: &Parent) -> Result<(), Failed> {
     parent.is_empty()
 }
 
-fn keeper_stopped(parent: &Parent) -> Result<(), Failed> {
+fn cleaner_stopped(parent: &Parent) -> Result<(), Failed> {
     let (mut child, name) = running(parent)?;
-    kill(keeper(&name)?, Signal::SIGSTOP).map_err(|error| error.to_string())?;
+    kill(cleaner(&name)?, Signal::SIGSTOP).map_err(|error| error.to_string())?;
     kill(pid(&child), Signal::SIGTERM).map_err(|error| error.to_string())?;
     let began = std::time::Instant::now();
     let status = loop {
@@ -173,9 +173,9 @@ fn keeper_stopped(parent: &Parent) -> Result<(), Failed> {
             break status;
         }
         if began.elapsed() > Duration::from_secs(10) {
-            end(keeper(&name)?)?;
+            end(cleaner(&name)?)?;
             child.wait().map_err(|error| error.to_string())?;
-            return Err("it waited for its keeper".into());
+            return Err("it waited for its cleaner".into());
         }
         std::thread::sleep(Duration::from_millis(5));
     };
@@ -185,7 +185,7 @@ fn keeper_stopped(parent: &Parent) -> Result<(), Failed> {
 
 fn both_killed(parent: &Parent) -> Result<(), Failed> {
     let (mut child, name) = running(parent)?;
-    end(keeper(&name)?)?;
+    end(cleaner(&name)?)?;
     end(pid(&child))?;
     child.wait().map_err(|error| error.to_string())?;
     // What is too new to be told from one that is being made stays; the next run takes the rest.
@@ -285,7 +285,7 @@ fn many(parent: &Parent, count: usize) -> Result<(), Failed> {
 fn refused(parent: &Parent) -> Result<(), Failed> {
     let (run, report) = parent.run(&LIMITS, &["/usr/bin/env", "/no/such/program"])?;
     check(run.code == Some(127) && report["ended"]["kind"] == "exit", (&run, &report))?;
-    // The stage after the group fails: a folder as the program's own root is none.
+    // The stage after the group fails: a directory as the program's own root is none.
     let (run, report) = parent.run(&[&LIMITS[..], &["--bind=/proc/self/fd:/x"]].concat(), &["true"])?;
     check(run.code == Some(125) && report["ended"]["kind"] == "setup-error", (&run, &report))
 }

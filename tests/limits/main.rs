@@ -1,8 +1,9 @@
-//! Limits of the whole sandbox, against the real kernel: each bomb ends with its true verdict, in bounded time, and no control
-//! group is left.
+//! Limits of the whole sandbox, against the real kernel: each bomb ends with its true verdict, in bounded
+//! time, and no control group is left.
 //!
-//! `cargo test --test limits`, as root and as an ordinary user in a group that root gave it. Where no group with limits can be
-//! had the checks are counted as ignored; `BELLJAR_TEST_REQUIRE=all` (or `root,cgroup,python3`) turns that into failures.
+//! `cargo test --test limits`, as root and as an ordinary user in a group that root gave it. Where no group
+//! with limits can be had the checks are counted as ignored; `BELLJAR_TEST_REQUIRE=all` (or
+//! `root,cgroup,python3`) turns that into failures.
 
 // Shared with the end-to-end tests, which use all of them.
 #[allow(dead_code)]

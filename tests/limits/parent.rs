@@ -1,4 +1,5 @@
-//! A control group for one check, in every tree that belljar makes groups in; what is left in it is the check's.
+//! A control group for one check, in every tree that belljar makes groups in; what is left in it is the
+//! check's.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -17,7 +18,7 @@ pub struct Parent {
     name: String,
     dirs: Vec<PathBuf>,
     /// For reports and binds.
-    pub folder: tempfile::TempDir,
+    pub directory: tempfile::TempDir,
 }
 
 /// Where the trees are: v1's by their controllers, and v2's if that has them.
@@ -34,7 +35,7 @@ impl Parent {
     pub fn make(caller: Caller) -> Result<Parent, Failed> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("limits-test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let mut parent = Parent { caller, name, dirs: Vec::new(), folder: caller::folder(caller) };
+        let mut parent = Parent { caller, name, dirs: Vec::new(), directory: caller::directory(caller) };
         for tree in trees() {
             let dir = tree.join(&parent.name);
             std::fs::create_dir(&dir).map_err(|error| format!("{}: {error}", dir.display()))?;
@@ -69,7 +70,7 @@ impl Parent {
     }
 
     fn report_path(&self) -> PathBuf {
-        self.folder.path().join("report.json")
+        self.directory.path().join("report.json")
     }
 
     /// What the last run reported.

@@ -64,16 +64,16 @@ fn overrides_apply_in_order() {
 
 #[test]
 fn a_filter_that_is_off_stays_off_only_in_silence() {
-    let folder = tempfile::tempdir().unwrap();
-    write(folder.path(), "off.toml", "extends = \"strict\"\nseccomp.mode = \"off\"\n");
+    let directory = tempfile::tempdir().unwrap();
+    write(directory.path(), "off.toml", "extends = \"strict\"\nseccomp.mode = \"off\"\n");
     let rule = "syscalls = [{ names = [\"uname\"], action = \"kill\" }]\n";
-    let child = write(folder.path(), "child.toml", "extends = \"./off.toml\"\n");
+    let child = write(directory.path(), "child.toml", "extends = \"./off.toml\"\n");
     assert_eq!(load(&child, &[]).seccomp, None);
     let text = format!("extends = \"./off.toml\"\n[seccomp]\n{rule}");
-    let said = error_chain(&Profile::load(&write(folder.path(), "rules.toml", text)).unwrap_err());
+    let said = error_chain(&Profile::load(&write(directory.path(), "rules.toml", text)).unwrap_err());
     assert!(said.contains("rules.toml") && said.contains("mode = \"filter\""), "{said}");
     let text = format!("extends = \"./off.toml\"\n[seccomp]\nmode = \"filter\"\n{rule}");
-    let on = load(&write(folder.path(), "on.toml", text), &[]).seccomp.unwrap();
+    let on = load(&write(directory.path(), "on.toml", text), &[]).seccomp.unwrap();
     assert_eq!(on.rules[0].action, Action::KillProcess);
     assert_eq!(on.rules[1..], load("strict", &[]).seccomp.unwrap().rules);
 }

@@ -248,15 +248,15 @@ fn names_that_are_no_names() {
 
 #[test]
 fn files_that_are_not_taken() {
-    let folder = tempfile::tempdir().unwrap();
-    let good = write(folder.path(), "good.toml", "extends = \"strict\"\nhostname = \"good\"\n");
+    let directory = tempfile::tempdir().unwrap();
+    let good = write(directory.path(), "good.toml", "extends = \"strict\"\nhostname = \"good\"\n");
     assert_eq!(load(&good, &[]).hostname.as_deref(), Some("good"));
     std::fs::set_permissions(&good, std::fs::Permissions::from_mode(0o666)).unwrap();
     let error = Profile::load(&good).unwrap_err();
     assert!(matches!(error, ProfileError::WritableByOthers { mode: 0o666, .. }), "{error:?}");
     assert!(error.to_string().contains("chmod go-w"));
 
-    let large = folder.path().join("large.toml");
+    let large = directory.path().join("large.toml");
     let file = std::fs::File::create(&large).unwrap();
     file.set_len(10 << 20).unwrap();
     std::fs::set_permissions(&large, std::fs::Permissions::from_mode(0o644)).unwrap();
@@ -265,7 +265,7 @@ fn files_that_are_not_taken() {
     assert!(matches!(error, ProfileError::TooLarge { limit: 262_144, .. }), "{error:?}");
     assert!(start.elapsed() < Duration::from_secs(1));
 
-    let latin = write(folder.path(), "latin.toml", b"extends = \"strict\"\n# gr\xfcn\n");
+    let latin = write(directory.path(), "latin.toml", b"extends = \"strict\"\n# gr\xfcn\n");
     let error = Profile::load(&latin).unwrap_err();
     assert!(matches!(error, ProfileError::NotUtf8 { line: 2, .. }), "{error:?}");
 }
@@ -276,8 +276,8 @@ fn foreign_files_are_not_taken() {
         // Only root can make a file that is somebody else's; the rule itself has its unit test.
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
-    let path = write(folder.path(), "theirs.toml", "extends = \"strict\"\n");
+    let directory = tempfile::tempdir().unwrap();
+    let path = write(directory.path(), "theirs.toml", "extends = \"strict\"\n");
     std::os::unix::fs::chown(&path, Some(65534), None).unwrap();
     let error = Profile::load(&path).unwrap_err();
     assert!(matches!(error, ProfileError::ForeignOwner { owner: 65534, caller: 0, .. }), "{error:?}");
@@ -285,13 +285,13 @@ fn foreign_files_are_not_taken() {
 
 #[test]
 fn chains_are_bounded_and_shown() {
-    let folder = tempfile::tempdir().unwrap();
-    let own = write(folder.path(), "own.toml", "extends = \"./own.toml\"\n");
-    write(folder.path(), "a.toml", "extends = \"./sub/../b.toml\"\n");
-    std::fs::create_dir(folder.path().join("sub")).unwrap();
-    write(folder.path(), "b.toml", "extends = \"./c.toml\"\n");
-    write(folder.path(), "c.toml", "extends = \"./a.toml\"\n");
-    let circle = folder.path().join("a.toml");
+    let directory = tempfile::tempdir().unwrap();
+    let own = write(directory.path(), "own.toml", "extends = \"./own.toml\"\n");
+    write(directory.path(), "a.toml", "extends = \"./sub/../b.toml\"\n");
+    std::fs::create_dir(directory.path().join("sub")).unwrap();
+    write(directory.path(), "b.toml", "extends = \"./c.toml\"\n");
+    write(directory.path(), "c.toml", "extends = \"./a.toml\"\n");
+    let circle = directory.path().join("a.toml");
     for (path, links) in [(own.as_str(), 1), (circle.to_str().unwrap(), 3)] {
         match Profile::load(path).unwrap_err() {
             ProfileError::Cycle { chain } => {
@@ -302,16 +302,16 @@ fn chains_are_bounded_and_shown() {
         }
     }
     // 8 profiles, the built-in one counted, are the most.
-    let mut path = write(folder.path(), "0.toml", "extends = \"strict\"\n");
+    let mut path = write(directory.path(), "0.toml", "extends = \"strict\"\n");
     for n in 1..7 {
-        path = write(folder.path(), &format!("{n}.toml"), format!("extends = \"./{}.toml\"\n", n - 1));
+        path = write(directory.path(), &format!("{n}.toml"), format!("extends = \"./{}.toml\"\n", n - 1));
     }
     load(&path, &[]);
-    let path = write(folder.path(), "7.toml", "extends = \"./6.toml\"\n");
+    let path = write(directory.path(), "7.toml", "extends = \"./6.toml\"\n");
     assert!(matches!(Profile::load(&path), Err(ProfileError::TooDeep { limit: 8, .. })));
     // An error further down says how one came there.
-    write(folder.path(), "bad.toml", "extends = \"strict\"\nhostnam = 1\n");
-    let path = write(folder.path(), "good.toml", "extends = \"./bad.toml\"\n");
+    write(directory.path(), "bad.toml", "extends = \"strict\"\nhostnam = 1\n");
+    let path = write(directory.path(), "good.toml", "extends = \"./bad.toml\"\n");
     let said = error_chain(&Profile::load(&path).unwrap_err());
     assert!(
         said.contains("good.toml extends ")
@@ -321,31 +321,31 @@ fn chains_are_bounded_and_shown() {
     );
     // Together they are not larger than one that is too large.
     let filler = format!("extends = \"./part0.toml\"\n#{}\n", "x".repeat(200_000));
-    write(folder.path(), "part0.toml", filler.replace("./part0.toml", "strict"));
-    write(folder.path(), "part1.toml", &filler);
-    let path = write(folder.path(), "part2.toml", filler.replace("part0", "part1"));
+    write(directory.path(), "part0.toml", filler.replace("./part0.toml", "strict"));
+    write(directory.path(), "part1.toml", &filler);
+    let path = write(directory.path(), "part2.toml", filler.replace("part0", "part1"));
     let said = error_chain(&Profile::load(&path).unwrap_err());
     assert!(said.contains("larger than"), "{said}");
 }
 
 #[test]
 fn relative_paths_start_at_the_profiles_file() {
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let text = "extends = \"strict\"\nmounts = [{ destination = \"/data\", source = \"data\", options = [\"ro\"] }]\n";
-    let path = write(folder.path(), "p.toml", text);
+    let path = write(directory.path(), "p.toml", text);
     let MountKind::Bind { source, .. } = mount(&load(&path, &[]), "/data").unwrap().kind.clone() else {
         panic!()
     };
-    assert_eq!(source, folder.path().join("data"));
+    assert_eq!(source, directory.path().join("data"));
 }
 
 #[test]
-fn nothing_is_loaded_from_the_current_folder_by_name() {
-    // Cargo runs this in the package's folder; profiles/strict.toml and the like are there, by path only.
+fn nothing_is_loaded_from_the_current_directory_by_name() {
+    // Cargo runs this in the package's directory; profiles/strict.toml and the like are there, by path only.
     assert!(Path::new("profiles/strict.toml").exists());
-    // The user's folder may be out of reach (a HOME that is somebody else's): an error too.
+    // The user's directory may be out of reach (a HOME that is somebody else's): an error too.
     let error = Profile::load("strict.toml").unwrap_err();
-    let sought = profile::user_folder().unwrap_or_default();
+    let sought = profile::user_directory().unwrap_or_default();
     match error {
         ProfileError::NotFound { name, .. } => assert_eq!(name, "strict.toml"),
         ProfileError::File { path, .. } => assert_eq!(path, sought),
@@ -355,12 +355,12 @@ fn nothing_is_loaded_from_the_current_folder_by_name() {
 
 #[test]
 fn oci_seccomp_profiles_are_taken() {
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let json = r#"{ "defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 38, "syscalls": [
         { "names": ["read", "write", "some_future_call"], "action": "SCMP_ACT_ALLOW" },
         { "names": ["fchown"], "action": "SCMP_ACT_ALLOW", "includes": { "caps": ["CAP_CHOWN"] } } ] }"#;
-    write(folder.path(), "docker.json", json);
-    let path = write(folder.path(), "p.toml", "extends = \"strict\"\nseccomp.profile = \"docker.json\"\n");
+    write(directory.path(), "docker.json", json);
+    let path = write(directory.path(), "p.toml", "extends = \"strict\"\nseccomp.profile = \"docker.json\"\n");
     let allows = |profile: &Profile, call: &str| {
         let rules = &profile.seccomp.as_ref().unwrap().rules;
         rules.iter().any(|rule| rule.action == Action::Allow && rule.names.iter().any(|name| name == call))
@@ -375,10 +375,10 @@ fn oci_seccomp_profiles_are_taken() {
     assert_eq!(own.seccomp.unwrap().rules[0].action, Action::KillProcess);
     let said = error_chain(&Profile::load_with(&path, &["seccomp.unknownNames=refuse"]).unwrap_err());
     assert!(said.contains("some_future_call") && said.contains("docker.json"), "{said}");
-    write(folder.path(), "docker.json", "{ \"defaultAction\": \"SCMP_ACT_WHATEVER\" }");
+    write(directory.path(), "docker.json", "{ \"defaultAction\": \"SCMP_ACT_WHATEVER\" }");
     let said = error_chain(&Profile::load(&path).unwrap_err());
     assert!(said.contains("docker.json"), "{said}");
-    std::fs::remove_file(folder.path().join("docker.json")).unwrap();
+    std::fs::remove_file(directory.path().join("docker.json")).unwrap();
     let said = error_chain(&Profile::load(&path).unwrap_err());
     assert!(
         said.contains("line 2") && said.contains("cannot open") && said.contains("docker.json"),

@@ -102,7 +102,7 @@ fn strict_is_what_it_says() {
         assert!(mount.readonly && mount.system && !idmap && *source == mount.destination, "{mount:?}");
         let below = ["/usr", "/bin", "/sbin", "/lib", "/etc"];
         let path = source.to_str().unwrap();
-        assert!(below.iter().any(|folder| path.starts_with(folder)), "{path}");
+        assert!(below.iter().any(|directory| path.starts_with(directory)), "{path}");
         assert!(!["/etc", "/etc/ssl", "/etc/pki", "/etc/passwd", "/etc/shadow"].contains(&path), "{path}");
     }
 }

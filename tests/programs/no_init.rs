@@ -1,6 +1,6 @@
-//! A program that launches a role and calls `belljar::init()` not at all, or not in the child: what would be a fork bomb. Each process
-//! that gets here says so. `no_init [child] [patient|busy]`, or `no_init held-up`: the child does call it, and does not run
-//! for long before.
+//! A program that launches a role and calls `belljar::init()` not at all, or not in the child: what would be
+//! a fork bomb. Each process that gets here says so. `no_init [child] [patient|busy]`, or `no_init held-up`:
+//! the child does call it, and does not run for long before.
 
 use std::time::{Duration, Instant};
 

@@ -4,7 +4,8 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-/// The path of a test program or example. `cargo test` has built it; a run of a single test target may not have.
+/// The path of a test program or example. `cargo test` has built it; a run of a single test target may not
+/// have.
 pub fn program(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("own path");
     let profile = test.parent().and_then(|deps| deps.parent()).expect("target/<profile>/deps");
@@ -17,17 +18,17 @@ pub fn program(name: &str) -> PathBuf {
     path
 }
 
-/// A copy that everybody may execute, in a folder that everybody may enter.
+/// A copy that everybody may execute, in a directory that everybody may enter.
 pub fn copied(name: &str) -> (tempfile::TempDir, PathBuf) {
     use std::os::unix::fs::PermissionsExt;
-    let folder = tempfile::tempdir().expect("a folder");
-    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).expect("permissions");
-    let path = folder.path().join(name);
-    // By another process: a descriptor that is open for writing here may be in another test's child just when the copy is
-    // executed (ETXTBSY).
+    let directory = tempfile::tempdir().expect("a directory");
+    std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).expect("permissions");
+    let path = directory.path().join(name);
+    // By another process: a descriptor that is open for writing here may be in another test's child just when
+    // the copy is executed (ETXTBSY).
     let copied = Command::new("cp").arg(program(name)).arg(&path).status();
     assert!(copied.expect("cp").success());
-    (folder, path)
+    (directory, path)
 }
 
 /// A script that everybody may execute. By another process, as [`copied`].
@@ -47,8 +48,8 @@ fn set_nproc(limit: libc::rlim_t) -> std::io::Result<()> {
     Err(std::io::Error::last_os_error())
 }
 
-/// A limit under which an ordinary user's own processes, threads and session leave just room for another: the limit counts all of his,
-/// also those that /proc does not show here.
+/// A limit under which an ordinary user's own processes, threads and session leave just room for another: the
+/// limit counts all of his, also those that /proc does not show here.
 fn in_use() -> libc::rlim_t {
     use std::os::unix::process::CommandExt;
     let fits = |limit: &libc::rlim_t| {

@@ -87,7 +87,8 @@ fn interesting(condition: &Condition) -> Vec<u64> {
     values
 }
 
-/// Argument vectors for a number: combinations of the interesting values, all of them for one or two arguments.
+/// Argument vectors for a number: combinations of the interesting values, all of them for one or two
+/// arguments.
 fn arguments(rules: &[&Rule], limit: usize) -> Vec<[u64; 6]> {
     let mut by_index: [BTreeSet<u64>; 6] = Default::default();
     for condition in rules.iter().flat_map(|rule| &rule.args) {

@@ -1,4 +1,5 @@
-//! seccompiler's own compiler, to compare ours with: another dispatcher, which has two actions and compares numbers one by one.
+//! seccompiler's own compiler, to compare ours with: another dispatcher, which has two actions and compares
+//! numbers one by one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -101,8 +102,8 @@ fn condition(condition: &Condition) -> SeccompCondition {
         .expect("an argument's number")
 }
 
-/// Every call × interesting arguments × architectures under both compilers; returns the calls about which some filter could tell,
-/// and how many were compared.
+/// Every call × interesting arguments × architectures under both compilers; returns the calls about which
+/// some filter could tell, and how many were compared.
 pub fn assert_agree(policy: &Policy, program: &Program, arch: Arch) -> (BTreeSet<u32>, usize) {
     let foreign = [Arch::X86_64.audit(), Arch::Aarch64.audit(), 0x4000_0003, 0x4000_0028, 0];
     let (mut told, mut compared) = (BTreeSet::new(), 0);
@@ -111,7 +112,8 @@ pub fn assert_agree(policy: &Policy, program: &Program, arch: Arch) -> (BTreeSet
         for &nr in &oracle.calls {
             let rules: Vec<&Rule> = rules_for(policy, nr, arch).collect();
             for (at, args) in arguments(&rules, 1024).into_iter().enumerate() {
-                // What another architecture's call does cannot depend on its arguments: some of them are enough.
+                // What another architecture's call does cannot depend on its arguments: some of them are
+                // enough.
                 let others = foreign.into_iter().filter(|&audit| audit != arch.audit() && at % 61 < 3);
                 for audit in [arch.audit()].into_iter().chain(others) {
                     let data = Data { nr, arch: audit, ip: 0x7fff_1234_5678, args };

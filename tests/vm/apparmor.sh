@@ -2,7 +2,7 @@
 # are and run with its own C library, so that the guest needs no more than to write the result to the kernel.
 # shellcheck shell=bash
 
-# Sets `parser` to the folder of the parser, from the cache or the mirror; says why and returns 1 where it cannot be had.
+# Sets `parser` to the directory of the parser, from the cache or the mirror; says why and returns 1 where it cannot be had.
 fetch_parser() {
   parser=$cache/apparmor
   [ -x "$parser/usr/sbin/apparmor_parser" ] && return

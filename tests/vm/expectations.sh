@@ -17,7 +17,7 @@ cells() {
 }
 
 readonly profiles=(strict standard build network container lite)
-readonly checks=(control doctor "${profiles[@]}" probe lite-probe bind limits network-hinted lite-hinted strict-mended strict-granted host selftest)
+readonly checks=(control doctor "${profiles[@]}" probe lite-probe bind limits network-hinted lite-hinted strict-fixed strict-granted host selftest)
 
 # The table. For a check of `belljar run`: `works`, `absent` (there was no reason to make it), or what the refusal has to say (a
 # regular expression over the message and its hints). For the doctor: `works`, or what it has to say of what is missing. The
@@ -38,7 +38,7 @@ expected() {
   # 5.10: no mount_setattr, no Landlock, no CLOSE_RANGE_CLOEXEC. Nothing runs, whatever the setting.
   '5.10 '*' doctor') echo 'kernel: .*namespaces need Linux 5.12 \(mount_setattr\)' ;;
   '5.10 '*' lite' | '5.10 '*' lite-probe') echo 'Landlock needs Linux 5.13 \(landlock_create_ruleset\), this is Linux 5.10' ;;
-  '5.10 '*-hinted | '5.10 '*-mended) echo absent ;;
+  '5.10 '*-hinted | '5.10 '*-fixed) echo absent ;;
   '5.10 '*) echo 'namespaces needs Linux 5.12 \(mount_setattr\), this is Linux 5.10' ;;
 
   # Every later kernel has the scopes of Landlock: no option is named, so none is tried.
@@ -46,7 +46,7 @@ expected() {
 
   # No Landlock: nothing runs, and the doctor knows the boot parameter.
   *' no-landlock '*' doctor') echo 'landlock: .*not among the security modules that were started at boot \(lsm=lockdown,yama,apparmor\)' ;;
-  *' no-landlock '*-hinted | *' no-landlock '*-mended) echo absent ;;
+  *' no-landlock '*-hinted | *' no-landlock '*-fixed) echo absent ;;
   *' no-landlock '*) echo 'landlock needs Landlock ABI 1, the kernel has none .*hint: .*lsm=' ;;
 
   # Limits need a control group: root makes one where there is a tree, a user only in one that was delegated.
@@ -62,7 +62,7 @@ expected() {
 
   # Without /proc there are no id maps, and lite could not end what the task leaves behind.
   *' no-proc '*' doctor') echo 'no procfs is mounted at /proc' ;;
-  *' no-proc '*' strict-mended') echo absent ;;
+  *' no-proc '*' strict-fixed') echo absent ;;
   *' no-proc '*) echo 'cannot do without /proc: .*no procfs is mounted at /proc .*hint: sudo mount -t proc proc /proc' ;;
 
   '6.1 '*' lite-hinted') echo works ;;
@@ -75,9 +75,9 @@ expected() {
   *' chroot '*' doctor') echo 'user-namespace: .*chroot, where the kernel allows no user namespace' ;;
   # As root not below an AppArmor profile that refuses the capabilities by which it becomes another.
   *' userns-clone-0 user lite'* | *' max-userns-0 '*' lite'* | *' chroot '*' lite'* | *' apparmor-'*' user lite'*) echo works ;;
-  # The mend, a sysctl or the removal of a profile, was made as it says there: then strict runs.
-  *' userns-clone-0 user strict-mended' | *' max-userns-0 '*' strict-mended' | *' apparmor-'*' strict-mended') echo works ;;
-  *' strict-mended') echo absent ;;
+  # The fix, a sysctl or the removal of a profile, was made as it says there: then strict runs.
+  *' userns-clone-0 user strict-fixed' | *' max-userns-0 '*' strict-fixed' | *' apparmor-'*' strict-fixed') echo works ;;
+  *' strict-fixed') echo absent ;;
   *' userns-clone-0 user '*) echo 'kernel.unprivileged_userns_clone=0.*hint: sudo sysctl -w kernel.unprivileged_userns_clone=1' ;;
   *' max-userns-0 '*) echo 'user.max_user_namespaces=0.*hint: sudo sysctl -w user.max_user_namespaces=' ;;
   *' apparmor-'*) echo 'AppArmor profile "belljar \(enforce\)" that this process runs under refuses it .*hint: printf %s .belljar. \| sudo tee /sys/kernel/security/apparmor/\.remove' ;;
@@ -88,7 +88,7 @@ expected() {
   *' initramfs root build' | *' initramfs root container' | *' initramfs root bind')
     echo 'does not support id-mapped mounts .*hint: belljar run --ro-bind'
     ;;
-  # 6.1 as root: a writable folder on a tmpfs needs an id map that tmpfs cannot do yet.
+  # 6.1 as root: a writable directory on a tmpfs needs an id map that tmpfs cannot do yet.
   '6.1 '*' root build' | '6.1 '*' root container' | '6.1 '*' root bind') echo "$tmpfs" ;;
 
   *) echo works ;;
@@ -122,7 +122,7 @@ held() {
   jq -e '.hardening.seccomp == 2 and .hardening.no_new_privs and ([.hardening.capabilities[] | select(length > 0)] == [])' "$1" >/dev/null
 }
 
-# verdict KERNEL SETTING WHO CHECK FOLDER: sets `result`, a word for the table, and returns 1 with `problem` where something else
+# verdict KERNEL SETTING WHO CHECK DIRECTORY: sets `result`, a word for the table, and returns 1 with `problem` where something else
 # came out than what is expected.
 verdict() {
   local check=$4 files=$5/$4 want status said
@@ -183,8 +183,8 @@ verdict() {
 
 # The doctor names what is missing, and says of each profile what then came of it.
 doctor() {
-  local folder=$5 missing runs profile
-  missing=$(lacks "$folder/doctor.out") || { fail "no JSON: $said"; return; }
+  local directory=$5 missing runs profile
+  missing=$(lacks "$directory/doctor.out") || { fail "no JSON: $said"; return; }
   [ "$status" -le 1 ] && [ -z "$said" ] || { fail "exit status $status: $said"; return; }
   result=$([ "$status" = 0 ] && echo runs || echo lacks)
   if [ "$want" = works ]; then
@@ -193,10 +193,10 @@ doctor() {
     grep -Eq -- "$want" <<<"$missing" || { fail "it does not say what is missing, but: $missing"; return; }
   fi
   for profile in "${profiles[@]}"; do
-    # These two also depend on the file system of the folder that they are given.
+    # These two also depend on the file system of the directory that they are given.
     [[ $3/$profile == root/build || $3/$profile == root/container ]] && continue
-    runs=$(jq -r --arg profile "$profile" '.profiles[] | select(.profile == $profile).runs' "$folder/doctor.out")
-    [ "$runs" = "$([ "$(cat "$folder/$profile.status")" = 0 ] && echo true || echo false)" ] ||
+    runs=$(jq -r --arg profile "$profile" '.profiles[] | select(.profile == $profile).runs' "$directory/doctor.out")
+    [ "$runs" = "$([ "$(cat "$directory/$profile.status")" = 0 ] && echo true || echo false)" ] ||
       { fail "it says of $profile that it runs: $runs, and that is not so"; return; }
   done
 }

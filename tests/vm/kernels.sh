@@ -41,8 +41,8 @@ fetch_kernel() {
   rm -rf "$tmp"
 }
 
-# open_suite NAME ARCHIVE SUITE: reads the list of the suite's packages. Sets `tmp`, a folder for the download of that name, and
-# `apt`, the options by which apt-get knows nothing but that suite and that folder.
+# open_suite NAME ARCHIVE SUITE: reads the list of the suite's packages. Sets `tmp`, a directory for the download of that name, and
+# `apt`, the options by which apt-get knows nothing but that suite and that directory.
 open_suite() {
   local name=$1 archive=$2 suite=$3
   [ -r "$keyring" ] || { echo "$keyring is missing (package debian-archive-keyring)"; return 1; }

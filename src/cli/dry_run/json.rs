@@ -1,5 +1,5 @@
-//! The plan as JSON: names in place of numbers, and strings without loss (a backslash is doubled, bytes that are not
-//! printable UTF-8 are `\xNN`).
+//! The plan as JSON: names in place of numbers, and strings without loss (a backslash is doubled, bytes that
+//! are not printable UTF-8 are `\xNN`).
 
 use std::ffi::CString;
 
@@ -13,7 +13,8 @@ use crate::plan::{
 use crate::profile::{Attributes, IdRange};
 
 impl Plan {
-    /// The plan as JSON, for `--dry-run --json`. The filter is counted, not listed; the encoded plan has it all.
+    /// The plan as JSON, for `--dry-run --json`. The filter is counted, not listed; the encoded plan has it
+    /// all.
     ///
     /// Strings are escaped: `\\` for a backslash and `\xNN` for each byte that is not printable UTF-8.
     #[must_use]
@@ -107,7 +108,7 @@ fn source(source: &Source) -> Value {
         Via::Tree { idmap } => ("tree", idmap),
     };
     json!({
-        "path": text(&source.path), "device": source.device, "inode": source.inode, "folder": source.folder,
+        "path": text(&source.path), "device": source.device, "inode": source.inode, "directory": source.directory,
         "via": via, "idmap": idmap.map(|mapped| match mapped {
             Mapped::Owner(uid, gid) => json!({ "uid": uid, "gid": gid }),
             Mapped::All => json!("all"),
@@ -122,7 +123,7 @@ fn tmpfs(limits: &Tmpfs) -> Value {
 fn root(root: &Root) -> Value {
     let base = match &root.base {
         Base::Tmpfs(limits) => json!({ "tmpfs": tmpfs(limits) }),
-        Base::Folder(folder) => json!({ "folder": source(folder) }),
+        Base::Directory(directory) => json!({ "directory": source(directory) }),
         Base::Overlay { lower, upper } => {
             json!({ "overlay": { "lower": source(lower), "upper": tmpfs(upper) } })
         }
@@ -132,8 +133,8 @@ fn root(root: &Root) -> Value {
 
 fn node(node: &Node) -> Value {
     match node {
-        Node::Folder { path, mode } => {
-            json!({ "type": "folder", "path": text(path), "mode": format!("{mode:04o}") })
+        Node::Directory { path, mode } => {
+            json!({ "type": "directory", "path": text(path), "mode": format!("{mode:04o}") })
         }
         Node::Symlink { path, target } => {
             json!({ "type": "symlink", "path": text(path), "target": text(target) })

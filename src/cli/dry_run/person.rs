@@ -14,7 +14,8 @@ use crate::profile::Throttled;
 use crate::sys::mount::{ATTR_NOEXEC, ATTR_RDONLY};
 
 impl Plan {
-    /// The plan for a person, for `--dry-run`: ends with a line break. Nothing in it can move a terminal's cursor.
+    /// The plan for a person, for `--dry-run`: ends with a line break. Nothing in it can move a terminal's
+    /// cursor.
     #[must_use]
     pub fn to_text(&self, notes: &[Note]) -> String {
         let mut out = String::new();
@@ -115,7 +116,7 @@ impl Plan {
         let Some(root) = &self.walls.root else { return Ok(()) };
         let base = match &root.base {
             Base::Tmpfs(limits) => tmpfs(limits),
-            Base::Folder(folder) => source(folder),
+            Base::Directory(directory) => source(directory),
             Base::Overlay { lower, upper } => {
                 format!("{} below {} for the writes", source(lower), tmpfs(upper))
             }
@@ -125,7 +126,7 @@ impl Plan {
         for node in &root.nodes {
             rows.push(match node {
                 // They only lead to something.
-                Node::Folder { .. } => continue,
+                Node::Directory { .. } => continue,
                 Node::Symlink { path, target } => (text(path), "->".to_owned(), text(target)),
                 Node::File { path, content, .. } => {
                     (text(path), "file".to_owned(), format!("made by belljar, {} bytes", content.len()))

@@ -26,8 +26,8 @@ const PATIENCE: TimeVal = TimeVal::new(10, 0);
 
 /// Run one more program in a sandbox that `belljar run --name` has started
 ///
-/// It is within the same walls, with the profile's filter and limits, and ends with the sandbox at the latest. It ends, too, when this
-/// belljar does.
+/// It is within the same walls, with the profile's filter and limits, and ends with the sandbox at the
+/// latest. It ends, too, when this belljar does.
 #[derive(Debug, Args)]
 pub struct ExecArgs {
     /// The sandbox's name

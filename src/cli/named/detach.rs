@@ -1,4 +1,5 @@
-//! `run --detach`: the run goes on in a process of its own, away from the terminal, once its task has started.
+//! `run --detach`: the run goes on in a process of its own, away from the terminal, once its task has
+//! started.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -17,7 +18,8 @@ pub enum Side {
     Runner(Started),
 }
 
-/// Tells the caller that the task has started. Dropped without that, the caller gets the runner's exit status.
+/// Tells the caller that the task has started. Dropped without that, the caller gets the runner's exit
+/// status.
 #[derive(Debug)]
 pub struct Started(File);
 

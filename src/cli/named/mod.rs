@@ -1,7 +1,8 @@
 //! Sandboxes that have a name: `run --name`, `exec`, `kill`, `wait`.
 //!
-//! A name is a lock and a socket in a directory that only its user can enter. The lock is held by the belljar that runs the sandbox, as long
-//! as it does; whoever has it removes both. At the socket that belljar takes requests of its own user and of root.
+//! A name is a lock and a socket in a directory that only its user can enter. The lock is held by the belljar
+//! that runs the sandbox, as long as it does; whoever has it removes both. At the socket that belljar takes
+//! requests of its own user and of root.
 
 mod client;
 pub(super) mod detach;
@@ -67,7 +68,8 @@ fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error 
     move |source| Error::Names { action, path, source }
 }
 
-/// Where the names are: of root's sandboxes in `/run/belljar`, of an ordinary user's in `belljar` of the user's runtime directory.
+/// Where the names are: of root's sandboxes in `/run/belljar`, of an ordinary user's in `belljar` of the
+/// user's runtime directory.
 fn directory() -> Result<PathBuf, Error> {
     let own = nix::unistd::geteuid();
     let parent = if own.is_root() {
@@ -158,7 +160,8 @@ impl Drop for Name {
     }
 }
 
-/// The names of this user's sandboxes, each with the process that runs it. What one that was killed has left is removed.
+/// The names of this user's sandboxes, each with the process that runs it. What one that was killed has left
+/// is removed.
 pub fn all() -> Vec<(String, i32)> {
     /// More than anybody has.
     const MOST: usize = 4096;

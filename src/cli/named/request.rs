@@ -1,4 +1,5 @@
-//! What is asked of the belljar that runs a named sandbox, and what it answers. Both sides are programs of one user.
+//! What is asked of the belljar that runs a named sandbox, and what it answers. Both sides are programs of
+//! one user.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};

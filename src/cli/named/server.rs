@@ -1,4 +1,5 @@
-//! The side of the belljar that runs the sandbox: one thread, one request at a time, each of which is done in milliseconds.
+//! The side of the belljar that runs the sandbox: one thread, one request at a time, each of which is done in
+//! milliseconds.
 
 use std::ffi::OsString;
 use std::io;
@@ -19,8 +20,8 @@ use super::{Name, failed};
 use crate::cli::error::Error;
 use crate::protocol::{Channel, PASSED_ON};
 use crate::reexec::Stdio;
-use crate::sandbox::ender::Ender;
 use crate::sandbox::exec::Orders;
+use crate::sandbox::kill_handle::KillHandle;
 use crate::sandbox::{Child, Sandbox};
 use crate::sys;
 
@@ -46,7 +47,7 @@ struct Shared {
     waiting: Mutex<Vec<Channel>>,
     sandbox: Sandbox,
     orders: Arc<Orders>,
-    ender: Ender,
+    ender: KillHandle,
 }
 
 impl Server {

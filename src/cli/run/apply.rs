@@ -24,8 +24,8 @@ pub fn apply(args: &RunArgs, profile: &mut Profile) -> Result<(), Error> {
 }
 
 fn files(options: &FileOptions, profile: &mut Profile) -> Result<(), Error> {
-    if let Some(folder) = &options.rootfs {
-        profile.set_rootfs(&from_here(folder)?).map_err(of("--rootfs"))?;
+    if let Some(directory) = &options.rootfs {
+        profile.set_rootfs(&from_here(directory)?).map_err(of("--rootfs"))?;
     }
     if options.overlay_tmp {
         profile.set_overlay(true).map_err(of("--overlay-tmp"))?;

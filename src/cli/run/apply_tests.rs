@@ -68,13 +68,13 @@ fn a_relative_source_starts_from_here() {
 
 #[test]
 fn dots_in_a_source_without_a_destination_are_followed() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let folder = folder.path().canonicalize().expect("a path");
-    std::os::unix::fs::symlink("/usr/lib", folder.join("link")).expect("symlink");
-    let option = format!("--ro-bind={}/link/..", folder.display());
+    let directory = tempfile::tempdir().expect("a directory");
+    let directory = directory.path().canonicalize().expect("a path");
+    std::os::unix::fs::symlink("/usr/lib", directory.join("link")).expect("symlink");
+    let option = format!("--ro-bind={}/link/..", directory.display());
     let result = applied(&[&option], &profile()).expect("applied");
     assert!(bind(&result, "/usr").0.ends_with("link/.."));
-    let option = format!("--ro-bind={}/missing/..", folder.display());
+    let option = format!("--ro-bind={}/missing/..", directory.display());
     let error = applied(&[&option], &profile()).expect_err("refused");
     assert!(matches!(error, Error::HostPath { option: "--ro-bind", .. }), "{error:?}");
 }

@@ -21,7 +21,8 @@ pub fn take(numbers: &[i32]) -> Result<Vec<(OwnedFd, i32)>, Error> {
 pub(in crate::cli) fn duplicate(option: &'static str, number: i32) -> Result<OwnedFd, Error> {
     // SAFETY: F_GETFD takes no pointer and changes nothing.
     let flags = unsafe { libc::fcntl(number, libc::F_GETFD) };
-    // What came over the exec has no close-on-exec flag; what has one is belljar's own, and not the caller's to pass.
+    // What came over the exec has no close-on-exec flag; what has one is belljar's own, and not the caller's
+    // to pass.
     if flags == -1 || flags & libc::FD_CLOEXEC != 0 {
         return Err(Error::DescriptorClosed { option, number });
     }

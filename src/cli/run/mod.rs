@@ -120,7 +120,8 @@ pub fn main(args: &RunArgs, stopwatch: Stopwatch) -> Result<u8, Error> {
     }
 }
 
-/// For a command line that cannot be read: the report says so, in the place of an earlier one. Gives the error back.
+/// For a command line that cannot be read: the report says so, in the place of an earlier one. Gives the
+/// error back.
 pub fn report_refusal(argv: &[OsString], error: Error) -> Error {
     let [_, subcommand, words @ ..] = argv else { return error };
     if subcommand != "run" {
@@ -174,8 +175,8 @@ fn execute(
             None => command.env_pass(&variable.name),
         };
     }
-    if let Some(folder) = &args.process.workdir {
-        command.current_dir(folder);
+    if let Some(directory) = &args.process.workdir {
+        command.current_dir(directory);
     }
     for (descriptor, number) in kept {
         command.keep_fd(descriptor, number);
@@ -253,8 +254,8 @@ impl Supervised {
         Ok(Self { child, signals })
     }
 
-    /// Passes signals and its terminal on, and waits for its end; `stats` is how often what it uses is told. An error of what stands beside it
-    /// ends it.
+    /// Passes signals and its terminal on, and waits for its end; `stats` is how often what it uses is told.
+    /// An error of what stands beside it ends it.
     fn follow(
         self,
         stats: Option<Duration>,
@@ -300,7 +301,8 @@ fn connect(child: &mut Child, signals: &mut Forwarder) -> Result<Option<Terminal
 }
 
 impl RunArgs {
-    /// Tells a program from a role by whether `--` came first, which clap does not keep. `argv` is what was parsed.
+    /// Tells a program from a role by whether `--` came first, which clap does not keep. `argv` is what was
+    /// parsed.
     pub fn split_task(&mut self, argv: &[OsString]) -> Result<(), Error> {
         self.is_program = follows_escape(argv, &self.task);
         self.task().map(drop)

@@ -79,16 +79,16 @@ pub(super) enum Net {
 #[derive(Debug, Default, PartialEq, Args)]
 #[command(next_help_heading = "Files")]
 pub(super) struct FileOptions {
-    /// Show a file or folder of the host inside, writable (repeatable; a colon in a path is written \:)
+    /// Show a file or directory of the host inside, writable (repeatable; a colon in a path is written \:)
     #[arg(long, value_name = "SRC[:DST]", value_parser = OsStringValueParser::new().try_map(values::bind))]
     pub bind: Vec<Bind>,
-    /// Show a file or folder of the host inside, read-only (repeatable)
+    /// Show a file or directory of the host inside, read-only (repeatable)
     #[arg(long, value_name = "SRC[:DST]", value_parser = OsStringValueParser::new().try_map(values::bind))]
     pub ro_bind: Vec<Bind>,
-    /// Mount an empty folder in memory, of 64M where no size is given (repeatable)
+    /// Mount an empty directory in memory, of 64M where no size is given (repeatable)
     #[arg(long, value_name = "DST[:SIZE]", value_parser = OsStringValueParser::new().try_map(values::tmpfs))]
     pub tmpfs: Vec<Tmpfs>,
-    /// Use a folder of the host as the root
+    /// Use a directory of the host as the root
     #[arg(long, value_name = "DIR", value_parser = OsStringValueParser::new().try_map(values::host_path))]
     pub rootfs: Option<PathBuf>,
     /// Let writes to the root go to memory, and throw them away
@@ -117,14 +117,15 @@ pub(super) struct ProcessOptions {
     /// The ids inside; without GID it is UID's number
     #[arg(long, value_name = "UID[:GID]", value_parser = ids::user)]
     pub user: Option<User>,
-    /// Map a range of user ids (repeatable): COUNT of them, from INSIDE on inside and from OUTSIDE on on the host; with --gidmap
+    /// Map a range of user ids (repeatable): COUNT of them, from INSIDE on inside and from OUTSIDE on on the
+    /// host; with --gidmap
     #[arg(long, value_name = "INSIDE:OUTSIDE:COUNT", value_parser = ids::id_range, requires = "gidmap")]
     pub uidmap: Vec<IdRange>,
     /// Map a range of group ids (repeatable); with --uidmap
     #[arg(long, value_name = "INSIDE:OUTSIDE:COUNT", value_parser = ids::id_range, requires = "uidmap")]
     pub gidmap: Vec<IdRange>,
-    /// Map more than one id. auto: 0 inside is the caller, and the ids above are its subordinate ids (/etc/subuid, /etc/subgid); for
-    /// root 0 to 65535 are ids that nothing else has
+    /// Map more than one id. auto: 0 inside is the caller, and the ids above are its subordinate ids
+    /// (/etc/subuid, /etc/subgid); for root 0 to 65535 are ids that nothing else has
     #[arg(long, value_name = "MODE", conflicts_with_all = ["uidmap", "gidmap"])]
     pub userns: Option<UserNs>,
     /// Give the program a terminal of its own
@@ -184,8 +185,8 @@ pub(super) struct LimitOptions {
     /// The control group to make the sandbox's in, from the tree's root, in place of the caller's own
     #[arg(long, value_name = "PATH")]
     pub cgroup_parent: Option<PathBuf>,
-    /// What enforces memory, processes, CPUs and CPU time: a control group, for the whole sandbox, or resource limits, which
-    /// are weaker (memory and CPU time of each process)
+    /// What enforces memory, processes, CPUs and CPU time: a control group, for the whole sandbox, or
+    /// resource limits, which are weaker (memory and CPU time of each process)
     #[arg(long, value_name = "WAY")]
     pub limits: Option<Way>,
     /// Time that may pass, also while the run is stopped (Ctrl-Z)
@@ -197,8 +198,8 @@ pub(super) struct LimitOptions {
     /// Size that a file may reach
     #[arg(long, value_name = "SIZE", value_parser = units::limit(units::size))]
     pub file_size: Option<Limit<u64>>,
-    /// Bytes that may be written to standard output and standard error together; beyond them the program is ended or, with
-    /// :truncate, what it writes is thrown away
+    /// Bytes that may be written to standard output and standard error together; beyond them the program is
+    /// ended or, with :truncate, what it writes is thrown away
     #[arg(long, value_name = "SIZE[:truncate]", value_parser = units::limit(units::output))]
     pub output_limit: Option<Limit<(u64, bool)>>,
 }
@@ -221,8 +222,8 @@ pub(super) struct OutputOptions {
     /// The same, to an open descriptor
     #[arg(long, value_name = "N", value_parser = values::descriptor, conflicts_with = "report")]
     pub report_fd: Option<i32>,
-    /// Tell on standard error, while it runs, what everything in the sandbox uses: one line that changes on a terminal, else a
-    /// line of JSON each time (needs a limit that a control group holds)
+    /// Tell on standard error, while it runs, what everything in the sandbox uses: one line that changes on a
+    /// terminal, else a line of JSON each time (needs a limit that a control group holds)
     #[arg(
         long, value_name = "INTERVAL", num_args = 0..=1, require_equals = true, default_missing_value = "1s",
         value_parser = units::duration, conflicts_with = "tty"

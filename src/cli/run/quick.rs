@@ -1,9 +1,10 @@
 //! The usual command lines of `belljar run`, read without clap.
 //!
-//! clap first describes all options of all subcommands to itself, which takes a twentieth of a whole start: code and memory that are
-//! touched once. This reads `belljar run [OPTIONS] -- COMMAND [ARGS]...` with the options that stand alone, and gives everything
-//! else (another form, an option that goes with another, anything wrong) back to it: what is an error, and how it is told, is
-//! clap's alone. A test compares the two.
+//! clap first describes all options of all subcommands to itself, which takes a twentieth of a whole start:
+//! code and memory that are touched once. This reads `belljar run [OPTIONS] -- COMMAND [ARGS]...` with the
+//! options that stand alone, and gives everything else (another form, an option that goes with another,
+//! anything wrong) back to it: what is an error, and how it is told, is clap's alone. A test compares the
+//! two.
 
 use std::ffi::{OsStr, OsString};
 

@@ -101,8 +101,8 @@ fn a_role_whose_name_is_no_text_is_unknown() {
 
 #[test]
 fn a_run_that_cannot_begin_is_reported() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("report");
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("report");
     let report = format!("--report={}", path.display());
     let args =
         run_args(["belljar", "run", "--keep-fd", "987654", &report, "--", "true"].map(Into::into).to_vec());

@@ -1,5 +1,6 @@
-//! What the sandbox writes to its terminal, to the user's. It ends with the run, whoever still has the sandbox's terminal open
-//! (descriptors can be sent away), however much is written there, and whether or not the user's terminal takes it.
+//! What the sandbox writes to its terminal, to the user's. It ends with the run, whoever still has the
+//! sandbox's terminal open (descriptors can be sent away), however much is written there, and whether or not
+//! the user's terminal takes it.
 
 use std::fs::File;
 use std::io::{self, PipeReader, Read as _, Write as _};

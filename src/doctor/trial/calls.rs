@@ -59,10 +59,10 @@ pub(super) fn clone3() -> Trial {
 }
 
 pub(super) fn clone_into_cgroup() -> Trial {
-    // CLONE_INTO_CGROUP does not fit libc's c_int constants. The descriptor is above any limit that is in use: EBADF where the
-    // kernel knows the flag.
+    // CLONE_INTO_CGROUP does not fit libc's c_int constants. The descriptor is above any limit that is in
+    // use: EBADF where the kernel knows the flag.
     match clone3_and_exit(0x2_0000_0000, u64::from(u16::MAX) * 16) {
-        Err(Errno::EBADF) => Ok("the call; it needs a cgroup v2 folder".to_owned()),
+        Err(Errno::EBADF) => Ok("the call; it needs a cgroup v2 directory".to_owned()),
         // What a kernel says to a flag it does not know.
         Err(Errno::EINVAL | Errno::E2BIG) => Err(Errno::ENOSYS).at(Step::Call, "CLONE_INTO_CGROUP", ""),
         Err(errno) => Err(errno).at(Step::Call, "clone3", "CLONE_INTO_CGROUP"),
@@ -117,7 +117,8 @@ fn clone3_and_exit(flags: u64, cgroup: u64) -> Result<OwnedFd, Errno> {
     args.pidfd = (&raw mut pidfd) as u64;
     args.exit_signal = libc::SIGCHLD as u64;
     args.cgroup = cgroup;
-    // SAFETY: without CLONE_VM the child has copies of everything, as after fork; `pidfd` lives through the call.
+    // SAFETY: without CLONE_VM the child has copies of everything, as after fork; `pidfd` lives through the
+    // call.
     let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<libc::clone_args>()) };
     if sys::check(pid)? == 0 {
         // SAFETY: ends the child at once.

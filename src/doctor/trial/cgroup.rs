@@ -1,4 +1,5 @@
-//! The caller's control groups: which hierarchies there are, with which controllers, and whether it may make groups in them.
+//! The caller's control groups: which hierarchies there are, with which controllers, and whether it may make
+//! groups in them.
 
 use std::path::{Path, PathBuf};
 
@@ -11,8 +12,8 @@ use crate::host::read;
 struct Hierarchy {
     /// `None` is the unified one (v2).
     controllers: Option<String>,
-    /// The caller's own folder in it.
-    folder: PathBuf,
+    /// The caller's own directory in it.
+    directory: PathBuf,
 }
 
 pub(super) fn layout() -> Trial {
@@ -22,24 +23,25 @@ pub(super) fn layout() -> Trial {
     let hierarchies = hierarchies(&groups, &mounts);
     let unified = hierarchies.iter().find(|hierarchy| hierarchy.controllers.is_none());
     let v2 = unified.map(|hierarchy| {
-        let list = read::text(hierarchy.folder.join("cgroup.controllers")).unwrap_or_default();
-        (list, &hierarchy.folder)
+        let list = read::text(hierarchy.directory.join("cgroup.controllers")).unwrap_or_default();
+        (list, &hierarchy.directory)
     });
     let v1: Vec<_> = hierarchies
         .iter()
         .filter_map(|hierarchy| {
             let list = hierarchy.controllers.as_deref()?;
-            (!list.starts_with("name=")).then_some((list, &hierarchy.folder))
+            (!list.starts_with("name=")).then_some((list, &hierarchy.directory))
         })
         .collect();
     let useful =
         |list: &str| list.split([' ', ',']).any(|controller| matches!(controller, "memory" | "pids" | "cpu"));
-    let (text, folders): (String, Vec<&PathBuf>) = match v2 {
-        Some((list, folder)) if useful(&list) => (format!("v2: {list}"), vec![folder]),
+    let (text, directories): (String, Vec<&PathBuf>) = match v2 {
+        Some((list, directory)) if useful(&list) => (format!("v2: {list}"), vec![directory]),
         _ if !v1.is_empty() => {
             let lists = v1.iter().map(|(list, _)| *list).collect::<Vec<_>>().join(" ");
             let name = if v2.is_some() { "hybrid, limits in v1" } else { "v1" };
-            let limits = v1.iter().filter(|(list, _)| useful(list)).map(|(_, folder)| *folder).collect();
+            let limits =
+                v1.iter().filter(|(list, _)| useful(list)).map(|(_, directory)| *directory).collect();
             (format!("{name}: {lists}"), limits)
         }
         Some((_, _)) => {
@@ -47,12 +49,12 @@ pub(super) fn layout() -> Trial {
         }
         None => return Err(Miss::Without("no control groups are mounted".to_owned())),
     };
-    match folders.iter().find(|folder| access(folder.as_path(), AccessFlags::W_OK).is_err()) {
-        Some(folder) => {
-            access(folder.as_path(), AccessFlags::W_OK).at(
+    match directories.iter().find(|directory| access(directory.as_path(), AccessFlags::W_OK).is_err()) {
+        Some(directory) => {
+            access(directory.as_path(), AccessFlags::W_OK).at(
                 Step::Cgroup,
                 "access",
-                &folder.to_string_lossy(),
+                &directory.to_string_lossy(),
             )?;
             Ok(text)
         }
@@ -83,8 +85,8 @@ fn hierarchies(groups: &str, mounts: &str) -> Vec<Hierarchy> {
             })?;
             let below = Path::new(path).strip_prefix(root).unwrap_or(Path::new(""));
             // `join` with nothing would add a slash.
-            let folder = Path::new(point).join(below).components().collect();
-            Some(Hierarchy { controllers, folder })
+            let directory = Path::new(point).join(below).components().collect();
+            Some(Hierarchy { controllers, directory })
         })
         .collect()
 }
@@ -94,14 +96,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn folders_are_found_in_each_hierarchy() {
+    fn directories_are_found_in_each_hierarchy() {
         let groups = "9:name=systemd:/x\n8:pids:/a/b\n1:cpu,cpuacct:/\n0::/user.slice/u\n";
         let mounts = "1 0 0:1 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids\n\
                       2 0 0:2 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n\
                       3 0 0:3 /user.slice /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
         let found: Vec<_> = hierarchies(groups, mounts)
             .into_iter()
-            .map(|hierarchy| (hierarchy.controllers, hierarchy.folder))
+            .map(|hierarchy| (hierarchy.controllers, hierarchy.directory))
             .collect();
         assert_eq!(
             found,

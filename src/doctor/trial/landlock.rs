@@ -26,7 +26,7 @@ pub(super) fn files() -> Trial {
     match std::fs::read_dir("/").map_err(|error| error.raw_os_error()) {
         Err(Some(libc::EACCES)) => Ok(format!("ABI {abi}")),
         Err(_) => {
-            Err(Miss::Without("the root folder fails otherwise than Landlock would make it".to_owned()))
+            Err(Miss::Without("the root directory fails otherwise than Landlock would make it".to_owned()))
         }
         Ok(_) => Err(Miss::Without("a ruleset without rules denies nothing".to_owned())),
     }

@@ -35,8 +35,8 @@ pub(super) fn namespace() -> Trial {
     private().map(|()| String::new())
 }
 
-/// A folder that every system has, to mount on.
-fn folder() -> &'static CStr {
+/// A directory that every system has, to mount on.
+fn directory() -> &'static CStr {
     const COMMON: [&CStr; 4] = [c"/tmp", c"/run", c"/var", c"/usr"];
     COMMON
         .into_iter()
@@ -47,10 +47,10 @@ fn folder() -> &'static CStr {
 /// A private mount namespace with a small tmpfs, which is the working directory.
 fn scratch() -> Result<(), Miss> {
     private()?;
-    let folder = folder();
+    let directory = directory();
     let data = c"size=65536,nr_inodes=16,mode=0755";
-    mount(c"tmpfs", folder, SAFE, data).at(Step::Mount, "mount", "tmpfs")?;
-    let path = folder.to_string_lossy();
+    mount(c"tmpfs", directory, SAFE, data).at(Step::Mount, "mount", "tmpfs")?;
+    let path = directory.to_string_lossy();
     // Where only `/` was left, `..` of it leads to the mount that covers it.
     let path = if path == "/" { "/.." } else { &path };
     nix::unistd::chdir(path).at(Step::Mount, "chdir", path)
@@ -74,15 +74,15 @@ pub(super) fn bind() -> Trial {
         std::fs::create_dir(path).at(Step::Mount, "mkdir", path)?;
     }
     let from = File::open("from").at(Step::Mount, "open", "from")?;
-    let tree = clone_tree(from.as_fd()).at(Step::Mount, "open_tree", "a folder")?;
+    let tree = clone_tree(from.as_fd()).at(Step::Mount, "open_tree", "a directory")?;
     let attributes = ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV;
-    set_attributes(tree.as_fd(), attributes, true).at(Step::Mount, "mount_setattr", "a folder")?;
-    attach(tree.as_fd(), AT_FDCWD, c"to").at(Step::Mount, "move_mount", "a folder")?;
+    set_attributes(tree.as_fd(), attributes, true).at(Step::Mount, "mount_setattr", "a directory")?;
+    attach(tree.as_fd(), AT_FDCWD, c"to").at(Step::Mount, "move_mount", "a directory")?;
     std::fs::write("from/file", b"").at(Step::Fill, "write", "a file")?;
     match File::create("to/file").map_err(|error| error.raw_os_error()) {
         Err(Some(libc::EROFS)) => Ok(String::new()),
-        Err(_) => Err(Miss::Without("the bound folder cannot be reached".to_owned())),
-        Ok(_) => Err(Miss::Without("the bound folder can be written".to_owned())),
+        Err(_) => Err(Miss::Without("the bound directory cannot be reached".to_owned())),
+        Ok(_) => Err(Miss::Without("the bound directory can be written".to_owned())),
     }
 }
 

@@ -106,15 +106,15 @@ impl Mapped {
     }
 }
 
-/// A child in a new user namespace with this map, and the map as the kernel reads it back. On an error the child ends with
-/// its pipe.
+/// A child in a new user namespace with this map, and the map as the kernel reads it back. On an error the
+/// child ends with its pipe.
 pub(super) fn with_map(map: &str) -> Result<(String, Mapped), Miss> {
     let (entered, says) = pipe2(OFlag::O_CLOEXEC).at(Step::Process, "pipe2", "")?;
     let (waits, go_on) = pipe2(OFlag::O_CLOEXEC).at(Step::Process, "pipe2", "")?;
     let parent_end = std::os::fd::AsRawFd::as_raw_fd(&go_on);
     let process = start(|| {
-        // The child's copy of the writing end would keep its own reading end open for ever.
-        // SAFETY: it is the child's own copy; the parent's owner is never dropped here, as the child ends by _exit.
+        // The child's copy of the writing end would keep its own reading end open for ever. SAFETY: it is the
+        // child's own copy; the parent's owner is never dropped here, as the child ends by _exit.
         unsafe { libc::close(parent_end) };
         super::process::report(user(), says);
         let _end = nix::unistd::read(&waits, &mut [0]);

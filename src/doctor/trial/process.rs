@@ -1,4 +1,5 @@
-//! A further process within a trial: PID 1 of a new namespace, or one that another has to write the id maps of.
+//! A further process within a trial: PID 1 of a new namespace, or one that another has to write the id maps
+//! of.
 
 use std::fs::File;
 use std::io::{Read, Write};

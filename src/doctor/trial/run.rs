@@ -21,7 +21,8 @@ use super::{At, Layer, Miss, Step, Trial, trial};
 /// How long a trial may take: each takes milliseconds, but not on a machine that does ten other things.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// Trials at the same time: a hanging one must not hold up the others, and a low process limit must not be reached.
+/// Trials at the same time: a hanging one must not hold up the others, and a low process limit must not be
+/// reached.
 const AT_ONCE: usize = 8;
 
 /// A trial's answer is a short line; more than this is not read.
@@ -53,8 +54,8 @@ struct Running {
     until: Instant,
 }
 
-/// Tries all layers and writes one JSON line for each, in the order in which they end. The process must have a single
-/// thread, and no other children.
+/// Tries all layers and writes one JSON line for each, in the order in which they end. The process must have
+/// a single thread, and no other children.
 pub(in crate::doctor) fn all(out: &mut impl Write) -> io::Result<()> {
     run(Layer::ALL.iter().filter_map(|&layer| Some((layer, trial(layer)?))), LIMIT, out)
 }

@@ -10,8 +10,8 @@ use crate::seccomp::Instruction;
 /// An errno that `uname` never gives by itself.
 const MARK: Errno = Errno::EBADFD;
 
-/// A filter that answers `uname` with this `SECCOMP_RET_*` and lets everything else pass. It says nothing of the
-/// architecture: the process that loads it makes no foreign calls.
+/// A filter that answers `uname` with this `SECCOMP_RET_*` and lets everything else pass. It says nothing of
+/// the architecture: the process that loads it makes no foreign calls.
 fn program(answer: u32) -> [Instruction; 4] {
     let instruction = |code, jt, jf, k| Instruction { code, jt, jf, k };
     // BPF_LD | BPF_W | BPF_ABS of the number; BPF_JMP | BPF_JEQ | BPF_K; BPF_RET | BPF_K.

@@ -1,6 +1,7 @@
 //! The Plan: every decision taken. init executes it from top to bottom and chooses nothing.
 //!
-//! Everything that goes to a system call is a [`CString`]: bytes, not text (paths need not be UTF-8), and free of NUL.
+//! Everything that goes to a system call is a [`CString`]: bytes, not text (paths need not be UTF-8), and
+//! free of NUL.
 
 mod task;
 mod walls;
@@ -43,7 +44,8 @@ pub struct Limits {
     pub output_truncated: bool,
 }
 
-/// A control group of the sandbox's own, and what it enforces. How the host has it (v1 or v2, where) is found at the start.
+/// A control group of the sandbox's own, and what it enforces. How the host has it (v1 or v2, where) is found
+/// at the start.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Cgroup {

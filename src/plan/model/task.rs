@@ -32,7 +32,8 @@ pub struct Task {
     pub workload: Workload,
     /// Numbers, inside, of the descriptors beyond 2 that it gets, ascending.
     pub descriptors: Vec<i32>,
-    /// Whether its standard streams are a terminal of its own, which becomes the controlling one of its session.
+    /// Whether its standard streams are a terminal of its own, which becomes the controlling one of its
+    /// session.
     pub terminal: bool,
 }
 
@@ -80,8 +81,8 @@ pub struct Seccomp {
     pub flags: u64,
     /// The program.
     pub program: crate::seccomp::Program,
-    /// What `prctl(PR_GET_SECCOMP)` must return below the filter: 2 where it is allowed, a negative errno where the filter
-    /// answers with one (an unfiltered process would not), `None` where asking would kill.
+    /// What `prctl(PR_GET_SECCOMP)` must return below the filter: 2 where it is allowed, a negative errno
+    /// where the filter answers with one (an unfiltered process would not), `None` where asking would kill.
     pub readback: Option<i32>,
 }
 
@@ -101,7 +102,8 @@ pub enum Workload {
         /// Its name.
         name: String,
     },
-    /// A typed call: the code is found by its offset in this same image, argument and result cross on descriptors.
+    /// A typed call: the code is found by its offset in this same image, argument and result cross on
+    /// descriptors.
     Call {
         /// Offset of the call's entry from the image's anchor.
         entry: i64,

@@ -22,18 +22,18 @@ pub struct Walls {
     pub hostname: Option<CString>,
     /// Whether the loopback interface is brought up (with `CLONE_NEWNET`).
     pub loopback: bool,
-    /// Whether tasks run in a user namespace below init's, and a mount namespace of that one's: a capability that they keep could undo a
-    /// wall.
+    /// Whether tasks run in a user namespace below init's, and a mount namespace of that one's: a capability
+    /// that they keep could undo a wall.
     pub inner: Inner,
     /// The root and what is in it; `None` in *lite*.
     pub root: Option<Root>,
 }
 
 impl Walls {
-    /// The files and folders of the host that are shown inside, in the order in which init comes to them.
+    /// The files and directories of the host that are shown inside, in the order in which init comes to them.
     pub fn sources(&self) -> impl Iterator<Item = &Source> {
         let base = self.root.iter().filter_map(|root| match &root.base {
-            Base::Folder(source) | Base::Overlay { lower: source, .. } => Some(source),
+            Base::Directory(source) | Base::Overlay { lower: source, .. } => Some(source),
             Base::Tmpfs(_) => None,
         });
         let mounts = self.root.iter().flat_map(|root| &root.nodes).filter_map(|node| match node {
@@ -52,8 +52,8 @@ pub enum Inner {
     Needless,
     /// The task is in it.
     Made,
-    /// One asks for it, and the task is not in it: for the selftest alone, which shows what it holds. No profile and no option says so,
-    /// and no program without the feature `selftest` can read it.
+    /// One asks for it, and the task is not in it: for the selftest alone, which shows what it holds. No
+    /// profile and no option says so, and no program without the feature `selftest` can read it.
     #[cfg(feature = "selftest")]
     LeftOut,
 }
@@ -104,7 +104,8 @@ pub struct Joined {
     pub path: CString,
 }
 
-/// How init ends all processes of a run. One call reaches them all where something tells them from the user's others.
+/// How init ends all processes of a run. One call reaches them all where something tells them from the user's
+/// others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Ending {
@@ -112,7 +113,8 @@ pub enum Ending {
     Namespace,
     /// *Lite*: `kill(-1)` from a Landlock domain that keeps signals in (ABI 6, Linux 6.12).
     Scope,
-    /// *Lite* on older kernels: init's children one by one, and those that are left to it. Who forks faster is not caught.
+    /// *Lite* on older kernels: init's children one by one, and those that are left to it. Who forks faster
+    /// is not caught.
     Children,
 }
 
@@ -139,11 +141,11 @@ pub enum HostIdentity {
         /// The caller's group id.
         gid: u32,
     },
-    /// An unprivileged id that no other sandbox has: chosen at each spawn (the caller is root). In *lite* it is also the one inside,
-    /// and takes the place of the plan's then.
+    /// An unprivileged id that no other sandbox has: chosen at each spawn (the caller is root). In *lite* it
+    /// is also the one inside, and takes the place of the plan's then.
     Unique,
-    /// [`BLOCK`] ids from 0 on inside, which no other sandbox has on the host: chosen at each spawn (the caller is root), and
-    /// [`HostIdentity::Ranges`] then.
+    /// [`BLOCK`] ids from 0 on inside, which no other sandbox has on the host: chosen at each spawn (the
+    /// caller is root), and [`HostIdentity::Ranges`] then.
     UniqueRange,
     /// Ranges of ids.
     Ranges(Ranges),
@@ -172,12 +174,14 @@ pub enum RangesFrom {
     Unique,
     /// The profile; the caller, root, writes the maps.
     Profile,
-    /// The caller's own ids and its subordinate ones (subuid(5)): newuidmap(1) and newgidmap(1) write the maps.
+    /// The caller's own ids and its subordinate ones (subuid(5)): newuidmap(1) and newgidmap(1) write the
+    /// maps.
     Subordinate,
 }
 
 impl HostIdentity {
-    /// Whether the caller is root and gives the sandbox other ids than its own: it hands over what they cannot reach.
+    /// Whether the caller is root and gives the sandbox other ids than its own: it hands over what they
+    /// cannot reach.
     #[must_use]
     pub fn is_given(&self) -> bool {
         match self {
@@ -213,7 +217,8 @@ impl HostIdentity {
     }
 }
 
-/// Whose files a mount of the host's shows as the sandbox's, where root gives it other ids than those that own them.
+/// Whose files a mount of the host's shows as the sandbox's, where root gives it other ids than those that
+/// own them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Mapped {
@@ -241,11 +246,11 @@ pub struct Root {
 pub enum Base {
     /// An empty tmpfs.
     Tmpfs(Tmpfs),
-    /// A folder of the host.
-    Folder(Source),
-    /// A folder of the host below a tmpfs that takes the writes.
+    /// A directory of the host.
+    Directory(Source),
+    /// A directory of the host below a tmpfs that takes the writes.
     Overlay {
-        /// The folder.
+        /// The directory.
         lower: Source,
         /// What holds the writes.
         upper: Tmpfs,
@@ -264,7 +269,7 @@ pub struct Tmpfs {
     pub mode: u32,
 }
 
-/// A file or folder of the host that a mount shows.
+/// A file or directory of the host that a mount shows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(clippy::exhaustive_structs)]
 pub struct Source {
@@ -274,8 +279,8 @@ pub struct Source {
     pub device: u64,
     /// See `device`.
     pub inode: u64,
-    /// Whether it is a folder.
-    pub folder: bool,
+    /// Whether it is a directory.
+    pub directory: bool,
     /// Whether what the host mounts below it later appears inside.
     pub slave: bool,
     /// How it gets into the sandbox.
@@ -288,7 +293,8 @@ pub struct Source {
 pub enum Via {
     /// init opens it by its path.
     Path,
-    /// The (privileged) caller clones the tree and hands the descriptor over: the sandbox's own id could not reach it.
+    /// The (privileged) caller clones the tree and hands the descriptor over: the sandbox's own id could not
+    /// reach it.
     Tree {
         /// Whose files are shown as the sandbox's (an id-mapped mount).
         idmap: Option<Mapped>,
@@ -299,8 +305,8 @@ pub enum Via {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Node {
-    /// A folder on the root's tmpfs.
-    Folder {
+    /// A directory on the root's tmpfs.
+    Directory {
         /// Where.
         path: CString,
         /// Its mode.
@@ -366,7 +372,7 @@ pub enum Presence {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Mount {
-    /// A file or folder of the host with all below it.
+    /// A file or directory of the host with all below it.
     Bind {
         /// What is shown.
         source: Source,

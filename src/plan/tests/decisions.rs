@@ -133,10 +133,11 @@ fn a_root_with_ranges_keeps_its_owners_and_other_mounts_show_theirs_as_the_tasks
         profile.root.readonly = false;
         profile.root.synthetic_etc = false;
         profile.mounts = vec![bind("/home/me/project", "/srv", false)];
-        let files = files().folder("/srv/root/srv").owned("/srv/root", owner, owner, 0o755);
+        let files = files().directory("/srv/root/srv").owned("/srv/root", owner, owner, 0o755);
         let files = files.file("/srv/root/bin/tool", 0o700, elf::sample(62, None));
         let plan = resolve(&profile, facts, &files, &Call::program(["/bin/tool"])).expect("a plan");
-        let Some(crate::plan::Root { base: crate::plan::Base::Folder(root), .. }) = &plan.walls.root else {
+        let Some(crate::plan::Root { base: crate::plan::Base::Directory(root), .. }) = &plan.walls.root
+        else {
             panic!("{:?}", plan.walls.root)
         };
         (root.via, bound(&plan, "/srv").expect("a bind").0.via)

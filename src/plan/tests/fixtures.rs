@@ -22,7 +22,7 @@ pub fn files() -> MemoryFiles {
         .file("/usr/bin/sh", 0o755, program())
         .file("/usr/bin/env", 0o755, program())
         .file("/usr/lib64/ld.so", 0o755, elf::sample(62, None))
-        .folder("/usr/local/bin")
+        .directory("/usr/local/bin")
         .file("/usr/share/zoneinfo/Etc/UTC", 0o644, "TZif2")
         .symlink("/bin", "usr/bin")
         .symlink("/lib64", "usr/lib64")
@@ -35,8 +35,8 @@ pub fn files() -> MemoryFiles {
         .device("/dev/urandom", 1, 9)
         .device("/dev/tty", 5, 0)
         .device("/dev/kvm", 10, 232)
-        .folder("/tmp")
-        .folder("/home/me/project/sub")
+        .directory("/tmp")
+        .directory("/home/me/project/sub")
         .owned("/home/me", 1000, 1000, 0o700)
         .owned("/home/me/project", 1000, 1000, 0o755)
         .file("/home/me/project/data", 0o644, "data")
@@ -179,7 +179,7 @@ pub fn text(path: &std::ffi::CString) -> PathBuf {
 /// The path of a node and what is there, in short.
 pub fn node_path(node: &Node) -> PathBuf {
     match node {
-        Node::Folder { path, .. }
+        Node::Directory { path, .. }
         | Node::Symlink { path, .. }
         | Node::File { path, .. }
         | Node::Mount { path, .. }

@@ -42,7 +42,7 @@ fn container(readonly: bool) -> (Profile, MemoryFiles) {
     profile.root.readonly = readonly;
     let mut files = files();
     for name in ["usr", "proc", "dev", "tmp", "etc/secret/deep"] {
-        files = files.folder(Path::new("/image").join(name));
+        files = files.directory(Path::new("/image").join(name));
     }
     let files = files.symlink("/image/bin", "usr/bin").symlink("/image/lib64", "usr/lib64");
     (profile, files.special("/image/run/pipe", FileKind::Fifo))
@@ -55,7 +55,7 @@ fn pins(plan: &Plan) -> Vec<PathBuf> {
 
 #[test]
 fn what_is_above_a_wall_in_a_writable_directory_is_pinned() {
-    let files = files().folder("/w/a/b/c").folder("/w/a/d").folder("/x");
+    let files = files().directory("/w/a/b/c").directory("/w/a/d").directory("/x");
     let wall = |mount| with([bind("/w", "/w", false), mount]);
     let above: Vec<PathBuf> = vec!["/w/a".into(), "/w/a/b".into()];
     for mount in [bind("/x", "/w/a/b/c", true), bind("/x", "/w/a/b/c", false), tmpfs("/w/a/b/c")] {
@@ -79,7 +79,7 @@ fn what_is_above_a_wall_in_a_writable_directory_is_pinned() {
     // The working directory and a root of one's own are writable in their ways.
     let work =
         Profile { workdir: Workdir::Writable, ..with([bind("/x", "/home/me/project/sub/.git", true)]) };
-    let files = files.folder("/home/me/project/sub/.git");
+    let files = files.directory("/home/me/project/sub/.git");
     assert_eq!(pins(&on(&work, &files).unwrap()), [Path::new("/home/me/project/sub")]);
     for (readonly, expected) in [(true, vec![]), (false, vec![PathBuf::from("/etc"), "/etc/secret".into()])] {
         let (profile, files) = container(readonly);
@@ -89,7 +89,7 @@ fn what_is_above_a_wall_in_a_writable_directory_is_pinned() {
 
 #[test]
 fn a_wall_whose_object_is_missing_is_refused_where_the_task_could_make_it() {
-    let files = files().folder("/w/a").file("/w/file", 0o644, "");
+    let files = files().directory("/w/a").file("/w/file", 0o644, "");
     let writable = || with([bind("/w", "/w", false)]);
     for path in ["/w/s", "/w/s/in/deep", "/w/a/in", "/w/file/in"] {
         for marked in [masked(path, writable()), read_only(path, writable())] {
@@ -133,7 +133,7 @@ fn a_wall_whose_object_is_missing_is_refused_where_the_task_could_make_it() {
 
 #[test]
 fn an_optional_mount_is_not_left_out_where_the_task_could_make_it() {
-    let files = files().folder("/w/a/shut").file("/w/file", 0o644, "").folder("/x");
+    let files = files().directory("/w/a/shut").file("/w/file", 0o644, "").directory("/x");
     let files = files.symlink("/x/link", "/w/a/none").symlink("/x/out", "/x/none");
     let with_it = |source: &str, destination: &str, system| {
         let missing = Mount { optional: true, system, ..bind(source, destination, true) };
@@ -215,7 +215,7 @@ fn an_optional_mount_is_left_out_where_only_the_hosts_root_could_make_it() {
 
 #[test]
 fn a_wall_behind_a_symlink_is_refused() {
-    let files = files().folder("/w/real/in").symlink("/w/link", "real").symlink("/w/loop", "loop");
+    let files = files().directory("/w/real/in").symlink("/w/link", "real").symlink("/w/loop", "loop");
     let leads = |path: &str| WallProblem::Symlink { leads: Some(path.into()) };
     for (path, expected) in [
         ("/w/link", leads("/w/real")),
@@ -229,7 +229,8 @@ fn a_wall_behind_a_symlink_is_refused() {
 
 #[test]
 fn a_named_pipe_is_not_shown_read_only_below_a_writable_directory() {
-    let files = files().folder("/w/f").folder("/w/g").special("/fi/deep/p", FileKind::Fifo).folder("/fi/x");
+    let files =
+        files().directory("/w/f").directory("/w/g").special("/fi/deep/p", FileKind::Fifo).directory("/fi/x");
     let pipe = |path: &str| WallProblem::Pipe { found: path.into() };
     let order = [bind("/w", "/d", false), bind("/fi", "/d/f", true)];
     let mut reversed = order.clone();
@@ -330,7 +331,7 @@ fn nothing_is_granted_below_a_mask() {
 
 #[test]
 fn lite_refuses_less_below_more() {
-    let files = files().folder("/w/f");
+    let files = files().directory("/w/f");
     let in_lite = |mounts: Vec<crate::profile::Mount>| {
         let mut profile = lite();
         profile.mounts.extend(mounts);
@@ -384,13 +385,13 @@ fn a_root_of_ones_own_is_as_it_was() {
     // and nothing has to be where all is there.
     for readonly in [true, false] {
         let (profile, files) = bare(readonly, false);
-        assert!(matches!(base((profile, files.folder("/image/tmp"))), Ok(Base::Folder(_))));
+        assert!(matches!(base((profile, files.directory("/image/tmp"))), Ok(Base::Directory(_))));
     }
     // A directory of an owner who has no id inside cannot be copied by an overlay.
     for (uid, possible) in [(0, false), (1000, true)] {
         let (mut profile, files) = bare(true, false);
         profile.mounts = vec![tmpfs("/data/deep/new")];
-        let files = files.folder("/image/data/deep").owned("/image/data", 1000, 1000, 0o755);
+        let files = files.directory("/image/data/deep").owned("/image/data", 1000, 1000, 0o755);
         let made = base((profile, files.owned("/image/data/deep", uid, uid, 0o755)));
         assert_eq!(made.is_ok(), possible, "{made:?}");
     }
@@ -399,13 +400,13 @@ fn a_root_of_ones_own_is_as_it_was() {
 #[test]
 fn an_overlay_does_not_show_what_a_mount_hides() {
     let mounted = |(profile, files): (Profile, MemoryFiles)| {
-        on(&profile, &files.folder("/image/secret").mounted("/image/secret").mounted("/image-2/x"))
+        on(&profile, &files.directory("/image/secret").mounted("/image/secret").mounted("/image-2/x"))
     };
     let error = mounted(bare(false, true)).unwrap_err();
     assert!(error.to_string().contains("/image/secret") && error.hint().is_some(), "{error}");
     assert!(matches!(mounted(bare(true, false)), Err(PlanError::MountPoint { .. })));
     let (profile, files) = bare(true, false);
-    assert!(mounted((profile, files.folder("/image/tmp"))).is_ok());
+    assert!(mounted((profile, files.directory("/image/tmp"))).is_ok());
 }
 
 #[test]
@@ -419,7 +420,7 @@ fn a_symlink_that_a_root_has_already_is_not_made_again() {
 
 #[test]
 fn what_cannot_be_id_mapped_is_refused_in_the_plan() {
-    let overlay = files().folder("/w").on(0x794c_7630);
+    let overlay = files().directory("/w").on(0x794c_7630);
     let as_root =
         |profile: &Profile| resolve(profile, &root_facts(), &overlay, &Call::program(["/usr/bin/sh"]));
     let error = as_root(&with([bind("/w", "/w", false)])).unwrap_err();

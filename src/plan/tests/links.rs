@@ -1,4 +1,5 @@
-//! Destinations in a root folder that is full of symlinks: against a model that walks the files as the kernel will.
+//! Destinations in a root directory that is full of symlinks: against a model that walks the files as the
+//! kernel will.
 
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
@@ -12,7 +13,7 @@ use crate::profile::{Mount, Profile, Root};
 
 const SOURCES: usize = 3;
 const JAR: &str = "/jar";
-/// What a place of the root folder holds; the first ones are folders.
+/// What a place of the root directory holds; the first ones are directories.
 const LINKS: [Option<&str>; 12] = [
     None,
     None,
@@ -28,11 +29,11 @@ const LINKS: [Option<&str>; 12] = [
     Some("nowhere"),
 ];
 
-/// `/jar/m` with `a` and `b` in every folder, three deep; `choices` says which of them are symlinks.
+/// `/jar/m` with `a` and `b` in every directory, three deep; `choices` says which of them are symlinks.
 fn host(choices: &[usize]) -> MemoryFiles {
     // What an overlay can copy.
     fn own(files: MemoryFiles, path: &Path) -> MemoryFiles {
-        files.folder(path).owned(path, 1000, 1000, 0o755)
+        files.directory(path).owned(path, 1000, 1000, 0o755)
     }
     fn fill(
         mut files: MemoryFiles,
@@ -53,7 +54,7 @@ fn host(choices: &[usize]) -> MemoryFiles {
     let mut files = own(files(), Path::new("/jar/etc"));
     for source in 0..SOURCES {
         for path in ["a/a", "a/b", "b/a", "b/b"] {
-            files = files.folder(format!("/src/{source}/{path}"));
+            files = files.directory(format!("/src/{source}/{path}"));
         }
     }
     fill(own(files, Path::new("/jar/m")), Path::new("/jar/m"), 3, &mut choices.iter().copied())
@@ -62,7 +63,7 @@ fn host(choices: &[usize]) -> MemoryFiles {
 #[derive(Debug, PartialEq)]
 enum Seen {
     Missing,
-    Folder,
+    Directory,
     Symlink(PathBuf),
     Other,
 }
@@ -74,7 +75,7 @@ fn look(nodes: &[Node], files: &MemoryFiles, path: &Path) -> Seen {
         match files.lstat(&host) {
             Err(_) => Seen::Missing,
             Ok(stat) => match stat.kind {
-                FileKind::Folder => Seen::Folder,
+                FileKind::Directory => Seen::Directory,
                 FileKind::Symlink => Seen::Symlink(files.readlink(&host).unwrap()),
                 _ => Seen::Other,
             },
@@ -86,9 +87,9 @@ fn look(nodes: &[Node], files: &MemoryFiles, path: &Path) -> Seen {
             Node::Mount { mount: PlanMount::Bind { source, .. }, .. } if path.starts_with(&at) => {
                 return on_host(&text(&source.path), path.strip_prefix(&at).unwrap());
             }
-            Node::Mount { .. } if path == at => return Seen::Folder,
+            Node::Mount { .. } if path == at => return Seen::Directory,
             Node::Mount { .. } if path.starts_with(&at) => return Seen::Missing,
-            Node::Folder { .. } if path == at => return Seen::Folder,
+            Node::Directory { .. } if path == at => return Seen::Directory,
             Node::Symlink { target, .. } if path == at => return Seen::Symlink(text(target)),
             Node::File { .. } if path == at => return Seen::Other,
             _ => {}
@@ -122,7 +123,7 @@ fn walk(nodes: &[Node], files: &MemoryFiles, path: &Path) -> Option<PathBuf> {
                 }
                 todo.extend(reversed(&target));
             }
-            Seen::Folder => at.push(part),
+            Seen::Directory => at.push(part),
             Seen::Missing | Seen::Other => return None,
         }
     }
@@ -160,15 +161,15 @@ proptest! {
             let path = node_path(node);
             for above in path.ancestors().skip(1) {
                 let seen = look(&nodes[..i], &files, above);
-                prop_assert!(matches!(seen, Seen::Folder | Seen::Missing), "{node:?}: {above:?} is {seen:?}");
+                prop_assert!(matches!(seen, Seen::Directory | Seen::Missing), "{node:?}: {above:?} is {seen:?}");
             }
             let here = look(&nodes[..i], &files, &path);
             prop_assert!(!matches!(here, Seen::Symlink(_)), "{node:?} is over {here:?}");
         }
     }
 
-    /// What is asked for at a path is what the path shows in the end, through whatever symlinks it leads; of several for the
-    /// very same path the last one.
+    /// What is asked for at a path is what the path shows in the end, through whatever symlinks it leads; of
+    /// several for the very same path the last one.
     #[test]
     fn a_destination_shows_what_was_asked_for_there(
         choices in proptest::collection::vec(0..LINKS.len(), 14), mounts in mounts(),

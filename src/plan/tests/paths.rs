@@ -1,4 +1,5 @@
-//! Missing, symlinked and overlapping paths, kinds and places: one test for each rule of the module's documentation.
+//! Missing, symlinked and overlapping paths, kinds and places: one test for each rule of the module's
+//! documentation.
 
 use std::ffi::CString;
 use std::path::{Path, PathBuf};
@@ -60,7 +61,7 @@ fn a_source_is_written_down_canonical() {
     let stat = crate::host::Files::lstat(&files(), Path::new("/home/me/project")).unwrap();
     assert_eq!(text(&source.path), Path::new("/home/me/project"));
     assert_eq!(
-        (source.device, source.inode, source.folder, source.via),
+        (source.device, source.inode, source.directory, source.via),
         (stat.device, stat.inode, true, Via::Path)
     );
     // Relative to the caller's working directory.
@@ -87,7 +88,7 @@ fn system_symlinks_become_mounts_where_they_would_lead_elsewhere() {
     writable.mounts[0].readonly = false;
     for (name, mut profile) in [("alone", alone), ("covered", cover), ("writable", writable)] {
         profile.process.env = vec!["PATH=/bin".into()];
-        let plan = match at(&profile, &files().folder("/usr/bin/x")) {
+        let plan = match at(&profile, &files().directory("/usr/bin/x")) {
             Ok(plan) => plan,
             Err(e) => panic!("{name}: {e}"),
         };
@@ -130,7 +131,7 @@ fn a_destination_never_leaves_a_root_of_ones_own() {
         .symlink("/image/a", "b")
         .symlink("/image/b", "a")
         .symlink("/image/dev", "/etc")
-        .folder("/image/etc")
+        .directory("/image/etc")
         .owned("/image/etc", 1000, 1000, 0o755);
     let root = |mounts: Vec<Mount>| {
         let mut profile = Profile { mounts, ..profile() };
@@ -141,35 +142,35 @@ fn a_destination_never_leaves_a_root_of_ones_own() {
     };
     let plan = root(vec![bind("/opt", "/up/opt", true), bind("/opt", "/abs/opt", true)]).unwrap();
     assert!(bound(&plan, "/etc/opt").is_some());
-    // The host's /home/me plays no part, and folders that are missing are made.
+    // The host's /home/me plays no part, and directories that are missing are made.
     assert!(bound(&plan, "/home/me/opt").is_some());
-    assert!(matches!(node(&plan, "/home/me"), Some(Node::Folder { mode: 0o755, .. })));
+    assert!(matches!(node(&plan, "/home/me"), Some(Node::Directory { mode: 0o755, .. })));
     let failed = |mounts| match root(mounts) {
         Err(PlanError::Destination { problem, .. }) => problem,
         other => panic!("{other:?}"),
     };
     assert_eq!(failed(vec![bind("/opt", "/a/x", true)]), P::Loop);
     assert_eq!(failed(vec![mount("/dev", MountKind::Dev)]), P::Dev);
-    assert_eq!(failed(vec![bind("/opt", "/bin/sh/x", true)]), P::NotAFolder);
+    assert_eq!(failed(vec![bind("/opt", "/bin/sh/x", true)]), P::NotADirectory);
 }
 
 #[test]
 fn a_root_of_ones_own_has_only_what_is_asked_for() {
     let files = files()
         .file("/image/bin/sh", 0o755, super::super::elf::sample(62, None))
-        .folder("/image/dev")
+        .directory("/image/dev")
         .symlink("/img", "image");
     let mut profile = Profile { mounts: vec![mount("/dev", MountKind::Dev)], ..profile() };
     profile.root.path = Some("/img".into());
     let made = at(&profile, &files).unwrap();
-    let Base::Folder(source) = &made.walls.root.as_ref().unwrap().base else { panic!() };
+    let Base::Directory(source) = &made.walls.root.as_ref().unwrap().base else { panic!() };
     assert_eq!(text(&source.path), Path::new("/image"));
     // No synthetic /etc, and a /dev that leaves nothing behind.
     assert!(made.walls.root.as_ref().unwrap().nodes.iter().all(|node| node_path(node).starts_with("/dev")));
     assert!(matches!(node(&made, "/dev"), Some(Node::Mount { mount: PlanMount::Tmpfs { .. }, .. })));
     profile.root.overlay = true;
     assert!(matches!(at(&profile, &files).unwrap().walls.root.unwrap().base, Base::Overlay { .. }));
-    for (path, word) in [("/", "own root"), ("/usr/bin/sh", "not a folder")] {
+    for (path, word) in [("/", "own root"), ("/usr/bin/sh", "not a directory")] {
         profile.root.path = Some(path.into());
         let error = at(&profile, &files).unwrap_err();
         assert!(error.to_string().contains(word), "{error}");
@@ -194,11 +195,11 @@ fn nothing_is_created_on_the_host() {
     assert!(plan(&with([bind("/home/me/project", "/w", false), bind("/opt", "/w/sub", true)])).is_ok());
     // The sandbox's own file systems are another matter.
     let plan = plan(&with([bind("/opt", "/tmp/deep/opt", true)])).unwrap();
-    assert!(matches!(node(&plan, "/tmp/deep"), Some(Node::Folder { mode: 0o755, .. })));
+    assert!(matches!(node(&plan, "/tmp/deep"), Some(Node::Directory { mode: 0o755, .. })));
 }
 
 #[test]
-fn files_and_folders_do_not_cover_each_other() {
+fn files_and_directories_do_not_cover_each_other() {
     for (source, destination) in [
         ("/usr/bin/sh", "/tmp"),
         ("/home/me/project", "/usr/bin/env"),
@@ -215,7 +216,7 @@ fn files_and_folders_do_not_cover_each_other() {
         }
     }
     let file_above = with([bind("/usr/bin/sh", "/x", true), bind("/opt", "/x/y", true)]);
-    assert!(matches!(plan(&file_above), Err(PlanError::Destination { problem: P::NotAFolder, .. })));
+    assert!(matches!(plan(&file_above), Err(PlanError::Destination { problem: P::NotADirectory, .. })));
 }
 
 #[test]
@@ -245,8 +246,10 @@ fn sockets_pipes_and_devices_are_refused() {
 
 #[test]
 fn the_hosts_proc_is_out_of_reach() {
-    let files =
-        files().symlink("/proc/self/fd/3", "/home/me").folder("/proc/1").symlink("/way", "/proc/self/fd/3");
+    let files = files()
+        .symlink("/proc/self/fd/3", "/home/me")
+        .directory("/proc/1")
+        .symlink("/way", "/proc/self/fd/3");
     for source in
         ["/proc", "/proc/1", "/proc/self/fd/3", "/proc/self/fd/99", "/way", "/way/project", "/usr/../proc/1"]
     {
@@ -406,7 +409,7 @@ fn the_working_directory() {
 }
 
 #[test]
-fn the_callers_folder_as_working_directory() {
+fn the_callers_directory_as_working_directory() {
     let work = |workdir| Profile { workdir, ..profile() };
     let made = plan(&work(Workdir::Readonly)).unwrap();
     assert!(bound(&made, "/home/me/project").unwrap().1);
@@ -418,7 +421,8 @@ fn the_callers_folder_as_working_directory() {
     };
     assert!(matches!(elsewhere(Some("/")), Err(PlanError::Cwd { .. })));
     assert!(matches!(elsewhere(None), Err(PlanError::NoCwd)));
-    // Where the profile has an empty file system the caller's files are shown; what it binds on purpose stays.
+    // Where the profile has an empty file system the caller's files are shown; what it binds on purpose
+    // stays.
     assert_eq!(text(&bound(&elsewhere(Some("/tmp")).unwrap(), "/tmp").unwrap().0.path), Path::new("/tmp"));
     let mut bound_there = work(Workdir::Writable);
     bound_there.mounts.push(bind("/opt", "/home/me/project", true));
@@ -509,7 +513,7 @@ fn message_queues_need_their_namespace() {
 #[test]
 fn mounts_that_move_each_other_are_refused_or_settle() {
     // /x shows a symlink that leads to where the second mount goes, through the first.
-    let files = files().symlink("/src/l", "/x/d").folder("/src/d").folder("/opt/d");
+    let files = files().symlink("/src/l", "/x/d").directory("/src/d").directory("/opt/d");
     let plan = at(&with([bind("/src", "/x", true), bind("/opt", "/x/l", true)]), &files).unwrap();
     assert_eq!(text(&bound(&plan, "/x/d").unwrap().0.path), Path::new("/opt"));
     let many = (0..600).map(|i| tmpfs(&format!("/t{i}")));
@@ -520,7 +524,7 @@ fn mounts_that_move_each_other_are_refused_or_settle() {
 fn names_that_are_not_text() {
     use std::os::unix::ffi::OsStrExt;
     let odd = PathBuf::from(std::ffi::OsStr::from_bytes(b"/odd\xff"));
-    let files = files().folder(&odd);
+    let files = files().directory(&odd);
     let mount = Mount { destination: odd.clone(), ..bind("/odd", "/odd", true) };
     let mount = Mount { kind: MountKind::Bind { source: odd, idmap: false }, ..mount };
     let plan = at(&with([mount]), &files).unwrap();

@@ -11,12 +11,13 @@ use crate::profile::{Mount, Profile};
 
 const SOURCES: usize = 4;
 
-/// `/src/N`, each with all of `a` and `b`, three deep, so that mount points exist wherever they are asked for.
+/// `/src/N`, each with all of `a` and `b`, three deep, so that mount points exist wherever they are asked
+/// for.
 fn host() -> MemoryFiles {
     let mut files = files();
     for source in 0..SOURCES {
         for path in ["a/a/a", "a/a/b", "a/b/a", "a/b/b", "b/a/a", "b/a/b", "b/b/a", "b/b/b"] {
-            files = files.folder(format!("/src/{source}/{path}"));
+            files = files.directory(format!("/src/{source}/{path}"));
         }
     }
     files

@@ -74,8 +74,8 @@ fn why_not() {
             127,
             |p| matches!(p, P::Dangling { target, .. } if target == Path::new("/etc/alternatives/java")),
         ),
-        ("/usr/bin", 126, |p| matches!(p, P::Folder { .. })),
-        ("adir", 126, |p| matches!(p, P::Folder { .. })),
+        ("/usr/bin", 126, |p| matches!(p, P::Directory { .. })),
+        ("adir", 126, |p| matches!(p, P::Directory { .. })),
         ("plain", 126, |p| matches!(p, P::Permission { .. })),
         ("private", 126, |p| matches!(p, P::Permission { .. })),
         ("py", 126, |p| matches!(p, P::Interpreter { interpreter, .. } if interpreter.ends_with("python"))),
@@ -114,7 +114,7 @@ fn what_would_show_it_of_a_home() {
         "/home/me/.cargo/bin/mdbook",
     ]
     .into_iter()
-    .fold(host().folder("/home/me/.rustup"), |files, path| files.file(path, 0o755, elf::sample(62, None)))
+    .fold(host().directory("/home/me/.rustup"), |files, path| files.file(path, 0o755, elf::sample(62, None)))
     .symlink("/home/me/.cargo/bin/cargo", "rustup");
     let hint = |path: &str| {
         let mut call = Call::program([path]);
@@ -138,10 +138,12 @@ fn what_would_show_it_of_a_home() {
     );
 }
 
-/// A symlink to a program that is visible, as in a virtual environment of Python's: it is the symlink that is not seen.
+/// A symlink to a program that is visible, as in a virtual environment of Python's: it is the symlink that is
+/// not seen.
 #[test]
 fn what_would_show_a_symlink_to_a_visible_program() {
-    let files = host().folder("/home/me/project/v/bin").symlink("/home/me/project/v/bin/sh2", "/usr/bin/sh");
+    let files =
+        host().directory("/home/me/project/v/bin").symlink("/home/me/project/v/bin/sh2", "/usr/bin/sh");
     let hint = |name: &str, profile: &Profile| {
         let mut call = Call::program([name]);
         call.caller_env = [("PATH".into(), "/home/me/project/v/bin:/usr/bin".into())].into();

@@ -118,8 +118,8 @@ fn with_sockets() -> MemoryFiles {
         .special("/srv/near/s", FileKind::Socket)
         .special("/srv/far/a/b/s", FileKind::Fifo)
         .special("/srv/too/far/down/to/be/found/s", FileKind::Socket)
-        .folder("/srv/run-me/app")
-        .folder("/run/app")
+        .directory("/srv/run-me/app")
+        .directory("/run/app")
         .file("/srv/plain/file", 0o644, "")
 }
 

@@ -145,7 +145,7 @@ fn lite_turns_mounts_into_rights() {
     profile.workdir = Workdir::Writable;
     profile.mounts.push(bind("/dev/null", "/dev/null", false));
     profile.mounts.push(mount("/proc", MountKind::Proc { subset_pid: false }));
-    let plan = resolve(&profile, &facts(), &files().folder("/proc"), &Call::program(["sh"])).unwrap();
+    let plan = resolve(&profile, &facts(), &files().directory("/proc"), &Call::program(["sh"])).unwrap();
     assert_eq!((plan.walls.namespaces, plan.walls.root.clone()), (Namespaces::Lite, None));
     assert_eq!(text(&plan.task.cwd), Path::new("/home/me/project"));
     assert_eq!(granted(&plan, "/usr/bin/sh"), READ_FILE | READ_DIR | EXECUTE);
@@ -226,8 +226,9 @@ fn set_id_bits_are_for_what_nobody_else_reaches() {
     use crate::plan::Exposed;
     use crate::seccomp::Data;
     let files = || {
-        let files = files().folder("/srv/open/root").folder("/srv/closed/root").folder("/srv/theirs/root");
-        files.folder("/srv/closed/also").owned("/srv/closed", 1000, 1000, 0o700).owned(
+        let files =
+            files().directory("/srv/open/root").directory("/srv/closed/root").directory("/srv/theirs/root");
+        files.directory("/srv/closed/also").owned("/srv/closed", 1000, 1000, 0o700).owned(
             "/srv/theirs",
             1001,
             1001,

@@ -1,15 +1,16 @@
-//! What a value may take of the caller: a few hostile bytes can stand for one that is far larger than they are, or be nested until the
-//! stack ends. What is counted is what is set aside for the value, whatever its type does with it: boxes, tables, lists that grow.
+//! What a value may take of the caller: a few hostile bytes can stand for one that is far larger than they
+//! are, or be nested until the stack ends. What is counted is what is set aside for the value, whatever its
+//! type does with it: boxes, tables, lists that grow.
 
 use std::any::type_name;
 
 use super::CodecError;
 
-/// How deeply a value may be nested: fields, elements and variants in each other. Each level takes stack, up to some
-/// kilobytes in a debug build, and a thread may have as little as 2 MiB of it.
+/// How deeply a value may be nested: fields, elements and variants in each other. Each level takes stack, up
+/// to some kilobytes in a debug build, and a thread may have as little as 2 MiB of it.
 pub(super) const MAX_DEPTH: u32 = 256;
-/// Bytes of stack from which on nothing goes deeper: what a level takes depends on the type, whose values may lie on the stack
-/// several times, and on the build. Half of what a thread of std's has.
+/// Bytes of stack from which on nothing goes deeper: what a level takes depends on the type, whose values may
+/// lie on the stack several times, and on the build. Half of what a thread of std's has.
 const MAX_STACK: usize = 1 << 20;
 /// Bytes of memory that a value may take, however long it is.
 const MAX_MEMORY: u64 = 8 * crate::sandbox::RESULT_LIMIT;
@@ -19,7 +20,8 @@ const BASE_MEMORY: u64 = 8 << 20;
 const MEMORY_PER_BYTE: u64 = 128;
 /// What the allocator takes besides, or sets aside at least.
 const ALLOCATION: u64 = 32;
-/// How many times an element's size a list or table takes of it: it doubles, and has the old half while it does.
+/// How many times an element's size a list or table takes of it: it doubles, and has the old half while it
+/// does.
 const GROWTH: u64 = 4;
 /// The same, of the first element: a node of a tree has room for eleven.
 const FIRST: u64 = 12;
@@ -41,7 +43,8 @@ impl Place {
         Self { name: type_name::<T>(), size: size_of::<T>() }
     }
 
-    /// Whether a `T` for this place may be in memory of its own: one that is no larger than a pointer could lie here itself as well.
+    /// Whether a `T` for this place may be in memory of its own: one that is no larger than a pointer could
+    /// lie here itself as well.
     fn elsewhere<T>(self) -> bool {
         self.name != type_name::<T>() && (size_of::<T>() > self.size || self.size == size_of::<usize>())
     }

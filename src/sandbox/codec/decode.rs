@@ -188,7 +188,8 @@ impl<'de> Decoder<'de> {
             tag::SEQ => self.elements(inline, visitor),
             tag::MAP => self.entries(false, inline, visitor),
             tag::STRUCT => self.entries(true, inline, visitor),
-            // As other formats with descriptions have variants, for types that look at the value before they know what it is.
+            // As other formats with descriptions have variants, for types that look at the value before they
+            // know what it is.
             tag::UNIT_VARIANT => visitor.visit_borrowed_str(self.name()?),
             tag::VARIANT => visitor.visit_map(OneVariant { decoder: self, taken: false }),
             _ => {

@@ -1,17 +1,17 @@
-//! How a call's argument and result are written: every value says what it is, so that each type that serde can carry comes back as it
-//! was, or is refused.
+//! How a call's argument and result are written: every value says what it is, so that each type that serde
+//! can carry comes back as it was, or is refused.
 //!
-//! The formats of crates do not do. Those without descriptions (postcard, bincode) give another value for a type that leaves fields
-//! out (`skip_serializing_if`), and cannot carry `flatten` and untagged enums; those with them (CBOR, MessagePack, JSON, pot) take
-//! `Some(None)` for `None`.
+//! The formats of crates do not do. Those without descriptions (postcard, bincode) give another value for a
+//! type that leaves fields out (`skip_serializing_if`), and cannot carry `flatten` and untagged enums; those
+//! with them (CBOR, MessagePack, JSON, pot) take `Some(None)` for `None`.
 //!
 //! | byte | what follows |
 //! | --- | --- |
 //! | 0 to 127 | nothing: the number itself |
 //! | [`tag`] | as each says there; lengths and numbers in LEB128 |
 //!
-//! Names of fields and variants are written once and then by number. Sequences, maps and structs end with [`tag::END`]: there is no
-//! length to lie about. Both sides are the same image, so there are no versions.
+//! Names of fields and variants are written once and then by number. Sequences, maps and structs end with
+//! [`tag::END`]: there is no length to lie about. Both sides are the same image, so there are no versions.
 
 mod bounds;
 mod decode;
@@ -70,8 +70,8 @@ mod tag {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CodecError {
-    /// By the type's own account: a missing field, another type, a number out of its range. The text may have parts of what the
-    /// sandbox sent.
+    /// By the type's own account: a missing field, another type, a number out of its range. The text may have
+    /// parts of what the sandbox sent.
     #[error("{}", super::error::one_line(.0))]
     Type(String),
     /// The bytes are not of this format.

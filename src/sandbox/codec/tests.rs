@@ -16,7 +16,8 @@ enum Tree {
 fn nested(depth: usize) -> Vec<u8> {
     let value = |depth| (0..depth).fold(Tree::Leaf, |inner, _| Tree::Node(inner.into()));
     let (one, two) = (encode(&value(1)).expect("one"), encode(&value(2)).expect("two"));
-    // Node, and the name that it has from the second on, for each level; the innermost is written as in `one`.
+    // Node, and the name that it has from the second on, for each level; the innermost is written as in
+    // `one`.
     let level = [tag::VARIANT, tag::NAME, 0];
     assert_eq!(two[one.len() - 7..], [&level, &one[one.len() - 7..]].concat()[..]);
     let (first, last) = one.split_at(one.len() - 7);

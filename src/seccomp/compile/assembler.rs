@@ -1,6 +1,7 @@
 //! Builds a program from its end.
 //!
-//! BPF jumps only forwards, so whatever an instruction can jump to is already there, and how far away it is is known.
+//! BPF jumps only forwards, so whatever an instruction can jump to is already there, and how far away it is
+//! is known.
 
 use std::collections::BTreeMap;
 
@@ -61,7 +62,8 @@ impl Assembler {
     /// Returns the action where all conditions hold, else goes on at `otherwise`.
     pub fn rule(&mut self, rule: SeccompRule, action: Action, otherwise: Label) -> Label {
         self.adjacent(otherwise);
-        // A long rule has a jump that nothing reaches here, and that ends one instruction behind `otherwise`: the kernel wants one there.
+        // A long rule has a jump that nothing reaches here, and that ends one instruction behind `otherwise`:
+        // the kernel wants one there.
         if let [only] = self.reversed.as_slice() {
             self.push_return(only.k);
         }

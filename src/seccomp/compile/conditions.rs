@@ -1,6 +1,7 @@
 //! The conditions of a verdict, by the crate seccompiler: 64-bit comparisons on a machine of 32 bits.
 //!
-//! Its filters have two actions, and compare numbers one by one; its rules know of neither, and are what is used here.
+//! Its filters have two actions, and compare numbers one by one; its rules know of neither, and are what is
+//! used here.
 
 use seccompiler::{BackendError, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompRule};
 

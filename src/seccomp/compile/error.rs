@@ -14,8 +14,8 @@ pub enum CompileError {
         /// A system call with nearly that name.
         nearest: Option<&'static str>,
     },
-    /// A group that nobody spelled out.
-    #[error("group {group:?} is not spelled out")]
+    /// A group that nobody expanded.
+    #[error("group {group:?} is not expanded")]
     Group {
         /// The group.
         group: String,

@@ -1,8 +1,9 @@
 //! From a policy to a BPF program.
 //!
-//! The program looks at the architecture, then at the number: a balanced search over ranges of numbers that share a
-//! verdict. Only a verdict with conditions loads arguments, so that the kernel's bitmap of always-allowed calls
-//! (Linux 5.11, `seccomp_cache_prepare`) takes all the others, and such a call costs no run of the filter at all.
+//! The program looks at the architecture, then at the number: a balanced search over ranges of numbers that
+//! share a verdict. Only a verdict with conditions loads arguments, so that the kernel's bitmap of
+//! always-allowed calls (Linux 5.11, `seccomp_cache_prepare`) takes all the others, and such a call costs no
+//! run of the filter at all.
 
 mod assembler;
 mod conditions;
@@ -37,13 +38,13 @@ pub struct Compiled {
 
 /// Compiles a policy for one architecture.
 ///
-/// A call of any other architecture kills the process, and so does x32 on x86-64: their numbers mean other calls. The number
-/// -1, by which a tracer skips a call, gets the default action.
-/// Among the rules that name a call the first whose conditions all hold decides; if none does, the default.
+/// A call of any other architecture kills the process, and so does x32 on x86-64: their numbers mean other
+/// calls. The number -1, by which a tracer skips a call, gets the default action. Among the rules that name a
+/// call the first whose conditions all hold decides; if none does, the default.
 ///
 /// # Errors
-/// [`CompileError`]: an unknown name ([`Unknown::Refuse`]), an impossible condition or action, or a program of more
-/// than 4096 instructions.
+/// [`CompileError`]: an unknown name ([`Unknown::Refuse`]), an impossible condition or action, or a program
+/// of more than 4096 instructions.
 pub fn compile(policy: &Policy, arch: Arch, unknown: Unknown) -> Result<Compiled, CompileError> {
     let (verdicts, skipped) = verdicts::verdicts(policy, arch, unknown)?;
     let mut assembler = Assembler::new();

@@ -166,10 +166,12 @@ fn number(name: &str, arch: Arch, unknown: Unknown) -> Result<Named, CompileErro
     }
 }
 
-/// How many branches of a call a new one is compared with: a policy of any length is compiled in time that grows with it.
+/// How many branches of a call a new one is compared with: a policy of any length is compiled in time that
+/// grows with it.
 const COMPARED: usize = 128;
 
-/// Adds a rule, unless it can never be reached: its conditions cannot hold (`None`), or an earlier rule has the same.
+/// Adds a rule, unless it can never be reached: its conditions cannot hold (`None`), or an earlier rule has
+/// the same.
 fn add(open: &mut Open, args: Option<&[Condition]>, rule: &Rule) {
     match args {
         _ if open.last.is_some() => {}

@@ -1,5 +1,5 @@
-//! The plain groups. The longer lists are files of names, one a line. Names of other architectures are in them where the call is
-//! the same: the compiler leaves out what its architecture has not.
+//! The plain groups. The longer lists are files of names, one a line. Names of other architectures are in
+//! them where the call is the same: the compiler leaves out what its architecture has not.
 
 use super::{Entry, Group, What, group_of, listed, names, since};
 
@@ -29,7 +29,8 @@ pub(super) const GROUPS: &[Group] = &[
             "process_madvise"
         ])],
     ),
-    // Started by any libc, or by the kernel on a program's behalf (`restart_syscall`, `rt_sigreturn`, `uretprobe`).
+    // Started by any libc, or by the kernel on a program's behalf (`restart_syscall`, `rt_sigreturn`,
+    // `uretprobe`).
     group_of(
         "@default",
         "what every program needs to start, wait and end",

@@ -1,14 +1,15 @@
 //! Named groups of system calls: what a profile lists in place of two hundred names.
 //!
-//! A profile writes `syscalls = [{ names = ["@belljar-strict", "ptrace"], action = "allow" }]`; [`resolve()`] turns each
-//! such entry into [`Rule`](super::Rule)s. The first rule that matches a call decides, so an entry of a profile's own goes *before*
-//! the group that it should overrule.
+//! A profile writes `syscalls = [{ names = ["@belljar-strict", "ptrace"], action = "allow" }]`; [`resolve()`]
+//! turns each such entry into [`Rule`](super::Rule)s. The first rule that matches a call decides, so an entry
+//! of a profile's own goes *before* the group that it should overrule.
 //!
 //! # Editions
 //!
-//! Groups grow as the kernel does. `@file-system` is the newest edition, `@file-system.1` is what the group held in
-//! edition 1, nested groups included, and never changes again. Edition 1 is Linux 6.12, edition 2 is Linux 7.0
-//! ([`EDITION`]). A group never loses a call, unless that closes a hole: then it does in every edition, and the change log says so.
+//! Groups grow as the kernel does. `@file-system` is the newest edition, `@file-system.1` is what the group
+//! held in edition 1, nested groups included, and never changes again. Edition 1 is Linux 6.12, edition 2 is
+//! Linux 7.0 ([`EDITION`]). A group never loses a call, unless that closes a hole: then it does in every
+//! edition, and the change log says so.
 //!
 //! # Plain groups (any action)
 //!
@@ -52,8 +53,8 @@
 //!
 //! # Groups with arguments
 //!
-//! The *sets* decide over every call that they name: allowed as described, else refused with the errno given. They can
-//! be used with the actions `allow` and `log`, without `args` of the entry.
+//! The *sets* decide over every call that they name: allowed as described, else refused with the errno given.
+//! They can be used with the actions `allow` and `log`, without `args` of the entry.
 //!
 //! | name | allows | else |
 //! | --- | --- | --- |
@@ -73,7 +74,8 @@
 //! | `@personality-linux` | also `PER_LINUX32`, each with and without `UNAME26` | EPERM |
 //! | `@mknod-no-devices` | `mknod` and `mknodat` of files, FIFOs and sockets | EPERM |
 //!
-//! These sets only refuse, and leave the rest to the entries after them; they are for `allow` and `log` as well.
+//! These sets only refuse, and leave the rest to the entries after them; they are for `allow` and `log` as
+//! well.
 //!
 //! | name | refuses | with |
 //! | --- | --- | --- |
@@ -94,17 +96,19 @@
 //! * `@belljar-strict`: untrusted computation. Files, memory, threads, children, timers, pipes, unix sockets.
 //! * `@belljar-standard`: ordinary programs. Also Internet sockets, System V IPC, inotify, scheduling.
 //! * `@belljar-build`: also ptrace of one's own, `ADDR_NO_RANDOMIZE`: sanitizers, debuggers, `strace`.
-//! * `@belljar-container`: root in a container of its own. Also `chroot`, `mknod`, `setgroups`, kernel AIO, ptrace of one's own. Without
-//!   `@no-set-id`, which the plan puts before it wherever what is made reaches the host.
+//! * `@belljar-container`: root in a container of its own. Also `chroot`, `mknod`, `setgroups`, kernel AIO,
+//!   ptrace of one's own. Without `@no-set-id`, which the plan puts before it wherever what is made reaches
+//!   the host.
 //!
-//! None of them has namespaces, mounts, modules, keys, io_uring, BPF, performance counters, userfaultfd, kexec, clocks,
-//! swap, reboot, handles to reopen files (the container's may only make them), or the kernel log.
+//! None of them has namespaces, mounts, modules, keys, io_uring, BPF, performance counters, userfaultfd,
+//! kexec, clocks, swap, reboot, handles to reopen files (the container's may only make them), or the kernel
+//! log.
 //!
 //! # Which errno for the rest
 //!
-//! A libc takes ENOSYS as "this kernel is older", and falls back; it takes EPERM as an answer. So the best default
-//! action of an allow-list is ENOSYS, for calls that are newer than belljar, with `@known` and EPERM as its last entry,
-//! for those that are known and not allowed. It costs no more than a few instructions.
+//! A libc takes ENOSYS as "this kernel is older", and falls back; it takes EPERM as an answer. So the best
+//! default action of an allow-list is ENOSYS, for calls that are newer than belljar, with `@known` and EPERM
+//! as its last entry, for those that are known and not allowed. It costs no more than a few instructions.
 //!
 //! ```
 //! use belljar::seccomp::{Action, Arch, Policy, Unknown, compile, groups};

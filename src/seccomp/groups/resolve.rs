@@ -60,7 +60,8 @@ fn hint(nearest: Option<&'static str>) -> String {
 
 /// Spells out one entry of a profile: `names` (system calls and groups), the action and the conditions.
 ///
-/// The rules are to be kept in order. Names of system calls are taken as they are; the compiler knows which exist.
+/// The rules are to be kept in order. Names of system calls are taken as they are; the compiler knows which
+/// exist.
 ///
 /// # Errors
 /// [`GroupError`]: no such group or version, or a group with arguments used for what it cannot do.

@@ -1,7 +1,8 @@
 //! The groups with arguments.
 //!
-//! The kernel reads most of these arguments as `int`: the upper half of the register is the caller's to choose, so the
-//! comparisons are masked to the half that the kernel uses (CVE-2019-10063 was a comparison of all 64 bits).
+//! The kernel reads most of these arguments as `int`: the upper half of the register is the caller's to
+//! choose, so the comparisons are masked to the half that the kernel uses (CVE-2019-10063 was a comparison of
+//! all 64 bits).
 
 use libc::{EAFNOSUPPORT, ENOMEM, ENOSYS, EOPNOTSUPP, EPERM, EPROTONOSUPPORT, ESOCKTNOSUPPORT};
 
@@ -63,7 +64,8 @@ const fn masked(index: u8, mask: u32, value: u32) -> Condition {
     Condition { index, op: Op::MaskedEq(mask as u64), value: value as u64 }
 }
 
-/// `CLONE_NEW*` in `clone`'s flags. `CLONE_NEWTIME` is not among them: its bit is part of the exit signal there.
+/// `CLONE_NEW*` in `clone`'s flags. `CLONE_NEWTIME` is not among them: its bit is part of the exit signal
+/// there.
 const CLONE_NEW: u32 = (libc::CLONE_NEWNS
     | libc::CLONE_NEWCGROUP
     | libc::CLONE_NEWUTS
@@ -142,9 +144,10 @@ const fn ioctl_of(kind: u32) -> Condition {
     masked(1, 0xff00, kind << 8)
 }
 
-// What a descriptor that was opened for reading, or that was handed in, is enough for: the file's owner sets its flags,
-// attributes and version, makes it immutable (fs-verity), cuts and defragments it. The answer is that of a file system
-// without them; what only asks remains, and so does sharing of blocks, which asks for the right to write.
+// What a descriptor that was opened for reading, or that was handed in, is enough for: the file's owner sets
+// its flags, attributes and version, makes it immutable (fs-verity), cuts and defragments it. The answer is
+// that of a file system without them; what only asks remains, and so does sharing of blocks, which asks for
+// the right to write.
 const IOCTL_NO_FILE_FLAGS: &[super::Entry] = &[
     when!(&["ioctl"], &[int(1, 0x8008_6601)]),          // FS_IOC_GETFLAGS
     when!(&["ioctl"], &[int(1, 0xc020_660b)]),          // FS_IOC_FIEMAP
@@ -161,8 +164,8 @@ const IOCTL_NO_FILE_FLAGS: &[super::Entry] = &[
     refuse!(&["file_setattr"], &[], EOPNOTSUPP),
 ];
 
-// Pages that no memory limit counts, and of which the host has a pool that can be used up. The answers are those of an
-// empty pool, and of one that only the privileged may use (shmget(2)).
+// Pages that no memory limit counts, and of which the host has a pool that can be used up. The answers are
+// those of an empty pool, and of one that only the privileged may use (shmget(2)).
 const NO_HUGE_PAGES: &[super::Entry] = &[
     refuse!(&["mmap", "mmap2"], &[bit(3, libc::MAP_HUGETLB as u32)], ENOMEM),
     refuse!(&["memfd_create"], &[bit(1, libc::MFD_HUGETLB)], ENOMEM),
@@ -177,10 +180,10 @@ const fn bit(index: u8, bit: u32) -> Condition {
 /// `O_CREAT` and the bit of `O_TMPFILE` that is its own; the kernel reads a mode with either.
 const CREATES: [u32; 2] = [libc::O_CREAT as u32, 0o20_000_000];
 
-// A file on the host with one of these bits gives whoever executes it there the rights of its owner: of the caller, or of
-// root where an id-mapped mount shows root's files. As RestrictSUIDSGID= of systemd.exec(5): every mode that a filter sees, and
-// ENOSYS for the calls whose mode it cannot see, so that programs fall back. (What a directory's own set-group-ID bit hands
-// down to directories below it is no mode of a call's.)
+// A file on the host with one of these bits gives whoever executes it there the rights of its owner: of the
+// caller, or of root where an id-mapped mount shows root's files. As RestrictSUIDSGID= of systemd.exec(5):
+// every mode that a filter sees, and ENOSYS for the calls whose mode it cannot see, so that programs fall
+// back. (What a directory's own set-group-ID bit hands down to directories below it is no mode of a call's.)
 const NO_SET_ID: &[super::Entry] = &[
     refuse!(&["chmod", "fchmod", "creat", "mkdir", "mknod"], &[bit(1, libc::S_ISUID)], EPERM),
     refuse!(&["chmod", "fchmod", "creat", "mkdir", "mknod"], &[bit(1, libc::S_ISGID)], EPERM),
@@ -197,8 +200,8 @@ const NO_SET_ID: &[super::Entry] = &[
     refuse!(&["openat2", "io_uring_setup"], &[], ENOSYS),
 ];
 
-// The kernel takes the mode as 16 bits. `0x7000` keeps the three bits that tell `S_IFREG` and 0 (which means it)
-// from the rest; character and block devices are 0x2000 and 0x6000.
+// The kernel takes the mode as 16 bits. `0x7000` keeps the three bits that tell `S_IFREG` and 0 (which means
+// it) from the rest; character and block devices are 0x2000 and 0x6000.
 const MKNOD_NO_DEVICES: &[super::Entry] = &[
     when!(&["mknod"], &[masked(1, 0x7000, 0)]),
     when!(&["mknod"], &[masked(1, libc::S_IFMT, libc::S_IFIFO)]),
@@ -222,7 +225,8 @@ const PERSONALITY_LINUX: &[super::Entry] = &[
     refuse!(&["personality"], &[], EPERM),
 ];
 
-// Also ADDR_NO_RANDOMIZE (0x40000), which sanitizers and debuggers set for themselves and their children. It weakens nobody else.
+// Also ADDR_NO_RANDOMIZE (0x40000), which sanitizers and debuggers set for themselves and their children. It
+// weakens nobody else.
 const PERSONALITY_DEBUG: &[super::Entry] = &[
     when!(&["personality"], &[masked(0, !0x0006_0008, 0)]),
     when!(&["personality"], &[int(0, 0xffff_ffff)]),
@@ -265,18 +269,19 @@ const ATTRIBUTES: &[&str] = &[
     "utimes",
 ];
 
-// Without mounts of its own a sandbox has Landlock alone between it and its user's files, and Landlock knows no right for
-// these (landlock(7), "File-system actions that cannot be restricted"). Times of a file that could be opened remain, as
-// `touch` and `tar` set them: no path (argument 1) means the descriptor itself, which may not be one of O_PATH.
+// Without mounts of its own a sandbox has Landlock alone between it and its user's files, and Landlock knows
+// no right for these (landlock(7), "File-system actions that cannot be restricted"). Times of a file that
+// could be opened remain, as `touch` and `tar` set them: no path (argument 1) means the descriptor itself,
+// which may not be one of O_PATH.
 const ATTRIBUTES_KEEP: &[super::Entry] =
     &[when!(&["utimensat", "utimensat_time64"], &[null(1)]), refuse!(ATTRIBUTES, &[], EPERM)];
 
 /// Done without doing anything.
 const SUCCESS: i32 = 0;
 
-// RLIMIT_CORE is 1, with which the kernel dumps nothing and starts no crash handler (core(5)): 0 would start the host's. So
-// neither may be had. Whoever lowers it to 0 wants no dumps, which is so already: gpg(1), ssh-agent(1) and others end where
-// they are told that it failed. Nothing could be said of an old value.
+// RLIMIT_CORE is 1, with which the kernel dumps nothing and starts no crash handler (core(5)): 0 would start
+// the host's. So neither may be had. Whoever lowers it to 0 wants no dumps, which is so already: gpg(1),
+// ssh-agent(1) and others end where they are told that it failed. Nothing could be said of an old value.
 const CORE_LIMIT_KEEP: &[super::Entry] = &[
     refuse!(&["prlimit64"], &[CORE, pointer(2), pointer(3)], EPERM),
     refuse!(&["prlimit64"], &[CORE, pointer(2)], SUCCESS),
@@ -286,8 +291,8 @@ const CORE_LIMIT_KEEP: &[super::Entry] = &[
 const RLIMIT_CORE: u32 = 4;
 const CORE: Condition = int(1, RLIMIT_CORE);
 
-// Init has the sandbox's own user id: limits, priorities and processors could be taken from it. It is always PID 1, in a
-// process group of that number; PRIO_USER (2) and IOPRIO_WHO_USER (3) mean it with all others.
+// Init has the sandbox's own user id: limits, priorities and processors could be taken from it. It is always
+// PID 1, in a process group of that number; PRIO_USER (2) and IOPRIO_WHO_USER (3) mean it with all others.
 const INIT_RESOURCES_KEEP: &[super::Entry] = &[
     refuse!(&["prlimit64"], &[int(0, 1), pointer(2)], EPERM),
     refuse!(&SCHEDULING, &[int(0, 1)], EPERM),
@@ -297,9 +302,8 @@ const INIT_RESOURCES_KEEP: &[super::Entry] = &[
 ];
 const SCHEDULING: [&str; 4] = ["sched_setaffinity", "sched_setattr", "sched_setparam", "sched_setscheduler"];
 
-// The kernel lets a process set the limits of every other of its user's (prlimit(2)), whether it may signal or trace it or
-// not: RLIMIT_CPU kills. No other process can be meant by 0.
-// (PRIO_PROCESS is 0.)
+// The kernel lets a process set the limits of every other of its user's (prlimit(2)), whether it may signal
+// or trace it or not: RLIMIT_CPU kills. No other process can be meant by 0. (PRIO_PROCESS is 0.)
 const OWN_RESOURCES: &[super::Entry] = &[
     names!(&["@core-limit-keep"]),
     when!(&["prlimit64"], &[int(0, 0)]),
@@ -330,8 +334,8 @@ const fn socket_type(kind: i32) -> Condition {
     masked(1, 0xf, kind as u32)
 }
 
-// A datagram socket sends to any address, whether it has a peer or not (CVE-2020-15257 is of the same kind). These two do not: the
-// kernel refuses the address, or ignores it.
+// A datagram socket sends to any address, whether it has a peer or not (CVE-2020-15257 is of the same kind).
+// These two do not: the kernel refuses the address, or ignores it.
 const SOCKET_PAIR: &[super::Entry] = &[
     when!(&["socketpair"], &[UNIX, socket_type(libc::SOCK_STREAM)]),
     when!(&["socketpair"], &[UNIX, socket_type(libc::SOCK_SEQPACKET)]),
@@ -344,9 +348,10 @@ const SOCKET_LOCAL: &[super::Entry] = &[
     refuse!(&["socket", "socketpair", "socketcall"], &[], EAFNOSUPPORT),
 ];
 
-// Types 1 to 3: SOCK_STREAM, SOCK_DGRAM, SOCK_RAW. SOCK_PACKET makes a packet socket of any AF_INET one (packet(7)).
-// Nothing else: AF_VSOCK is not namespaced (a channel to the host of a virtual machine), AF_ALG, AF_PACKET, AF_KEY,
-// AF_XDP, AF_RDS, AF_TIPC, AF_CAN, AF_BLUETOOTH and the other netlink protocols are kernel surface with a history.
+// Types 1 to 3: SOCK_STREAM, SOCK_DGRAM, SOCK_RAW. SOCK_PACKET makes a packet socket of any AF_INET one
+// (packet(7)). Nothing else: AF_VSOCK is not namespaced (a channel to the host of a virtual machine), AF_ALG,
+// AF_PACKET, AF_KEY, AF_XDP, AF_RDS, AF_TIPC, AF_CAN, AF_BLUETOOTH and the other netlink protocols are kernel
+// surface with a history.
 const SOCKET_INET: &[super::Entry] = &[
     when!(&["socket", "socketpair"], &[UNIX]),
     refuse!(&["socket"], &[INET, bit(1, 8)], ESOCKTNOSUPPORT),

@@ -1,5 +1,5 @@
-//! The shape of the file: the union of the OCI runtime-spec's `linux.seccomp`, Docker's profile and the profile of
-//! containers/common (podman, CRI-O, buildah). A key that none of them has is an error.
+//! The shape of the file: the union of the OCI runtime-spec's `linux.seccomp`, Docker's profile and the
+//! profile of containers/common (podman, CRI-O, buildah). A key that none of them has is an error.
 
 use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};

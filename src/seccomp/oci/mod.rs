@@ -1,23 +1,24 @@
 //! Docker's and the OCI runtime-spec's seccomp profiles, as they are.
 //!
-//! Three shapes are read alike: `linux.seccomp` of the runtime-spec, Docker's (`archMap`, `includes`, `excludes`,
-//! `minKernel`, the old `name`), and that of containers/common (`defaultErrno`, `errno` by name). A key that none has
-//! is an error.
+//! Three shapes are read alike: `linux.seccomp` of the runtime-spec, Docker's (`archMap`, `includes`,
+//! `excludes`, `minKernel`, the old `name`), and that of containers/common (`defaultErrno`, `errno` by name).
+//! A key that none has is an error.
 //!
 //! What a profile means is what container engines make of it through libseccomp:
 //!
-//! * Entries for one system call add up, whatever their order. One without `args` wins over those with; of several
-//!   without, the first. An entry without `args` that repeats the default action says nothing.
-//! * Several conditions on the *same* argument in one entry are alternatives, not a conjunction (runc and crun split
-//!   such an entry). [`Unknown::Refuse`] makes it an error; otherwise a warning is logged.
+//! * Entries for one system call add up, whatever their order. One without `args` wins over those with; of
+//!   several without, the first. An entry without `args` that repeats the default action says nothing.
+//! * Several conditions on the *same* argument in one entry are alternatives, not a conjunction (runc and
+//!   crun split such an entry). [`Unknown::Refuse`] makes it an error; otherwise a warning is logged.
 //! * A name that no known system call has is left out with a log line; [`Unknown::Refuse`] makes it an error.
 //!
-//! Where entries for one call overlap in their `args` and differ in their action, libseccomp promises nothing; here
-//! the stricter action decides, in the kernel's own order (kill process, kill thread, trap, errno, trace, log, allow).
+//! Where entries for one call overlap in their `args` and differ in their action, libseccomp promises
+//! nothing; here the stricter action decides, in the kernel's own order (kill process, kill thread, trap,
+//! errno, trace, log, allow).
 //!
-//! What is never taken from a profile: `architectures` and `archMap` are checked for their spelling, but no foreign
-//! architecture is opened. 32-bit and x32 calls kill the process. `SCMP_ACT_NOTIFY` is an error, as nothing listens;
-//! `listenerPath` and `listenerMetadata` alone are ignored.
+//! What is never taken from a profile: `architectures` and `archMap` are checked for their spelling, but no
+//! foreign architecture is opened. 32-bit and x32 calls kill the process. `SCMP_ACT_NOTIFY` is an error, as
+//! nothing listens; `listenerPath` and `listenerMetadata` alone are ignored.
 
 mod error;
 mod json;
@@ -48,7 +49,8 @@ pub struct Context {
     pub unknown: Unknown,
 }
 
-/// Reads a profile. Names that exist on other architectures only, or nowhere ([`Unknown::Skip`]), are not in the result.
+/// Reads a profile. Names that exist on other architectures only, or nowhere ([`Unknown::Skip`]), are not in
+/// the result.
 ///
 /// # Errors
 /// [`OciError`], with the line and column or the entry.

@@ -1,5 +1,5 @@
-//! A hash index over a table, made by the compiler: a filter is compiled at every start, and looking up three hundred
-//! names by binary search was most of its time.
+//! A hash index over a table, made by the compiler: a filter is compiled at every start, and looking up three
+//! hundred names by binary search was most of its time.
 
 use super::{Listed, Table};
 

@@ -6,14 +6,14 @@ use super::Arch;
 use super::packed::{Listed, Packed, Table, Words, bytes, lines, list};
 use index::Index;
 
-/// The 64-bit interface, up to Linux 7.0: `arch/x86/entry/syscalls/syscall_64.tbl`. The numbers from 512 on belong to x32 alone and
-/// are not here.
+/// The 64-bit interface, up to Linux 7.0: `arch/x86/entry/syscalls/syscall_64.tbl`. The numbers from 512 on
+/// belong to x32 alone and are not here.
 const X86_64_TEXT: &str = include_str!("x86_64.txt");
-/// The generic table, up to Linux 7.0: `scripts/syscall.tbl` (before 6.11 `include/uapi/asm-generic/unistd.h`) with arm64's choices
-/// (`renameat`, `rlimit`, `memfd_secret`).
+/// The generic table, up to Linux 7.0: `scripts/syscall.tbl` (before 6.11
+/// `include/uapi/asm-generic/unistd.h`) with arm64's choices (`renameat`, `rlimit`, `memfd_secret`).
 const AARCH64_TEXT: &str = include_str!("aarch64.txt");
-/// 32-bit interfaces and other machines. A profile that lists one of them for portability is right, and is told apart from a typing
-/// error.
+/// 32-bit interfaces and other machines. A profile that lists one of them for portability is right, and is
+/// told apart from a typing error.
 const ELSEWHERE: Words = Words::new(include_bytes!("elsewhere.txt"));
 
 const X86_64_LIST: [Listed; lines(X86_64_TEXT)] = list(X86_64_TEXT);

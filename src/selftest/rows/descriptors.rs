@@ -73,7 +73,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "X2",
-        title: "a leaked folder of the host's walked out of",
+        title: "a leaked directory of the host's walked out of",
         source: "CVE-2024-21626",
         check: Check::Probe(Probe {
             run: |scene| {
@@ -102,7 +102,7 @@ pub(super) const ROWS: &[Row] = &[
             claims: &[Claim {
                 profiles: ALL,
                 walls: &["descriptors: all but the named ones are closed"],
-                removal: Removal::Caller("the folder is kept, as --keep-fd does"),
+                removal: Removal::Caller("the directory is kept, as --keep-fd does"),
             }],
         }),
     },
@@ -301,8 +301,8 @@ const MAGIC_LINKS: &[Claim] = &[
     },
 ];
 
-/// Opens the image for writing. While it runs the kernel says `ETXTBSY`, before Landlock is asked (do_dentry_open in fs/open.c):
-/// inside, whether it can be read tells what Landlock says.
+/// Opens the image for writing. While it runs the kernel says `ETXTBSY`, before Landlock is asked
+/// (do_dentry_open in fs/open.c): inside, whether it can be read tells what Landlock says.
 fn write_image(scene: &Scene, path: &str) -> Answer {
     let try_open = |flags| open(path, flags | OFlag::O_CLOEXEC, Mode::empty()).map(drop);
     let write = try_open(OFlag::O_WRONLY);
@@ -311,7 +311,7 @@ fn write_image(scene: &Scene, path: &str) -> Answer {
         return Answer::of_reached(tried, write, &[Errno::ETXTBSY]);
     }
     match try_open(OFlag::O_RDONLY) {
-        Ok(()) => Answer::na("the program's file lies in a folder that is shown inside"),
+        Ok(()) => Answer::na("the program's file lies in a directory that is shown inside"),
         Err(errno) => Answer::of(format!("{tried}: busy; open({path}, O_RDONLY)"), Err(errno)),
     }
 }
@@ -333,14 +333,16 @@ fn identity(data: &std::fs::Metadata) -> String {
     format!("{}:{}", data.dev(), data.ino())
 }
 
-/// Whether it is the one that re-execution keeps of the image, in a program that is no role. It ends with `execve`.
+/// Whether it is the one that re-execution keeps of the image, in a program that is no role. It ends with
+/// `execve`.
 fn is_own_image(fd: i32) -> bool {
     let flags = call!(libc::SYS_fcntl, fd, libc::F_GETFD);
     let own = image_of("/proc/self/exe");
     flags == Ok(libc::FD_CLOEXEC.into()) && own.is_some() && image_of(&format!("/proc/self/fd/{fd}")) == own
 }
 
-/// Leaves a descriptor of `path` open in the caller, without close-on-exec; keeps it for the probe in the mutation.
+/// Leaves a descriptor of `path` open in the caller, without close-on-exec; keeps it for the probe in the
+/// mutation.
 fn leak(setup: &mut Setup, path: &str) -> Result<(), SelfTestError> {
     let file = File::open(path).map_err(SelfTestError::setup("open a file to leak"))?;
     fcntl(&file, FcntlArg::F_SETFD(FdFlag::empty())).map_err(SelfTestError::errno("leak a descriptor"))?;

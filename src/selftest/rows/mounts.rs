@@ -1,4 +1,5 @@
-//! Mounts and files (M). Attacks on how a root is built are caller's-side tests; what can be tried from inside is a probe.
+//! Mounts and files (M). Attacks on how a root is built are caller's-side tests; what can be tried from
+//! inside is a probe.
 
 use std::ffi::CString;
 use std::fs;
@@ -57,7 +58,7 @@ pub(super) const ROWS: &[Row] = &[
     ),
     tests(
         "M6",
-        "folders made outside of the root",
+        "directories made outside of the root",
         "CVE-2024-45310",
         &["tests/escape/mounts.rs: a_symlink_for_a_place_leads_nowhere"],
     ),
@@ -89,9 +90,9 @@ pub(super) const ROWS: &[Row] = &[
     ),
     tests(
         "M9",
-        "submounts of a read-only folder left writable",
+        "submounts of a read-only directory left writable",
         "mount_setattr(2): AT_RECURSIVE",
-        &["tests/escape/mounts.rs: a_read_only_folder_is_read_only_all_the_way_down"],
+        &["tests/escape/mounts.rs: a_read_only_directory_is_read_only_all_the_way_down"],
     ),
     Row {
         id: "M10",
@@ -180,14 +181,14 @@ pub(super) const ROWS: &[Row] = &[
         source: "mknod(2)",
         check: Check::Probe(Probe {
             run: |scene| {
-                let path = format!("{}/null", scene.text("folder"));
+                let path = format!("{}/null", scene.text("directory"));
                 let Ok(path) = CString::new(path) else { return Answer::na("a NUL") };
                 let device = libc::makedev(1, 3);
                 let made =
                     call!(libc::SYS_mknodat, libc::AT_FDCWD, path.as_ptr(), libc::S_IFCHR | 0o600, device);
                 Answer::of("mknod(null)", made.map(drop))
             },
-            setup: shared_folder,
+            setup: shared_directory,
             control: Control::Outside,
             claims: &[Claim {
                 profiles: ALL,
@@ -198,13 +199,13 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "M14b",
-        title: "a device in a shown folder opened",
+        title: "a device in a shown directory opened",
         source: "mount(8): nodev",
         check: Check::Probe(Probe {
-            run: |scene| writes(Path::new(&format!("{}/device", scene.text("folder")))),
+            run: |scene| writes(Path::new(&format!("{}/device", scene.text("directory")))),
             setup: |setup| {
-                shared_folder(setup)?;
-                let path = setup.folder()?.join("shared/device");
+                shared_directory(setup)?;
+                let path = setup.directory()?.join("shared/device");
                 let mode = nix::sys::stat::SFlag::S_IFCHR;
                 let device = libc::makedev(1, 3);
                 nix::sys::stat::mknod(&path, mode, Mode::from_bits_truncate(0o666), device)
@@ -216,7 +217,7 @@ pub(super) const ROWS: &[Row] = &[
             claims: &[Claim {
                 profiles: NAMESPACED,
                 walls: &["mounts: nodev"],
-                removal: Removal::Fixed("no profile can show a folder without it"),
+                removal: Removal::Fixed("no profile can show a directory without it"),
             }],
         }),
     },
@@ -257,7 +258,7 @@ pub(super) const ROWS: &[Row] = &[
         source: "mount(8): nosuid",
         check: Check::Probe(Probe {
             run: |scene| {
-                let flags = nix::sys::statvfs::statvfs(scene.text("folder")).map(|stat| stat.flags());
+                let flags = nix::sys::statvfs::statvfs(scene.text("directory")).map(|stat| stat.flags());
                 match flags {
                     Ok(flags) if flags.contains(nix::sys::statvfs::FsFlags::ST_NOSUID) => {
                         Answer::blocked("statvfs: nosuid")
@@ -267,14 +268,14 @@ pub(super) const ROWS: &[Row] = &[
                 }
             },
             setup: |setup| {
-                setup.value("folder", "/usr");
+                setup.value("directory", "/usr");
                 Ok(())
             },
             control: Control::Outside,
             claims: &[Claim {
                 profiles: NAMESPACED,
                 walls: &["mounts: nosuid"],
-                removal: Removal::Fixed("no profile can show a folder without it"),
+                removal: Removal::Fixed("no profile can show a directory without it"),
             }],
         }),
     },
@@ -297,34 +298,34 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "M18",
-        title: "a read-only file linked into a writable folder",
+        title: "a read-only file linked into a writable directory",
         source: "link(2): EXDEV",
         check: Check::Probe(Probe {
             run: |scene| {
-                let folder = scene.text("folder");
-                let linked = fs::hard_link(format!("{folder}/ro/secret"), format!("{folder}/rw/link"));
+                let directory = scene.text("directory");
+                let linked = fs::hard_link(format!("{directory}/ro/secret"), format!("{directory}/rw/link"));
                 Answer::of("link(ro/secret, rw/link)", linked.map_err(|error| errno_of(&error)))
             },
             setup: |setup| {
-                let folder = setup.folder()?;
+                let directory = setup.directory()?;
                 for (name, readonly) in [("ro", true), ("rw", false)] {
-                    let path = folder.join(name);
-                    fs::create_dir(&path).map_err(SelfTestError::setup("make a folder"))?;
+                    let path = directory.join(name);
+                    fs::create_dir(&path).map_err(SelfTestError::setup("make a directory"))?;
                     fs::set_permissions(&path, fs::Permissions::from_mode(0o777))
-                        .map_err(SelfTestError::setup("open a folder to all"))?;
+                        .map_err(SelfTestError::setup("open a directory to all"))?;
                     if setup.run == Run::Inside {
                         setup.bind(&path, &path.to_string_lossy(), readonly);
                     }
                 }
-                let secret = folder.join("ro/secret");
+                let secret = directory.join("ro/secret");
                 fs::write(&secret, "x").map_err(SelfTestError::setup("write a marker file"))?;
                 // fs.protected_hardlinks: who may write to a file may link it.
                 fs::set_permissions(&secret, fs::Permissions::from_mode(0o666))
                     .map_err(SelfTestError::setup("open a file to all"))?;
                 if setup.run == Run::Mutation {
-                    setup.bind(&folder, &folder.to_string_lossy(), false);
+                    setup.bind(&directory, &directory.to_string_lossy(), false);
                 }
-                setup.value("folder", folder.display());
+                setup.value("directory", directory.display());
                 Ok(())
             },
             control: Control::Outside,
@@ -332,15 +333,15 @@ pub(super) const ROWS: &[Row] = &[
                 Claim {
                     profiles: NAMESPACED,
                     walls: &[
-                        "mounts: one for each folder",
+                        "mounts: one for each directory",
                         "Landlock: no link to where there are more rights",
                     ],
-                    removal: Removal::Caller("one writable mount of both folders"),
+                    removal: Removal::Caller("one writable mount of both directories"),
                 },
                 Claim {
                     profiles: &["lite"],
                     walls: &["Landlock: no link to where there are more rights"],
-                    removal: Removal::Caller("one writable rule for both folders"),
+                    removal: Removal::Caller("one writable rule for both directories"),
                 },
             ],
         }),
@@ -355,15 +356,15 @@ pub(super) const ROWS: &[Row] = &[
                 Answer::of("connect(service.sock)", result.map_err(|error| errno_of(&error)))
             },
             setup: |setup| {
-                let folder = setup.folder()?;
-                let path = folder.join("service.sock");
+                let directory = setup.directory()?;
+                let path = directory.join("service.sock");
                 let listener =
                     UnixListener::bind(&path).map_err(SelfTestError::setup("listen on a socket"))?;
                 fs::set_permissions(&path, fs::Permissions::from_mode(0o777))
                     .map_err(SelfTestError::setup("open a socket to all"))?;
                 setup.keep(listener);
                 setup.value("socket", path.display());
-                setup.value("folder", folder.display());
+                setup.value("directory", directory.display());
                 Ok(())
             },
             control: Control::Outside,
@@ -377,7 +378,7 @@ pub(super) const ROWS: &[Row] = &[
                         profile.landlock.scopes.clear();
                         // Read-only: a socket is connected to all the same, and no id map is needed.
                         profile.set_sockets(Sockets::Allow);
-                        show(profile, setup.told("folder"), true);
+                        show(profile, setup.told("directory"), true);
                         Ok(())
                     }),
                 },
@@ -520,7 +521,7 @@ pub(super) const ROWS: &[Row] = &[
         source: "CVE-2021-3493; overlayfs.rst",
         check: Check::Probe(Probe {
             run: |scene| {
-                let Ok(path) = CString::new(scene.text("folder")) else { return Answer::na("a NUL") };
+                let Ok(path) = CString::new(scene.text("directory")) else { return Answer::na("a NUL") };
                 let set = call!(
                     libc::SYS_setxattr,
                     path.as_ptr(),
@@ -531,7 +532,7 @@ pub(super) const ROWS: &[Row] = &[
                 );
                 Answer::of("setxattr(trusted.overlay.opaque)", set.map(drop))
             },
-            setup: shared_folder,
+            setup: shared_directory,
             control: Control::Outside,
             claims: &[Claim {
                 profiles: ALL,
@@ -563,10 +564,10 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "M25b",
-        title: "names of the host's folders in the list of mounts",
+        title: "names of the host's directories in the list of mounts",
         source: "proc_pid_mountinfo(5)",
         check: Check::Open(
-            "not claimed: the kernel lists for each shown folder where it lies on its own file system",
+            "not claimed: the kernel lists for each shown directory where it lies on its own file system",
         ),
     },
 ];

@@ -25,7 +25,8 @@ const BROAD: Claim = Claim {
     removal: HOST_NETWORK,
 };
 
-/// The Internet protocols that a profile with sockets has. In *lite*, Landlock knows none of them but TCP's connect.
+/// The Internet protocols that a profile with sockets has. In *lite*, Landlock knows none of them but TCP's
+/// connect.
 const INTERNET: &[Claim] =
     &[STRICT, BROAD, Claim { profiles: &["lite"], walls: &["seccomp: @socket-pair"], removal: NO_FILTER }];
 

@@ -16,7 +16,7 @@ pub(super) const ROWS: &[Row] = &[
         &[
             "tests/profiles/refusals.rs: files_that_are_not_taken",
             "tests/profiles/refusals.rs: foreign_files_are_not_taken",
-            "tests/profiles/refusals.rs: nothing_is_loaded_from_the_current_folder_by_name",
+            "tests/profiles/refusals.rs: nothing_is_loaded_from_the_current_directory_by_name",
         ],
     ),
     row(
@@ -53,7 +53,7 @@ pub(super) const ROWS: &[Row] = &[
         ],
     ),
     open("C7", "names of sandboxes that are paths", "crun 1.28", "sandboxes have no names"),
-    open("C8", "a forged state folder", "CVE-2022-31214", "there is no state on disk and nothing to join"),
+    open("C8", "a forged state directory", "CVE-2022-31214", "there is no state on disk and nothing to join"),
     open("C9", "hooks with the task's paths", "CVE-2025-23266", "there are no hooks"),
     row(
         "C10",

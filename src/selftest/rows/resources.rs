@@ -41,7 +41,8 @@ pub(super) const ROWS: &[Row] = &[
             let target = if scene.stage() == "control" { scene.number("pid") } else { 1 };
             let killed = call!(libc::SYS_kill, target, libc::SIGKILL).and_then(|_| {
                 std::thread::sleep(std::time::Duration::from_millis(50));
-                // A victim that is not yet waited for is a zombie; init that is killed takes this process with it.
+                // A victim that is not yet waited for is a zombie; init that is killed takes this process
+                // with it.
                 let stat = std::fs::read_to_string(format!("/proc/{target}/stat")).unwrap_or_default();
                 if stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.starts_with(" Z")) {
                     Err(nix::errno::Errno::EPERM)
@@ -239,8 +240,8 @@ pub(super) const ROWS: &[Row] = &[
     ),
 ];
 
-/// The caller's own limit, while the walls are removed: a profile cannot give more than its caller has. Only the host's root
-/// may raise it; others cannot make the attack outside either.
+/// The caller's own limit, while the walls are removed: a profile cannot give more than its caller has. Only
+/// the host's root may raise it; others cannot make the attack outside either.
 fn raise(setup: &mut Setup, resource: Resource, value: u64) -> Result<(), SelfTestError> {
     if setup.run != Run::Mutation {
         return Ok(());

@@ -121,13 +121,15 @@ fn give_terminal(setup: &mut Setup) -> Result<(), SelfTestError> {
     Ok(())
 }
 
-/// `TIOCSTI` on standard input. `EIO` is the kernel's own refusal (`dev.tty.legacy_tiocsti=0`): the call has reached it.
+/// `TIOCSTI` on standard input. `EIO` is the kernel's own refusal (`dev.tty.legacy_tiocsti=0`): the call has
+/// reached it.
 fn push(request: u64) -> Answer {
     let byte = b'x';
     let answer = |result: Result<(), Errno>| {
         Answer::of_reached(format!("ioctl(0, {request:#x})"), result, &[Errno::EIO])
     };
-    // As it is: the terminal may be the task's own. Then after making it that, without which an ordinary user is refused (EPERM).
+    // As it is: the terminal may be the task's own. Then after making it that, without which an ordinary user
+    // is refused (EPERM).
     let first = answer(call!(libc::SYS_ioctl, 0, request, &raw const byte).map(drop));
     // Only who leads no process group can start a session.
     // SAFETY: the child makes system calls only.

@@ -1,4 +1,5 @@
-//! Calls that reach into the kernel (K7, K19, K21, K22), and those that hold up or spy on the host (K33, K35, K36).
+//! Calls that reach into the kernel (K7, K19, K21, K22), and those that hold up or spy on the host (K33, K35,
+//! K36).
 
 use nix::errno::Errno;
 
@@ -49,7 +50,8 @@ pub(super) const ROWS: &[Row] = &[
         "performance counters",
         "CVE-2013-2094",
         |scene| {
-            // PERF_TYPE_SOFTWARE and the size, PERF_COUNT_SW_TASK_CLOCK; byte 40: disabled, exclude_kernel, exclude_hv.
+            // PERF_TYPE_SOFTWARE and the size, PERF_COUNT_SW_TASK_CLOCK; byte 40: disabled, exclude_kernel,
+            // exclude_hv.
             let mut attributes = [0_u64; 8];
             attributes[0] = 1 | (size_of_val(&attributes) as u64) << 32;
             attributes[1] = 1;
@@ -202,7 +204,8 @@ pub(super) const ROWS: &[Row] = &[
         "the host's clock",
         "CAP_SYS_TIME, capabilities(7)",
         |_| {
-            // A time that is none: said before the permission is checked, and so outside too. It can never set a clock.
+            // A time that is none: said before the permission is checked, and so outside too. It can never
+            // set a clock.
             let never = libc::timespec { tv_sec: 0, tv_nsec: -1 };
             let set = call!(libc::SYS_clock_settime, libc::CLOCK_REALTIME, &raw const never);
             // What asks, and may be asked by everybody.

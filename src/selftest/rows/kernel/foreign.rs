@@ -84,7 +84,8 @@ fn child(body: impl FnOnce() -> Result<(), Errno>) -> Result<Result<(), Errno>, 
     }
 }
 
-/// Whether the call reached the kernel's table: even one that says ENOSYS (a kernel without x32) was not stopped before.
+/// Whether the call reached the kernel's table: even one that says ENOSYS (a kernel without x32) was not
+/// stopped before.
 #[cfg(target_arch = "x86_64")]
 fn x32(_: &Scene) -> Answer {
     let tried = "getpid | __X32_SYSCALL_BIT";
@@ -98,13 +99,15 @@ fn x32(_: &Scene) -> Answer {
 #[cfg(target_arch = "x86_64")]
 const X32_GETPID: libc::c_long = 0x4000_0000 | libc::SYS_getpid;
 
-/// A 32-bit call without arguments: `EINVAL` is the kernel's own answer to a multiplexer that is told nothing.
+/// A 32-bit call without arguments: `EINVAL` is the kernel's own answer to a multiplexer that is told
+/// nothing.
 #[cfg(target_arch = "x86_64")]
 fn int80(name: &str, number: i64) -> Answer {
     let tried = format!("int 0x80: {name}");
     let result = child(|| {
         let result: i64;
-        // SAFETY: the calls get zeros and touch no memory; the kernel clears r8 to r11. rbx is LLVM's own: it is put back.
+        // SAFETY: the calls get zeros and touch no memory; the kernel clears r8 to r11. rbx is LLVM's own: it
+        // is put back.
         unsafe {
             std::arch::asm!(
                 "xchg rbx, {zero}",
@@ -159,8 +162,8 @@ fn left_behind(scene: &Scene) -> Answer {
 fn two_threads(other: bool) -> ! {
     // SAFETY: ends this process.
     let end = |code| unsafe { libc::_exit(code) };
-    // Where there is no filter, one that kills only the thread shows what the difference would be; another sandbox without one
-    // has nothing that kills.
+    // Where there is no filter, one that kills only the thread shows what the difference would be; another
+    // sandbox without one has nothing that kills.
     let unfiltered = call!(libc::SYS_prctl, libc::PR_GET_SECCOMP, 0, 0, 0, 0) == Ok(0);
     if unfiltered && (other || kill_threads().is_err()) {
         end(2);

@@ -44,7 +44,8 @@ pub(super) const NO_FILTER_NO_LANDLOCK: Removal = Removal::Edit(|profile, _| {
     Ok(())
 });
 
-/// No Landlock; a profile without namespaces has no other way to hold the paths that it lists, and may then list none.
+/// No Landlock; a profile without namespaces has no other way to hold the paths that it lists, and may then
+/// list none.
 fn no_landlock(profile: &mut Profile) {
     profile.landlock.require = false;
     profile.landlock.scopes.clear();
@@ -109,7 +110,8 @@ fn told_of(setup: &mut Setup, sysctl: &'static str, refusing: std::ops::RangeFro
     }
 }
 
-/// Without the filter, a call that the host itself refuses to unprivileged processes says nothing about the filter.
+/// Without the filter, a call that the host itself refuses to unprivileged processes says nothing about the
+/// filter.
 pub(super) fn also(scene: &Scene, answer: Answer) -> Answer {
     let why = scene.text("also");
     if scene.stage() == "mutation" && answer.verdict == Verdict::Blocked && !why.is_empty() {

@@ -166,8 +166,8 @@ pub(super) const ROWS: &[Row] = &[
 /// `listmount`: the same number on every architecture.
 const LISTMOUNT: libc::c_long = 458;
 
-/// Whether more than one id of the outside, or root's, is mapped. The kernel lets no ordinary user map the host's root: a 0 is
-/// then that of a namespace in between.
+/// Whether more than one id of the outside, or root's, is mapped. The kernel lets no ordinary user map the
+/// host's root: a 0 is then that of a namespace in between.
 fn id_maps(scene: &Scene) -> Answer {
     let user = is_other(scene) && scene.stage() != "control" && scene.text("caller") == "user";
     let single = |path: &str| {
@@ -197,7 +197,8 @@ fn clone_user_namespace(_: &Scene) -> Answer {
     })
 }
 
-/// The raw call with a structure of no size, which is said before anything is made; and threads, which have to work.
+/// The raw call with a structure of no size, which is said before anything is made; and threads, which have
+/// to work.
 fn clone3(_: &Scene) -> Answer {
     if std::thread::spawn(|| 1).join().ok() != Some(1) {
         return Answer::na("threads do not work");
@@ -212,7 +213,8 @@ fn new_mounts(_: &Scene) -> Answer {
         Answer::of("fspick(/)", call!(libc::SYS_fspick, libc::AT_FDCWD, root, 1).map(drop)),
         // OPEN_TREE_CLONE
         Answer::of("open_tree(/, clone)", call!(libc::SYS_open_tree, libc::AT_FDCWD, root, 1).map(drop)),
-        // The rest gets descriptors that are none, or a structure that is too small: said after the permission is checked.
+        // The rest gets descriptors that are none, or a structure that is too small: said after the
+        // permission is checked.
         Answer::of_reached(
             "move_mount(-1)",
             call!(libc::SYS_move_mount, -1, c"".as_ptr(), -1, c"".as_ptr(), 0x44).map(drop),

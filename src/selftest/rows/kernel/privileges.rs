@@ -151,7 +151,8 @@ pub(super) const ROWS: &[Row] = &[
 
 /// Whether any of the five sets has anything in it.
 fn capabilities(_: &Scene) -> Answer {
-    // struct __user_cap_header_struct (version 3) and two __user_cap_data_struct: effective, permitted, inheritable.
+    // struct __user_cap_header_struct (version 3) and two __user_cap_data_struct: effective, permitted,
+    // inheritable.
     let header: [u32; 2] = [0x2008_0522, 0];
     let mut data = [0_u32; 6];
     if let Err(errno) = call!(libc::SYS_capget, header.as_ptr(), data.as_mut_ptr()) {
@@ -170,7 +171,7 @@ fn capabilities(_: &Scene) -> Answer {
     }
 }
 
-/// A folder that everybody can write a core file to.
+/// A directory that everybody can write a core file to.
 fn place_for_core(setup: &mut Setup) -> Result<(), SelfTestError> {
     use std::os::unix::fs::PermissionsExt as _;
     let pattern = std::fs::read_to_string("/proc/sys/kernel/core_pattern")
@@ -178,14 +179,14 @@ fn place_for_core(setup: &mut Setup) -> Result<(), SelfTestError> {
     if pattern.starts_with(['|', '/', '@']) {
         setup.value("handler", pattern.trim());
     }
-    let folder = setup.folder()?.join("core");
-    std::fs::create_dir(&folder)
-        .and_then(|()| std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o777)))
-        .map_err(SelfTestError::setup("make a folder for a core file"))?;
-    setup.value("folder", folder.display());
+    let directory = setup.directory()?.join("core");
+    std::fs::create_dir(&directory)
+        .and_then(|()| std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o777)))
+        .map_err(SelfTestError::setup("make a directory for a core file"))?;
+    setup.value("directory", directory.display());
     if setup.run != crate::selftest::setup::Run::Control {
-        let destination = folder.to_string_lossy().into_owned();
-        setup.bind(&folder, &destination, false);
+        let destination = directory.to_string_lossy().into_owned();
+        setup.bind(&directory, &destination, false);
     }
     Ok(())
 }
@@ -200,7 +201,7 @@ fn core_dump(scene: &Scene) -> Answer {
     match unsafe { fork() } {
         Ok(ForkResult::Child) => {
             let crash = || {
-                std::env::set_current_dir(Path::new(scene.text("folder"))).ok();
+                std::env::set_current_dir(Path::new(scene.text("directory"))).ok();
                 let (_, hard) = getrlimit(Resource::RLIMIT_CORE)?;
                 setrlimit(Resource::RLIMIT_CORE, hard, hard)?;
                 call!(libc::SYS_prctl, libc::PR_SET_DUMPABLE, 1, 0, 0, 0)

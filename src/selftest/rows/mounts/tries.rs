@@ -38,12 +38,12 @@ pub(super) fn reads(path: &str) -> Answer {
     }
 }
 
-/// A folder that the sandbox may write to, under its own name.
-pub(super) fn shared_folder(setup: &mut Setup) -> Result<(), SelfTestError> {
-    let folder = setup.folder()?.join("shared");
-    fs::create_dir(&folder).map_err(SelfTestError::setup("make a folder"))?;
-    setup.bind(&folder, &folder.to_string_lossy(), false);
-    setup.value("folder", folder.display());
+/// A directory that the sandbox may write to, under its own name.
+pub(super) fn shared_directory(setup: &mut Setup) -> Result<(), SelfTestError> {
+    let directory = setup.directory()?.join("shared");
+    fs::create_dir(&directory).map_err(SelfTestError::setup("make a directory"))?;
+    setup.bind(&directory, &directory.to_string_lossy(), false);
+    setup.value("directory", directory.display());
     Ok(())
 }
 
@@ -94,8 +94,8 @@ pub(super) fn make_writable(scene: &Scene) -> Answer {
     ])
 }
 
-/// The classic: a folder kept open, chroot below it, and up from there. In the control the host's root is above, as it is
-/// above everything that only chroot holds.
+/// The classic: a directory kept open, chroot below it, and up from there. In the control the host's root is
+/// above, as it is above everything that only chroot holds.
 pub(super) fn climb(scene: &Scene) -> Answer {
     let root = scene.text("root");
     let result = in_child(|| {

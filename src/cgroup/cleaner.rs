@@ -1,5 +1,6 @@
-//! The keeper: a process of this program's image, outside of the sandbox, that removes the group once the run is over or its
-//! caller is gone. It is there, and at its duty, before the group is; until then its caller does other things.
+//! The cleaner: a process of this program's image, outside of the sandbox, that removes the group once the
+//! run is over or its caller is gone. It is there, and at its duty, before the group is; until then its
+//! caller does other things.
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -18,41 +19,43 @@ use super::{Version, remove};
 use crate::capability::CapabilitySet;
 use crate::{reexec, sys};
 
-/// The reserved role of the keeper.
-const ROLE: &str = "belljar:keeper";
+/// The reserved role of the cleaner.
+const ROLE: &str = "belljar:cleaner";
 
 crate::reexec::reserved_role!(ROLE, enter);
 
 /// How long the image may take to come up.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What the keeper is told. Its descriptors are the caller's pidfd, then the parents in this order.
+/// What the cleaner is told. Its descriptors are the caller's pidfd, then the parents in this order.
 #[derive(Debug, Serialize, Deserialize)]
-struct Charge {
+struct CleanerConfig {
     name: String,
     versions: Vec<Version>,
 }
 
-/// The caller's hold of its keeper: while this is alive the group stays.
+/// The caller's hold of its cleaner: while this is alive the group stays.
 #[derive(Debug)]
-pub(crate) struct Keeper {
+pub(crate) struct Cleaner {
     launched: Option<reexec::Launched>,
 }
 
-impl Keeper {
+impl Cleaner {
     /// Starts one: the group is not made before it is [`ready`](Self::ready).
     pub(super) fn start(name: &str, places: &[Place], own: BorrowedFd<'_>) -> Result<Self, CgroupError> {
-        let failed = |source| CgroupError::Keeper { source: Box::new(source) };
-        let needs = |what| move |source| CgroupError::KeeperNeeds { what, source };
-        let charge =
-            Charge { name: name.to_owned(), versions: places.iter().map(|place| place.version).collect() };
+        let failed = |source| CgroupError::Cleaner { source: Box::new(source) };
+        let needs = |what| move |source| CgroupError::CleanerNeeds { what, source };
+        let charge = CleanerConfig {
+            name: name.to_owned(),
+            versions: places.iter().map(|place| place.version).collect(),
+        };
         let payload = postcard::to_stdvec(&charge);
         let payload = payload.map_err(|_| needs("its charge")(std::io::ErrorKind::InvalidData.into()))?;
         let null = std::fs::File::options().read(true).write(true).open("/dev/null");
         let null = null.map_err(needs("/dev/null"))?;
         let extra: Vec<BorrowedFd<'_>> =
             std::iter::once(own).chain(places.iter().map(|place| place.parent.as_fd())).collect();
-        let argv = [CString::from(c"belljar-keeper"), CString::new(name).unwrap_or_default()];
+        let argv = [CString::from(c"belljar-cleaner"), CString::new(name).unwrap_or_default()];
         let launched = reexec::launch(&reexec::Launch {
             role: ROLE,
             payload: &payload,
@@ -79,15 +82,15 @@ impl Keeper {
         ready.map_err(|source| {
             // It was ended and reaped.
             self.launched = None;
-            CgroupError::Keeper { source: Box::new(source) }
+            CgroupError::Cleaner { source: Box::new(source) }
         })
     }
 
-    /// Tells it the numbers of the groups that were made, each behind its parent's, for when somebody has given one another name. It
-    /// reads them at the end.
+    /// Tells it the numbers of the groups that were made, each behind its parent's, for when somebody has
+    /// given one another name. It reads them at the end.
     pub(super) fn tell(&self, inodes: &[(u64, u64)]) -> Result<(), CgroupError> {
         let Some(launched) = &self.launched else { return Ok(()) };
-        let needs = |source| CgroupError::KeeperNeeds { what: "the groups' numbers", source };
+        let needs = |source| CgroupError::CleanerNeeds { what: "the groups' numbers", source };
         let text = postcard::to_stdvec(inodes).map_err(|_| needs(std::io::ErrorKind::InvalidData.into()))?;
         let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
         // One that somebody has killed leaves the group to us.
@@ -108,7 +111,7 @@ impl Keeper {
     }
 }
 
-impl Drop for Keeper {
+impl Drop for Cleaner {
     fn drop(&mut self) {
         // Without a group there is nothing that it could leave.
         self.finish();
@@ -125,7 +128,7 @@ fn enter() {
 fn keep(inherited: &reexec::Inherited) -> Option<bool> {
     // What asks the caller to end is not about the group.
     sigprocmask(SigmaskHow::SIG_BLOCK, Some(&SigSet::all()), None).ok()?;
-    let charge: Charge = postcard::from_bytes(&inherited.payload).ok()?;
+    let charge: CleanerConfig = postcard::from_bytes(&inherited.payload).ok()?;
     // SAFETY: the launcher arranged these numbers, and nothing else in this image owns them.
     let mut fds = (reexec::FIRST_EXTRA_FD..).map(|number| unsafe { OwnedFd::from_raw_fd(number) });
     let caller = fds.next()?;

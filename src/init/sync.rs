@@ -7,7 +7,7 @@ use nix::sys::prctl;
 use nix::sys::socket::{setsockopt, sockopt};
 use nix::sys::time::TimeVal;
 
-use super::opening::Opening;
+use super::bootstrap::Bootstrap;
 use super::start::{Context, take_descriptor};
 use super::supervise::boot_time;
 use super::table::Made;
@@ -18,30 +18,32 @@ use crate::protocol::{Channel, FIRST_DESCRIPTOR, Fault, Go, Message, Prelude, Tr
 const ORDER: TimeVal = TimeVal::new(2, 0);
 
 /// Waits for it. Before, this process has no ids: it can make nothing that somebody owns.
-pub(super) fn wait(opening: Opening) -> Result<Context, (Fault, Channel)> {
-    let Opening { prelude, channel, caller, readback, began } = opening;
+pub(super) fn wait(bootstrap: Bootstrap) -> Result<Context, (Fault, Channel)> {
+    let Bootstrap { prelude, channel, caller, readback, began } = bootstrap;
     match receive(&prelude, &channel) {
-        Ok(Received { plan, doors, watches, window, hold, orders, descriptors, call }) => Ok(Context {
-            hold,
-            orders,
-            plan,
-            channel,
-            caller,
-            doors,
-            watches,
-            window,
-            trees: CallersTrees::default(),
-            roots: VecDeque::new(),
-            descriptors,
-            call,
-            own: super::descriptors::Own::default(),
-            root: None,
-            made: Made::default(),
-            root_id: None,
-            inner: None,
-            readback,
-            began,
-        }),
+        Ok(Received { plan, cgroup_procs_fds, watches, window, hold, orders, descriptors, call }) => {
+            Ok(Context {
+                hold,
+                orders,
+                plan,
+                channel,
+                caller,
+                cgroup_procs_fds,
+                watches,
+                window,
+                trees: CallersTrees::default(),
+                roots: VecDeque::new(),
+                descriptors,
+                call,
+                own: super::descriptors::Own::default(),
+                root: None,
+                made: Made::default(),
+                root_id: None,
+                inner: None,
+                readback,
+                began,
+            })
+        }
         Err(fault) => Err((fault, channel)),
     }
 }
@@ -49,7 +51,7 @@ pub(super) fn wait(opening: Opening) -> Result<Context, (Fault, Channel)> {
 /// What came, and what only the Plan says the meaning of.
 struct Received {
     plan: Plan,
-    doors: Vec<OwnedFd>,
+    cgroup_procs_fds: Vec<OwnedFd>,
     watches: Vec<(Watch, OwnedFd)>,
     window: Option<Window>,
     hold: bool,
@@ -71,11 +73,12 @@ fn receive(prelude: &Prelude, channel: &Channel) -> Result<Received, Fault> {
         Ok(None) => return Err(gone()),
         Err(_) => return Err(Fault::Protocol { what: "go-ahead".to_owned() }),
     };
-    // From here on nobody of the same id can look into this process (CVE-2016-9962). Not before: /proc/PID of a process that is
-    // not dumpable belongs to root, and an unprivileged caller could not write the id maps.
+    // From here on nobody of the same id can look into this process (CVE-2016-9962). Not before: /proc/PID of
+    // a process that is not dumpable belongs to root, and an unprivileged caller could not write the id maps.
     prctl::set_dumpable(false).map_err(Fault::on("prctl", b"PR_SET_DUMPABLE"))?;
-    let doors = usize::try_from(go.doors).unwrap_or(usize::MAX);
-    let expected = doors.checked_add(go.watches.len()).and_then(|count| count.checked_add(go.orders.into()));
+    let cgroup_procs_fds = usize::try_from(go.cgroup_procs_fds).unwrap_or(usize::MAX);
+    let expected =
+        cgroup_procs_fds.checked_add(go.watches.len()).and_then(|count| count.checked_add(go.orders.into()));
     if expected != Some(sent.len()) {
         return Err(Fault::Protocol { what: "the control group's descriptors".to_owned() });
     }
@@ -89,7 +92,7 @@ fn receive(prelude: &Prelude, channel: &Channel) -> Result<Received, Fault> {
         setsockopt(orders, sockopt::ReceiveTimeout, &ORDER)
             .map_err(Fault::on("setsockopt", b"SO_RCVTIMEO"))?;
     }
-    let doors: Vec<OwnedFd> = sent.by_ref().take(doors).collect();
+    let cgroup_procs_fds: Vec<OwnedFd> = sent.by_ref().take(cgroup_procs_fds).collect();
     let mut next = FIRST_DESCRIPTOR;
     let mut take = || {
         next += 1;
@@ -101,10 +104,20 @@ fn receive(prelude: &Prelude, channel: &Channel) -> Result<Received, Fault> {
         _ => None,
     };
     let watches = go.watches.into_iter().zip(sent).collect();
-    Ok(Received { plan, doors, watches, window: go.window, hold: go.hold, orders, descriptors, call })
+    Ok(Received {
+        plan,
+        cgroup_procs_fds,
+        watches,
+        window: go.window,
+        hold: go.hold,
+        orders,
+        descriptors,
+        call,
+    })
 }
 
-/// Where the caller asked for it: says that the walls stand, and waits for its word. The run's time begins with that.
+/// Where the caller asked for it: says that the walls stand, and waits for its word. The run's time begins
+/// with that.
 pub(super) fn held(context: &mut Context) -> Result<(), Fault> {
     if !context.hold {
         return Ok(());

@@ -15,17 +15,17 @@ pub(crate) enum Asked {
 }
 
 /// An error in any of them ends the run.
-pub(crate) trait Beside {
+pub(crate) trait Supervisor {
     /// All is decided, and init is about to get the word to go on: the last moment in which nothing can run.
     fn before(&mut self) -> io::Result<()>;
     /// What is watched besides the sandbox.
     fn watched(&self) -> Option<BorrowedFd<'_>>;
     /// There is something to be read there. Does a bounded part of it.
-    fn see_to(&mut self) -> io::Result<Asked>;
+    fn handle(&mut self) -> io::Result<Asked>;
 }
 
 /// Nothing.
-impl Beside for () {
+impl Supervisor for () {
     fn before(&mut self) -> io::Result<()> {
         Ok(())
     }
@@ -34,7 +34,7 @@ impl Beside for () {
         None
     }
 
-    fn see_to(&mut self) -> io::Result<Asked> {
+    fn handle(&mut self) -> io::Result<Asked> {
         Ok(Asked::Nothing)
     }
 }

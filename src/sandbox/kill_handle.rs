@@ -10,20 +10,21 @@ use nix::sys::socket::{Shutdown, shutdown};
 use super::watch::GRACE;
 use crate::sys;
 
-/// In *lite* nobody but init can end what is left: how long it may take until it is ended itself. It takes two seconds at most.
+/// In *lite* nobody but init can end what is left: how long it may take until it is ended itself. It takes
+/// two seconds at most.
 const LITE: Duration = Duration::from_secs(3);
 
 /// What a run is ended by, without a new descriptor: from wherever it is held.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Reins<'a> {
+pub(super) struct KillRef<'a> {
     pub(super) pidfd: BorrowedFd<'a>,
     pub(super) channel: BorrowedFd<'a>,
     pub(super) pid_namespace: bool,
 }
 
-impl Reins<'_> {
-    /// Ends the run; one that has ended already is no error. init is asked to, so that it tells what was used, and killed where it does
-    /// not answer: with a pid namespace everything ends with it.
+impl KillRef<'_> {
+    /// Ends the run; one that has ended already is no error. init is asked to, so that it tells what was
+    /// used, and killed where it does not answer: with a pid namespace everything ends with it.
     pub(super) fn end(&self) -> Result<(), Errno> {
         self.ask(if self.pid_namespace { GRACE } else { LITE })
     }
@@ -62,15 +63,15 @@ impl Reins<'_> {
     }
 }
 
-/// [`Reins`] that can be held by another thread.
+/// [`KillRef`] that can be held by another thread.
 #[derive(Debug)]
-pub(crate) struct Ender {
+pub(crate) struct KillHandle {
     pub(super) pidfd: OwnedFd,
     pub(super) channel: OwnedFd,
     pub(super) pid_namespace: bool,
 }
 
-impl Ender {
+impl KillHandle {
     /// Of the sandbox's init.
     #[cfg(feature = "cli")]
     pub(crate) fn pidfd(&self) -> BorrowedFd<'_> {
@@ -80,6 +81,6 @@ impl Ender {
     /// Ends the run; one that has ended already is no error.
     pub(crate) fn end(&self) -> Result<(), Errno> {
         let Self { pidfd, channel, pid_namespace } = self;
-        Reins { pidfd: pidfd.as_fd(), channel: channel.as_fd(), pid_namespace: *pid_namespace }.end()
+        KillRef { pidfd: pidfd.as_fd(), channel: channel.as_fd(), pid_namespace: *pid_namespace }.end()
     }
 }

@@ -1,5 +1,5 @@
-//! What is decided about a sandbox without a look at any file. It is enough to start its init by, which takes its time: that of
-//! deciding the rest.
+//! What is decided about a sandbox without a look at any file. It is enough to start its init by, which takes
+//! its time: that of deciding the rest.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -21,7 +21,7 @@ const MAX_DESCRIPTORS: usize = 1024;
 
 /// A plan whose paths are not decided yet.
 #[derive(Debug)]
-pub(crate) struct Frame<'a> {
+pub(crate) struct PartialPlan<'a> {
     pub(super) profile: &'a Profile,
     pub(super) facts: &'a Facts,
     pub(super) call: &'a Call,
@@ -44,7 +44,7 @@ pub(crate) struct Frame<'a> {
     pub(super) notes: Vec<Note>,
 }
 
-impl<'a> Frame<'a> {
+impl<'a> PartialPlan<'a> {
     /// # Errors
     /// What cannot be had as asked, whatever the files.
     pub(crate) fn new(profile: &'a Profile, facts: &'a Facts, call: &'a Call) -> Result<Self, PlanError> {
@@ -109,7 +109,7 @@ impl<'a> Frame<'a> {
     /// What init gets of it ahead, with the caller's namespaces.
     ///
     /// # Errors
-    /// None that [`Frame::new`] has not found.
+    /// None that [`PartialPlan::new`] has not found.
     pub(crate) fn prelude(
         &self,
         callers: Vec<(String, u64)>,
@@ -175,7 +175,8 @@ fn namespaces(profile: &Profile) -> Result<Namespaces, PlanError> {
     Ok(Namespaces::Own { new: asked.iter().fold(0, |flags, namespace| flags | flag(*namespace)) })
 }
 
-/// `CLONE_NEWTIME`'s bit overlaps the exit signal's in clone(2); clone3(2) and this plan have it as the kernel has it.
+/// `CLONE_NEWTIME`'s bit overlaps the exit signal's in clone(2); clone3(2) and this plan have it as the
+/// kernel has it.
 fn flag(namespace: Namespace) -> u64 {
     match namespace {
         Namespace::User => libc::CLONE_NEWUSER as u64,

@@ -12,7 +12,7 @@ use crate::protocol::{Channel, FIRST_DESCRIPTOR, Fault, Prelude, ReadBack, decod
 
 /// What the first stages work on.
 #[derive(Debug)]
-pub(super) struct Opening {
+pub(super) struct Bootstrap {
     pub(super) prelude: Prelude,
     pub(super) channel: Channel,
     /// Readable once the caller's process is gone.
@@ -23,13 +23,13 @@ pub(super) struct Opening {
     pub(super) began: Duration,
 }
 
-impl AsMut<ReadBack> for Opening {
+impl AsMut<ReadBack> for Bootstrap {
     fn as_mut(&mut self) -> &mut ReadBack {
         &mut self.readback
     }
 }
 
-impl Opening {
+impl Bootstrap {
     pub(super) fn new(
         payload: &[u8],
         launcher_checked: bool,
@@ -49,8 +49,8 @@ fn read(payload: &[u8], launcher_checked: bool) -> Result<(Duration, Prelude, Ow
     // Away from the caller's terminal and process group; what should reach the task comes from the caller.
     nix::unistd::setsid().map_err(Fault::on("setsid", b""))?;
     if prctl::get_pdeathsig().map_err(Fault::on("prctl", b"PR_GET_PDEATHSIG"))?.is_none() {
-        // Where the caller's end is only seen by looking, an init that somebody has stopped has to go on to see it. (It comes
-        // at the end of the thread that launched us; to one that runs it means nothing.)
+        // Where the caller's end is only seen by looking, an init that somebody has stopped has to go on to
+        // see it. (It comes at the end of the thread that launched us; to one that runs it means nothing.)
         prctl::set_pdeathsig(Signal::SIGCONT).map_err(Fault::on("prctl", b"PR_SET_PDEATHSIG"))?;
     }
     let prelude: Prelude = decode(payload).map_err(|_| Fault::Protocol { what: "prelude".to_owned() })?;
