@@ -1,44 +1,32 @@
 //! What this kernel and this user can do: readings, and their diagnosis.
 
-#[cfg(feature = "doctor")]
-mod apparmor;
-#[cfg(feature = "doctor")]
-mod cause;
-#[cfg(feature = "doctor")]
-pub(crate) mod diagnose;
-mod facts;
-#[cfg(any(feature = "doctor", feature = "selftest"))]
-pub(crate) mod failure;
-mod files;
-#[cfg(feature = "doctor")]
-pub(crate) mod id_mapped;
-pub mod kernel;
-#[cfg(any(test, feature = "fuzzing"))]
-mod memory_files;
-#[cfg(any(feature = "doctor", feature = "selftest"))]
-pub(crate) mod namespace;
-pub(crate) mod plain;
-#[cfg(any(feature = "doctor", feature = "selftest"))]
-pub(crate) mod read;
-mod remembered;
-pub(crate) mod steps;
-mod subordinate;
-#[cfg(feature = "doctor")]
-pub(crate) mod symptoms;
+pub(crate) mod diagnosis;
+pub(crate) mod facts;
+pub(crate) mod files;
 
 #[cfg(feature = "doctor")]
-pub use cause::Cause;
+pub use diagnosis::cause::Cause;
 #[cfg(feature = "doctor")]
-pub use diagnose::{Diagnosis, capabilities_withheld, diagnose, kernel_for_namespaces};
-pub use facts::{Facts, FactsError, HostLimit};
+pub use diagnosis::diagnose::{Diagnosis, capabilities_withheld, diagnose, kernel_for_namespaces};
 #[cfg(any(feature = "doctor", feature = "selftest"))]
-pub use failure::{Failure, Step};
-pub use files::{FileKind, Files, Followed, RealFiles, Stat, Stopped};
+pub(crate) use diagnosis::failure;
+#[cfg(any(feature = "doctor", feature = "selftest"))]
+pub use diagnosis::failure::{Failure, Step};
+#[cfg(feature = "doctor")]
+pub use diagnosis::symptoms::{Container, Symptoms};
+#[cfg(feature = "doctor")]
+pub(crate) use diagnosis::{apparmor, cause, diagnose, symptoms};
+#[cfg(feature = "doctor")]
+pub(crate) use facts::id_mapped;
+pub(crate) use facts::subordinate::{NEWGIDMAP, NEWUIDMAP};
+pub use facts::subordinate::{Subordinate, SubordinateError, SubordinateRange};
+pub use facts::{Facts, FactsError, HostLimit};
+pub(crate) use facts::{kernel, subordinate};
+#[cfg(any(feature = "doctor", feature = "selftest"))]
+pub(crate) use facts::{namespace, read};
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
-pub use memory_files::MemoryFiles;
-pub(crate) use remembered::Remembered;
-pub(crate) use subordinate::{NEWGIDMAP, NEWUIDMAP};
-pub use subordinate::{Subordinate, SubordinateError, SubordinateRange};
-#[cfg(feature = "doctor")]
-pub use symptoms::{Container, Symptoms};
+pub use files::memory_files::MemoryFiles;
+pub(crate) use files::remembered::Remembered;
+pub use files::{FileKind, Files, Followed, RealFiles, Stat, Stopped};
+pub(crate) use files::{plain, steps};

@@ -67,58 +67,41 @@
 
 mod call;
 mod check;
-mod configuration;
-mod cwd;
-mod dev;
-mod elf;
 mod encode;
-mod env;
 mod error;
-mod etc;
-mod filesystem;
-mod filter;
 mod identity;
-mod item;
-mod kept;
-pub(crate) mod landlock;
-pub(crate) mod limits;
-mod lite;
 mod model;
-mod mount_points;
-mod mounts;
-mod node;
-mod note;
 mod partial;
-mod place;
-mod places;
-mod program;
-mod program_problem;
+mod paths;
 pub(crate) mod ranges;
-mod reach;
 mod resolve;
 pub(crate) mod resources;
 #[cfg(any(test, feature = "fuzzing"))]
 mod sample;
-mod sockets;
-mod source;
+mod show;
+mod task;
 #[cfg(test)]
 mod tests;
-pub(crate) mod text;
-mod view;
-mod walls;
 
 pub use call::{Call, TaskRequest};
-#[cfg(test)]
-pub(crate) use elf::sample as sample_elf;
 pub use encode::MAX_ENCODED;
 pub use error::{DestinationProblem, PlanError, RangeProblem, WallProblem};
 pub use model::*;
-pub(crate) use note::NOTICE;
-pub use note::Note;
 pub(crate) use partial::PartialPlan;
-pub use program_problem::ProgramProblem;
-pub use reach::Exposed;
+pub use paths::reach::Exposed;
+pub use paths::sockets::SocketsFound;
 pub use resolve::{resolve, resolve_with_notes};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use sample::empty;
-pub use sockets::SocketsFound;
+pub(crate) use show::note::NOTICE;
+pub use show::note::Note;
+#[cfg(test)]
+pub(crate) use task::elf::sample as sample_elf;
+pub use task::program_problem::ProgramProblem;
+
+pub(crate) use paths::{
+    configuration, dev, etc, filesystem, item, lite, mount_points, mounts, node, place, places, reach,
+    sockets, source, view, walls,
+};
+pub(crate) use show::text;
+pub(crate) use task::{cwd, elf, env, filter, kept, landlock, limits, program, program_problem};

@@ -1,0 +1,198 @@
+//! New file systems by their type: which of them a sandbox may have, with what limits. The kernel mounts in a
+//! user namespace what has `FS_USERNS_MOUNT`; of those, what has no limit or would show files of the host
+//! past the checks of a bind is refused.
+
+use std::ffi::CString;
+
+use crate::host::Facts;
+use crate::plan::item::Item;
+use crate::plan::{Filesystem, PlanError, Tmpfs};
+use crate::profile::{Atime, Attributes, Mount, Namespace, Profile};
+use crate::sys::mount::{ATTR_NODEV, ATTR_NOEXEC, ATTR_NOSUID, ATTR_RDONLY};
+
+/// Of its own: otherwise one sandbox can take every terminal of the host (kernel.pty.max).
+const TERMINALS: &str = "64";
+/// More options than any file system has.
+const MAX_DATA: usize = 64;
+/// fsconfig(2): a value has at most 255 bytes.
+const MAX_VALUE: usize = 255;
+
+/// One that can be mounted.
+struct Known {
+    name: &'static str,
+    /// include/uapi/linux/magic.h.
+    magic: u64,
+    /// A namespace of the sandbox's own that it shows; otherwise it would show the host's.
+    namespace: Option<Namespace>,
+    /// The first kernel with `FS_USERNS_MOUNT` for it, where not all have it.
+    since: (u32, u32),
+}
+
+const KNOWN: [Known; 7] = [
+    Known { name: "tmpfs", magic: 0x0102_1994, namespace: None, since: (0, 0) },
+    Known { name: "proc", magic: 0x9fa0, namespace: Some(Namespace::Pid), since: (0, 0) },
+    Known { name: "sysfs", magic: 0x6265_6572, namespace: Some(Namespace::Network), since: (0, 0) },
+    Known { name: "cgroup2", magic: 0x6367_7270, namespace: Some(Namespace::Cgroup), since: (0, 0) },
+    Known { name: "devpts", magic: 0x1cd1, namespace: None, since: (0, 0) },
+    Known { name: "mqueue", magic: 0x1980_0202, namespace: Some(Namespace::Ipc), since: (0, 0) },
+    Known { name: "binfmt_misc", magic: 0x4249_4e4d, namespace: None, since: (6, 7) },
+];
+
+/// Why one is not mounted, and what to do instead.
+fn refused(fstype: &str) -> (&'static str, &'static str) {
+    match fstype {
+        "ramfs" => (
+            "it has no limit: what is written to it is the host's memory",
+            "use type \"tmpfs\", which has a size",
+        ),
+        "cgroup" => (
+            "control groups of version 1 show the host's, and cannot be mounted in a user namespace",
+            "use type \"cgroup2\", or leave it out",
+        ),
+        "overlay" => (
+            "its layers are paths of the host, which only a bind mount checks",
+            "use root.overlay for the root, or mount the overlay on the host and bind it",
+        ),
+        "fuse" => ("its server is a process outside", "mount it on the host and bind it"),
+        "bpf" => ("it holds programs of the kernel", "leave it out"),
+        _ => (
+            "the kernel does not mount it in a user namespace (it lacks FS_USERNS_MOUNT)",
+            "mount it on the host and bind it",
+        ),
+    }
+}
+
+/// What is at `mount.destination`.
+pub(crate) fn filesystem(
+    profile: &Profile,
+    mount: &Mount,
+    fstype: &str,
+    data: &[(String, Option<String>)],
+    facts: &Facts,
+) -> Result<Item, PlanError> {
+    let fail = |reason, hint| {
+        Err(PlanError::Unenforceable {
+            key: format!("a mount of {fstype} at {:?}", mount.destination),
+            reason,
+            hint,
+        })
+    };
+    let Some(known) = KNOWN.iter().find(|known| known.name == fstype) else {
+        let (reason, hint) = refused(fstype);
+        return fail(reason, hint);
+    };
+    if known.namespace.is_some_and(|namespace| !profile.namespaces.contains(&namespace)) {
+        return fail(
+            "it would show the host's: it needs a namespace of its own",
+            "add the namespace to the profile",
+        );
+    }
+    if facts.kernel < known.since {
+        return fail(
+            "this kernel does not mount it in a user namespace",
+            "use Linux 6.7 or later, or leave it out",
+        );
+    }
+    if fstype == "cgroup2" && !mount.readonly {
+        let reason = "who writes to its own control group can leave it, and its limits with it";
+        return fail(reason, "mount it read-only (options = [\"ro\"])");
+    }
+    let mut data = data.to_vec();
+    let limits = if fstype == "tmpfs" { Some(limits(mount, &mut data)?) } else { None };
+    if fstype == "devpts" {
+        own_terminals(mount, &mut data)?;
+    }
+    if data.len() > MAX_DATA {
+        return Err(PlanError::TooMany { what: "options of a mount", count: data.len(), limit: MAX_DATA });
+    }
+    let text = |text: &str| {
+        let fits = text.len() <= MAX_VALUE;
+        CString::new(text)
+            .ok()
+            .filter(|_| fits)
+            .ok_or_else(|| value(mount, text.to_owned(), "an option has at most 255 bytes and no NUL"))
+    };
+    let data = data
+        .iter()
+        .map(|(key, value)| Ok((text(key)?, value.as_deref().map(text).transpose()?)))
+        .collect::<Result<_, PlanError>>()?;
+    // The nodes of a devpts are terminals: `nodev` would make them useless.
+    let nodev = if fstype == "devpts" { 0 } else { ATTR_NODEV };
+    let attributes = ATTR_NOSUID
+        | nodev
+        | if mount.readonly { ATTR_RDONLY } else { 0 }
+        | if mount.noexec { ATTR_NOEXEC } else { 0 }
+        | mount.attributes.bits();
+    Ok(Item::Filesystem(Filesystem {
+        fstype: text(fstype)?,
+        data,
+        limits,
+        attributes,
+        propagation: mount.attributes.propagation,
+        magic: known.magic,
+    }))
+}
+
+fn value(mount: &Mount, value: String, problem: &'static str) -> PlanError {
+    let value = format!("{value} ({})", mount.destination.display());
+    PlanError::Value { key: "mounts.options", value, problem }
+}
+
+/// Takes the limits of a tmpfs out of its options: init reads them back.
+fn limits(mount: &Mount, data: &mut Vec<(String, Option<String>)>) -> Result<Tmpfs, PlanError> {
+    let mut take =
+        |key: &str, radix| {
+            let at = data.iter().position(|(other, _)| other == key)?;
+            let (_, text) = data.remove(at);
+            Some(u64::from_str_radix(text.as_deref().unwrap_or_default(), radix).map_err(|_| {
+                value(mount, format!("{key}={}", text.unwrap_or_default()), "it is not a number")
+            }))
+        };
+    let (size, inodes, mode) = (take("size", 10), take("nr_inodes", 10), take("mode", 8));
+    let (Some(size), Some(inodes)) = (size.transpose()?, inodes.transpose()?) else {
+        return Err(value(mount, "tmpfs".to_owned(), "it needs limits: size and nr_inodes"));
+    };
+    // Another word for the size, or the same once more, would undo it: the last one is the kernel's.
+    let again = ["size", "nr_inodes", "mode", "nr_blocks"];
+    if let Some((key, _)) = data.iter().find(|(key, _)| again.contains(&key.as_str())) {
+        return Err(value(mount, key.clone(), "the limits of a tmpfs are given once, by size and nr_inodes"));
+    }
+    let mode = u32::try_from(mode.transpose()?.unwrap_or(0o1777)).unwrap_or(u32::MAX);
+    // 0 is "no limit" to the kernel.
+    if size == 0 || inodes == 0 || mode > 0o7777 {
+        return Err(value(
+            mount,
+            "tmpfs".to_owned(),
+            "size and nr_inodes are above 0, the mode at most 7777",
+        ));
+    }
+    Ok(Tmpfs { size, inodes, mode })
+}
+
+/// A devpts has terminals of its own, and not all of the host's.
+fn own_terminals(mount: &Mount, data: &mut Vec<(String, Option<String>)>) -> Result<(), PlanError> {
+    if let Some((_, max)) = data.iter().find(|(key, _)| key == "max") {
+        let text = max.as_deref().unwrap_or_default();
+        if !text.parse::<u32>().is_ok_and(|number| (1..=4096).contains(&number)) {
+            return Err(value(mount, format!("max={text}"), "a devpts has 1 to 4096 terminals"));
+        }
+    }
+    for (key, value) in [("max", Some(TERMINALS)), ("ptmxmode", Some("0666")), ("newinstance", None)] {
+        if !data.iter().any(|(given, _)| given == key) {
+            data.push((key.to_owned(), value.map(str::to_owned)));
+        }
+    }
+    Ok(())
+}
+
+impl Attributes {
+    /// As the `MOUNT_ATTR_*` bits of `mount_setattr(2)`; `relatime` is none of them.
+    pub(crate) fn bits(self) -> u64 {
+        let atime = match self.atime {
+            None | Some(Atime::Relatime) => 0,
+            Some(Atime::Noatime) => 0x10,
+            Some(Atime::Strictatime) => 0x20,
+        };
+        atime | if self.nodiratime { 0x80 } else { 0 } | if self.nosymfollow { 0x0020_0000 } else { 0 }
+    }
+}

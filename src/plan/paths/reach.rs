@@ -1,0 +1,76 @@
+//! Which paths of the host the task can write to, and whether others can reach what it makes there.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::host::{FileKind, Files};
+use crate::plan::item::Item;
+use crate::plan::places::Places;
+use crate::plan::view::RootBase;
+use crate::plan::{Base, Root};
+
+/// Anybody but the owner may go through.
+const SEARCH_OF_OTHERS: u32 = 0o011;
+
+/// What of the host the task can write to and others may reach.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Exposed {
+    /// Something that is shown to it writable: its path on the host.
+    Path(PathBuf),
+    /// A regular file that it is given by descriptor.
+    Given,
+    /// Without namespaces, all that the user may reach.
+    All,
+}
+
+impl fmt::Display for Exposed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => {
+                let closed =
+                    "below a directory of mode 700 of the caller's, or with --overlay-tmp, they are allowed";
+                write!(f, "{path:?}; {closed}")
+            }
+            Self::Given => f.write_str("a file that is given as a stream or descriptor"),
+            Self::All => f.write_str("all that the caller may"),
+        }
+    }
+}
+
+/// A path of the host that the task can write to and that other users may reach: a set-user-ID file or one
+/// with capabilities would be theirs to execute there. `None` where there is no such path: what is written is
+/// thrown away, or lies below a directory that only the caller or root can pass.
+pub(crate) fn exposed(
+    root: &Root,
+    root_base: &RootBase,
+    items: &Places<Item>,
+    caller: u32,
+    files: &dyn Files,
+) -> Option<Exposed> {
+    let mut writable: Vec<&Path> = Vec::new();
+    if let (Base::Directory(_), RootBase::Directory { path, .. }, false) =
+        (&root.base, root_base, root.readonly)
+    {
+        writable.push(path);
+    }
+    writable.extend(items.values().filter_map(|item| match item {
+        Item::Bind(bind) if !bind.readonly => Some(bind.path.as_path()),
+        _ => None,
+    }));
+    let open = writable.iter().find(|path| !closed(path, &writable, caller, files));
+    open.map(|path| Exposed::Path(path.to_path_buf()))
+}
+
+/// Whether a directory above `path` lets nobody through but the caller and root, and is out of the task's own
+/// reach. One that cannot be looked at does not count.
+fn closed(path: &Path, writable: &[&Path], caller: u32, files: &dyn Files) -> bool {
+    let above = path.ancestors().skip(1);
+    let mut out_of_reach = above.filter(|above| !writable.iter().any(|own| above.starts_with(own)));
+    out_of_reach.any(|above| {
+        files.lstat(above).is_ok_and(|stat| {
+            let owned = stat.uid == caller || stat.uid == 0;
+            stat.kind == FileKind::Directory && owned && stat.mode & SEARCH_OF_OTHERS == 0
+        })
+    })
+}

@@ -1,0 +1,255 @@
+//! What the sandbox will see: paths inside, resolved over the mounts of a plan and the host's files behind
+//! them.
+//!
+//! This is for decisions and diagnosis. The kernel resolves every path once more, inside, and has the last
+//! word.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::host::plain::{PlainPath, PlainPathBuf};
+use crate::host::steps::Steps;
+use crate::host::{FileKind, Files, Stat};
+use crate::plan::Mapped;
+use crate::plan::item::Item;
+use crate::plan::places::Places;
+
+/// Symlinks that one path may lead through (`path_resolution(7)`).
+const MAX_LINKS: usize = 40;
+
+/// Directories of sysfs that are there for mounts (`sysfs_create_mount_point` in the kernel).
+const SYSFS_DIRECTORIES: [&str; 2] = ["fs", "fs/cgroup"];
+
+/// The root below all items.
+#[derive(Debug, Clone)]
+pub(crate) enum RootBase {
+    /// An empty tmpfs.
+    Tmpfs,
+    /// A directory of the host: its path, and the owner whose files the sandbox owns.
+    Directory { path: PathBuf, owner: Option<Mapped> },
+}
+
+/// The root and everything in it.
+pub(crate) struct View<'a> {
+    pub files: &'a dyn Files,
+    pub root_base: &'a RootBase,
+    pub items: &'a Places<Item>,
+    pub masked: &'a [PlainPathBuf],
+    /// An item that is looked behind.
+    pub except: Option<PlainPath<'a>>,
+}
+
+/// What is at a path inside that has no symlinks in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// Nothing.
+    Missing,
+    /// A directory; on the host, where it is one of the host's.
+    Directory(Option<HostFile>),
+    /// A symlink.
+    Symlink(PathBuf),
+    /// A file or special file of the host.
+    File(HostFile),
+    /// A file that the plan itself makes, or a device node.
+    Made,
+    /// Below a procfs or the like: not known before it is mounted.
+    Unknown,
+}
+
+/// A file of the host that is seen inside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HostFile {
+    pub path: PathBuf,
+    pub stat: Stat,
+    /// Whether the mount it is seen through is `noexec`.
+    pub noexec: bool,
+    /// Whether the mount it is seen through is read-only.
+    pub readonly: bool,
+    /// The host's owner and group that appear as the sandbox's own.
+    pub owner: Option<Mapped>,
+    /// Where the mount is inside.
+    pub mount: PathBuf,
+}
+
+/// Why a path does not resolve.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// Something on its way is not a directory.
+    NotADirectory,
+    /// Too many symlinks.
+    Loop,
+    /// A `..` behind something that is not there.
+    Parent,
+    /// On its way is something that cannot be seen.
+    Unknown,
+    /// The host refused to say.
+    Host { path: PathBuf, source: io::Error },
+}
+
+/// A path inside, resolved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Resolved {
+    /// Without symlinks.
+    pub path: PlainPathBuf,
+    pub found: Found,
+}
+
+impl View<'_> {
+    /// The item at `path` or the nearest above it.
+    pub fn cover(&self, path: PlainPath<'_>) -> Option<(PlainPath<'_>, &Item)> {
+        self.items.nearest(path, self.except)
+    }
+
+    /// What is at a path without symlinks.
+    pub fn look(&self, path: PlainPath<'_>) -> Result<Found, Stop> {
+        match self.masked.iter().find(|mask| path.is_in(mask.plain())) {
+            Some(mask) if path != mask.plain() => return Ok(Found::Missing),
+            Some(_) => {
+                return Ok(match self.look_behind(path)? {
+                    Found::Directory(_) => Found::Directory(None),
+                    Found::Missing => Found::Missing,
+                    _ => Found::Made,
+                });
+            }
+            None => {}
+        }
+        let found = self.look_behind(path)?;
+        // Above a deeper item there is a directory in any case: it is made as that item's parent.
+        if found == Found::Missing && self.items.has_below(path) {
+            Ok(Found::Directory(None))
+        } else {
+            Ok(found)
+        }
+    }
+
+    /// What is at a path before parents of deeper items are made, and before anything is masked.
+    pub fn look_behind(&self, path: PlainPath<'_>) -> Result<Found, Stop> {
+        self.look_in(self.cover(path), path)
+    }
+
+    /// What is at a path in what covers it.
+    pub fn look_in(&self, cover: Option<(PlainPath<'_>, &Item)>, path: PlainPath<'_>) -> Result<Found, Stop> {
+        let (at, item) = match cover {
+            Some((at, item)) => (at, Some(item)),
+            None => (PlainPath::ROOT, None),
+        };
+        let rest = path.rest(at).unwrap_or(path.path());
+        let here = rest.as_os_str().is_empty();
+        let found = match item {
+            None => match self.root_base {
+                RootBase::Tmpfs if here => Found::Directory(None),
+                RootBase::Tmpfs => Found::Missing,
+                RootBase::Directory { path: host, owner } => {
+                    let file = |path, stat| HostFile {
+                        path,
+                        stat,
+                        noexec: false,
+                        readonly: false,
+                        owner: *owner,
+                        mount: PathBuf::from("/"),
+                    };
+                    self.host(host, rest, &file)?
+                }
+            },
+            Some(Item::Bind(bind)) => {
+                let file = |path, stat| HostFile {
+                    path,
+                    stat,
+                    noexec: bind.noexec,
+                    readonly: bind.readonly,
+                    owner: bind.owner,
+                    mount: at.path().to_owned(),
+                };
+                self.host(&bind.path, rest, &file)?
+            }
+            Some(Item::Symlink(target)) if here => Found::Symlink(target.clone()),
+            Some(Item::File { .. } | Item::Device { .. }) if here => Found::Made,
+            Some(item) if here && item.is_directory() => Found::Directory(None),
+            Some(Item::Directory { .. } | Item::Tmpfs { .. }) => Found::Missing,
+            Some(item) if item.is_filesystem("tmpfs") => Found::Missing,
+            // The kernel has mount points for others there.
+            Some(item)
+                if item.is_filesystem("sysfs")
+                    && SYSFS_DIRECTORIES.contains(&rest.to_str().unwrap_or_default()) =>
+            {
+                Found::Directory(None)
+            }
+            Some(Item::Filesystem(_)) => Found::Unknown,
+            Some(Item::Proc { .. } | Item::Devpts | Item::Mqueue) => Found::Unknown,
+            Some(_) => return Err(Stop::NotADirectory),
+        };
+        Ok(found)
+    }
+
+    fn host(
+        &self,
+        base: &Path,
+        rest: &Path,
+        file: &dyn Fn(PathBuf, Stat) -> HostFile,
+    ) -> Result<Found, Stop> {
+        let path = if rest.as_os_str().is_empty() { base.to_owned() } else { base.join(rest) };
+        match self.files.lstat(&path) {
+            Ok(stat) => match stat.kind {
+                FileKind::Directory => Ok(Found::Directory(Some(file(path, stat)))),
+                FileKind::Symlink => {
+                    let target = self.files.readlink(&path);
+                    Ok(Found::Symlink(target.map_err(|source| Stop::Host { path, source })?))
+                }
+                _ => Ok(Found::File(file(path, stat))),
+            },
+            Err(e) if missing(&e) => Ok(Found::Missing),
+            Err(source) => Err(Stop::Host { path, source }),
+        }
+    }
+
+    /// Follows a path as a process inside would. Missing parts at its end are kept as they are.
+    pub fn resolve(&self, path: &Path) -> Result<Resolved, Stop> {
+        self.walk(path, true)
+    }
+
+    /// As [`resolve`](Self::resolve), but a symlink at the end is not followed.
+    pub fn resolve_parent(&self, path: &Path) -> Result<Resolved, Stop> {
+        self.walk(path, false)
+    }
+
+    fn walk(&self, path: &Path, follow: bool) -> Result<Resolved, Stop> {
+        let mut todo = Steps::new(path);
+        let mut done = PlainPathBuf::root();
+        let mut found = self.look(done.plain())?;
+        let mut links = 0;
+        while let Some(part) = todo.next() {
+            if part == ".." {
+                if found == Found::Missing {
+                    return Err(Stop::Parent);
+                }
+                done.pop();
+                found = self.look(done.plain())?;
+                continue;
+            }
+            match found {
+                Found::Directory(_) | Found::Missing => {}
+                Found::Unknown => return Err(Stop::Unknown),
+                _ => return Err(Stop::NotADirectory),
+            }
+            done.push(part);
+            found = self.look(done.plain())?;
+            if let Found::Symlink(target) = &found
+                && (follow || !todo.is_empty())
+            {
+                links += 1;
+                if links > MAX_LINKS {
+                    return Err(Stop::Loop);
+                }
+                done.lead(target);
+                todo.insert(target);
+                found = self.look(done.plain())?;
+            }
+        }
+        Ok(Resolved { path: done, found })
+    }
+}
+
+/// `ENOENT` or `ENOTDIR`: there is no such file.
+pub(crate) fn missing(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR))
+}

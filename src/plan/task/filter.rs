@@ -1,0 +1,80 @@
+//! The system-call filter, compiled for this machine.
+
+use crate::host::Facts;
+use crate::plan::{Exposed, Note, PlanError, Seccomp};
+use crate::profile::Profile;
+use crate::seccomp::{Action, Data, Policy, Program, Unknown, compile, names};
+
+/// The compiled filter; `None` where the profile turned it off. Where others can reach what the task writes
+/// (`exposed`), it refuses set-user-ID and set-group-ID bits before anything that the profile says, with a
+/// note where the profile would have allowed them.
+///
+/// A name that no system call has is left out, with a note, where the filter allows only what it lists: less
+/// is allowed then. Where it lists what is refused, leaving one out would allow more, and it is an error.
+pub(crate) fn filter(
+    profile: &Profile,
+    facts: &Facts,
+    exposed: Option<&Exposed>,
+    notes: &mut Vec<Note>,
+) -> Result<Option<Seccomp>, PlanError> {
+    let Some(policy) = &profile.seccomp else { return Ok(None) };
+    let (program, allowed) = match crate::profile::built_filter(policy, facts.arch, exposed.is_some()) {
+        Some(built) => built,
+        None => {
+            let asked = compiled(policy, facts, notes)?;
+            match exposed {
+                None => (asked, false),
+                Some(_) => {
+                    let kept = compiled(&policy.without_set_id(), facts, &mut Vec::new())?;
+                    let changed = kept != asked;
+                    (kept, changed)
+                }
+            }
+        }
+    };
+    if let Some(exposed) = exposed.filter(|_| allowed) {
+        notes.push(Note::SetId { exposed: exposed.clone() });
+    }
+    // A program that was just compiled evaluates; an answer that is unknown is treated as one that kills.
+    let readback = program.readback(facts.arch).unwrap_or(None);
+    Ok(Some(Seccomp { flags: policy.flags, program, readback }))
+}
+
+fn compiled(policy: &Policy, facts: &Facts, notes: &mut Vec<Note>) -> Result<Program, PlanError> {
+    let unknown = match policy.default {
+        Action::Allow | Action::Log => Unknown::Refuse,
+        _ => Unknown::Skip,
+    };
+    let compiled = compile(policy, facts.arch, unknown).map_err(|source| PlanError::Seccomp { source })?;
+    if !compiled.skipped.is_empty() {
+        notes.push(Note::UnknownSyscalls { names: compiled.skipped });
+    }
+    Ok(compiled.program)
+}
+
+/// Whether a filter may let a call through that reaches keys. Keyrings are handed down to every child, and no
+/// namespace holds them apart.
+pub(crate) fn reaches_keys(policy: Option<&Policy>) -> bool {
+    let Some(policy) = policy else { return true };
+    let reaches = |name: &String| ["keyctl", "add_key", "request_key"].contains(&name.as_str());
+    lets_through(policy.default)
+        || policy.rules.iter().any(|rule| lets_through(rule.action) && rule.names.iter().any(reaches))
+}
+
+fn lets_through(action: Action) -> bool {
+    matches!(action, Action::Allow | Action::Log | Action::Trace(_) | Action::Notify)
+}
+
+/// Whether a filter lets a process open internet sockets.
+pub(crate) fn allows_internet(program: &Program, facts: &Facts) -> bool {
+    let names::Known::Here(number) = names::lookup("socket", facts.arch) else { return true };
+    [libc::AF_INET, libc::AF_INET6].iter().any(|&family| {
+        [libc::SOCK_STREAM, libc::SOCK_DGRAM].iter().any(|&kind| {
+            let args = [family as u64, kind as u64, 0, 0, 0, 0];
+            match program.evaluate(&Data::new(number, facts.arch, args)).map(Action::from_return) {
+                Ok(action) => lets_through(action),
+                Err(_) => true,
+            }
+        })
+    })
+}
