@@ -8,15 +8,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use dlmalloc::Dlmalloc;
 
-/// dlmalloc behind a lock that costs next to nothing where nobody else wants it: belljar has one thread, or a
-/// few that mostly wait. (A child that shares this memory, or has a copy of it, is only made where no other
-/// thread can be in here.)
+/// dlmalloc behind a lock that costs next to nothing where no other thread wants it: belljar has one thread,
+/// or a few that mostly wait. (A child that shares this memory, or has a copy of it, is only made where no
+/// other thread can be in here.)
 pub struct Allocator {
     taken: AtomicBool,
     heap: UnsafeCell<Dlmalloc>,
 }
 
-// SAFETY: the heap is only used by whoever has set `taken`.
+// SAFETY: the heap is only used by the thread that has set `taken`.
 unsafe impl Sync for Allocator {}
 
 impl Allocator {
@@ -28,7 +28,7 @@ impl Allocator {
         let mut turns = 0_u32;
         while self.taken.swap(true, Ordering::Acquire) {
             turns = turns.saturating_add(1);
-            // Whoever has it may have lost the processor.
+            // The thread that has it may have lost the processor.
             if turns > 100 { std::thread::yield_now() } else { spin_loop() }
         }
         // SAFETY: taken by us, until the line after this one. dlmalloc does not panic, and does not call
@@ -39,9 +39,9 @@ impl Allocator {
     }
 }
 
-// Not inlined: with link-time optimisation all of dlmalloc would be, wherever something allocates, 1.2 MB of
-// it. SAFETY: dlmalloc's own promises, which are those of GlobalAlloc; each is called with what its caller
-// has promised here.
+// Not inlined: with link-time optimisation all of dlmalloc would be copied to each place that allocates, 1.2
+// MB of it. SAFETY: dlmalloc's own promises, which are those of GlobalAlloc; each is called with what its
+// caller has promised here.
 unsafe impl GlobalAlloc for Allocator {
     #[inline(never)]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {

@@ -86,7 +86,7 @@ fn what_a_role_is_called_comes_without_dashes() {
     run_in(["--"]).refused(125, &["no command after --"]);
     run_in([""; 0]).refused(125, &["neither a role nor a command"]);
     assert!(run_in(["probe"]).quietly(0).out().len() > 100);
-    // What only the program itself starts is nobody's to know.
+    // What only the program itself starts is not told.
     let told = run_in(["true"]).refused(125, &["probe"]).err();
     assert!(!told.contains("init") && !told.contains("cleaner") && !told.contains("selftest"), "{told}");
 }
@@ -472,7 +472,7 @@ fn the_log_is_on_standard_error_alone() {
 #[test]
 fn borrowed_rights_are_refused() {
     if !cli_support::is_root() {
-        return; // Only root can give a copy to somebody else.
+        return; // Only root can give a copy to another user.
     }
     let directory = tempfile::tempdir_in("/var/tmp").expect("a directory");
     let flags = nix::sys::statvfs::statvfs(directory.path()).expect("statvfs").flags();

@@ -1,4 +1,4 @@
-//! Whatever a command line comes to, nothing of it is left. A program of its own with one test: it counts
+//! A command line leaves nothing, however it ends. A program of its own with one test: it counts
 //! what is left in the whole process.
 #![cfg(feature = "cli")]
 

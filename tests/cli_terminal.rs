@@ -23,7 +23,7 @@ const INTERRUPT: &str = "\u{3}";
 const SUSPEND: &str = "\u{1a}";
 const QUIT: &str = "\u{1c}";
 
-/// A new pseudo-terminal that nobody inherits: it is hung up when the test closes it.
+/// A new pseudo-terminal that no child inherits: it is hung up when the test closes it.
 fn terminal() -> nix::pty::OpenptyResult {
     let pty = openpty(&SIZE, None).expect("openpty");
     for end in [&pty.master, &pty.slave] {
@@ -196,7 +196,7 @@ fn a_new_size_is_passed_on() {
     // SAFETY: the kernel reads one winsize.
     let set = unsafe { nix::libc::ioctl(user.terminal.as_raw_fd(), nix::libc::TIOCSWINSZ, &raw const size) };
     assert_eq!(set, 0, "TIOCSWINSZ");
-    // belljar is not in the foreground of a session here, so nobody tells it but the test.
+    // belljar is not in the foreground of a session here, so only the test tells it.
     let belljar = Pid::from_raw(user.child.id().try_into().expect("a pid"));
     kill(belljar, Signal::SIGWINCH).expect("kill");
     user.sees("21 99");

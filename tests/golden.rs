@@ -228,7 +228,7 @@ fn table(policy: &Policy, arch: Arch) -> String {
     text
 }
 
-/// The last number from here on that has no name and the same verdict, whatever its arguments.
+/// The last number from here on that has no name and the same verdict with any arguments.
 fn last_nameless(program: &Program, from: u32, end: u32, arch: Arch) -> u32 {
     let constant = program.constant(from, arch);
     assert!(constant.is_some(), "{from}: a call without a name, by its arguments");

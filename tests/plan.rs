@@ -11,7 +11,7 @@ use belljar::plan::{
 };
 use belljar::profile::{Capability, CapabilitySet, Profile};
 
-/// This host, as somebody with nothing special has it.
+/// This host, as an ordinary user has it.
 fn facts(cwd: &Path) -> Facts {
     let detected = Facts::detect().unwrap();
     let unprivileged =
@@ -255,7 +255,7 @@ fn the_kernel_takes_the_landlock_rules() {
         libc::syscall(libc::SYS_landlock_create_ruleset, &raw const attr, size_of::<RulesetAttr>(), 0_u32)
     };
     assert!(fd >= 0, "{}", std::io::Error::last_os_error());
-    // SAFETY: a descriptor that the kernel just made, and nobody else has.
+    // SAFETY: a descriptor that the kernel just made, and nothing else owns.
     let fd = unsafe { OwnedFd::from_raw_fd(fd as i32) };
     assert!(ruleset.rules.len() > 5);
     for rule in &ruleset.rules {

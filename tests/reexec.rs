@@ -222,7 +222,7 @@ fn a_role_starts_clean() {
 #[test]
 #[cfg_attr(target_env = "musl", ignore = "std has no arguments before main there")]
 fn from_many_threads_at_once() {
-    // Somebody always holds the allocator's lock.
+    // One of the threads always holds the allocator's lock.
     let busy = std::sync::atomic::AtomicBool::new(true);
     std::thread::scope(|scope| {
         let allocating = scope.spawn(|| {

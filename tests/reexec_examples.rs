@@ -111,7 +111,7 @@ fn workers_end_with_the_master() {
     master.wait().unwrap();
     let deadline = Instant::now() + Duration::from_secs(5);
     for worker in workers {
-        // Gone, or a zombie that whoever adopted it has not reaped yet.
+        // Gone, or a zombie that its new parent has not reaped yet.
         let alive = || {
             std::fs::read_to_string(format!("/proc/{worker}/stat"))
                 .is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or_default().starts_with(" Z"))

@@ -36,7 +36,7 @@ fn a_child_that_forgets_init_and_ends() {
 /// One after the other: they are about time, and each takes some.
 static ALONE: Mutex<()> = Mutex::new(());
 
-/// Ended when the test is over, whatever comes of it.
+/// Ended when the test is over, passed or failed.
 struct Program(Child);
 
 impl Drop for Program {

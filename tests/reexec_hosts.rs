@@ -88,7 +88,7 @@ fn with_a_set_user_id_image() {
     use std::os::unix::fs::PermissionsExt;
     // SAFETY: no preconditions.
     if unsafe { libc::geteuid() } != 0 {
-        return; // there is nobody to become
+        return; // there is no other user to become
     }
     let (_directory, path) = copied("test-roles");
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o4755)).unwrap();

@@ -79,7 +79,7 @@ proptest! {
         assert_same_within(&policy, &compiled.program, arch, 300);
     }
 
-    /// Whatever is in a program: the checker and the interpreter come to an end, and what the checker takes,
+    /// For any program: the checker and the interpreter come to an end, and what the checker takes,
     /// runs.
     #[test]
     fn random_programs(words in prop::collection::vec((code(), 0_u8..6, 0_u8..6, word()), 0..40)) {

@@ -60,7 +60,7 @@ fn the_documentation_lists_every_group() {
     }
 }
 
-/// Edition 1 is written down for good: it never changes, whatever is added later.
+/// Edition 1 is written down for good: it never changes; what is added later gets a new edition.
 #[test]
 fn versions() {
     let (first, newest) = (calls("@file-system.1"), calls("@file-system"));

@@ -262,7 +262,7 @@ fn operators_agree_with_the_kernel() {
     }
 }
 
-/// Every call that a built-in filter refuses whatever its arguments are, under that filter, and under
+/// Every call that a built-in filter refuses with any arguments, under that filter, and under
 /// seccompiler's of the same policy, which has one errno for all of them. A few that both allow are made.
 #[test]
 fn both_compilers_agree_in_the_kernel() {

@@ -179,7 +179,7 @@ fn never_allowed() {
     }
 }
 
-/// What ordinary programs cannot do without, whatever the arguments.
+/// What ordinary programs cannot do without, with any arguments.
 #[test]
 fn always_allowed() {
     let always = [

@@ -154,7 +154,7 @@ fn case(line: &str) -> Result<Case> {
 /// A file in memory, for what a command says.
 fn unnamed() -> io::Result<File> {
     use std::os::fd::FromRawFd;
-    // SAFETY: a string that ends with NUL; the descriptor is nobody else's.
+    // SAFETY: a string that ends with NUL; nothing else owns the descriptor.
     unsafe {
         match libc::memfd_create(c"stderr".as_ptr(), libc::MFD_CLOEXEC) {
             -1 => Err(io::Error::last_os_error()),
@@ -210,7 +210,7 @@ fn at_once(threads: u32, once: impl Fn() -> io::Result<(u64, i32)> + Sync) -> io
     Ok((took, statuses.into_iter().flatten().max().unwrap_or(0)))
 }
 
-/// From before posix_spawn(3), which costs the same whatever this process holds, until the command was
+/// From before posix_spawn(3), which costs the same for any size of this process, until the command was
 /// reaped.
 fn run(opened: Option<&CStr>, argv: &[CString], stderr: &File) -> io::Result<(u64, i32)> {
     let mut pointers: Vec<*mut libc::c_char> = argv.iter().map(|word| word.as_ptr().cast_mut()).collect();
@@ -314,7 +314,7 @@ fn table(options: &Options, cases: &[Case]) -> String {
     text
 }
 
-/// Every run, for whoever wants to look closer.
+/// Every run, for a closer look.
 fn tsv(cases: &[Case]) -> String {
     let mut text = "case\tround\tnanoseconds\n".to_owned();
     for case in cases {

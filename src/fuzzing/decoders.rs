@@ -26,7 +26,7 @@ pub(super) fn plan(bytes: &[u8]) -> bool {
     assert_eq!(Plan::decode(&again).expect("what was encoded is decoded again"), plan);
     assert!(again.len() <= bytes.len(), "the canonical encoding is the shortest");
     assert_eq!(plan.hash().expect("a hash").len(), 64);
-    // Both forms for people, whatever the plan's strings hold.
+    // Both forms for people, with any strings in the plan.
     let text = plan.to_text(&[]);
     assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "control characters in {text:?}");
     assert!(plan.to_json(&[]).is_object());
@@ -39,7 +39,7 @@ pub(super) fn plan(bytes: &[u8]) -> bool {
                     program.evaluate(&Data::new(nr, Arch::NATIVE, args)).expect("a valid filter ends");
                 let constant = program.constant(nr, Arch::NATIVE);
                 assert!(constant.is_none_or(|constant| constant == value), "{nr}: {constant:?} {value}");
-                // A return value that nobody knows kills; none of them is taken for a permission.
+                // An unknown return value kills; none of them is taken for a permission.
                 if value >> 16 != 0x7fff {
                     assert_ne!(Action::from_return(value), Action::Allow);
                 }

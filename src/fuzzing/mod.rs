@@ -1,5 +1,5 @@
-//! Entries for the fuzzers: one function for each kind of bytes that come from somebody else. Each says what
-//! must hold whatever the bytes are, and panics where it does not. For `fuzz/` and `tests/fuzzing.rs`; no
+//! Entries for the fuzzers: one function for each kind of bytes that come from outside. Each says what
+//! must hold for any bytes, and panics where it does not. For `fuzz/` and `tests/fuzzing.rs`; no
 //! part of the interface.
 
 mod decoders;

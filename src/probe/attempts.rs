@@ -165,7 +165,7 @@ fn processes() -> Vec<Attempt> {
     ]
 }
 
-/// One byte at address 0, where nobody has any.
+/// One byte at address 0, where no process has memory.
 fn reads_memory(name: &str, pid: c_int) -> Attempt {
     attempt(name, &[Errno::EFAULT], move || {
         let mut byte = 0_u8;

@@ -128,7 +128,7 @@ fn can_create(directory: &Path) -> bool {
     match unnamed.map_err(|error| error.raw_os_error()) {
         Ok(_) => true,
         Err(Some(libc::EOPNOTSUPP | libc::EISDIR)) => {
-            // In procfs nothing can be made, whatever the mode of a directory says.
+            // In procfs nothing can be made, even where the mode of a directory allows it.
             let proc = nix::sys::statfs::statfs(directory)
                 .is_ok_and(|fs| fs.filesystem_type() == nix::sys::statfs::PROC_SUPER_MAGIC);
             !proc && nix::unistd::access(directory, nix::unistd::AccessFlags::W_OK).is_ok()

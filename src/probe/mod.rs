@@ -96,8 +96,8 @@ pub enum ProbeError {
 /// The role: takes its arguments from the process and writes to standard output.
 ///
 /// # Errors
-/// An unknown argument, or an output that cannot be written. A closed pipe is not an error: nobody reads any
-/// more.
+/// An unknown argument, or an output that cannot be written. A closed pipe is not an error: it has no
+/// reader any more.
 pub fn run() -> Result<(), ProbeError> {
     let mut json = false;
     for argument in std::env::args_os().skip(1) {

@@ -1,5 +1,5 @@
 //! What of the network can be reached. Nothing is sent: a UDP connect only asks for a route, and port 1 of
-//! the loopback interface answers nobody.
+//! nothing answers on the loopback interface.
 
 use std::io;
 use std::net::{TcpStream, UdpSocket};

@@ -67,8 +67,7 @@ impl Program {
         }
     }
 
-    /// What the filter returns for a number whatever the arguments are, if it can tell without looking at
-    /// them.
+    /// What the filter returns for a number with any arguments, if it can tell without looking at them.
     ///
     /// This is the kernel's own test (`seccomp_is_const_allow`): where the result is [`Action::Allow`], such
     /// calls do not run the filter at all.

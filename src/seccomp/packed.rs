@@ -84,7 +84,7 @@ impl<const NAMES: usize, const BYTES: usize> Packed<NAMES, BYTES> {
     }
 }
 
-/// A packed list, whatever its size.
+/// A packed list of any size.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Table {
     text: &'static [u8],

@@ -49,7 +49,7 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// A rule for some system calls, whatever their arguments.
+    /// A rule for some system calls, with any arguments.
     #[must_use]
     pub fn new<S: Into<String>>(names: impl IntoIterator<Item = S>, action: Action) -> Self {
         Self { names: names.into_iter().map(Into::into).collect(), action, args: Vec::new() }

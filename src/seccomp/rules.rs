@@ -12,8 +12,7 @@ use super::Rule;
 
 /// Rules, of which the first that matches wins: a `Vec` of them in all but its type.
 ///
-/// Those of a built-in filter are only expanded where somebody looks at them; a copy of them costs nothing
-/// before.
+/// Those of a built-in filter are only expanded when they are read; until then a copy of them costs nothing.
 #[derive(Clone, Default)]
 pub struct Rules {
     built: Option<Built>,
@@ -34,7 +33,7 @@ impl Rules {
         Self { built: None, own: Vec::new() }
     }
 
-    /// Rules that [`encoded`](Self::encoded) gave, which is taken on trust until somebody looks at them.
+    /// Rules that [`encoded`](Self::encoded) gave, which are not checked until they are read.
     pub(crate) const fn built_in(encoded: &'static [u8]) -> Self {
         Self { built: Some(Built { encoded, expanded: OnceLock::new() }), own: Vec::new() }
     }

@@ -37,7 +37,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// An answer of a probe; the row's id is filled in by whoever runs it.
+    /// An answer of a probe; the row's id is filled in by the caller.
     pub fn new(verdict: Verdict, errno: Option<Errno>, tried: impl Into<String>) -> Self {
         Self { id: String::new(), verdict, errno: errno.map(errno_name), tried: tried.into() }
     }

@@ -123,7 +123,7 @@ pub(super) fn selected(ids: &[String]) -> Result<Vec<&'static Row>, SelfTestErro
     Ok(rows().filter(|row| ids.is_empty() || ids.iter().any(|id| id == row.id)).collect())
 }
 
-/// The next row that nobody has taken.
+/// The next row that no thread has taken.
 fn take(next: &AtomicUsize, rows: &[&'static Row]) -> Option<(usize, &'static Row)> {
     let at = next.fetch_add(1, Ordering::Relaxed);
     rows.get(at).map(|row| (at, *row))

@@ -93,7 +93,7 @@ fn compare(wrapper: &Path, row: &'static Row, probe: &Probe) -> Under {
             under.why = (answer.verdict == Verdict::Na).then(|| say(&answer));
             under.inside = Some(answer);
         }
-        // Whether the attack or the sandbox ended it, nobody can tell.
+        // It cannot be told whether the attack or the sandbox ended it.
         Err(error) => under.why = Some(crate::error_chain(&error)),
     }
     under

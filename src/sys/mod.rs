@@ -27,7 +27,7 @@ pub(crate) fn check(value: libc::c_long) -> Result<libc::c_long, Errno> {
 /// The descriptor that a successful raw system call returned.
 pub(crate) fn owned(value: libc::c_long) -> Result<OwnedFd, Errno> {
     let raw = i32::try_from(check(value)?).map_err(|_| Errno::EBADF)?;
-    // SAFETY: the kernel has just made this descriptor for us, nobody else owns it.
+    // SAFETY: the kernel has just made this descriptor; nothing else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(raw) })
 }
 

@@ -6,8 +6,8 @@ use std::io;
 const LAST: libc::c_int = libc::STDERR_FILENO;
 
 /// Opens `/dev/null` in the place of each of 0, 1 and 2 that is closed, for good, as Rust's runtime does
-/// before `main`. What is opened after that has another number: no descriptor of ours is one that somebody
-/// else writes messages to, or hands on to a child as its standard stream.
+/// before `main`. What is opened after that has another number: no descriptor of ours is one that other
+/// code writes messages to, or hands on to a child as its standard stream.
 pub(crate) fn fill() -> io::Result<()> {
     while any_closed()? {
         // SAFETY: a C string.
@@ -17,7 +17,7 @@ pub(crate) fn fill() -> io::Result<()> {
         }
         if opened > LAST {
             // Another thread was first.
-            // SAFETY: just opened, and nobody else's.
+            // SAFETY: just opened; nothing else owns it.
             unsafe { libc::close(opened) };
             break;
         }

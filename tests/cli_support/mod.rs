@@ -98,7 +98,7 @@ pub fn run(command: &mut Command, input: &[u8]) -> Ran {
     finish(start(command), input, &shown)
 }
 
-/// Waits for its end, and for the end of its output: whatever still holds a stream keeps this waiting.
+/// Waits for its end, and for the end of its output: a process that still holds a stream keeps this waiting.
 #[track_caller]
 pub fn finish(mut child: Child, input: &[u8], shown: &str) -> Ran {
     let (mut to, mut out, mut err) = (child.stdin.take(), child.stdout.take(), child.stderr.take());

@@ -1,5 +1,5 @@
-//! Every end comes in time, whatever the task does to keep init from it, and what is told of an ended run is
-//! true.
+//! Every end comes in time, even where the task tries to keep init from it, and what is told of an ended run
+//! is true.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Command, Stdio};

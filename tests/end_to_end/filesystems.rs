@@ -119,7 +119,7 @@ fn a_slave_sees_what_the_host_mounts_later(who: Caller) -> Result<(), Failed> {
                           touch /src/below/written 2>/dev/null && echo written; true";
     for (options, seen) in [
         (r#""rw", "rslave""#, "seen\nwritten\n"),
-        // What is in memory of the host's own root is nobody's but root's: only "below" is looked at.
+        // What is in memory of the host's own root is for root alone: only "below" is looked at.
         (r#""rw", "rprivate""#, "written\n"),
         (r#""rw""#, "written\n"),
     ] {

@@ -45,7 +45,7 @@ fn attacked(attack: Attack) -> Vec<u8> {
         }
     }
     std::thread::spawn(move || {
-        // SAFETY: the pipe that the reply goes to; it is closed by nobody here.
+        // SAFETY: the pipe that the reply goes to; it is not closed here.
         let mut reply = std::mem::ManuallyDrop::new(unsafe { File::from_raw_fd(number) });
         let frame = frame(attack.length);
         loop {

@@ -28,7 +28,7 @@ pub fn trials() -> Vec<Trial> {
         add("a_package_is_installed", debian, a_package_is_installed);
         add("nothing_maps_the_hosts_root", &[], nothing_maps_the_hosts_root);
     }
-    // Whoever it is: no account has this user.
+    // No account has this user.
     trials.push(trial("ids::a_user_without_ranges_is_refused".to_owned(), &[Need::Root], || {
         let run = caller::run(Caller::User, ["run", "--userns", "auto", "--", "true"]);
         Ok(run.refused(125, &["no ranges of ids", "hint: "])?)
@@ -118,7 +118,7 @@ fn a_kept_admin_has_the_ids(who: Caller) -> Result<(), Failed> {
     Err(format!("{run:#?}").into())
 }
 
-/// A root with the host's programs and accounts of its own, where nobody else can reach it.
+/// A root with the host's programs and accounts of its own, where no other user can reach it.
 fn root(who: Caller) -> tempfile::TempDir {
     let closed = caller::directory(who);
     fs::set_permissions(closed.path(), fs::Permissions::from_mode(0o700)).expect("chmod");

@@ -1,5 +1,5 @@
-//! What a process hands down to those that it starts: whatever belljar's caller had of it, the task gets what
-//! was chosen for it.
+//! What a process hands down to those that it starts: of all that belljar's caller had of it, the task gets
+//! what was chosen for it.
 //!
 //! Each state is set before `belljar` is executed, or a program that uses the library, and what the task sees
 //! of itself is compared with what it sees when nothing was set.
@@ -35,7 +35,7 @@ struct State {
 enum Then {
     /// The task sees none of it.
     Chosen,
-    /// The caller's own is the stricter and holds for the task too, as nobody without privileges could lift
+    /// The caller's own is the stricter and holds for the task too, as no process without privileges can lift
     /// it. It shows in lines that begin so, and only there.
     Callers(&'static [&'static str]),
     /// Nothing runs, and the message has these words.

@@ -95,7 +95,7 @@ pub fn trials() -> Vec<Trial> {
 }
 
 /// In a user namespace that maps one id, as root: an ordinary user's id is the sandbox's as it always is, the
-/// host's root is nobody's. Numbers of processes mean others there: the id maps of somebody else were
+/// host's root has no id. Numbers of processes mean others there: the id maps of another process were
 /// written, or refused.
 fn proc_of_another_namespace(caller: Caller) -> Result<(), Failed> {
     for profile in ["strict", "build", "lite"] {
@@ -238,7 +238,7 @@ fn other_processes_are_invisible(caller: Caller, profile: &str) -> Result<(), Fa
 }
 
 fn no_network(caller: Caller, profile: &str) -> Result<(), Failed> {
-    // A listener on the host's loopback, which nobody inside may reach.
+    // A listener on the host's loopback, which nothing inside may reach.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
     listener.set_nonblocking(true).map_err(|error| error.to_string())?;
     let port = listener.local_addr().map_err(|error| error.to_string())?.port();
@@ -253,7 +253,7 @@ fn no_network(caller: Caller, profile: &str) -> Result<(), Failed> {
     prints(&run, "")?;
     match listener.accept() {
         Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(()),
-        other => Err(format!("somebody connected: {other:?}").into()),
+        other => Err(format!("connected: {other:?}").into()),
     }
 }
 

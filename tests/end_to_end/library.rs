@@ -289,7 +289,7 @@ fn output_ends_with_its_task_whoever_holds_its_streams() -> Outcome {
     ensure(began.elapsed() < Duration::from_secs(10), began.elapsed())
 }
 
-/// Standard input is a socket whose other end nobody reads.
+/// Standard input is a socket whose other end is not read.
 fn give_streams_away() {
     use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
     println!("said");

@@ -47,7 +47,7 @@ fn in_a_group() -> Trial {
     trial(name, &[], move || control_group(&place))
 }
 
-/// A caller with a runtime directory of its own (root's is /run: names that nobody else uses).
+/// A caller with a runtime directory of its own (root's is /run: names that no other test uses).
 struct Place {
     caller: Caller,
     directory: tempfile::TempDir,
@@ -148,8 +148,8 @@ fn taken_once(place: &Place) -> Result<(), Failed> {
     within(|| place.files(&name).is_empty(), place)?;
     let free = place.run(&["run", "--name", &name, "--", "true"]);
     check(free.code == Some(0) && place.files(&name).is_empty(), (&free, place.files(&name)))?;
-    let nobody = place.run(&["exec", &name, "--", "true"]);
-    check(nobody.code == Some(125) && nobody.stderr.contains("no sandbox"), &nobody)?;
+    let unknown = place.run(&["exec", &name, "--", "true"]);
+    check(unknown.code == Some(125) && unknown.stderr.contains("no sandbox"), &unknown)?;
     for bad in ["../x", "", "-x", ".hidden", "a b"] {
         let refused = place.run(&["run", &format!("--name={bad}"), "--", "true"]);
         check(refused.code == Some(125), (bad, &refused))?;
@@ -201,7 +201,7 @@ fn left_by_a_kill(place: &Place) -> Result<(), Failed> {
 
 fn others(place: &Place) -> Result<(), Failed> {
     if place.caller == Caller::Root {
-        // Root's own: nobody else enters the directory.
+        // Root's own: no other user enters the directory.
         let name = place.name("roots");
         place.start(&name, &[], "sleep 60")?;
         let user = Place { caller: Caller::User, directory: caller::directory(Caller::User) };

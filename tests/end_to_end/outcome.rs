@@ -1,5 +1,5 @@
-//! How a run ended, in every way that it can: exit code, message, report; and that the limits hold whatever
-//! the program does.
+//! How a run ended, in every way that it can: exit code, message, report; and that the limits hold for all
+//! that the program does.
 
 use std::fs;
 use std::io::Read;
@@ -116,7 +116,7 @@ fn signals_are_128_and_more(caller: Caller) -> Result<(), Failed> {
         (libc::SIGBUS, "SIGBUS", true),
         (libc::SIGTERM, "SIGTERM", false),
         (libc::SIGPIPE, "SIGPIPE", false),
-        // By glibc's count, whatever C library belljar has: musl's own is 35.
+        // By glibc's count, with any C library of belljar's own: musl's own is 35.
         (34, "SIGRTMIN", true),
         (37, "SIGRTMIN+3", true),
     ] {
@@ -514,7 +514,7 @@ fn hints_lead_to_a_run(caller: Caller) -> Result<(), Failed> {
     let elsewhere = run(&["--ro-bind", &path, "--set", "process.cwd=/usr", "--", "./draft"]);
     let hint = format!("hint: start there with --workdir {path}\n");
     check(elsewhere.code == Some(127) && elsewhere.stderr.ends_with(&hint), &elsewhere)?;
-    // What is shown by a relative path is found by it, whoever looks for it.
+    // What is shown by a relative path is found by it.
     check(run(&["--ro-bind", "draft", "--", "sh", "draft"]).succeeded()? == format!("ran in {path}\n"), "")?;
     check(
         run(&["--ro-bind", &path, "--workdir", &path, "--", "./draft"]).succeeded()?

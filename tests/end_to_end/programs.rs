@@ -428,9 +428,9 @@ pub fn trials() -> Vec<Trial> {
         }
     }
     // The toolchain may be in a home that only its owner may enter.
-    let whoever = whoever();
-    let name = format!("programs::cargo_with_a_vendored_crate as {whoever:?}");
-    trials.push(trial(name, &[Need::Program("gcc")], move || cargo_with_a_vendored_crate(whoever)));
+    let runner = runner();
+    let name = format!("programs::cargo_with_a_vendored_crate as {runner:?}");
+    trials.push(trial(name, &[Need::Program("gcc")], move || cargo_with_a_vendored_crate(runner)));
     trials
 }
 
@@ -452,8 +452,8 @@ fn same(caller: Caller, profile: &str, script: &str) -> Result<(), Failed> {
     equal(&inside(caller, directory.path(), options, &script), &control)
 }
 
-/// It wants to know its user's name, and the tests' ordinary user has none outside: the control is whoever
-/// runs the tests.
+/// It wants to know its user's name, and the tests' ordinary user has none outside: the control runs as the
+/// one who runs the tests.
 fn ssh_keygen(caller: Caller) -> Result<(), Failed> {
     let script = format!(
         "{BEGIN}ssh-keygen -q -t ed25519 -N '' -C someone -f key && ssh-keygen -y -f key | cut -d' ' -f1,3 && \
@@ -461,7 +461,7 @@ fn ssh_keygen(caller: Caller) -> Result<(), Failed> {
          head -n 1 file.sig && stat -c '%a %s' key.pub"
     );
     let directory = caller::directory(Caller::Root);
-    let control = outside(whoever(), directory.path(), &script);
+    let control = outside(runner(), directory.path(), &script);
     for profile in BOTH {
         let directory = caller::directory(caller);
         let at = if *profile == "strict" { &["-w", "/tmp"][..] } else { &[] };
@@ -471,7 +471,7 @@ fn ssh_keygen(caller: Caller) -> Result<(), Failed> {
 }
 
 /// Who runs the tests.
-fn whoever() -> Caller {
+fn runner() -> Caller {
     if nix::unistd::geteuid().is_root() { Caller::Root } else { Caller::User }
 }
 

@@ -1,4 +1,4 @@
-//! Somebody exchanges a directory for a symlink while sandboxes start that go through it (CVE-2021-30465,
+//! An attacker exchanges a directory for a symlink while sandboxes start that go through it (CVE-2021-30465,
 //! CVE-2024-45310): what shows inside is what was planned, or there is an error; nothing is made outside of
 //! the root directory.
 //!
@@ -120,7 +120,7 @@ fn tree(directory: &Path) -> BTreeSet<PathBuf> {
 fn run(who: Caller, race: Race) -> Result<(), Failed> {
     let dir = caller::directory(who);
     let base = dir.path().canonicalize()?;
-    // `live` is a directory or a symlink to `linked`; `victim` is what nobody may come to but through a path
+    // `live` is a directory or a symlink to `linked`; `victim` may only be reached through a path
     // of the host.
     let jar = directory(who, &base.join("jar"));
     let live = if matches!(race, Race::MountPoint) { jar.join("live") } else { base.join("live") };
@@ -149,7 +149,7 @@ fn run(who: Caller, race: Race) -> Result<(), Failed> {
         Race::Bind | Race::RoBind => {
             let option = if matches!(race, Race::Bind) { "--bind" } else { "--ro-bind" };
             with(&mut args, option, to(live.join("data"), ":/data"));
-            // A read-only one stays read-only, whichever it is.
+            // A read-only one stays read-only, either way.
             "cat /data/marker; if (echo x >/data/written) 2>/dev/null; then echo ' writable'; fi"
         }
         Race::Rootfs => {
@@ -171,7 +171,7 @@ fn run(who: Caller, race: Race) -> Result<(), Failed> {
     let starts = number("BELLJAR_RACES", 1000.0) / (2 * RACES.len()) as f64;
     let until =
         Instant::now() + Duration::from_secs_f64(number("BELLJAR_RACE_SECONDS", 10.0) / RACES.len() as f64);
-    // Without anybody in between, both ways do what they should.
+    // Without an attacker, both ways do what they should.
     let expect = |text: &str, run: &caller::Run| -> Result<(), Failed> {
         if run.code == Some(0) && run.stdout.trim_end() == text {
             Ok(())

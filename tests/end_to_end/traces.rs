@@ -1,4 +1,4 @@
-//! Nothing that a task leaves on the host gives whoever executes it there the rights of another: no
+//! Nothing that a task leaves on the host gives a user who executes it there the rights of another: no
 //! set-user-ID and set-group-ID bits, no capabilities. A hostile program tries every call; then the host
 //! looks.
 

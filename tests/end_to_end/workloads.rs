@@ -131,11 +131,11 @@ pub fn trials() -> Vec<Trial> {
         }
     }
     // The toolchain may be in a home that only its owner may enter.
-    let whoever = if nix::unistd::geteuid().is_root() { Caller::Root } else { Caller::User };
+    let caller = if nix::unistd::geteuid().is_root() { Caller::Root } else { Caller::User };
     trials.push(trial(
-        format!("workloads::cargo_builds_and_tests as {whoever:?}"),
+        format!("workloads::cargo_builds_and_tests as {caller:?}"),
         &[Need::Program("gcc")],
-        move || cargo_builds_and_tests(whoever),
+        move || cargo_builds_and_tests(caller),
     ));
     trials
 }
@@ -145,7 +145,7 @@ pub fn failed(what: impl std::fmt::Display) -> Failed {
     what.to_string().into()
 }
 
-/// A directory of input files that nobody but the caller may read.
+/// A directory of input files that only the caller may read.
 fn inputs(caller: Caller) -> tempfile::TempDir {
     let directory = caller::directory(caller);
     let word = |n: u32| format!("{n} {}\n", ["alpha", "beta", "gamma", "delta"][n as usize * 7 % 4]);

@@ -72,7 +72,7 @@ fn signals_are_as_new(caller: Caller) -> Result<(), Failed> {
     Ok(())
 }
 
-/// CVE-2024-32462: what comes after `--` is a command, whatever it looks like.
+/// CVE-2024-32462: what comes after `--` is a command, even if it looks like an option.
 fn a_command_is_no_option(caller: Caller) -> Result<(), Failed> {
     for word in ["--bind", "--set", "-p", "--help", "--net=host"] {
         caller::run(caller, ["run", "--", word, "/:/host"]).refused(127, &[word])?;

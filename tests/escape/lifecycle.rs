@@ -97,7 +97,7 @@ fn output_is_not_kept_in_memory(caller: Caller) -> Result<(), Failed> {
     Ok(())
 }
 
-/// R6: whoever ends without a parent is reaped by init, at once.
+/// R6: a process that ends without a parent is reaped by init, at once.
 fn orphans_are_reaped(caller: Caller) -> Result<(), Failed> {
     let script = "i=0; while [ $i -lt 400 ]; do (true & ) ; i=$((i+1)); done; sleep 0.3; \
                   cat /proc/[0-9]*/status 2>/dev/null | grep -c '^State:.Z'";
@@ -117,7 +117,7 @@ fn killing_everything_ends_the_run(caller: Caller) -> Result<(), Failed> {
     if caller == Caller::User { nobody_outside_is_signalled(caller) } else { Ok(()) }
 }
 
-/// Without a pid namespace: a stopped process of the caller's stays stopped. (A signal that hurts nobody if
+/// Without a pid namespace: a stopped process of the caller's stays stopped. (A signal that does no harm if
 /// the wall is not there; that `kill` succeeds says nothing, as kill(-1) does so even where each single
 /// signal was refused.)
 fn nobody_outside_is_signalled(caller: Caller) -> Result<(), Failed> {
@@ -237,7 +237,7 @@ fn daemons_end_with_the_limit(caller: Caller) -> Result<(), Failed> {
     Ok(())
 }
 
-/// R16: the status comes from the kernel, whatever is written where.
+/// R16: the status comes from the kernel, not from what is written anywhere.
 fn a_status_cannot_be_forged(caller: Caller) -> Result<(), Failed> {
     const FORGE: &str = "
 import os
@@ -278,7 +278,7 @@ fn closed_streams_hold_nobody_up(caller: Caller) -> Result<(), Failed> {
         let closed = ["run", &output, "--timeout=1s", "--", "sh", "-c", script, &mark];
         ends(caller::belljar(caller, closed), 124, Duration::from_secs(6), &mark)?;
         let mut command = caller::belljar(caller, ["run", &output, "--", "true", &mark]);
-        // More than a pipe holds, from a writer that nobody reads.
+        // More than a pipe holds, from a writer without a reader.
         let mut writer =
             Command::new("yes").stdout(Stdio::piped()).spawn().map_err(|error| error.to_string())?;
         command.stdin(writer.stdout.take().ok_or("no pipe")?);

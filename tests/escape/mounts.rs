@@ -1,4 +1,4 @@
-//! How a root is built, with somebody else's hands in it.
+//! How a root is built while another process changes its files.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -166,7 +166,7 @@ fn a_symlink_of_an_earlier_run_is_not_followed(caller: Caller) -> Result<(), Fai
     if fs::read_dir(&victim)?.count() != 1 {
         return Err("something was made in what the symlink leads to".into());
     }
-    // Whoever means it says so; and the system's own are followed.
+    // A caller who means it says so; and the system's own are followed.
     let args = ["run", "--follow-symlinks", "--bind", &bind, "--", "touch", "/out/X"];
     caller::run(caller, args).succeeded()?;
     if !victim.join("X").exists() {
@@ -411,7 +411,7 @@ fn a_read_only_directory_is_read_only_all_the_way_down(caller: Caller) -> Result
     Ok(())
 }
 
-/// `--report` writes to the file that was there when the run began, whatever the task puts in its place.
+/// `--report` writes to the file that was there when the run began, not to what the task puts in its place.
 fn a_report_follows_nothing_that_was_left(caller: Caller) -> Result<(), Failed> {
     let directory = caller::directory(caller);
     let shared = directory.path().join("shared");

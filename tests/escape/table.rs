@@ -56,7 +56,7 @@ fn names() -> impl Iterator<Item = String> {
 }
 
 fn reports(caller: Caller) -> Reports {
-    // A copy that belongs to the caller, as it does for who has built it: else nobody could write to it
+    // A copy that belongs to the caller, as it does for the one who built it: else no one could write to it
     // anyway.
     let directory = caller::directory(caller);
     let copy = directory.path().join("belljar");

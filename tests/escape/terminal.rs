@@ -44,7 +44,8 @@ fn no_way_back_to_the_terminal(caller: Caller) -> Result<(), Failed> {
         let directory = caller::directory(caller);
         let mut inside = Command::new(caller::shelf().join("belljar"));
         inside.current_dir(directory.path());
-        // The terminal is another session's: the kernel gives it to nobody without CAP_SYS_ADMIN on the host.
+        // The terminal is another session's: the kernel gives it to no process without CAP_SYS_ADMIN on the
+        // host.
         let script = "(: </dev/tty) 2>/dev/null && echo opened; cut -d' ' -f7 /proc/self/stat; \
                       setsid -c true 2>/dev/null && cut -d' ' -f7 /proc/self/stat; true";
         inside.args(["run", "-p", profile, "--", "sh", "-c", script]);

@@ -161,7 +161,7 @@ pub enum Verdict {
 }
 
 impl Baseline {
-    /// Judges a run. `killed`: somebody was.
+    /// Judges a run. `killed`: a process was.
     pub fn judge(&self, run: &Run, killed: bool) -> Result<Verdict, String> {
         if run.traced.hung {
             return Err("it hung".to_owned());

@@ -54,7 +54,7 @@ pub fn length_argument(call: &Call) -> Option<usize> {
     }
 }
 
-/// Whether the call builds a wall, or is part of one: if it lies, somebody has to notice.
+/// Whether the call builds a wall, or is part of one: a false success has to be noticed.
 pub fn is_wall(call: &Call) -> bool {
     match call.number {
         libc::SYS_mount_setattr

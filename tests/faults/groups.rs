@@ -71,7 +71,7 @@ impl Groups {
         entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
     }
 
-    /// Until told to stop: what the limits of a group are while somebody is in it, as seen last. `hold` is
+    /// Until told to stop: what the limits of a group are while a process is in it, as seen last. `hold` is
     /// dropped once that was seen: the task waits for it.
     pub fn watch(&self, hold: OwnedFd, stop: &AtomicBool) -> Values {
         let mut values = Values::new();

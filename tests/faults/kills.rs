@@ -105,7 +105,7 @@ pub fn at_random(caller: Caller, scenario: &Scenario, rounds: u32) -> Result<(),
             inits.iter().flat_map(|pid| self::family(*pid).into_iter().skip(1).take(1)).collect();
         let (name, victims) = match round % 4 {
             0 => ("caller", vec![child.id()]),
-            // Without a pid namespace nobody ends what the task made, if somebody outside kills its init: see
+            // Without a pid namespace what the task made goes on, if its init is killed from outside: see
             // the profile.
             1 if scenario.name == LITE.name => ("caller", vec![child.id()]),
             1 => ("init", inits),

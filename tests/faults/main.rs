@@ -1,11 +1,11 @@
-//! Faults at every step and kills at every instant: whatever system call fails, whoever is killed, a run of
-//! belljar is whole or refused, and nothing of it is left.
+//! Faults at every step and kills at every instant: with any system call that fails and any process that is
+//! killed, a run of belljar is whole or refused, and nothing of it is left.
 //!
 //! `cargo test --test faults` tries a bounded part: in four kinds of runs each distinct system call of each
 //! process with one error, and every wall faked. `BELLJAR_FAULTS=most` tries three errors in all kinds of
 //! runs, and 1,000 random kills of each of three (20 minutes), and `BELLJAR_FAULTS=full` every single call of
 //! every process with six errors, and kills at every one of them (hours). `BELLJAR_FAULTS_MESSAGES=1` also
-//! prints what belljar said, and which faked calls nobody noticed. It needs root (to trace across user
+//! prints what belljar said, and which faked calls were not noticed. It needs root (to trace across user
 //! namespaces) and x86-64; elsewhere it is counted as skipped.
 
 #[cfg(target_arch = "x86_64")]

@@ -150,7 +150,7 @@ pub fn closed_streams(caller: Caller, scenario: &Scenario) -> Result<(), Failed>
     Ok(())
 }
 
-/// A pipe that is full, and that nobody reads: the time limit holds, and so does a request to end.
+/// A pipe that is full and has no reader: the time limit holds, and so does a request to end.
 pub fn full_pipe(caller: Caller, scenario: &Scenario, more: &[&str]) -> Result<(), Failed> {
     let place = Place::new(caller);
     let options: Vec<&str> = more.iter().copied().chain(["--timeout", "700ms"]).collect();
@@ -318,7 +318,7 @@ pub fn full_pipe_and_term(caller: Caller) -> Result<(), Failed> {
     let status = ended(&mut child)?;
     drop(reader);
     if status.success() {
-        return Err(fail("it succeeded, though nobody read"));
+        return Err(fail("it succeeded without a reader"));
     }
     gone(&place)
 }

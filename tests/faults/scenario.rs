@@ -106,7 +106,7 @@ pub const LITE: Scenario = Scenario {
     limited: false,
 };
 
-/// With limits of a control group; the program stays long enough for somebody to look at them.
+/// With limits of a control group; the program stays long enough for them to be read.
 pub const LIMITED: Scenario = Scenario {
     name: "limited-program",
     profile: "strict",

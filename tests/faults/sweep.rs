@@ -85,7 +85,7 @@ pub fn sweep(caller: Caller, scenario: &Scenario, depth: Depth) -> Result<(), Fa
                     if let Some(line) = run.stderr.lines().next() {
                         say(line.to_owned());
                     }
-                    // Nobody noticed: each such call has to be one that can do no harm.
+                    // It was not noticed: each such call has to be one that can do no harm.
                     if let (Verdict::Succeeded, "fake", Some(call)) = (verdict, kind, &run.traced.hit) {
                         say(format!("unnoticed: {} {}", baseline.name(&injection.place), calls::show(call)));
                     }

@@ -44,7 +44,7 @@ fn wait() {
     std::thread::sleep(std::time::Duration::from_secs(61));
 }
 
-/// Writes for as long as somebody takes it.
+/// Writes for as long as there is a reader.
 fn flood() {
     use std::io::Write as _;
     let text = [b'x'; 4096];

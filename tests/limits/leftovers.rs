@@ -102,7 +102,7 @@ fn group_killed(parent: &Parent) -> Result<(), Failed> {
     parent.empty_within(Duration::from_secs(5))
 }
 
-/// Whoever may open a group may lock it, and a locked one was refused to the run.
+/// A user who may open a group may lock it, and a locked one was refused to the run.
 fn closed(parent: &Parent) -> Result<(), Failed> {
     use std::os::unix::fs::PermissionsExt;
     let (mut child, _) = running(parent)?;
@@ -190,7 +190,7 @@ fn both_killed(parent: &Parent) -> Result<(), Failed> {
     child.wait().map_err(|error| error.to_string())?;
     // What is too new to be told from one that is being made stays; the next run takes the rest.
     std::thread::sleep(Duration::from_millis(11_500));
-    check(!parent.children().is_empty(), "nobody was there to remove it")?;
+    check(!parent.children().is_empty(), "it was removed before the test began")?;
     let (run, _) = parent.run(&LIMITS, &["true"])?;
     run.succeeded()?;
     parent.is_empty()
@@ -212,7 +212,7 @@ fn at_once(parent: &Parent) -> Result<(), Failed> {
     many(parent, 30)
 }
 
-/// Nobody waits for them until their parent ends; each counts for as long.
+/// No parent waits for them until their parent ends; each counts for as long.
 fn zombies(parent: &Parent) -> Result<(), Failed> {
     let script = "for (1..10000) { my $pid = fork; die qq($_: $!) unless defined $pid; exit 0 unless $pid } print 'made'";
     let options = ["--pids=10100", "--memory=1G", "--timeout=60s", "--set=process.rlimits.nproc=11000"];

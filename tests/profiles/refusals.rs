@@ -273,7 +273,7 @@ fn files_that_are_not_taken() {
 #[test]
 fn foreign_files_are_not_taken() {
     if !nix::unistd::geteuid().is_root() {
-        // Only root can make a file that is somebody else's; the rule itself has its unit test.
+        // Only root can make a file of another user's; the rule itself has its unit test.
         return;
     }
     let directory = tempfile::tempdir().unwrap();
@@ -343,7 +343,7 @@ fn relative_paths_start_at_the_profiles_file() {
 fn nothing_is_loaded_from_the_current_directory_by_name() {
     // Cargo runs this in the package's directory; profiles/strict.toml and the like are there, by path only.
     assert!(Path::new("profiles/strict.toml").exists());
-    // The user's directory may be out of reach (a HOME that is somebody else's): an error too.
+    // The user's directory may be out of reach (a HOME of another user's): an error too.
     let error = Profile::load("strict.toml").unwrap_err();
     let sought = profile::user_directory().unwrap_or_default();
     match error {

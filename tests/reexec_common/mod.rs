@@ -63,7 +63,7 @@ fn in_use() -> libc::rlim_t {
     (0..16).map(|power| 1 << power).find(fits).expect("room for a process")
 }
 
-/// Limits a command to a few processes, as somebody for whom that limit holds (it does not for root).
+/// Limits a command to a few processes, as a user for whom that limit holds (it does not for root).
 pub fn limited(program: &std::path::Path, user: u32) -> Command {
     use std::os::unix::process::CommandExt;
     // SAFETY: no preconditions.

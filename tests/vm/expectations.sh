@@ -35,7 +35,7 @@ expected() {
   *' apparmor-'*' strict-granted') echo works ;;
   *' strict-granted') echo absent ;;
 
-  # 5.10: no mount_setattr, no Landlock, no CLOSE_RANGE_CLOEXEC. Nothing runs, whatever the setting.
+  # 5.10: no mount_setattr, no Landlock, no CLOSE_RANGE_CLOEXEC. Nothing runs with any setting.
   '5.10 '*' doctor') echo 'kernel: .*namespaces need Linux 5.12 \(mount_setattr\)' ;;
   '5.10 '*' lite' | '5.10 '*' lite-probe') echo 'Landlock needs Linux 5.13 \(landlock_create_ruleset\), this is Linux 5.10' ;;
   '5.10 '*-hinted | '5.10 '*-fixed) echo absent ;;
@@ -135,7 +135,7 @@ verdict() {
   fi
   status=$(cat "$files.status") said=$(tr '\n' ' ' <"$files.err")
   result=$status
-  [ "$want" != absent ] || { fail "there is a way out that nobody knew of: $said"; return; }
+  [ "$want" != absent ] || { fail "there is an unknown way out: $said"; return; }
   case $check in
   control)
     result=found

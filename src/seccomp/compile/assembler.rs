@@ -1,6 +1,6 @@
 //! Builds a program from its end.
 //!
-//! BPF jumps only forwards, so whatever an instruction can jump to is already there, and how far away it is
+//! BPF jumps only forwards, so all that an instruction can jump to is already there, and how far away it is
 //! is known.
 
 use std::collections::BTreeMap;

@@ -14,7 +14,7 @@ pub enum CompileError {
         /// A system call with nearly that name.
         nearest: Option<&'static str>,
     },
-    /// A group that nobody expanded.
+    /// A group that was not expanded.
     #[error("group {group:?} is not expanded")]
     Group {
         /// The group.

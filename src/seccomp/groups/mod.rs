@@ -64,10 +64,10 @@
 //! | `@socket-local` | `socket` and `socketpair` of `AF_UNIX` | EAFNOSUPPORT |
 //! | `@socket-inet` | also `AF_INET` and `AF_INET6` with the protocols 0, ICMP, TCP, UDP, ICMPv6 (no MPTCP, SCTP, DCCP, L2TP: EPROTONOSUPPORT), no `SOCK_PACKET`: ESOCKTNOSUPPORT, and `AF_NETLINK` with `NETLINK_ROUTE` | EAFNOSUPPORT |
 //! | `@ioctl-no-terminal-injection` | `ioctl` but `TIOCSTI`, `TIOCLINUX`, `TIOCSETD` (low 32 bits compared, CVE-2019-10063) | EPERM |
-//! | `@fcntl-no-leases` | `fcntl` but `F_SETLEASE`, `F_SETDELEG` and `F_NOTIFY` (they block and watch whoever shares the file) | EPERM |
+//! | `@fcntl-no-leases` | `fcntl` but `F_SETLEASE`, `F_SETDELEG` and `F_NOTIFY` (they block and watch other processes that share the file) | EPERM |
 //! | `@prctl-safe` | `prctl` but `PR_SET_MM` and `PR_SET_IO_FLUSHER` | EPERM |
 //! | `@attributes-keep` | `utimensat` of an open descriptor; no other call that changes modes, owners, times or extended attributes, for which Landlock has no right | EPERM |
-//! | `@own-resources` | `prlimit64`, `sched_setaffinity`, `setpriority` of oneself (pid 0); asking `prlimit64` about anybody | EPERM |
+//! | `@own-resources` | `prlimit64`, `sched_setaffinity`, `setpriority` of oneself (pid 0); asking `prlimit64` about any process | EPERM |
 //! | `@send-no-oob` | `send*` without `MSG_OOB` (CVE-2025-38236) | EOPNOTSUPP |
 //! | `@personality-query` | `personality(0xffffffff)`, which asks, and `personality(0)`, `PER_LINUX` | EPERM |
 //! | `@personality-debug` | as `@personality-linux`, and `ADDR_NO_RANDOMIZE` | EPERM |
@@ -177,7 +177,7 @@ struct Entry {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum What {
-    /// System calls and groups, whatever their arguments.
+    /// System calls and groups, with any arguments.
     Names(Words),
     /// System calls under conditions, or with an action of the group's own.
     Rule { names: Words, args: &'static [Condition], verdict: Verdict },

@@ -1,6 +1,6 @@
 //! The composed policies: what the built-in profiles allow.
 //!
-//! The sets come first: they decide over every call that they name, whatever the plain groups below say.
+//! The sets come first: they decide over every call that they name, before the plain groups below.
 
 use libc::ENOSYS;
 

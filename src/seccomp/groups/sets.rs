@@ -180,10 +180,11 @@ const fn bit(index: u8, bit: u32) -> Condition {
 /// `O_CREAT` and the bit of `O_TMPFILE` that is its own; the kernel reads a mode with either.
 const CREATES: [u32; 2] = [libc::O_CREAT as u32, 0o20_000_000];
 
-// A file on the host with one of these bits gives whoever executes it there the rights of its owner: of the
-// caller, or of root where an id-mapped mount shows root's files. As RestrictSUIDSGID= of systemd.exec(5):
-// every mode that a filter sees, and ENOSYS for the calls whose mode it cannot see, so that programs fall
-// back. (What a directory's own set-group-ID bit hands down to directories below it is no mode of a call's.)
+// A file on the host with one of these bits gives each user who executes it there the rights of its owner: of
+// the caller, or of root where an id-mapped mount shows root's files. As RestrictSUIDSGID= of
+// systemd.exec(5): every mode that a filter sees, and ENOSYS for the calls whose mode it cannot see, so that
+// programs fall back. (What a directory's own set-group-ID bit hands down to directories below it is no mode
+// of a call's.)
 const NO_SET_ID: &[super::Entry] = &[
     refuse!(&["chmod", "fchmod", "creat", "mkdir", "mknod"], &[bit(1, libc::S_ISUID)], EPERM),
     refuse!(&["chmod", "fchmod", "creat", "mkdir", "mknod"], &[bit(1, libc::S_ISGID)], EPERM),
@@ -226,7 +227,7 @@ const PERSONALITY_LINUX: &[super::Entry] = &[
 ];
 
 // Also ADDR_NO_RANDOMIZE (0x40000), which sanitizers and debuggers set for themselves and their children. It
-// weakens nobody else.
+// weakens no other process.
 const PERSONALITY_DEBUG: &[super::Entry] = &[
     when!(&["personality"], &[masked(0, !0x0006_0008, 0)]),
     when!(&["personality"], &[int(0, 0xffff_ffff)]),
@@ -280,8 +281,9 @@ const ATTRIBUTES_KEEP: &[super::Entry] =
 const SUCCESS: i32 = 0;
 
 // RLIMIT_CORE is 1, with which the kernel dumps nothing and starts no crash handler (core(5)): 0 would start
-// the host's. So neither may be had. Whoever lowers it to 0 wants no dumps, which is so already: gpg(1),
-// ssh-agent(1) and others end where they are told that it failed. Nothing could be said of an old value.
+// the host's. So neither may be had. A program that lowers it to 0 wants no dumps, which is so already:
+// gpg(1), ssh-agent(1) and others end where they are told that it failed. Nothing could be said of an old
+// value.
 const CORE_LIMIT_KEEP: &[super::Entry] = &[
     refuse!(&["prlimit64"], &[CORE, pointer(2), pointer(3)], EPERM),
     refuse!(&["prlimit64"], &[CORE, pointer(2)], SUCCESS),
@@ -313,8 +315,9 @@ const OWN_RESOURCES: &[super::Entry] = &[
     refuse!(&["prlimit64", "sched_setaffinity", "setpriority"], &[], EPERM),
 ];
 
-// Out-of-band data on unix sockets, which nobody needs and which has had one use after free after the other
-// (CVE-2025-38236 led from a renderer's sandbox to the kernel). The answer is that of a kernel without it.
+// Out-of-band data on unix sockets, which hardly any program needs and which has had one use after free after
+// the other (CVE-2025-38236 led from a renderer's sandbox to the kernel). The answer is that of a kernel
+// without it.
 const SEND_NO_OOB: &[super::Entry] = &[
     refuse!(&["sendmsg"], &[masked(2, libc::MSG_OOB as u32, libc::MSG_OOB as u32)], EOPNOTSUPP),
     refuse!(

@@ -6,7 +6,7 @@
 //!
 //! What a profile means is what container engines make of it through libseccomp:
 //!
-//! * Entries for one system call add up, whatever their order. One without `args` wins over those with; of
+//! * Entries for one system call add up, in any order. One without `args` wins over those with; of
 //!   several without, the first. An entry without `args` that repeats the default action says nothing.
 //! * Several conditions on the *same* argument in one entry are alternatives, not a conjunction (runc and
 //!   crun split such an entry). [`Unknown::Refuse`] makes it an error; otherwise a warning is logged.

@@ -77,7 +77,7 @@ pub(super) const ROWS: &[Row] = &[
                 },
                 Claim {
                     profiles: &["lite"],
-                    walls: &["Landlock: /proc is not shown, and nobody outside can be traced"],
+                    walls: &["Landlock: /proc is not shown, and no process outside can be traced"],
                     removal: Removal::Fixed("lite does without it only where nothing at all is shown"),
                 },
             ],

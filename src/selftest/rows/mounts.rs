@@ -281,7 +281,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     tests(
         "M16",
-        "traps left for whoever reads the results",
+        "traps left for those who read the results",
         "CVE-2024-28185; CVE-2018-15664; go-judge issue 176",
         &[
             "src/cli/report_tests.rs: mod tests",

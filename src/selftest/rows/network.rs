@@ -30,7 +30,7 @@ const BROAD: Claim = Claim {
 const INTERNET: &[Claim] =
     &[STRICT, BROAD, Claim { profiles: &["lite"], walls: &["seccomp: @socket-pair"], removal: NO_FILTER }];
 
-/// Those that the filter has for nobody: the network profile does not claim the host's loopback.
+/// Those that the filter allows no profile: the network profile does not claim the host's loopback.
 const OTHERS: &[Claim] = &[
     Claim {
         profiles: &["strict", "nested", "standard", "build", "container"],

@@ -11,7 +11,7 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         "C2",
-        "profiles of somebody else's",
+        "profiles that another user wrote",
         "CWE-367",
         &[
             "tests/profiles/refusals.rs: files_that_are_not_taken",

@@ -26,7 +26,7 @@ pub(super) const ROWS: &[Row] = &[
     ),
     tests(
         "R6",
-        "processes that end and that nobody waits for",
+        "processes that end and that no parent waits for",
         "wait(2)",
         &["tests/escape/lifecycle.rs: orphans_are_reaped"],
     ),

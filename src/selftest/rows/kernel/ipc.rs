@@ -90,7 +90,7 @@ pub(super) const ROWS: &[Row] = &[
     ),
     probe(
         "K24a",
-        "leases that hold up whoever opens a shared file",
+        "leases that block others who open a shared file",
         "F_SETLEASE(2const)",
         |_| {
             let lease = call!(libc::SYS_memfd_create, c"lease".as_ptr(), libc::MFD_CLOEXEC)
@@ -137,7 +137,7 @@ fn queue(setup: &mut Setup) -> Result<(), SelfTestError> {
     let flags = libc::O_CREAT | libc::O_EXCL | libc::O_RDWR | libc::O_CLOEXEC;
     let fd = call!(libc::SYS_mq_open, path.as_ptr(), flags, 0o644, 0)
         .map_err(SelfTestError::errno("make a message queue"))?;
-    // Whatever the umask.
+    // Independent of the umask.
     call!(libc::SYS_fchmod, fd, 0o644).map_err(SelfTestError::errno("open a message queue to others"))?;
     setup.keep(Cleanup(Box::new(move || call!(libc::SYS_close, fd).map(drop))));
     setup.keep(Cleanup(Box::new(move || call!(libc::SYS_mq_unlink, path.as_ptr()).map(drop))));

@@ -31,7 +31,7 @@ pub(super) const TABLES: [&[Row]; 8] = [
     ipc::ROWS,
 ];
 
-/// Landlock, whole: scopes are kept wherever the kernel has them, even where a profile does not list them.
+/// Landlock, whole: scopes are kept where the kernel has them, even where a profile does not list them.
 pub(super) const NO_LANDLOCK: Removal = Removal::Edit(|profile, _| {
     no_landlock(profile);
     Ok(())

@@ -46,7 +46,7 @@ pub(super) const ROWS: &[Row] = &[
         "K3",
         "CLONE_NEWUSER with CLONE_FS",
         "CVE-2013-1858",
-        "every kernel since 3.9 refuses it, outside too; the filter refuses CLONE_NEWUSER whatever stands with it",
+        "every kernel since 3.9 refuses it, outside too; the filter refuses CLONE_NEWUSER with any other flag",
     ),
     probe(
         "K4a",

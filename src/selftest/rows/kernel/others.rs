@@ -49,7 +49,7 @@ pub(super) const ROWS: &[Row] = &[
         |scene| {
             let mut byte = 0_u8;
             let local = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
-            // Where nobody has any memory.
+            // Where no process has memory.
             let remote = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 1 };
             let result = call!(
                 libc::SYS_process_vm_readv,
