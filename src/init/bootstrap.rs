@@ -6,7 +6,7 @@ use std::time::Duration;
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 
-use super::start::take_descriptor;
+use super::fds::take_descriptor;
 use super::supervise;
 use crate::protocol::{Channel, FIRST_DESCRIPTOR, Fault, Prelude, ReadBack, decode};
 

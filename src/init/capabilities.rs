@@ -2,7 +2,7 @@
 
 use nix::sys::prctl;
 
-use super::start::Context;
+use super::context::Context;
 use crate::capability::{Capability, CapabilitySet};
 use crate::protocol::Fault;
 use crate::sys;

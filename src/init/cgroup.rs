@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use nix::errno::Errno;
 use nix::sys::uio::{pread, pwrite};
 
-use super::start::Context;
+use super::context::Context;
 use crate::cgroup;
 use crate::protocol::{Fault, Watch, Watched};
 

@@ -1,46 +1,13 @@
 //! The task's descriptors: 0, 1, 2 and those that the Plan names. Everything else is closed by the execution,
 //! or before a role's body runs (CVE-2024-21626).
 
-use std::mem::ManuallyDrop;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 
-use super::start::{Context, duplicate_above};
-use crate::protocol::{Channel, Fault, Message};
-
-/// Where the task's process has moved init's descriptors: numbers only. A program's process shares init's
-/// memory but not its descriptor table, so that nothing of init's may be replaced or dropped there.
-#[derive(Debug, Default)]
-pub(super) struct Own {
-    channel: Option<RawFd>,
-    call: Option<(RawFd, RawFd)>,
-}
-
-impl Own {
-    /// Sends from the task's process.
-    pub(super) fn send(&self, message: &Message) -> Result<(), Fault> {
-        let lost = || Fault::Protocol { what: "the task's process cannot reach the caller".to_owned() };
-        let number = self.channel.ok_or_else(lost)?;
-        // SAFETY: `arrange` made the descriptor in this process; it is closed by number, later, by the
-        // execution.
-        let channel = ManuallyDrop::new(Channel::new(unsafe { OwnedFd::from_raw_fd(number) }));
-        channel.send(message).map_err(|_| lost())
-    }
-
-    /// The highest number that it knows of.
-    pub(super) fn highest(&self) -> RawFd {
-        let call = self.call.map_or(-1, |(argument, result)| argument.max(result));
-        self.channel.unwrap_or(-1).max(call)
-    }
-
-    /// A call's argument and result, in a role's process (which has memory of its own).
-    pub(super) fn take_call(&mut self) -> Option<(OwnedFd, OwnedFd)> {
-        let (argument, result) = self.call.take()?;
-        // SAFETY: `arrange` made both in this process, and they are taken once.
-        Some(unsafe { (OwnedFd::from_raw_fd(argument), OwnedFd::from_raw_fd(result)) })
-    }
-}
+use super::context::Context;
+use super::fds::duplicate_above;
+use crate::protocol::Fault;
 
 /// Moves init's own descriptors out of the way, puts the named ones in place, and marks the rest
 /// close-on-exec.
@@ -51,8 +18,8 @@ pub(super) fn arrange(context: &mut Context) -> Result<(), Fault> {
         duplicate_above(&fd, free).map(IntoRawFd::into_raw_fd).map_err(Fault::on("fcntl", b"F_DUPFD_CLOEXEC"))
     };
     let moved = context.descriptors.iter().map(|fd| above(fd.as_fd())).collect::<Result<Vec<RawFd>, _>>()?;
-    context.own.channel = Some(above(context.channel.as_fd())?);
-    context.own.call = match &context.call {
+    context.task_fds.channel = Some(above(context.channel.as_fd())?);
+    context.task_fds.call = match &context.call {
         Some((argument, result)) => Some((above(argument.as_fd())?, above(result.as_fd())?)),
         None => None,
     };

@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 
-use super::start::Context;
+use super::context::Context;
 use crate::plan::{HostIdentity, Identity, ranges};
 use crate::profile::IdRange;
 use crate::protocol::Fault;

@@ -18,7 +18,8 @@ use nix::sys::prctl;
 use nix::sys::stat::Mode;
 use nix::unistd::{ForkResult, Pid, fork, pipe2};
 
-use super::start::{Context, exit};
+use super::context::Context;
+use super::exit::exit;
 use super::{identity, loopback, mounts};
 use crate::capability::{Capability, CapabilitySet};
 use crate::plan::{HostIdentity, Inner, ranges};

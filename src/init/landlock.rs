@@ -7,7 +7,7 @@ use nix::fcntl::{AT_FDCWD, FcntlArg, OFlag, OpenHow, ResolveFlag, fcntl, open, o
 use nix::sys::stat::Mode;
 use nix::unistd::isatty;
 
-use super::start::Context;
+use super::context::Context;
 use crate::plan::{Landlock, LandlockRule};
 use crate::protocol::Fault;
 use crate::sys;

@@ -3,7 +3,7 @@
 use nix::errno::Errno;
 use nix::sys::stat::{Mode, umask};
 
-use super::start::Context;
+use super::context::Context;
 use crate::protocol::Fault;
 
 /// Sets each limit of the Plan.

@@ -6,7 +6,7 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::prctl;
 
-use super::start::Context;
+use super::context::Context;
 use crate::plan::Ending;
 use crate::protocol::Fault;
 use crate::sys;

@@ -1,4 +1,4 @@
-//! The child's side: PID 1 of the sandbox. It executes the Plan in the order of the three lists below and
+//! The child's side: PID 1 of the sandbox. It executes the Plan in the order of the lists below and
 //! decides nothing.
 //!
 //! The first list is what it does before it has the Plan, the second builds the walls around this process,
@@ -7,10 +7,14 @@
 //! faults travel on the channel.
 
 mod bootstrap;
+mod callers_trees;
 mod capabilities;
 mod cgroup;
+mod context;
 mod descriptors;
 mod ending;
+mod exit;
+mod fds;
 mod handover;
 mod hostname;
 mod identity;
@@ -34,6 +38,7 @@ mod supervise;
 mod sync;
 mod table;
 mod task;
+mod task_fds;
 mod terminal;
 mod tree;
 mod workdir;
@@ -45,12 +50,12 @@ pub(crate) use tree::check as check_source;
 
 use crate::protocol::{Failure, Fault, ReadBack, Stage};
 use bootstrap::Bootstrap;
-use start::Context;
+use context::Context;
 
 /// A stage, and its work on what there is by then.
 type Work<C> = (Stage, fn(&mut C) -> Result<(), Fault>);
 
-/// What takes neither ids nor the Plan: meanwhile the caller makes both. The go-ahead follows in `start`.
+/// What takes neither ids nor the Plan: meanwhile the caller makes both. The caller's word to go on follows in `start`.
 const BOOTSTRAP: &[Work<Bootstrap>] = &[
     (Stage::Namespaces, namespaces::differ),
     (Stage::Hostname, hostname::set),

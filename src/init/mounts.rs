@@ -8,8 +8,8 @@ use nix::fcntl::AtFlags;
 use nix::sys::stat::{fstat, fstatat};
 use nix::sys::statfs::fstatfs;
 
+use super::context::Context;
 use super::place::MountPoint;
-use super::start::Context;
 use super::table::{Made, RELATIME};
 use super::tree;
 use crate::plan::{Filesystem, Mount, Tmpfs};

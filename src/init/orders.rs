@@ -8,8 +8,8 @@ use std::os::fd::OwnedFd;
 
 use nix::errno::Errno;
 
+use super::context::Context;
 use super::descriptors;
-use super::start::Context;
 use super::task::{self, Running};
 use crate::plan::{MAX_ENCODED, Task, Workload};
 use crate::protocol::{Channel, End, Failure, Fault, Message, Order, PASSED_ON, Passed, Stage};

@@ -7,7 +7,7 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::stat::{Mode, stat};
 use nix::unistd::{chdir, chroot, fchdir};
 
-use super::start::Context;
+use super::context::Context;
 use super::table::Procfs;
 use super::{mounts, root};
 use crate::capability::Capability;

@@ -4,7 +4,7 @@ use nix::sys::prctl;
 use nix::unistd::{getgroups, getresgid, getresuid};
 
 use super::capabilities::SECUREBITS;
-use super::start::Context;
+use super::context::Context;
 use crate::capability::CapabilitySet;
 use crate::plan::HostIdentity;
 use crate::protocol::Fault;

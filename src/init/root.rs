@@ -7,9 +7,9 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::statfs::{Statfs, fstatfs};
 
+use super::context::Context;
 use super::mounts::New;
 use super::place::MountPoint;
-use super::start::Context;
 use super::table::Made;
 use super::{mounts, place, tree};
 use crate::plan::{Base, Node, Presence, Root, Source, Tmpfs};

@@ -7,7 +7,7 @@ use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getpgrp, getpid, getppid, getsid, setpgid, setsid};
 
-use super::start::Context;
+use super::context::Context;
 use crate::protocol::Fault;
 use crate::sys;
 

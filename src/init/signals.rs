@@ -3,7 +3,7 @@
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 
-use super::start::Context;
+use super::context::Context;
 use crate::protocol::Fault;
 
 /// The kernel's `struct sigaction`; all zeroes is `SIG_DFL`. libc's wrapper refuses its own internal signals

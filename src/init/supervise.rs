@@ -13,9 +13,9 @@ use nix::sys::timer::{Expiration, TimerSetTimeFlags};
 use nix::sys::timerfd::{ClockId, TimerFd, TimerFlags};
 
 use super::cgroup;
+use super::context::Context;
 use super::ending::{Done, KillHandle, Reaped, reap};
 use super::orders::{self, Further};
-use super::start::Context;
 use super::task::Running;
 use crate::protocol::{End, Failure, Fault, Message, PASSED_ON, Stage};
 use crate::sys;

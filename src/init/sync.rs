@@ -8,11 +8,14 @@ use nix::sys::socket::{setsockopt, sockopt};
 use nix::sys::time::TimeVal;
 
 use super::bootstrap::Bootstrap;
-use super::start::{Context, take_descriptor};
+use super::callers_trees::CallersTrees;
+use super::context::{Context, gone};
+use super::fds::take_descriptor;
 use super::supervise::boot_time;
 use super::table::Made;
+use super::task_fds::TaskFds;
 use crate::plan::{MAX_ENCODED, Plan, Workload};
-use crate::protocol::{Channel, FIRST_DESCRIPTOR, Fault, Go, Message, Prelude, Trees, Watch, Window, Word};
+use crate::protocol::{Channel, FIRST_DESCRIPTOR, Fault, Go, Message, Prelude, Watch, Window, Word};
 
 /// How long the rest of an order may take.
 const ORDER: TimeVal = TimeVal::new(2, 0);
@@ -35,7 +38,7 @@ pub(super) fn wait(bootstrap: Bootstrap) -> Result<Context, (Fault, Channel)> {
                 roots: VecDeque::new(),
                 descriptors,
                 call,
-                own: super::descriptors::Own::default(),
+                task_fds: TaskFds::default(),
                 root: None,
                 made: Made::default(),
                 root_id: None,
@@ -137,32 +140,4 @@ fn read(channel: &Channel) -> Result<Plan, Fault> {
     let wrong = |_| Fault::Protocol { what: "plan".to_owned() };
     let bytes = channel.receive_long(MAX_ENCODED).map_err(wrong)?.ok_or_else(gone)?;
     Plan::decode(&bytes).map_err(|_| Fault::Protocol { what: "plan".to_owned() })
-}
-
-fn gone() -> Fault {
-    Fault::Protocol { what: "the caller is gone".to_owned() }
-}
-
-/// The trees that the caller hands over, while the root is being built.
-#[derive(Debug, Default)]
-pub(super) struct CallersTrees(std::vec::IntoIter<OwnedFd>);
-
-impl CallersTrees {
-    /// The next one, in the Plan's order; waits for it.
-    pub(super) fn next(&mut self, channel: &Channel) -> Result<OwnedFd, Fault> {
-        loop {
-            if let Some(tree) = self.0.next() {
-                return Ok(tree);
-            }
-            match channel.receive_with() {
-                Ok(Some((Trees { count }, more)))
-                    if !more.is_empty() && usize::try_from(count) == Ok(more.len()) =>
-                {
-                    self.0 = more.into_iter();
-                }
-                Ok(None) => return Err(gone()),
-                Ok(Some(_)) | Err(_) => return Err(Fault::Protocol { what: "trees".to_owned() }),
-            }
-        }
-    }
 }

@@ -9,8 +9,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use nix::errno::Errno;
 use nix::unistd::ForkResult;
 
+use super::context::Context;
+use super::exit::exit;
 use super::handover::Handover;
-use super::start::{Context, exit};
 use super::{FOR_TASK, TASK, capabilities, descriptors, seccomp, signals, walk};
 use crate::plan::Workload;
 use crate::protocol::{Failure, Fault, Message, Stage};
@@ -195,10 +196,10 @@ fn role(context: &mut Context, body: Body) -> Result<Running, Failure> {
 fn become_role(context: &mut Context, body: Body, handover: Handover) -> ! {
     let prepared = walk(TASK, context).and_then(|()| {
         let ready = Message::Ready(context.readback.clone());
-        context.own.send(&ready).map_err(Fault::at(Stage::ReadBack))?;
+        context.task_fds.send(&ready).map_err(Fault::at(Stage::ReadBack))?;
         replace_environment(&context.plan.task.env);
-        let highest = context.own.highest();
-        let call = context.own.take_call();
+        let highest = context.task_fds.highest();
+        let call = context.task_fds.take_call();
         let mut keep = context.plan.task.descriptors.clone();
         keep.extend(call.iter().flat_map(|(argument, result)| [argument.as_raw_fd(), result.as_raw_fd()]));
         keep.sort_unstable();

@@ -8,7 +8,7 @@ use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
 use nix::sys::statfs::{FsType, fstatfs};
 
-use super::start::Context;
+use super::context::Context;
 use crate::plan::{Node, Plan};
 use crate::protocol::{Fault, Message, Window};
 use crate::sys;

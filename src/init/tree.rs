@@ -5,8 +5,8 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use nix::fcntl::OFlag;
 
+use super::context::Context;
 use super::mounts::{self, New};
-use super::start::Context;
 use crate::plan::{Mount, Node, Root, Source, Via};
 use crate::profile::Propagation;
 use crate::protocol::{Fault, shown};

@@ -4,7 +4,7 @@ use nix::errno::Errno;
 use nix::sys::stat::stat;
 use nix::unistd::chdir;
 
-use super::start::Context;
+use super::context::Context;
 use crate::protocol::{Fault, shown};
 
 /// Enters it, and makes sure that it is below the root (CVE-2024-21626).
