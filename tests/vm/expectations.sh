@@ -49,8 +49,12 @@ expected() {
   *' no-landlock '*-hinted | *' no-landlock '*-fixed) echo absent ;;
   *' no-landlock '*) echo 'landlock needs Landlock ABI 1, the kernel has none .*hint: .*lsm=' ;;
 
+  # Without /proc there are no id maps, and lite could not end what the task leaves behind.
+  *' no-proc '*' doctor') echo 'no procfs is mounted at /proc' ;;
+  *' no-proc '*-hinted | *' no-proc '*-fixed) echo absent ;;
+  *' no-proc '*) echo 'cannot do without /proc: .*no procfs is mounted at /proc .*hint: sudo mount -t proc proc /proc' ;;
+
   # Limits need a control group: root makes one where there is a tree, a user only in one that was delegated.
-  *' no-proc '*' limits') echo 'cannot do without /proc: .*hint: sudo mount -t proc proc /proc' ;;
   # Debian builds these without CONFIG_MEMCG_V1: memory is a controller of v2 only.
   '6.12 cgroup-v1 '*' limits' | '7.x cgroup-v1 '*' limits' | *' cgroup-none '*' limits') echo 'no control group tree with the controller memory is mounted.*hint: ' ;;
   *' delegated user limits') echo works ;;
@@ -59,11 +63,6 @@ expected() {
 
   # 6.1: Landlock's ABI 2 has no scopes, which these two profiles ask for; they say how to do without.
   '6.1 '*' network' | '6.1 '*' lite' | '6.1 '*' lite-probe') echo 'landlock.scopes needs Landlock ABI 6, the kernel has ABI 2 .*--set landlock.scopes=\[\]' ;;
-
-  # Without /proc there are no id maps, and lite could not end what the task leaves behind.
-  *' no-proc '*' doctor') echo 'no procfs is mounted at /proc' ;;
-  *' no-proc '*' strict-fixed') echo absent ;;
-  *' no-proc '*) echo 'cannot do without /proc: .*no procfs is mounted at /proc .*hint: sudo mount -t proc proc /proc' ;;
 
   '6.1 '*' lite-hinted') echo works ;;
 
