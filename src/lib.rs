@@ -69,7 +69,8 @@ pub mod selftest;
 
 pub use reexec::init;
 pub use sandbox::{
-    Child, Command, Created, Ended, Error, Exec, Limits, Outcome, Output, Protections, Sandbox,
+    Builder, Child, Command, Created, Ended, Error, Exec, Limit, Limits, Outcome, Output, Protections,
+    Sandbox,
 };
 
 /// What most functions of this crate return.

@@ -68,14 +68,6 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
-    /// The working directory, which a relative path starts from, is gone or out of reach.
-    #[error("the current directory, which {} starts from", escape::os(.path.as_os_str()))]
-    CurrentDirectory {
-        /// The relative path.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
     /// A path of the host cannot be followed.
     #[error("{option} {}", escape::os(.path.as_os_str()))]
     HostPath {
@@ -85,12 +77,6 @@ pub enum Error {
         path: PathBuf,
         /// Why.
         source: io::Error,
-    },
-    /// Two mounts on one place.
-    #[error("{} is given twice as the destination of --bind, --ro-bind or --tmpfs", escape::os(.path.as_os_str()))]
-    DestinationTwice {
-        /// The destination.
-        path: PathBuf,
     },
     /// The report's file.
     #[error("--report {}: {action}", escape::os(.path.as_os_str()))]
@@ -146,9 +132,9 @@ pub enum Error {
     #[error("{option}")]
     Option {
         /// The option.
-        option: &'static str,
+        option: String,
         /// Why.
-        source: Box<ProfileError>,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// `--tty` without a terminal to connect it to.
     #[error("--tty: standard input is not a terminal")]

@@ -22,6 +22,15 @@ pub enum Error {
     /// The profile cannot be used.
     #[error(transparent)]
     Profile(#[from] ProfileError),
+    /// What an option of [`Builder`](super::Builder) or [`Limits`](super::Limits) was given fits no sandbox,
+    /// or not this profile.
+    #[error("{option}")]
+    Option {
+        /// The method's name.
+        option: &'static str,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The profile cannot be had on this host, or for this task.
     #[error(transparent)]
     Plan(#[from] PlanError),

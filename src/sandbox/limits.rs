@@ -1,10 +1,12 @@
 //! Limits of a sandbox's runs, from code.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Sandbox;
+use super::builder::{absolute, of};
 use super::error::Error;
-use crate::profile::ProfileError;
+use crate::profile::{Profile, Throttle, Throttled, ValueError};
 
 /// Limits that are put on top of a profile's: what is not set stays as the profile has it. Those of memory,
 /// processes, CPUs and CPU time hold for everything in the sandbox together, by a control group; where there
@@ -25,139 +27,224 @@ use crate::profile::ProfileError;
 /// }
 /// # Ok::<(), belljar::Error>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[must_use]
 pub struct Limits {
-    memory: Option<u64>,
-    memory_swap: Option<u64>,
-    pids: Option<u64>,
-    cpus: Option<f64>,
-    cpu_time: Option<Duration>,
-    timeout: Option<Duration>,
-    io_weight: Option<u64>,
-    file_size: Option<u64>,
-    output: Option<(u64, bool)>,
+    // `Some(None)` lifts the profile's.
+    pub(crate) memory: Option<Option<u64>>,
+    pub(crate) memory_swap: Option<u64>,
+    pub(crate) pids: Option<Option<u64>>,
+    /// Thousandths.
+    pub(crate) cpus: Option<Option<u64>>,
+    pub(crate) cpu_weight: Option<u64>,
+    pub(crate) cpu_time: Option<Option<Duration>>,
+    pub(crate) io_weight: Option<u64>,
+    pub(crate) io_rates: Vec<Throttle>,
+    pub(crate) timeout: Option<Option<Duration>>,
+    pub(crate) file_size: Option<Option<u64>>,
+    /// Bytes, and whether what comes after them is thrown away.
+    pub(crate) output: Option<Option<(u64, bool)>>,
+}
+
+/// A limit that can be lifted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+#[allow(missing_docs)]
+pub enum Limit {
+    Memory,
+    Pids,
+    Cpus,
+    CpuTime,
+    Timeout,
+    FileSize,
+    Output,
 }
 
 impl Limits {
-    /// None.
-    #[must_use]
+    /// None of its own.
     pub fn new() -> Self {
         Self::default()
     }
 
+    /// Lifts what the profile says of it.
+    pub fn unlimited(mut self, limit: Limit) -> Self {
+        match limit {
+            Limit::Memory => self.memory = Some(None),
+            Limit::Pids => self.pids = Some(None),
+            Limit::Cpus => self.cpus = Some(None),
+            Limit::CpuTime => self.cpu_time = Some(None),
+            Limit::Timeout => self.timeout = Some(None),
+            Limit::FileSize => self.file_size = Some(None),
+            Limit::Output => self.output = Some(None),
+        }
+        self
+    }
+
     /// Bytes of memory.
-    #[must_use]
     pub fn memory(mut self, bytes: u64) -> Self {
-        self.memory = Some(bytes);
+        self.memory = Some(Some(bytes));
         self
     }
 
     /// Bytes of memory and swap together; without it there is no swap.
-    #[must_use]
     pub fn memory_swap(mut self, bytes: u64) -> Self {
         self.memory_swap = Some(bytes);
         self
     }
 
     /// Processes and threads at once.
-    #[must_use]
     pub fn pids(mut self, number: u64) -> Self {
-        self.pids = Some(number);
+        self.pids = Some(Some(number));
         self
     }
 
     /// CPUs, to a thousandth.
-    #[must_use]
     pub fn cpus(mut self, number: f64) -> Self {
-        self.cpus = Some(number);
+        self.cpus = Some(Some(thousandths(number)));
+        self
+    }
+
+    /// Its part of the CPUs where others want them too, 1 to 10000; 100 is everybody's.
+    pub fn cpu_weight(mut self, weight: u64) -> Self {
+        self.cpu_weight = Some(weight);
         self
     }
 
     /// CPU time of all processes together.
-    #[must_use]
     pub fn cpu_time(mut self, time: Duration) -> Self {
-        self.cpu_time = Some(time);
+        self.cpu_time = Some(Some(time));
         self
     }
 
-    /// Its part of what disks do where others want them too, 1 to 1000; 100 is everybody's. (What may be read
-    /// and written in a second is [`Profile::add_throttle`](crate::profile::Profile::add_throttle)'s.)
-    #[must_use]
+    /// Its part of what disks do where others want them too, 1 to 1000; 100 is everybody's.
     pub fn io_weight(mut self, weight: u64) -> Self {
         self.io_weight = Some(weight);
         self
     }
 
+    /// Bytes that may be read in a second from the disk that `path` is, or is on.
+    pub fn io_read_bps(self, path: impl Into<PathBuf>, bytes: u64) -> Self {
+        self.io_rate(path.into(), Throttled::ReadBps, bytes)
+    }
+
+    /// Bytes that may be written in a second.
+    pub fn io_write_bps(self, path: impl Into<PathBuf>, bytes: u64) -> Self {
+        self.io_rate(path.into(), Throttled::WriteBps, bytes)
+    }
+
+    /// Reads in a second.
+    pub fn io_read_iops(self, path: impl Into<PathBuf>, number: u64) -> Self {
+        self.io_rate(path.into(), Throttled::ReadIops, number)
+    }
+
+    /// Writes in a second.
+    pub fn io_write_iops(self, path: impl Into<PathBuf>, number: u64) -> Self {
+        self.io_rate(path.into(), Throttled::WriteIops, number)
+    }
+
+    fn io_rate(mut self, path: PathBuf, kind: Throttled, rate: u64) -> Self {
+        self.io_rates.push(Throttle { path, kind, rate });
+        self
+    }
+
     /// Wall time.
-    #[must_use]
     pub fn timeout(mut self, time: Duration) -> Self {
-        self.timeout = Some(time);
+        self.timeout = Some(Some(time));
         self
     }
 
     /// Bytes that a file may reach.
-    #[must_use]
     pub fn file_size(mut self, bytes: u64) -> Self {
-        self.file_size = Some(bytes);
+        self.file_size = Some(Some(bytes));
         self
     }
 
     /// Bytes of standard output and standard error together; more ends the run.
-    #[must_use]
     pub fn output(mut self, bytes: u64) -> Self {
-        self.output = Some((bytes, false));
+        self.output = Some(Some((bytes, false)));
         self
     }
 
     /// The same, but what comes after is thrown away and the run goes on.
-    #[must_use]
     pub fn output_truncated(mut self, bytes: u64) -> Self {
-        self.output = Some((bytes, true));
+        self.output = Some(Some((bytes, true)));
         self
+    }
+
+    /// Puts them on top of the profile's.
+    pub(super) fn apply(&self, profile: &mut Profile) -> Result<(), Error> {
+        if let Some(bytes) = self.memory {
+            profile.set_memory(bytes).map_err(of("memory"))?;
+        }
+        if self.memory_swap.is_some() {
+            profile.set_memory_swap(self.memory_swap).map_err(of("memory_swap"))?;
+        }
+        if let Some(number) = self.pids {
+            profile.set_pids(number).map_err(of("pids"))?;
+        }
+        if let Some(thousandths) = self.cpus {
+            profile.set_cpus(thousandths).map_err(of("cpus"))?;
+        }
+        if let Some(weight) = self.cpu_weight {
+            profile.set_cpu_shares(Some(shares(weight)?)).map_err(of("cpu_weight"))?;
+        }
+        if let Some(time) = self.cpu_time {
+            profile.set_total_cpu_time(time).map_err(of("cpu_time"))?;
+            if time.is_none() {
+                // What the profile says of each process is lifted, too.
+                profile.set_cpu_time(None).map_err(of("cpu_time"))?;
+            }
+        }
+        if self.io_weight.is_some() {
+            profile.set_io_weight(self.io_weight).map_err(of("io_weight"))?;
+        }
+        for Throttle { path, kind, rate } in &self.io_rates {
+            let option = match kind {
+                Throttled::ReadBps => "io_read_bps",
+                Throttled::WriteBps => "io_write_bps",
+                Throttled::ReadIops => "io_read_iops",
+                Throttled::WriteIops => "io_write_iops",
+            };
+            profile.add_throttle(&absolute(option, path)?, *kind, *rate).map_err(of(option))?;
+        }
+        if let Some(time) = self.timeout {
+            profile.set_timeout(time).map_err(of("timeout"))?;
+        }
+        if let Some(bytes) = self.file_size {
+            profile.set_file_size(bytes).map_err(of("file_size"))?;
+        }
+        if let Some(limit) = self.output {
+            match limit {
+                Some((bytes, true)) => profile.set_output_truncated(bytes),
+                limit => profile.set_output(limit.map(|(bytes, _)| bytes)),
+            }
+            .map_err(of("output"))?;
+        }
+        Ok(())
     }
 }
 
 impl Sandbox {
-    /// The sandbox with limits on top of its profile's. Everything else that a profile says is changed with
-    /// [`Profile`](crate::profile::Profile)'s setters and [`Sandbox::with_profile`].
+    /// The sandbox with limits on top of its profile's.
     ///
     /// # Errors
-    /// A limit is 0 or beyond what can be counted, or memory and swap together are less than memory.
+    /// [`Error::Option`]: a limit is 0 or beyond what can be counted, or memory and swap together are less
+    /// than memory.
     pub fn limited(&self, limits: &Limits) -> Result<Self, Error> {
         let mut profile = self.profile.clone();
-        let profile_error = |error: ProfileError| Error::Profile(error);
-        if limits.memory.is_some() {
-            profile.set_memory(limits.memory).map_err(profile_error)?;
-        }
-        if limits.memory_swap.is_some() {
-            profile.set_memory_swap(limits.memory_swap).map_err(profile_error)?;
-        }
-        if limits.pids.is_some() {
-            profile.set_pids(limits.pids).map_err(profile_error)?;
-        }
-        if let Some(number) = limits.cpus {
-            profile.set_cpus(Some(thousandths(number))).map_err(profile_error)?;
-        }
-        if limits.cpu_time.is_some() {
-            profile.set_total_cpu_time(limits.cpu_time).map_err(profile_error)?;
-        }
-        if limits.io_weight.is_some() {
-            profile.set_io_weight(limits.io_weight).map_err(profile_error)?;
-        }
-        if limits.timeout.is_some() {
-            profile.set_timeout(limits.timeout).map_err(profile_error)?;
-        }
-        if limits.file_size.is_some() {
-            profile.set_file_size(limits.file_size).map_err(profile_error)?;
-        }
-        match limits.output {
-            Some((bytes, true)) => profile.set_output_truncated(bytes),
-            Some((bytes, false)) => profile.set_output(Some(bytes)),
-            None => Ok(()),
-        }
-        .map_err(profile_error)?;
+        limits.apply(&mut profile)?;
         Ok(Self::with_profile(profile))
     }
+}
+
+/// systemd's and the kernel's 100 is OCI's 1024.
+fn shares(weight: u64) -> Result<u64, Error> {
+    const MAX: u64 = 10_000;
+    if !(1..=MAX).contains(&weight) {
+        let source = Box::new(ValueError::Range { text: weight.to_string(), min: 1, max: MAX });
+        return Err(Error::Option { option: "cpu_weight", source });
+    }
+    Ok(((weight * 1024 + 50) / 100).max(2))
 }
 
 /// What is no number of CPUs (negative, not a number, below a thousandth) is 0, which is refused as no limit.
@@ -197,12 +284,16 @@ mod tests {
             Limits::new().cpus(-1.0),
             Limits::new().cpus(f64::NAN),
             Limits::new().cpus(f64::INFINITY),
+            Limits::new().cpu_weight(0),
+            Limits::new().cpu_weight(10_001),
+            Limits::new().io_weight(0),
+            Limits::new().io_read_bps("/", 0),
             Limits::new().cpu_time(Duration::ZERO),
             Limits::new().timeout(Duration::from_micros(1)),
             Limits::new().output(0),
             Limits::new().output_truncated(0),
         ] {
-            assert!(matches!(strict.limited(&limits), Err(Error::Profile(_))), "{limits:?}");
+            assert!(matches!(strict.limited(&limits), Err(Error::Option { .. })), "{limits:?}");
         }
     }
 }

@@ -2,6 +2,7 @@
 //! walls of its own.
 
 mod accepted;
+mod builder;
 mod built;
 pub(crate) mod call;
 mod child;
@@ -36,6 +37,7 @@ use std::ffi::OsStr;
 use std::sync::OnceLock;
 
 pub use accepted::RefusedKind;
+pub use builder::Builder;
 pub use call::RESULT_LIMIT;
 pub(crate) use call::enter_call;
 pub use child::{Child, Output};
@@ -44,7 +46,7 @@ pub use command::Command;
 pub use created::Created;
 pub use error::{Error, Step};
 pub use exec::Exec;
-pub use limits::Limits;
+pub use limits::{Limit, Limits};
 pub use outcome::{Ended, Outcome, Protections};
 pub use timing::{TimedProcess, TimedStep, Timing};
 
@@ -66,6 +68,11 @@ impl Sandbox {
     /// If there is no such profile, or it has a mistake.
     pub fn new(profile: &str) -> Result<Self, Error> {
         Ok(Self::with_profile(Profile::load(profile)?))
+    }
+
+    /// A sandbox by a profile and what is changed in it.
+    pub fn builder() -> Builder {
+        Builder::default()
     }
 
     /// A sandbox by a profile that was loaded, and perhaps changed, before.

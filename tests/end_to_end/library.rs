@@ -50,6 +50,7 @@ const CASES: &[(&str, Case)] = &[
     ("role_runs_with_its_arguments", role_runs_with_its_arguments),
     ("role_has_no_descriptor_of_inits", role_has_no_descriptor_of_inits),
     ("unknown_role_is_refused", unknown_role_is_refused),
+    ("a_builder_says_what_the_sandbox_is", a_builder_says_what_the_sandbox_is),
     ("output_status_and_stdin_as_std", output_status_and_stdin_as_std),
     ("kill_and_try_wait", kill_and_try_wait),
     ("the_deadline_holds_though_init_is_stopped", the_deadline_holds),
@@ -497,6 +498,30 @@ fn unknown_role_is_refused() -> Outcome {
         }
         Ok(_) => Err("it ran".into()),
     }
+}
+
+fn a_builder_says_what_the_sandbox_is() -> Outcome {
+    let (input, results) = (tempfile::tempdir()?, tempfile::tempdir()?);
+    std::fs::write(input.path().join("words"), "b\na\n")?;
+    let sandbox = Sandbox::builder()
+        .profile("standard")
+        .ro_bind(input.path(), "/in")
+        .bind(results.path(), "/out")
+        .tmpfs("/scratch", 1 << 20)
+        .hostname("box")
+        .env("MODE", "fast")
+        .current_dir("/scratch")
+        .user(7, 8)
+        .limits(belljar::Limits::new().timeout(Duration::from_secs(20)).file_size(1 << 16))
+        .set("process.rlimits.nofile=99")
+        .build()?;
+    let script = "sort /in/words >/out/sorted; ! touch /in/x 2>/dev/null; touch here; \
+                  echo $(uname -n) $(id -u):$(id -g) $MODE $(pwd) $(ulimit -n) $(ulimit -f)";
+    let output = sandbox.command("sh").args(["-ec", script]).output()?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    // sh counts in units of 512 bytes.
+    ensure(said == "box 7:8 fast /scratch 99 128\n", (&said, &output))?;
+    ensure(std::fs::read_to_string(results.path().join("sorted"))? == "a\nb\n", "sorted")
 }
 
 fn output_status_and_stdin_as_std() -> Outcome {

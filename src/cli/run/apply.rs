@@ -1,163 +1,131 @@
-//! The options of `belljar run`, applied to the profile.
+//! The options of `belljar run`, said to the library's builder.
 
-use std::collections::BTreeSet;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, PathBuf};
 
 use super::options::{FileOptions, LimitOptions, Net, ProcessOptions, RunArgs, UserNs, Way};
 use crate::cli::error::Error;
 use crate::cli::units::Limit;
 use crate::cli::values::Bind;
-use crate::profile::{Enforce, IdMap, Network, Profile, ProfileError, Sockets, Symlinks};
+use crate::profile::{Enforce, IdMap, Network, Sockets, Symlinks};
+use crate::sandbox::{Builder, Limits, Sandbox};
 
 /// What is asked for on the command line wins over the profile; nothing that was asked for is left out.
-pub fn apply(args: &RunArgs, profile: &mut Profile) -> Result<(), Error> {
+pub fn sandbox(args: &RunArgs) -> Result<Sandbox, Error> {
+    let mut builder = Sandbox::builder().profile(&args.profile.profile);
+    for set in &args.profile.set {
+        builder = builder.set(set);
+    }
     if let Some(net) = args.profile.net {
-        let network = match net {
+        builder = builder.network(match net {
             Net::None => Network::None,
             Net::Host => Network::Host,
-        };
-        profile.set_network(network).map_err(of("--net"))?;
+        });
     }
-    files(&args.files, profile)?;
-    process(&args.process, profile)?;
-    limits(&args.limits, profile)
+    builder = files(&args.files, builder)?;
+    builder = process(&args.process, builder);
+    builder = limits(&args.limits, builder);
+    builder.build().map_err(named)
 }
 
-fn files(options: &FileOptions, profile: &mut Profile) -> Result<(), Error> {
+fn files(options: &FileOptions, mut builder: Builder) -> Result<Builder, Error> {
     if let Some(directory) = &options.rootfs {
-        profile.set_rootfs(&from_here(directory)?).map_err(of("--rootfs"))?;
+        builder = builder.rootfs(directory);
     }
     if options.overlay_tmp {
-        profile.set_overlay(true).map_err(of("--overlay-tmp"))?;
+        builder = builder.overlay_tmp();
     }
     if options.follow_symlinks {
-        profile.set_symlinks(Symlinks::Follow);
+        builder = builder.symlinks(Symlinks::Follow);
     }
     if options.allow_sockets {
-        profile.set_sockets(Sockets::Allow);
+        builder = builder.sockets(Sockets::Allow);
     }
-    let mut destinations = BTreeSet::new();
-    let mut once = |destination: &Path| match destinations.insert(destination.to_owned()) {
-        true => Ok(()),
-        false => Err(Error::DestinationTwice { path: destination.to_owned() }),
-    };
-    for (option, binds, readonly) in [("--bind", &options.bind, false), ("--ro-bind", &options.ro_bind, true)]
-    {
-        for bind in binds {
-            let source = from_here(&bind.source)?;
-            let destination = destination(option, bind, &source)?;
-            once(&destination)?;
-            profile.add_bind(&source, &destination, readonly).map_err(of(option))?;
-        }
+    for bind in &options.bind {
+        builder = builder.bind(&bind.source, destination("--bind", bind)?);
+    }
+    for bind in &options.ro_bind {
+        builder = builder.ro_bind(&bind.source, destination("--ro-bind", bind)?);
     }
     for tmpfs in &options.tmpfs {
-        once(&tmpfs.destination)?;
-        profile.add_tmpfs(&tmpfs.destination, tmpfs.size).map_err(of("--tmpfs"))?;
+        builder = builder.tmpfs(&tmpfs.destination, tmpfs.size);
     }
-    Ok(())
+    Ok(builder)
 }
 
 /// Where a bind is shown.
-fn destination(option: &'static str, bind: &Bind, source: &Path) -> Result<PathBuf, Error> {
+fn destination(option: &'static str, bind: &Bind) -> Result<PathBuf, Error> {
     if let Some(destination) = &bind.destination {
         return Ok(destination.clone());
     }
+    let failed = |source| Error::HostPath { option, path: bind.source.clone(), source };
     if bind.source.components().any(|part| part == Component::ParentDir) {
         // Where `..` leads depends on the links before it.
-        let failed = |cause| Error::HostPath { option, path: bind.source.clone(), source: cause };
-        return std::fs::canonicalize(source).map_err(failed);
+        return std::fs::canonicalize(&bind.source).map_err(failed);
     }
-    Ok(source.components().collect())
+    Ok(std::path::absolute(&bind.source).map_err(failed)?.components().collect())
 }
 
-fn process(options: &ProcessOptions, profile: &mut Profile) -> Result<(), Error> {
+fn process(options: &ProcessOptions, mut builder: Builder) -> Builder {
     if let Some(name) = &options.hostname {
-        profile.set_hostname(name).map_err(of("--hostname"))?;
+        builder = builder.hostname(name);
     }
     if let Some(UserNs::Auto) = options.userns {
-        profile.set_id_mappings(IdMap::Auto, IdMap::Auto).map_err(of("--userns"))?;
+        builder = builder.id_mappings(IdMap::Auto, IdMap::Auto);
     } else if !options.uidmap.is_empty() {
         let (users, groups) = (options.uidmap.clone(), options.gidmap.clone());
-        let set = profile.set_id_mappings(IdMap::Ranges(users), IdMap::Ranges(groups));
-        set.map_err(of("--uidmap"))?;
+        builder = builder.id_mappings(IdMap::Ranges(users), IdMap::Ranges(groups));
     }
     if let Some(user) = options.user {
-        profile.set_user(user).map_err(of("--user"))?;
+        builder = builder.user(user.uid, user.gid);
     }
-    Ok(())
+    builder
 }
 
-fn limits(options: &LimitOptions, profile: &mut Profile) -> Result<(), Error> {
-    if let Some(Limit(bytes)) = options.memory {
-        profile.set_memory(bytes).map_err(of("--memory"))?;
-    }
-    if let Some(bytes) = options.memory_swap {
-        profile.set_memory_swap(Some(bytes)).map_err(of("--memory-swap"))?;
-    }
-    if let Some(weight) = options.cpu_weight {
-        // systemd's and the kernel's 100 is OCI's 1024.
-        let shares = (weight.saturating_mul(1024).saturating_add(50) / 100).max(2);
-        profile.set_cpu_shares(Some(shares)).map_err(of("--cpu-weight"))?;
-    }
-    if options.io_weight.is_some() {
-        profile.set_io_weight(options.io_weight).map_err(of("--io-weight"))?;
-    }
-    for (option, throttles) in [
-        ("--io-read-bps", &options.io_read_bps),
-        ("--io-write-bps", &options.io_write_bps),
-        ("--io-read-iops", &options.io_read_iops),
-        ("--io-write-iops", &options.io_write_iops),
-    ] {
-        for throttle in throttles {
-            let path = from_here(&throttle.path)?;
-            profile.add_throttle(&path, throttle.kind, throttle.rate).map_err(of(option))?;
-        }
-    }
+fn limits(options: &LimitOptions, mut builder: Builder) -> Builder {
+    let throttles =
+        [&options.io_read_bps, &options.io_write_bps, &options.io_read_iops, &options.io_write_iops];
+    builder = builder.limits(Limits {
+        memory: options.memory.map(|Limit(bytes)| bytes),
+        memory_swap: options.memory_swap,
+        pids: options.pids.map(|Limit(number)| number),
+        cpus: options.cpus.map(|Limit(thousandths)| thousandths),
+        cpu_weight: options.cpu_weight,
+        cpu_time: options.cpu_time.map(|Limit(time)| time),
+        io_weight: options.io_weight,
+        io_rates: throttles.into_iter().flatten().cloned().collect(),
+        timeout: options.timeout.map(|Limit(time)| time),
+        file_size: options.file_size.map(|Limit(bytes)| bytes),
+        output: options.output_limit.map(|Limit(output)| output),
+    });
     if let Some(parent) = &options.cgroup_parent {
-        profile.set_cgroup_parent(Some(parent)).map_err(of("--cgroup-parent"))?;
+        builder = builder.cgroup_parent(parent);
     }
     if let Some(way) = options.limits {
-        profile.set_enforce(match way {
+        builder = builder.enforce(match way {
             Way::Cgroup => Enforce::Cgroup,
             Way::Rlimit => Enforce::Rlimit,
         });
     }
-    if let Some(Limit(number)) = options.pids {
-        profile.set_pids(number).map_err(of("--pids"))?;
-    }
-    if let Some(Limit(thousandths)) = options.cpus {
-        profile.set_cpus(thousandths).map_err(of("--cpus"))?;
-    }
-    if let Some(Limit(time)) = options.timeout {
-        profile.set_timeout(time).map_err(of("--timeout"))?;
-    }
-    if let Some(Limit(time)) = options.cpu_time {
-        profile.set_total_cpu_time(time).map_err(of("--cpu-time"))?;
-        if time.is_none() {
-            // What the profile says of each process is lifted, too.
-            profile.set_cpu_time(None).map_err(of("--cpu-time"))?;
-        }
-    }
-    if let Some(Limit(bytes)) = options.file_size {
-        profile.set_file_size(bytes).map_err(of("--file-size"))?;
-    }
-    if let Some(Limit(limit)) = options.output_limit {
-        match limit {
-            Some((bytes, true)) => profile.set_output_truncated(bytes),
-            limit => profile.set_output(limit.map(|(bytes, _)| bytes)),
-        }
-        .map_err(of("--output-limit"))?;
-    }
-    Ok(())
+    builder
 }
 
-/// A path of the host as an absolute one. Its links and `..` are the kernel's to follow.
-fn from_here(path: &Path) -> Result<PathBuf, Error> {
-    std::path::absolute(path).map_err(|source| Error::CurrentDirectory { path: path.to_owned(), source })
+/// The builder's error, with the option's name on the command line.
+fn named(error: crate::Error) -> Error {
+    match error {
+        crate::Error::Option { option, source } => Error::Option { option: flag(option), source },
+        crate::Error::Profile(error) => Error::Profile(Box::new(error)),
+        error => error.into(),
+    }
 }
 
-fn of(option: &'static str) -> impl Fn(ProfileError) -> Error {
-    move |source| Error::Option { option, source: Box::new(source) }
+/// The option that says what a method of the builder does. Mostly they have the same name.
+fn flag(method: &str) -> String {
+    match method {
+        "network" => "--net".to_owned(),
+        "id_mappings" => "--userns or --uidmap".to_owned(),
+        "output" => "--output-limit".to_owned(),
+        method => format!("--{}", method.replace('_', "-")),
+    }
 }
 
 #[cfg(test)]

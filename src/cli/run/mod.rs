@@ -25,9 +25,9 @@ use super::signals::{self, Forwarder, Heard, Receiver, Target};
 use super::sink::Sink;
 use super::terminal::{self, Terminal};
 use super::{ended, stdio};
-use crate::profile::{Enforce, Limits, Profile};
+use crate::profile::{Enforce, Limits};
 use crate::sandbox::timing::Stopwatch;
-use crate::sandbox::{Child, Command, Ended, Outcome, Sandbox, TimedProcess, TimedStep, Timing};
+use crate::sandbox::{Child, Command, Ended, Outcome, TimedProcess, TimedStep, Timing};
 
 /// What runs.
 #[derive(Debug, PartialEq, Eq)]
@@ -151,12 +151,11 @@ fn execute(
         terminal::check()?;
     }
     stopwatch.mark("arguments");
-    let mut profile = Profile::load_with(&args.profile.profile, &args.profile.set)?;
-    apply::apply(args, &mut profile)?;
-    if args.output.stats.is_some() && !crate::plan::resources::asks_for_group(&profile.resources) {
+    let sandbox = apply::sandbox(args)?;
+    let resources = &sandbox.profile().resources;
+    if args.output.stats.is_some() && !crate::plan::resources::asks_for_group(resources) {
         return Err(Error::StatsWithoutGroup);
     }
-    let sandbox = Sandbox::with_profile(profile);
     stopwatch.mark("profile");
 
     let (mut command, task_args) = match task {
