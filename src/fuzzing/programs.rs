@@ -4,11 +4,9 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use super::assert_tame;
-use crate::capability::CapabilitySet;
-use crate::host::{Facts, Files, HostLimit, MemoryFiles, RealFiles};
+use crate::host::{Facts, Files, MemoryFiles, RealFiles};
 use crate::plan::{Call, Plan, PlanError, Workload, resolve};
 use crate::profile::Profile;
-use crate::seccomp::Arch;
 
 const PROGRAM: &str = "/usr/bin/program";
 
@@ -21,26 +19,6 @@ fn files(bytes: &[u8]) -> MemoryFiles {
         .symlink("/usr/bin/loop", "loop")
         .symlink("/bin", "usr/bin")
         .symlink("/lib64", "usr/lib64")
-}
-
-fn facts() -> Facts {
-    Facts {
-        uid: 1000,
-        gid: 1000,
-        groups: Vec::new(),
-        capabilities: CapabilitySet::EMPTY,
-        mapped_ids: Some(1 << 32),
-        spare_ids: Some((0x7000_0000, 0x7800_0000)),
-        spare_blocks: Some((0x7800_0000, 0x7ffe_0000)),
-        subordinate: None,
-        root_outside: true,
-        kernel: (6, 12),
-        landlock_abi: Some(6),
-        arch: Arch::X86_64,
-        cwd: Some("/".into()),
-        crash_handler: false,
-        limits: (0..16).map(|resource| HostLimit { resource, soft: u64::MAX, hard: u64::MAX }).collect(),
-    }
 }
 
 fn profile() -> &'static Profile {
@@ -57,7 +35,7 @@ fn profile() -> &'static Profile {
 pub(super) fn program(bytes: &[u8]) -> bool {
     let files = files(bytes);
     same_on_disk(bytes, &files);
-    match resolve(profile(), &facts(), &files, &Call::program([PROGRAM])) {
+    match resolve(profile(), &Facts::sample(), &files, &Call::program([PROGRAM])) {
         Ok(plan) => {
             assert_eq!(
                 plan.task.workload,

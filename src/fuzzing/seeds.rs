@@ -5,11 +5,10 @@ use std::path::PathBuf;
 
 use super::decoders::Tree;
 use crate::capability::CapabilitySet;
-use crate::host::{Facts, MemoryFiles};
+use crate::host::{Facts, HostLimit, MemoryFiles};
 use crate::plan::{Call, TaskRequest, resolve};
 use crate::profile::Profile;
 use crate::protocol::{End, Failure, Fault, Go, Message, Prelude, ReadBack, Stage, Watch, Watched, Window};
-use crate::seccomp::Arch;
 
 fn write(entry: &str, name: &str, bytes: &[u8]) {
     let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(entry);
@@ -43,24 +42,13 @@ fn plans() {
         .directory("/usr/lib64")
         .directory("/usr/local")
         .directory("/rootfs");
+    let limits = (0..16).map(|resource| HostLimit { resource, soft: 1 << 40, hard: 1 << 40 }).collect();
     let facts = Facts {
-        uid: 1000,
-        gid: 1000,
         groups: vec![4],
-        capabilities: CapabilitySet::EMPTY,
-        mapped_ids: Some(1 << 32),
-        spare_ids: Some((0x7000_0000, 0x7800_0000)),
-        spare_blocks: Some((0x7800_0000, 0x7ffe_0000)),
-        subordinate: None,
-        root_outside: true,
-        kernel: (6, 12),
         landlock_abi: Some(7),
-        arch: Arch::X86_64,
         cwd: Some("/work".into()),
-        crash_handler: false,
-        limits: (0..16)
-            .map(|resource| crate::host::HostLimit { resource, soft: 1 << 40, hard: 1 << 40 })
-            .collect(),
+        limits,
+        ..Facts::sample()
     };
     // Filters of their own are long; the seeds are to be small.
     let filter = "seccomp.syscalls=[{ names = [\"read\", \"write\"], action = \"allow\" }]";

@@ -21,6 +21,28 @@ pub struct Row {
     pub check: Check,
 }
 
+impl Row {
+    /// A row that is checked by tests.
+    pub(super) const fn tests(
+        id: &'static str,
+        title: &'static str,
+        source: &'static str,
+        tests: &'static [&'static str],
+    ) -> Self {
+        Self { id, title, source, check: Check::Tests(tests) }
+    }
+
+    /// A row that is not checked.
+    pub(super) const fn open(
+        id: &'static str,
+        title: &'static str,
+        source: &'static str,
+        why: &'static str,
+    ) -> Self {
+        Self { id, title, source, check: Check::Open(why) }
+    }
+}
+
 /// How a row is checked.
 #[derive(Debug)]
 #[allow(clippy::exhaustive_enums)]

@@ -7,6 +7,8 @@ pub(crate) mod kernel;
 pub(crate) mod namespace;
 #[cfg(any(feature = "doctor", feature = "selftest"))]
 pub(crate) mod read;
+#[cfg(any(test, feature = "fuzzing"))]
+mod sample;
 pub(crate) mod subordinate;
 
 use std::io;

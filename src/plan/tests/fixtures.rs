@@ -6,12 +6,11 @@ use super::super::{
     Call, HostIdentity, Mount as PlanMount, Node, Note, Plan, PlanError, Source, elf, resolve_with_notes,
 };
 use crate::capability::CapabilitySet;
-use crate::host::{Facts, HostLimit, MemoryFiles};
+use crate::host::{Facts, MemoryFiles};
 use crate::profile::{
     IdMap, Landlock, Limits, Mount, MountKind, Namespace, Process, Profile, Resources, Root, Sockets,
     Symlinks, Workdir,
 };
-use crate::seccomp::Arch;
 
 pub const SHELL: &str = "/usr/bin/sh";
 
@@ -47,23 +46,7 @@ pub fn files() -> MemoryFiles {
 
 /// An ordinary user on Linux 6.12.
 pub fn facts() -> Facts {
-    Facts {
-        uid: 1000,
-        gid: 1000,
-        groups: vec![],
-        capabilities: CapabilitySet::EMPTY,
-        mapped_ids: Some(1 << 32),
-        spare_ids: Some((0x7000_0000, 0x7800_0000)),
-        spare_blocks: Some((0x7800_0000, 0x7ffe_0000)),
-        subordinate: None,
-        root_outside: false,
-        kernel: (6, 12),
-        landlock_abi: Some(6),
-        arch: Arch::X86_64,
-        cwd: Some("/home/me/project".into()),
-        crash_handler: false,
-        limits: (0..16).map(|resource| HostLimit { resource, soft: u64::MAX, hard: u64::MAX }).collect(),
-    }
+    Facts { root_outside: false, cwd: Some("/home/me/project".into()), ..Facts::sample() }
 }
 
 /// Root with everything.

@@ -159,7 +159,7 @@ pub(super) const ROWS: &[Row] = &[
             claims: MAGIC_LINKS,
         }),
     },
-    tests(
+    Row::tests(
         "X5",
         "standard streams that are closed at the start",
         "CWE-910",
@@ -168,13 +168,13 @@ pub(super) const ROWS: &[Row] = &[
             "tests/reexec_hosts.rs: with_the_standard_streams_closed",
         ],
     ),
-    tests(
+    Row::tests(
         "X6",
         "blocked and ignored signals inherited",
         "signal(7)",
         &["tests/escape/descriptors.rs: signals_are_as_new", "tests/reexec.rs: a_role_starts_clean"],
     ),
-    tests(
+    Row::tests(
         "X7",
         "a role taken by its name alone",
         "Docker's reexec: argv[0] decides",
@@ -184,13 +184,13 @@ pub(super) const ROWS: &[Row] = &[
             "tests/reexec_forgery.rs: a_damaged_credential_is_refused",
         ],
     ),
-    tests(
+    Row::tests(
         "X8",
         "an empty argument list",
         "CVE-2021-4034",
         &["tests/reexec_image.rs: with_an_empty_argument_list"],
     ),
-    tests(
+    Row::tests(
         "X9",
         "re-execution without end",
         "Docker's reexec: a program that forgets Init",
@@ -199,7 +199,7 @@ pub(super) const ROWS: &[Row] = &[
             "tests/reexec_without_support.rs: the_harness_is_not_a_fork_bomb",
         ],
     ),
-    tests(
+    Row::tests(
         "X10",
         "the program's file deleted or replaced",
         "proc_pid_exe(5)",
@@ -208,7 +208,7 @@ pub(super) const ROWS: &[Row] = &[
             "tests/reexec_image.rs: after_the_file_was_replaced",
         ],
     ),
-    tests(
+    Row::tests(
         "X11",
         "no /proc",
         "proc(5)",
@@ -217,13 +217,13 @@ pub(super) const ROWS: &[Row] = &[
             "tests/reexec_image.rs: after_proc_was_hidden_or_left_by_chroot",
         ],
     ),
-    tests(
+    Row::tests(
         "X12",
         "the task's LD_PRELOAD in the init stage",
         "CVE-2025-23266; CVE-2016-10122",
         &["tests/escape/descriptors.rs: a_preloaded_library_is_the_programs_alone"],
     ),
-    tests(
+    Row::tests(
         "X13",
         "the task's words taken as options",
         "CVE-2024-32462",
@@ -232,7 +232,7 @@ pub(super) const ROWS: &[Row] = &[
             "tests/escape/descriptors.rs: a_command_is_no_option",
         ],
     ),
-    tests(
+    Row::tests(
         "X14",
         "arguments split again by a shell",
         "sandbox-runtime: spawn with a shell",
@@ -253,7 +253,7 @@ pub(super) const ROWS: &[Row] = &[
             }],
         }),
     },
-    tests(
+    Row::tests(
         "X16",
         "belljar installed set-user-ID",
         "CVE-2022-31214; CVE-2020-5291",
@@ -267,22 +267,13 @@ pub(super) const ROWS: &[Row] = &[
             "not claimed: noexec on /tmp is against accidents; code that can write memory needs no file",
         ),
     },
-    tests(
+    Row::tests(
         "X18",
         "descriptors leaked by starts at the same time",
         "go-judge v0.9.5 to v1.1.4",
         &["tests/escape/descriptors.rs: many_at_once_get_their_own_descriptors"],
     ),
 ];
-
-const fn tests(
-    id: &'static str,
-    title: &'static str,
-    source: &'static str,
-    tests: &'static [&'static str],
-) -> Row {
-    Row { id, title, source, check: Check::Tests(tests) }
-}
 
 /// What keeps a file that is not shown from being opened through a magic link.
 const MAGIC_LINKS: &[Claim] = &[

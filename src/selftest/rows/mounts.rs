@@ -26,37 +26,37 @@ mod tries;
 use tries::*;
 
 pub(super) const ROWS: &[Row] = &[
-    tests(
+    Row::tests(
         "M1",
         "a mount's place exchanged for a symlink",
         "CVE-2021-30465",
         &["tests/escape/mounts.rs: racing_symlinks_lead_nowhere"],
     ),
-    tests(
+    Row::tests(
         "M2",
         "a false /dev/null as mask",
         "CVE-2025-31133",
         &["tests/escape/mounts.rs: the_roots_own_devices_are_not_used"],
     ),
-    tests(
+    Row::tests(
         "M3",
         "false terminals in the root's /dev",
         "CVE-2025-52565",
         &["tests/escape/mounts.rs: the_roots_own_devices_are_not_used"],
     ),
-    tests(
+    Row::tests(
         "M4",
         "/proc led elsewhere",
         "CVE-2025-52881; CVE-2019-16884; CVE-2019-19921; CVE-2023-28642",
         &["tests/escape/mounts.rs: a_symlink_for_a_place_leads_nowhere"],
     ),
-    tests(
+    Row::tests(
         "M5",
         "/dev led elsewhere",
         "CVE-2026-41579; CVE-2026-47766",
         &["tests/escape/mounts.rs: a_symlink_for_a_place_leads_nowhere"],
     ),
-    tests(
+    Row::tests(
         "M6",
         "directories made outside of the root",
         "CVE-2024-45310",
@@ -82,13 +82,13 @@ pub(super) const ROWS: &[Row] = &[
             }],
         }),
     },
-    tests(
+    Row::tests(
         "M8",
         "mounts that propagate out or in",
         "mount_namespaces(7)",
         &["tests/escape/mounts.rs: mounts_do_not_propagate"],
     ),
-    tests(
+    Row::tests(
         "M9",
         "submounts of a read-only directory left writable",
         "mount_setattr(2): AT_RECURSIVE",
@@ -279,7 +279,7 @@ pub(super) const ROWS: &[Row] = &[
             }],
         }),
     },
-    tests(
+    Row::tests(
         "M16",
         "traps left for those who read the results",
         "CVE-2024-28185; CVE-2018-15664; go-judge issue 176",
@@ -571,12 +571,3 @@ pub(super) const ROWS: &[Row] = &[
         ),
     },
 ];
-
-const fn tests(
-    id: &'static str,
-    title: &'static str,
-    source: &'static str,
-    tests: &'static [&'static str],
-) -> Row {
-    Row { id, title, source, check: Check::Tests(tests) }
-}

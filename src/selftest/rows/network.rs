@@ -5,7 +5,7 @@ use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener, UnixStream};
 use std::time::Duration;
 
-use super::kernel::{open, probe, tests};
+use super::kernel::probe;
 use crate::selftest::answer::{call, errno_of};
 use crate::selftest::row::NO_FILTER;
 use crate::selftest::{Answer, Claim, Removal, Row, Scene, SelfTestError, Setup};
@@ -154,15 +154,15 @@ pub(super) const ROWS: &[Row] = &[
         tcp_listener,
         OTHERS,
     ),
-    tests(
+    Row::tests(
         "N6",
         "a network namespace that two sandboxes share",
         "network_namespaces(7)",
         &["tests/escape/network.rs: two_sandboxes_do_not_share_a_loopback"],
     ),
-    open("N4", "names that a proxy and its list read differently", "CVE-2025-66479", NO_PROXY),
-    open("N5", "secrets in the names that are resolved", "RFC 1035", NO_PROXY),
-    open("N7", "programs that ignore HTTP_PROXY", "curl(1), ENVIRONMENT", NO_PROXY),
+    Row::open("N4", "names that a proxy and its list read differently", "CVE-2025-66479", NO_PROXY),
+    Row::open("N5", "secrets in the names that are resolved", "RFC 1035", NO_PROXY),
+    Row::open("N7", "programs that ignore HTTP_PROXY", "curl(1), ENVIRONMENT", NO_PROXY),
 ];
 
 const NO_PROXY: &str = "belljar has no proxy: a sandbox has the host's network, or none";

@@ -3,13 +3,13 @@
 use crate::selftest::{Check, Row};
 
 pub(super) const ROWS: &[Row] = &[
-    row(
+    Row::tests(
         "C1",
         "profile names that are paths",
         "CWE-22",
         &["tests/profiles/refusals.rs: names_that_are_no_names"],
     ),
-    row(
+    Row::tests(
         "C2",
         "profiles that another user wrote",
         "CWE-367",
@@ -19,7 +19,7 @@ pub(super) const ROWS: &[Row] = &[
             "tests/profiles/refusals.rs: nothing_is_loaded_from_the_current_directory_by_name",
         ],
     ),
-    row(
+    Row::tests(
         "C3",
         "profiles that never end",
         "CWE-776",
@@ -28,7 +28,7 @@ pub(super) const ROWS: &[Row] = &[
             "tests/profiles/refusals.rs: nesting_is_bounded",
         ],
     ),
-    row(
+    Row::tests(
         "C4",
         "keys and features ignored",
         "systemd issues 9870, 3944; firejail issue 3933",
@@ -37,13 +37,13 @@ pub(super) const ROWS: &[Row] = &[
             "src/plan/tests/walls.rs: no_landlock_no_plan",
         ],
     ),
-    row(
+    Row::tests(
         "C5",
         "a broken profile replaced by a default",
         "sandbox-runtime: loadConfig",
         &["tests/cli.rs: broken_profiles_are_refused_with_a_reason"],
     ),
-    row(
+    Row::tests(
         "C6",
         "limits of 0, below, or too large",
         "CWE-190",
@@ -55,7 +55,7 @@ pub(super) const ROWS: &[Row] = &[
     open("C7", "names of sandboxes that are paths", "crun 1.28", "sandboxes have no names"),
     open("C8", "a forged state directory", "CVE-2022-31214", "there is no state on disk and nothing to join"),
     open("C9", "hooks with the task's paths", "CVE-2025-23266", "there are no hooks"),
-    row(
+    Row::tests(
         "C10",
         "paths taken from the environment",
         "CWE-807",
@@ -64,7 +64,7 @@ pub(super) const ROWS: &[Row] = &[
             "tests/escape/profiles.rs: home_decides_over_no_builtin_profile",
         ],
     ),
-    row(
+    Row::tests(
         "C11",
         "control characters in messages",
         "CWE-150",
@@ -73,30 +73,21 @@ pub(super) const ROWS: &[Row] = &[
             "tests/escape/profiles.rs: messages_have_no_control_characters",
         ],
     ),
-    row(
+    Row::tests(
         "C12",
         "a silent run without the sandbox",
         "claude-code: allowUnsandboxedCommands",
         &["tests/escape/profiles.rs: what_cannot_be_had_is_not_run"],
     ),
-    row("C13", "many runs at the same time", "CWE-362", &["tests/end_to_end/leftovers.rs: at_once"]),
+    Row::tests("C13", "many runs at the same time", "CWE-362", &["tests/end_to_end/leftovers.rs: at_once"]),
     open("C14", "OCI bundles that are no bundles", "OCI runtime-spec", "there is no OCI front end yet"),
-    row(
+    Row::tests(
         "C15",
         "a policy changed during the run",
         "claude-code issues 81572, 89165",
         &["tests/escape/profiles.rs: a_run_keeps_the_profile_that_it_started_with"],
     ),
 ];
-
-const fn row(
-    id: &'static str,
-    title: &'static str,
-    source: &'static str,
-    tests: &'static [&'static str],
-) -> Row {
-    Row { id, title, source, check: Check::Tests(tests) }
-}
 
 const fn open(id: &'static str, title: &'static str, source: &'static str, why: &'static str) -> Row {
     Row { id, title, source, check: Check::Open(why) }

@@ -4,7 +4,7 @@ use std::os::unix::fs::FileExt as _;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use super::kernel::{also, fresh, open, probe, tests};
+use super::kernel::{also, fresh, probe};
 use crate::selftest::answer::{call, errno_of, in_child, is_init};
 use crate::selftest::row::{ALL, NAMESPACED, OTHER_ID, nothing, without_scopes};
 use crate::selftest::setup::Run;
@@ -16,15 +16,15 @@ const ASKED_FOR: &str =
     "held by a control group where asked for (--memory, --pids); no profile that ships asks";
 
 pub(super) const ROWS: &[Row] = &[
-    open("R1", "more processes than the host bears", "fork(2)", ASKED_FOR),
-    open("R2", "more memory than the host has", "cgroups(7)", ASKED_FOR),
-    tests(
+    Row::open("R1", "more processes than the host bears", "fork(2)", ASKED_FOR),
+    Row::open("R2", "more memory than the host has", "cgroups(7)", ASKED_FOR),
+    Row::tests(
         "R5",
         "more output than the caller bears",
         "write(2)",
         &["tests/escape/lifecycle.rs: output_is_not_kept_in_memory"],
     ),
-    tests(
+    Row::tests(
         "R6",
         "processes that end and that no parent waits for",
         "wait(2)",
@@ -59,7 +59,7 @@ pub(super) const ROWS: &[Row] = &[
             removal: Removal::Fixed("every profile with namespaces has one"),
         }],
     ),
-    tests(
+    Row::tests(
         "R8b",
         "everything killed at once: kill(-1)",
         "kill(2)",
@@ -85,13 +85,13 @@ pub(super) const ROWS: &[Row] = &[
             },
         ],
     ),
-    tests(
+    Row::tests(
         "R10",
         "processes that outlive a caller that is killed",
         "PR_SET_PDEATHSIG(2const), bubblewrap#726",
         &["tests/end_to_end/leftovers.rs: killed", "tests/escape/lifecycle.rs: undone_ties_hold_nobody_back"],
     ),
-    tests(
+    Row::tests(
         "R11",
         "a limit held up by stopping the task or the caller",
         "SIGSTOP, signal(7)",
@@ -100,19 +100,19 @@ pub(super) const ROWS: &[Row] = &[
             "tests/escape/lifecycle.rs: a_stopped_caller_gives_no_time",
         ],
     ),
-    tests(
+    Row::tests(
         "R12",
         "a limit escaped by a daemon",
         "daemon(3)",
         &["tests/escape/lifecycle.rs: daemons_end_with_the_limit"],
     ),
-    tests(
+    Row::tests(
         "R14",
         "sleeping for ever",
         "pause(2)",
         &["tests/cli.rs: limits_end_the_program_and_one_line_says_which"],
     ),
-    tests(
+    Row::tests(
         "R15",
         "another process killed under a number that was used again",
         "pidfd_open(2)",
@@ -121,8 +121,13 @@ pub(super) const ROWS: &[Row] = &[
             "tests/end_to_end/library.rs: kill_and_try_wait",
         ],
     ),
-    tests("R16", "a forged status", "write(2)", &["tests/escape/lifecycle.rs: a_status_cannot_be_forged"]),
-    tests(
+    Row::tests(
+        "R16",
+        "a forged status",
+        "write(2)",
+        &["tests/escape/lifecycle.rs: a_status_cannot_be_forged"],
+    ),
+    Row::tests(
         "R17",
         "streams closed early, or never read",
         "pipe(7)",
@@ -190,31 +195,31 @@ pub(super) const ROWS: &[Row] = &[
             removal: Removal::Fixed("no user namespace gives it"),
         }],
     ),
-    tests(
+    Row::tests(
         "R20",
         "the host's log flooded by calls that are logged",
         "seccomp(2), SECCOMP_RET_LOG",
         &["tests/golden.rs: filters_are_the_ones_that_were_read"],
     ),
-    tests(
+    Row::tests(
         "R21",
         "a child that is stopped by a tracer",
         "ptrace(2)",
         &["tests/escape/lifecycle.rs: stopped_tasks_are_ended"],
     ),
-    tests(
+    Row::tests(
         "R22",
         "arguments and variables without end",
         "execve(2)",
         &["tests/cli.rs: a_megabyte_of_arguments_reaches_the_program_or_is_refused"],
     ),
-    tests(
+    Row::tests(
         "R23",
         "what is left behind, run after run",
         "umount(2)",
         &["tests/end_to_end/leftovers.rs: in_a_row", "tests/cli_leftovers.rs: nothing_is_left_behind"],
     ),
-    tests(
+    Row::tests(
         "R24",
         "a time limit that the task asks to extend: NOTIFY_SOCKET",
         "systemd.service(5), RuntimeMaxSec",

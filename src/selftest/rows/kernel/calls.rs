@@ -3,7 +3,7 @@
 
 use nix::errno::Errno;
 
-use super::{NULL, also, fresh, in_child, probe, tests, told_of};
+use super::{NULL, also, fresh, in_child, probe, told_of};
 use crate::selftest::answer::{call, errno_of};
 use crate::selftest::row::{NAMESPACED, nothing, without_inner};
 use crate::selftest::{Answer, Claim, Removal, Row, Scene, SelfTestError, Setup};
@@ -168,7 +168,7 @@ pub(super) const ROWS: &[Row] = &[
         nothing,
         &[super::FILTER],
     ),
-    tests(
+    Row::tests(
         "K19j",
         "calls that only the host's root may make: modules, kexec, swap, acct, quotas, ports, reboot, vhangup",
         "capabilities(7)",
@@ -281,7 +281,7 @@ pub(super) const ROWS: &[Row] = &[
             removal: super::NO_FILTER,
         }],
     ),
-    tests(
+    Row::tests(
         "K38b",
         "set-user-ID bits and capabilities on the host's files, by every call and in every profile",
         "CVE-2023-0386",

@@ -8,7 +8,7 @@ use nix::{
     unistd::{ForkResult, fork},
 };
 
-use super::{probe, tests};
+use super::probe;
 use crate::selftest::answer::call;
 use crate::selftest::row::nothing;
 #[cfg(target_arch = "x86_64")]
@@ -54,7 +54,7 @@ pub(super) const ROWS: &[Row] = &[
         nothing,
         &[super::FILTER],
     ),
-    tests(
+    Row::tests(
         "K27",
         "pointers that change after a supervisor has looked",
         "seccomp_unotify(2)",

@@ -4,7 +4,7 @@ use std::ffi::CString;
 
 use nix::errno::Errno;
 
-use super::{open, probe};
+use super::probe;
 use crate::selftest::answer::{call, errno_of};
 use crate::selftest::row::nothing;
 use crate::selftest::{Answer, Claim, Removal, Row, SelfTestError, Setup};
@@ -101,7 +101,7 @@ pub(super) const ROWS: &[Row] = &[
         nothing,
         &[super::FILTER],
     ),
-    open(
+    Row::open(
         "K24b",
         "locks on a file that is shown inside, as a covert channel or to hold up the host",
         "flock(2), fcntl_locking(2)",

@@ -81,26 +81,6 @@ pub(super) const fn fresh(
     Row { id, title, source, check: Check::Probe(Probe { run, setup, control: Control::Fresh, claims }) }
 }
 
-/// A row that is checked by tests.
-pub(super) const fn tests(
-    id: &'static str,
-    title: &'static str,
-    source: &'static str,
-    tests: &'static [&'static str],
-) -> Row {
-    Row { id, title, source, check: Check::Tests(tests) }
-}
-
-/// A row that is not checked.
-pub(super) const fn open(
-    id: &'static str,
-    title: &'static str,
-    source: &'static str,
-    why: &'static str,
-) -> Row {
-    Row { id, title, source, check: Check::Open(why) }
-}
-
 /// Tells the probe, by [`also`], that this host's setting refuses the call to unprivileged processes as well.
 fn told_of(setup: &mut Setup, sysctl: &'static str, refusing: std::ops::RangeFrom<i64>) {
     let path = Path::new("/proc/sys").join(sysctl.replace('.', "/"));

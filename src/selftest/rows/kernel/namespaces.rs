@@ -2,7 +2,7 @@
 
 use nix::errno::Errno;
 
-use super::{NULL, fresh, in_child, open, probe};
+use super::{NULL, fresh, in_child, probe};
 use crate::selftest::answer::call;
 use crate::selftest::row::{NAMESPACED, WALLED, WITH_PROC, nothing};
 use crate::selftest::under::is_other;
@@ -42,7 +42,7 @@ pub(super) const ROWS: &[Row] = &[
             removal: Removal::Fixed("every map is made for one id"),
         }],
     ),
-    open(
+    Row::open(
         "K3",
         "CLONE_NEWUSER with CLONE_FS",
         "CVE-2013-1858",

@@ -7,7 +7,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, fork};
 
-use super::{NULL, in_child, open, probe, tests};
+use super::{NULL, in_child, probe};
 use crate::selftest::answer::call;
 use crate::selftest::row::{ALL, NAMESPACED, WALLED, nothing};
 use crate::selftest::{Answer, Claim, Removal, Row, Scene, SelfTestError, Setup};
@@ -37,7 +37,12 @@ pub(super) const ROWS: &[Row] = &[
             removal: Removal::Fixed("every map is made for one id"),
         }],
     ),
-    tests("K12", "a user's name that is read as root", "CVE-2026-30892", &["src/profile/units.rs: users"]),
+    Row::tests(
+        "K12",
+        "a user's name that is read as root",
+        "CVE-2026-30892",
+        &["src/profile/units.rs: users"],
+    ),
     probe(
         "K13",
         "groups of the caller's that are kept",
@@ -94,7 +99,7 @@ pub(super) const ROWS: &[Row] = &[
             },
         ],
     ),
-    tests(
+    Row::tests(
         "K28",
         "the tie to its parent undone by the task: PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER, PR_SET_DUMPABLE",
         "prctl(2)",
@@ -141,7 +146,7 @@ pub(super) const ROWS: &[Row] = &[
         nothing,
         &[super::FILTER],
     ),
-    open(
+    Row::open(
         "K30",
         "side channels between threads of one processor core",
         "PR_SCHED_CORE(2const)",
