@@ -49,7 +49,7 @@ impl Row {
 pub enum Check {
     /// By a probe that runs inside.
     Probe(Probe),
-    /// It is an attack on the caller's side: proved by tests, which are named (`tests/cli.rs: name`).
+    /// It is an attack on the caller's side: proved by tests, which are named (`tests/cli/main.rs: name`).
     Tests(&'static [&'static str]),
     /// It is not checked, and why.
     Open(&'static str),

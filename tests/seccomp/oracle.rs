@@ -9,7 +9,7 @@ use seccompiler::{
     TargetArch,
 };
 
-use super::{arguments, rules_for};
+use super::by_policy::{arguments, rules_for};
 
 /// What stands for every action but the one that is asked about: an errno that no policy has.
 pub const OTHER: Action = Action::Errno(77);
@@ -20,8 +20,6 @@ const NUMBERS: u32 = 1024;
 pub struct Oracle {
     /// The action that is asked about.
     pub action: Action,
-    /// Whether the filter matches calls that get it, or those that do not.
-    pub matches: bool,
     /// Calls about which it can tell: all but those whose rules have several actions.
     pub calls: BTreeSet<u32>,
     pub program: Program,
@@ -35,7 +33,8 @@ pub fn oracles(policy: &Policy, arch: Arch) -> Vec<Oracle> {
     pairs.filter_map(|(action, matches)| oracle(policy, arch, action, matches)).collect()
 }
 
-/// `None` where the default is not what the filter would have for what it does not match.
+/// `matches`: whether the filter matches the calls that get the action, or those that do not. `None` where
+/// the default is not what the filter would have for what it does not match.
 fn oracle(policy: &Policy, arch: Arch, action: Action, matches: bool) -> Option<Oracle> {
     if (policy.default == action) == matches {
         return None;
@@ -68,7 +67,7 @@ fn oracle(policy: &Policy, arch: Arch, action: Action, matches: bool) -> Option<
     let filter = SeccompFilter::new(rules, answer(miss), answer(hit), target).expect("two actions");
     let mut program = compile(&Policy::new(OTHER), arch, Unknown::Refuse).unwrap().program;
     program.instructions = BpfProgram::try_from(filter).expect("a program");
-    Some(Oracle { action, matches, calls, program })
+    Some(Oracle { action, calls, program })
 }
 
 fn answer(action: Action) -> SeccompAction {

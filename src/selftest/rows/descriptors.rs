@@ -164,39 +164,39 @@ pub(super) const ROWS: &[Row] = &[
         "standard streams that are closed at the start",
         "CWE-910",
         &[
-            "tests/cli.rs: closed_streams_are_filled_and_files_stay_whole",
-            "tests/reexec_hosts.rs: with_the_standard_streams_closed",
+            "tests/cli/main.rs: closed_streams_are_filled_and_files_stay_whole",
+            "tests/reexec/hosts.rs: with_the_standard_streams_closed",
         ],
     ),
     Row::tests(
         "X6",
         "blocked and ignored signals inherited",
         "signal(7)",
-        &["tests/escape/descriptors.rs: signals_are_as_new", "tests/reexec.rs: a_role_starts_clean"],
+        &["tests/escape/descriptors.rs: signals_are_as_new", "tests/reexec/main.rs: a_role_starts_clean"],
     ),
     Row::tests(
         "X7",
         "a role taken by its name alone",
         "Docker's reexec: argv[0] decides",
         &[
-            "tests/reexec_image.rs: by_a_link_with_the_name_of_a_role",
-            "tests/reexec_forgery.rs: a_credential_of_a_process_that_is_not_the_parent_is_refused",
-            "tests/reexec_forgery.rs: a_damaged_credential_is_refused",
+            "tests/reexec/image.rs: by_a_link_with_the_name_of_a_role",
+            "tests/reexec/forgery.rs: a_credential_of_a_process_that_is_not_the_parent_is_refused",
+            "tests/reexec/forgery.rs: a_damaged_credential_is_refused",
         ],
     ),
     Row::tests(
         "X8",
         "an empty argument list",
         "CVE-2021-4034",
-        &["tests/reexec_image.rs: with_an_empty_argument_list"],
+        &["tests/reexec/image.rs: with_an_empty_argument_list"],
     ),
     Row::tests(
         "X9",
         "re-execution without end",
         "Docker's reexec: a program that forgets Init",
         &[
-            "tests/reexec_guard.rs: a_child_that_forgets_init_and_sleeps_is_named",
-            "tests/reexec_without_support.rs: the_harness_is_not_a_fork_bomb",
+            "tests/reexec/guard.rs: a_child_that_forgets_init_and_sleeps_is_named",
+            "tests/reexec/without_support.rs: the_harness_is_not_a_fork_bomb",
         ],
     ),
     Row::tests(
@@ -204,8 +204,8 @@ pub(super) const ROWS: &[Row] = &[
         "the program's file deleted or replaced",
         "proc_pid_exe(5)",
         &[
-            "tests/reexec_image.rs: after_the_file_was_deleted",
-            "tests/reexec_image.rs: after_the_file_was_replaced",
+            "tests/reexec/image.rs: after_the_file_was_deleted",
+            "tests/reexec/image.rs: after_the_file_was_replaced",
         ],
     ),
     Row::tests(
@@ -213,8 +213,8 @@ pub(super) const ROWS: &[Row] = &[
         "no /proc",
         "proc(5)",
         &[
-            "tests/reexec_image.rs: without_proc_from_the_start",
-            "tests/reexec_image.rs: after_proc_was_hidden_or_left_by_chroot",
+            "tests/reexec/image.rs: without_proc_from_the_start",
+            "tests/reexec/image.rs: after_proc_was_hidden_or_left_by_chroot",
         ],
     ),
     Row::tests(
@@ -228,7 +228,7 @@ pub(super) const ROWS: &[Row] = &[
         "the task's words taken as options",
         "CVE-2024-32462",
         &[
-            "tests/cli.rs: what_a_role_is_called_comes_without_dashes",
+            "tests/cli/main.rs: what_a_role_is_called_comes_without_dashes",
             "tests/escape/descriptors.rs: a_command_is_no_option",
         ],
     ),
@@ -236,7 +236,7 @@ pub(super) const ROWS: &[Row] = &[
         "X14",
         "arguments split again by a shell",
         "sandbox-runtime: spawn with a shell",
-        &["tests/cli.rs: arguments_reach_the_program_unchanged"],
+        &["tests/cli/main.rs: arguments_reach_the_program_unchanged"],
     ),
     Row {
         id: "X15",
@@ -257,7 +257,10 @@ pub(super) const ROWS: &[Row] = &[
         "X16",
         "belljar installed set-user-ID",
         "CVE-2022-31214; CVE-2020-5291",
-        &["tests/cli.rs: borrowed_rights_are_refused", "tests/reexec_hosts.rs: with_a_set_user_id_image"],
+        &[
+            "tests/cli/main.rs: borrowed_rights_are_refused",
+            "tests/reexec/hosts.rs: with_a_set_user_id_image",
+        ],
     ),
     Row {
         id: "X17",

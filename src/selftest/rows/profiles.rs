@@ -41,7 +41,7 @@ pub(super) const ROWS: &[Row] = &[
         "C5",
         "a broken profile replaced by a default",
         "sandbox-runtime: loadConfig",
-        &["tests/cli.rs: broken_profiles_are_refused_with_a_reason"],
+        &["tests/cli/main.rs: broken_profiles_are_refused_with_a_reason"],
     ),
     Row::tests(
         "C6",

@@ -46,7 +46,7 @@ pub(super) const ROWS: &[Row] = &[
         title: "the terminal left in a broken state",
         source: "bubblewrap issues 343 and 744",
         check: Check::Tests(&[
-            "tests/cli_terminal.rs: the_program_has_a_terminal_of_its_own_and_the_users_is_put_back",
+            "tests/cli/terminal.rs: the_program_has_a_terminal_of_its_own_and_the_users_is_put_back",
         ]),
     },
     Row {

@@ -174,8 +174,8 @@ pub(super) const ROWS: &[Row] = &[
         "capabilities(7)",
         &[
             "tests/golden.rs: filters_are_the_ones_that_were_read",
-            "tests/seccomp_policies.rs: never_allowed",
-            "tests/seccomp_kernel.rs: samples_agree_with_the_kernel",
+            "tests/seccomp/policies.rs: never_allowed",
+            "tests/seccomp/kernel.rs: samples_agree_with_the_kernel",
         ],
     ),
     fresh(

@@ -2,14 +2,14 @@
 //! what is left in the whole process.
 #![cfg(feature = "cli")]
 
-mod cli_support;
+mod support;
 
 use std::fs;
 use std::process::Command;
 
-use cli_support::{BELLJAR, run};
 use nix::errno::Errno;
 use nix::sys::wait::{WaitPidFlag, waitpid};
+use support::{BELLJAR, run};
 
 /// What a run could leave on the host.
 fn traces(temporary: &std::path::Path) -> (String, Vec<std::path::PathBuf>, String) {

@@ -1,13 +1,11 @@
 //! The compiled filters on the real kernel. Each check runs in a forked child that makes only raw system
 //! calls.
 
-mod seccomp;
-
+use super::by_policy::composed;
+use super::oracle::{OTHER, oracles};
 use belljar::seccomp::{
     Action, Arch, Condition, Data, Instruction, Op, Policy, Program, Rule, Unknown, compile, names,
 };
-use seccomp::composed;
-use seccomp::oracle::{OTHER, oracles};
 
 /// How a child ended that loaded a filter and made one system call.
 #[derive(Debug, PartialEq, Eq)]

@@ -1,7 +1,4 @@
 //! A direct, slow reading of a policy, to compare compiled filters with.
-#![allow(dead_code, reason = "each test file uses a part")]
-
-pub mod oracle;
 
 use std::collections::BTreeSet;
 
@@ -30,7 +27,7 @@ fn decide(policy: &Policy, rules: &[&Rule], arch: Arch, data: &Data) -> Action {
         .map_or(policy.default, |rule| rule.action)
 }
 
-fn rules_for(policy: &Policy, nr: u32, arch: Arch) -> impl Iterator<Item = &Rule> {
+pub fn rules_for(policy: &Policy, nr: u32, arch: Arch) -> impl Iterator<Item = &Rule> {
     let name = names::name(nr, arch);
     policy
         .rules
@@ -89,7 +86,7 @@ fn interesting(condition: &Condition) -> Vec<u64> {
 
 /// Argument vectors for a number: combinations of the interesting values, all of them for one or two
 /// arguments.
-fn arguments(rules: &[&Rule], limit: usize) -> Vec<[u64; 6]> {
+pub fn arguments(rules: &[&Rule], limit: usize) -> Vec<[u64; 6]> {
     let mut by_index: [BTreeSet<u64>; 6] = Default::default();
     for condition in rules.iter().flat_map(|rule| &rule.args) {
         by_index[usize::from(condition.index)].extend(interesting(condition));

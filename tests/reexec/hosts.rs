@@ -1,10 +1,10 @@
 //! Launching where something is missing.
 
-mod reexec_common;
+mod common;
 
 use std::process::Command;
 
-use reexec_common::{copied, limited, program, text};
+use common::{copied, limited, program, text};
 
 #[test]
 fn where_clone3_is_refused() {

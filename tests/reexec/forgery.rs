@@ -1,6 +1,6 @@
 //! A stranger's descriptor 3: the ordinary program or a refusal, never the body of a role.
 
-mod reexec_common;
+mod common;
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -8,7 +8,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Output};
 
-use reexec_common::{program, text};
+use common::{program, text};
 
 /// As belljar writes it (src/reexec/credential.rs).
 fn credential(version: u32, flags: u32, role: &str) -> Vec<u8> {

@@ -1,12 +1,12 @@
 //! The examples do what they say.
 
-mod reexec_common;
+mod common;
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use reexec_common::{program, text};
+use common::{program, text};
 
 #[test]
 fn reexec_logs_in_order() {

@@ -1,13 +1,13 @@
 //! Which file is executed again, when its path does not say.
 
-mod reexec_common;
+mod common;
 
 use std::ffi::CString;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
-use reexec_common::{copied, program, text};
+use common::{copied, program, text};
 
 /// Starts the program, does something to its file, and lets it launch the role then.
 fn launch_after(command: &mut Command, change: impl FnOnce()) -> std::process::Output {
@@ -113,7 +113,7 @@ fn without_proc_a_role_may_launch_roles() {
 fn without_proc_another_file_is_not_taken_for_the_image() {
     let (directory, path) = copied("test-roles");
     let script = directory.path().join("script");
-    reexec_common::script(&script, &format!("#!{} script\n", path.display()));
+    common::script(&script, &format!("#!{} script\n", path.display()));
     let output = without_proc(&mut Command::new(&script)).output().unwrap();
     assert_eq!(output.status.code(), Some(98));
     assert_eq!(text(&output.stdout), "");

@@ -1,13 +1,11 @@
 //! Every composed policy, executed: each system call × interesting arguments × architectures, against a
 //! direct reading of the policy.
 
-mod seccomp;
-
 use std::collections::BTreeSet;
 
+use super::by_policy::{assert_same, composed, constant_by_policy};
+use super::oracle::assert_agree;
 use belljar::seccomp::{Action, Arch, Data, Policy, Unknown, compile, groups, names};
-use seccomp::oracle::assert_agree;
-use seccomp::{assert_same, composed, constant_by_policy};
 
 #[test]
 fn composed_policies_do_what_they_say() {

@@ -1,13 +1,13 @@
 //! What would be a fork bomb is not one. Every program here runs under a limit of 20 processes, in case.
 
-mod reexec_common;
+mod common;
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use reexec_common::{copied, limited, text};
+use common::{copied, limited, text};
 
 #[test]
 fn a_program_that_never_calls_init_starts_nothing() {

@@ -1,13 +1,11 @@
 //! The compiler against random policies, its limits and its errors; the checker and the interpreter.
 
-mod seccomp;
-
+use super::by_policy::{assert_same, assert_same_within};
 use belljar::seccomp::{
     Action, Arch, CompileError, Condition, Data, Op, Policy, Program, Rule, Unknown, ValidateError, compile,
     names,
 };
 use proptest::prelude::*;
-use seccomp::{assert_same, assert_same_within};
 
 fn action() -> impl Strategy<Value = Action> {
     prop_oneof![

@@ -1,7 +1,7 @@
 //! The built program, used as its users use it.
 #![cfg(feature = "cli")]
 
-mod cli_support;
+mod support;
 
 use std::ffi::OsString;
 use std::fs;
@@ -11,9 +11,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command};
 
-use cli_support::{BELLJAR, belljar, finish, run, run_in, shell, start};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use support::{BELLJAR, belljar, finish, run, run_in, shell, start};
 
 #[test]
 fn a_program_has_the_streams_to_itself() {
@@ -471,7 +471,7 @@ fn the_log_is_on_standard_error_alone() {
 
 #[test]
 fn borrowed_rights_are_refused() {
-    if !cli_support::is_root() {
+    if !support::is_root() {
         return; // Only root can give a copy to another user.
     }
     let directory = tempfile::tempdir_in("/var/tmp").expect("a directory");

@@ -1,7 +1,7 @@
 //! `--tty`: a terminal of the sandbox's own, connected with the user's.
 #![cfg(feature = "cli")]
 
-mod cli_support;
+mod support;
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -10,11 +10,11 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use cli_support::{BELLJAR, run_in};
 use nix::pty::{Winsize, openpty};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::termios::{LocalFlags, tcgetattr};
 use nix::unistd::Pid;
+use support::{BELLJAR, run_in};
 
 const SIZE: Winsize = Winsize { ws_row: 17, ws_col: 43, ws_xpixel: 0, ws_ypixel: 0 };
 

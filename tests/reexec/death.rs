@@ -1,12 +1,12 @@
 //! A child ends with its parent.
 
-mod reexec_common;
+mod common;
 
 use std::io::{BufRead, BufReader};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::process::{Command, Stdio};
 
-use reexec_common::program;
+use common::program;
 
 /// Starts a parent, which starts a child in that manner; both by handles that cannot mean another process.
 fn parent_and_child(manner: &str) -> (std::process::Child, OwnedFd) {
