@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use belljar::host::{Facts, RealFiles};
 use belljar::plan::{
-    Call, HostIdentity, Mount, Namespaces, Node, Plan, PlanError, Via, Workload, resolve, resolve_with_notes,
+    Call, HostIdentity, Namespaces, Node, Plan, PlanError, Via, Workload, resolve, resolve_with_notes,
 };
 use belljar::profile::{Capability, CapabilitySet, Profile};
 
@@ -41,8 +41,8 @@ fn binds(plan: &Plan) -> Vec<(PathBuf, PathBuf, bool, Via)> {
     let nodes = plan.walls.root.iter().flat_map(|root| &root.nodes);
     nodes
         .filter_map(|node| match node {
-            Node::Mount { path: at, mount: Mount::Bind { source, readonly, .. } } => {
-                Some((path(at), path(&source.path), *readonly, source.via))
+            (at, Node::Bind(bind)) => {
+                Some((path(at), path(&bind.source.path), bind.readonly, bind.source.via))
             }
             _ => None,
         })

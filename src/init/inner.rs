@@ -26,7 +26,7 @@ use crate::plan::{HostIdentity, Inner, ranges};
 use crate::profile::IdRange;
 use crate::protocol::Fault;
 use crate::sys;
-use crate::sys::mount::ATTR_NOSUID;
+use crate::sys::mount::{ATTR_NODEV, ATTR_NOEXEC, ATTR_NOSUID};
 
 /// Besides what init needs: to map an id that is called 0 on both sides (user_namespaces(7)).
 pub(super) const NEEDED: CapabilitySet = CapabilitySet::of(&[Capability::CAP_SETFCAP]);
@@ -51,7 +51,7 @@ pub(super) fn make(context: &mut Context) -> Result<(), Fault> {
     let own = flags & OWN;
     let maker = Maker::start(own | CloneFlags::CLONE_NEWUSER)?;
     // A procfs of our own, in which the maker is known by the number that we know.
-    let procfs = mounts::filesystem(c"proc", &[], mounts::DATA)?;
+    let procfs = mounts::new_mount(c"proc", &[], ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC)?;
     let identity = &context.plan.walls.identity;
     let one = |id| vec![IdRange { inside: id, outside: id, count: 1 }];
     let (users, groups) = match &identity.host {

@@ -6,22 +6,19 @@ use std::os::fd::{AsFd, OwnedFd};
 use nix::errno::Errno;
 use nix::fcntl::AtFlags;
 use nix::sys::stat::{fstat, fstatat};
-use nix::sys::statfs::fstatfs;
+use nix::sys::statfs::{Statfs, fstatfs};
 
 use super::context::Context;
 use super::place::MountPoint;
 use super::table::{Made, RELATIME};
 use super::tree;
-use crate::plan::{Filesystem, Mount, Tmpfs};
+use crate::plan::{Bind, Filesystem, Tmpfs};
 use crate::profile::{Atime, Propagation};
 use crate::protocol::{Fault, shown};
 use crate::sys;
 use crate::sys::mount::{
     ATTR_ATIME, ATTR_NODEV, ATTR_NOEXEC, ATTR_NOSUID, ATTR_RDONLY, Parameter, new_filesystem,
 };
-
-/// Of file systems that hold neither devices nor programs.
-pub(super) const DATA: u64 = ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC;
 
 /// No mount propagates out any more, nor in, unless something the host mounts later is asked for.
 pub(super) fn make_private(context: &mut Context) -> Result<(), Fault> {
@@ -48,69 +45,31 @@ pub(super) struct New {
     pub(super) propagation: Propagation,
 }
 
-/// Makes the mount.
-pub(super) fn make(context: &mut Context, mount: &Mount) -> Result<New, Fault> {
-    let propagation = Propagation::Private;
-    let own = |tree, attributes| New { tree, directory: true, attributes, shows: None, propagation };
-    Ok(match mount {
-        Mount::Bind { source, readonly, noexec, attributes: more } => {
-            let attributes = ATTR_NOSUID
-                | ATTR_NODEV
-                | if *readonly { ATTR_RDONLY } else { 0 }
-                | if *noexec { ATTR_NOEXEC } else { 0 }
-                | more.bits();
-            let tree = tree::of(context, source)?;
-            // The kernel takes access times only as a whole.
-            let clear = if more.atime.is_some() { ATTR_ATIME } else { 0 };
-            sys::mount::change_all(tree.as_fd(), attributes, clear, propagation_flag(more.propagation))
-                .map_err(Fault::on("mount_setattr", source.path.to_bytes()))?;
-            let relatime = if more.atime == Some(Atime::Relatime) { RELATIME } else { 0 };
-            New {
-                tree,
-                directory: source.directory,
-                attributes: attributes | relatime,
-                shows: Some((source.device, source.inode)),
-                propagation: more.propagation,
-            }
-        }
-        Mount::Device { source, block, major, minor } => tree::of_device(source, *block, *major, *minor)?,
-        Mount::Tmpfs { limits, noexec, readonly } => {
-            let attributes = ATTR_NOSUID
-                | ATTR_NODEV
-                | if *noexec { ATTR_NOEXEC } else { 0 }
-                | if *readonly { ATTR_RDONLY } else { 0 };
-            own(tmpfs(limits, attributes)?, attributes)
-        }
-        Mount::Proc { subset_pid } => {
-            let parameters: &[Parameter<'_>] =
-                if *subset_pid { &[Parameter::Text(c"subset", c"pid")] } else { &[] };
-            let made = filesystem(c"proc", parameters, DATA)?;
-            if *subset_pid {
-                has_processes_only(&made)?;
-            }
-            own(made, DATA)
-        }
-        Mount::Devpts => {
-            let parameters = [
-                Parameter::Flag(c"newinstance"),
-                Parameter::Text(c"ptmxmode", c"0666"),
-                Parameter::Text(c"mode", c"0620"),
-                // Of its own: otherwise one sandbox can take every terminal of the host but those that are
-                // kept back for the host's own instance (kernel.pty.max). A kernel that does not know the
-                // option refuses to mount.
-                Parameter::Text(c"max", TERMINALS),
-            ];
-            // Its nodes are terminals: `nodev` would make them useless.
-            let attributes = ATTR_NOSUID | ATTR_NOEXEC;
-            own(filesystem(c"devpts", &parameters, attributes)?, attributes)
-        }
-        Mount::Mqueue => own(filesystem(c"mqueue", &[], DATA)?, DATA),
-        Mount::Filesystem(plan) => general(plan)?,
+/// A copy of the host's files.
+pub(super) fn bind(context: &mut Context, plan: &Bind) -> Result<New, Fault> {
+    let Bind { source, readonly, noexec, attributes: more } = plan;
+    let attributes = ATTR_NOSUID
+        | ATTR_NODEV
+        | if *readonly { ATTR_RDONLY } else { 0 }
+        | if *noexec { ATTR_NOEXEC } else { 0 }
+        | more.bits();
+    let tree = tree::of(context, source)?;
+    // The kernel takes access times only as a whole.
+    let clear = if more.atime.is_some() { ATTR_ATIME } else { 0 };
+    sys::mount::change_all(tree.as_fd(), attributes, clear, propagation_flag(more.propagation))
+        .map_err(Fault::on("mount_setattr", source.path.to_bytes()))?;
+    let relatime = if more.atime == Some(Atime::Relatime) { RELATIME } else { 0 };
+    Ok(New {
+        tree,
+        directory: source.directory,
+        attributes: attributes | relatime,
+        shows: Some((source.device, source.inode)),
+        propagation: more.propagation,
     })
 }
 
-/// A new file system with its options.
-fn general(plan: &Filesystem) -> Result<New, Fault> {
+/// A new file system with its options, read back.
+pub(super) fn filesystem(plan: &Filesystem) -> Result<New, Fault> {
     let limits = plan.limits.as_ref().map(Limits::of).transpose()?;
     let own = limits.iter().flat_map(Limits::parameters);
     let data = plan.data.iter().map(|(key, value)| match value {
@@ -118,11 +77,15 @@ fn general(plan: &Filesystem) -> Result<New, Fault> {
         None => Parameter::Flag(key),
     });
     let parameters: Vec<_> = own.chain(data).collect();
-    let tree = filesystem(&plan.fstype, &parameters, plan.attributes)?;
+    let tree = new_mount(&plan.fstype, &parameters, plan.attributes)?;
+    let found = fstatfs(&tree).map_err(Fault::on("fstatfs", plan.fstype.to_bytes()))?;
+    is_a(&found, plan)?;
     if let Some(limits) = &plan.limits {
-        has_limits(&tree, limits)?;
+        has_limits(&tree, &found, limits)?;
     }
-    is_a(&tree, plan)?;
+    if plan.fstype.to_bytes() == b"proc" && plan.data.iter().any(is_subset_pid) {
+        has_processes_only(&tree)?;
+    }
     if plan.propagation != Propagation::Private {
         sys::mount::change_all(tree.as_fd(), 0, 0, propagation_flag(plan.propagation))
             .map_err(Fault::on("mount_setattr", plan.fstype.to_bytes()))?;
@@ -132,9 +95,12 @@ fn general(plan: &Filesystem) -> Result<New, Fault> {
     Ok(New { tree, directory: true, attributes, shows: None, propagation: plan.propagation })
 }
 
+fn is_subset_pid((key, value): &(CString, Option<CString>)) -> bool {
+    key.as_c_str() == c"subset" && value.as_deref() == Some(c"pid")
+}
+
 /// Asks the file system what it is.
-fn is_a(tree: &OwnedFd, plan: &Filesystem) -> Result<(), Fault> {
-    let found = fstatfs(tree).map_err(Fault::on("fstatfs", plan.fstype.to_bytes()))?;
+fn is_a(found: &Statfs, plan: &Filesystem) -> Result<(), Fault> {
     // The number's type differs between the C libraries. It has 32 bits.
     #[allow(clippy::unnecessary_cast, clippy::cast_sign_loss, clippy::cast_possible_truncation)]
     let magic = u64::from(found.filesystem_type().0 as u32);
@@ -153,9 +119,6 @@ fn propagation_flag(propagation: Propagation) -> u64 {
     }
 }
 
-/// How many pseudo-terminals a sandbox can have at once.
-const TERMINALS: &CStr = c"64";
-
 /// Asks whether the option was heard: /proc/sys is there without it.
 fn has_processes_only(made: &OwnedFd) -> Result<(), Fault> {
     match fstatat(made, c"sys", AtFlags::AT_SYMLINK_NOFOLLOW) {
@@ -167,8 +130,9 @@ fn has_processes_only(made: &OwnedFd) -> Result<(), Fault> {
 
 /// An empty tmpfs within its limits.
 pub(super) fn tmpfs(limits: &Tmpfs, attributes: u64) -> Result<OwnedFd, Fault> {
-    let made = filesystem(c"tmpfs", &Limits::of(limits)?.parameters(), attributes)?;
-    has_limits(&made, limits)?;
+    let made = new_mount(c"tmpfs", &Limits::of(limits)?.parameters(), attributes)?;
+    let found = fstatfs(&made).map_err(Fault::on("fstatfs", b"tmpfs"))?;
+    has_limits(&made, &found, limits)?;
     Ok(made)
 }
 
@@ -196,8 +160,7 @@ impl Limits {
 }
 
 /// Asks whether the tmpfs has the limits: one that was not heard would be the host's memory.
-fn has_limits(made: &OwnedFd, limits: &Tmpfs) -> Result<(), Fault> {
-    let found = fstatfs(made).map_err(Fault::on("fstatfs", b"tmpfs"))?;
+fn has_limits(made: &OwnedFd, found: &Statfs, limits: &Tmpfs) -> Result<(), Fault> {
     let status = fstat(made).map_err(Fault::on("fstat", b"tmpfs"))?;
     // The number's type differs between the C libraries.
     #[allow(clippy::unnecessary_cast, clippy::cast_sign_loss)]
@@ -220,7 +183,7 @@ fn number(value: u64) -> Result<CString, Fault> {
 }
 
 /// A new file system with the given attributes.
-pub(super) fn filesystem(
+pub(super) fn new_mount(
     kind: &CStr,
     parameters: &[Parameter<'_>],
     attributes: u64,

@@ -12,7 +12,7 @@ use super::mounts::New;
 use super::place::MountPoint;
 use super::table::Made;
 use super::{mounts, place, tree};
-use crate::plan::{Base, Node, Presence, Root, Source, Tmpfs};
+use crate::plan::{Base, Device, Node, Presence, Root, Source, Tmpfs};
 use crate::profile::Propagation;
 use crate::protocol::{Fault, shown};
 use crate::sys;
@@ -50,8 +50,8 @@ fn build_as(context: &mut Context, plan: &Root) -> Result<(), Fault> {
         Base::Overlay { lower, upper } => overlay(context, lower, upper)?,
     };
     let mut directories = place::OwnDirectories::of(matches!(plan.base, Base::Tmpfs(_)));
-    for node in &plan.nodes {
-        make(context, root.as_fd(), &mut directories, node)?;
+    for (path, node) in &plan.nodes {
+        make(context, root.as_fd(), &mut directories, path, node)?;
     }
     if plan.readonly {
         mounts::set_own_attributes(&root, ATTR_RDONLY, b"/")?;
@@ -125,7 +125,7 @@ fn overlay(context: &mut Context, lower: &Source, upper: &Tmpfs) -> Result<Owned
         // nothing.
         Parameter::Flag(c"userxattr"),
     ];
-    let overlay = mounts::filesystem(c"overlay", &parameters, OWN | noexec).map_err(|fault| {
+    let overlay = mounts::new_mount(c"overlay", &parameters, OWN | noexec).map_err(|fault| {
         // That is all that the kernel says where there are too many; its reason is in its own log only.
         if fault.errno() == Some(Errno::EINVAL) && fstatfs(&lower_tree).is_ok_and(is_overlay) {
             return Fault::OverlayDepth { path: shown(lower.path.to_bytes()) };
@@ -149,41 +149,42 @@ fn make<'a>(
     context: &mut Context,
     root: BorrowedFd<'_>,
     directories: &mut place::OwnDirectories<'a>,
-    node: &'a Node,
+    path: &'a CStr,
+    node: &Node,
 ) -> Result<(), Fault> {
-    match node {
-        Node::Directory { path, mode } => {
+    let new = match node {
+        Node::Directory { mode } => {
             let (parent, name) = directories.parent(root, path)?;
             place::make_directory(parent.as_fd(), &name, *mode)
                 .map_err(Fault::on("mkdirat", path.to_bytes()))?;
             directories.keep(path, parent);
-            Ok(())
+            return Ok(());
         }
-        Node::Symlink { path, target } => {
+        Node::Symlink { target } => {
             let (parent, name) = directories.parent(root, path)?;
             nix::unistd::symlinkat(target.as_c_str(), parent.as_fd(), name.as_c_str())
                 .map_err(Fault::on("symlinkat", path.to_bytes()))?;
             directories.keep(path, parent);
-            Ok(())
+            return Ok(());
         }
-        Node::File { path, mode, content } => {
+        Node::File { mode, content } => {
             let (parent, name) = directories.parent(root, path)?;
             let file = place::make_file(parent.as_fd(), &name, *mode)
                 .map_err(Fault::on("openat", path.to_bytes()))?;
             directories.keep(path, parent);
-            place::fill(&file, content).map_err(Fault::on("write", path.to_bytes()))
+            return place::fill(&file, content).map_err(Fault::on("write", path.to_bytes()));
         }
-        Node::Mount { path, mount } => {
-            let new = mounts::make(context, mount).map_err(|fault| at(fault, path))?;
-            let target = directories.mount_point(root, path, new.directory)?;
-            mounts::attach(&mut context.made, &new, &target, path)?;
-            directories.mounted(path);
-            Ok(())
-        }
-        Node::Pin { path } => pin(&mut context.made, root, path),
-        Node::Mask { path, presence } => mask(&mut context.made, root, path, *presence),
-        Node::Readonly { path, presence } => make_readonly(&mut context.made, root, path, *presence),
-    }
+        Node::Pin => return pin(&mut context.made, root, path),
+        Node::Mask { presence } => return mask(&mut context.made, root, path, *presence),
+        Node::Readonly { presence } => return make_readonly(&mut context.made, root, path, *presence),
+        Node::Bind(bind) => mounts::bind(context, bind)?,
+        Node::Device(device) => tree::of_device(device)?,
+        Node::Filesystem(filesystem) => mounts::filesystem(filesystem).map_err(|fault| at(fault, path))?,
+    };
+    let target = directories.mount_point(root, path, new.directory)?;
+    mounts::attach(&mut context.made, &new, &target, path)?;
+    directories.mounted(path);
+    Ok(())
 }
 
 /// A new file system that was refused, with where it should be.
@@ -236,7 +237,8 @@ fn mask(made: &mut Made, root: BorrowedFd<'_>, path: &CStr, presence: Presence) 
             propagation: PRIVATE,
         }
     } else {
-        tree::of_device(c"/dev/null", false, 1, 3)?
+        let source = c"/dev/null".into();
+        tree::of_device(&Device { source, block: false, major: 1, minor: 3, readonly: false })?
     };
     made.cover(path);
     mounts::attach(made, &cover, &MountPoint::Opened(target), path)

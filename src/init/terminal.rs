@@ -9,7 +9,7 @@ use nix::sys::stat::Mode;
 use nix::sys::statfs::{FsType, fstatfs};
 
 use super::context::Context;
-use crate::plan::{Node, Plan};
+use crate::plan::Plan;
 use crate::protocol::{Fault, Message, Window};
 use crate::sys;
 
@@ -49,7 +49,7 @@ pub(super) fn open(context: &mut Context) -> Result<(), Fault> {
 /// Where the Plan has mounted it, and nothing else.
 fn devpts(plan: &Plan) -> Result<OwnedFd, Fault> {
     let path = plan.walls.root.iter().flat_map(|root| &root.nodes).find_map(|node| match node {
-        Node::Mount { path, mount } if mount.is_devpts() => Some(path),
+        (path, node) if node.is_filesystem("devpts") => Some(path),
         _ => None,
     });
     let path = path.ok_or_else(|| Fault::Protocol { what: "a terminal without a devpts".to_owned() })?;

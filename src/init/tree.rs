@@ -1,17 +1,16 @@
 //! Detached copies of the host's files and directories, checked to be those that the Plan was made for.
 
-use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
 
 use nix::fcntl::OFlag;
 
 use super::context::Context;
 use super::mounts::{self, New};
-use crate::plan::{Mount, Node, Root, Source, Via};
+use crate::plan::{Device, Node, Root, Source, Via};
 use crate::profile::Propagation;
 use crate::protocol::{Fault, shown};
 use crate::sys;
-use crate::sys::mount::{ATTR_NOEXEC, ATTR_NOSUID};
+use crate::sys::mount::{ATTR_NOEXEC, ATTR_NOSUID, ATTR_RDONLY};
 
 /// The tree at a source: opened here without following a symlink, or cloned and handed over by the caller.
 pub(super) fn of(context: &mut Context, source: &Source) -> Result<OwnedFd, Fault> {
@@ -34,7 +33,7 @@ pub(super) fn of(context: &mut Context, source: &Source) -> Result<OwnedFd, Faul
 /// its tree does not reach up to it.
 pub(super) fn take_roots(context: &mut Context, plan: &Root) -> Result<(), Fault> {
     let mounts = plan.nodes.iter().filter_map(|node| match node {
-        Node::Mount { mount: Mount::Bind { source, .. }, .. } => Some(source),
+        (_, Node::Bind(bind)) => Some(&bind.source),
         _ => None,
     });
     for source in mounts.filter(|source| source.via == Via::Path && is_root(source)) {
@@ -65,9 +64,10 @@ pub(crate) fn check(fd: &impl AsFd, source: &Source) -> Result<(), Fault> {
 
 /// A device node of the host, checked to be that device (CVE-2025-31133: a symlink or another file in its
 /// place). What is looked at is the copy: whatever led to it, it is what will be mounted.
-pub(super) fn of_device(path: &CStr, block: bool, major: u32, minor: u32) -> Result<New, Fault> {
-    let name = path.to_bytes();
-    let tree = sys::mount::clone_mount(path).map_err(Fault::on("open_tree", name))?;
+pub(super) fn of_device(plan: &Device) -> Result<New, Fault> {
+    let Device { block, major, minor, readonly, .. } = *plan;
+    let name = plan.source.to_bytes();
+    let tree = sys::mount::clone_mount(&plan.source).map_err(Fault::on("open_tree", name))?;
     let stat = sys::fstat(tree.as_fd()).map_err(Fault::on("fstat", name))?;
     let device = (libc::major(stat.st_rdev), libc::minor(stat.st_rdev));
     let (kind, word) = if block { (libc::S_IFBLK, "block") } else { (libc::S_IFCHR, "character") };
@@ -78,7 +78,7 @@ pub(super) fn of_device(path: &CStr, block: bool, major: u32, minor: u32) -> Res
             format!("mode {:o}, device {}:{}", stat.st_mode, device.0, device.1),
         ));
     }
-    let attributes = ATTR_NOSUID | ATTR_NOEXEC;
+    let attributes = ATTR_NOSUID | ATTR_NOEXEC | if readonly { ATTR_RDONLY } else { 0 };
     mounts::set_own_attributes(&tree, attributes, name)?;
     Ok(New {
         tree,

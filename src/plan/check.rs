@@ -7,8 +7,8 @@ use std::path::{Component, Path};
 
 use super::limits::RLIMITS;
 use super::{
-    Base, Cgroup, Ending, Filesystem, HostIdentity, Identity, Inner, Landlock, Mount, Node, Plan, PlanError,
-    Ranges, Root, Task, Walls, Workload, landlock, ranges,
+    Base, Cgroup, Ending, Filesystem, HostIdentity, Identity, Inner, Landlock, Node, Plan, PlanError, Ranges,
+    Root, Task, Walls, Workload, landlock, ranges,
 };
 use crate::profile::CapabilitySet;
 use crate::sys::mount::ATTR_NOSUID;
@@ -161,26 +161,17 @@ fn check_root(root: &Root) -> Result<(), PlanError> {
     }
     count("nodes", root.nodes.len(), MAX_NODES)?;
     let mut seen: BTreeSet<&Path> = BTreeSet::new();
-    for node in &root.nodes {
-        let (at, made) = match node {
-            Node::Directory { path, .. } | Node::Symlink { path, .. } | Node::File { path, .. } => {
-                (path, true)
-            }
-            Node::Mount { path: at, mount } => {
-                match mount {
-                    Mount::Bind { source, .. } => drop(path(&source.path)?),
-                    Mount::Device { source, .. } => drop(path(source)?),
-                    Mount::Filesystem(filesystem) => check_filesystem(filesystem)?,
-                    _ => {}
-                }
-                (at, true)
-            }
-            Node::Pin { path } => (path, true),
-            Node::Mask { path, .. } | Node::Readonly { path, .. } => (path, false),
+    for (at, node) in &root.nodes {
+        let is_mark = match node {
+            Node::Bind(bind) => path(&bind.source.path).map(|_| false)?,
+            Node::Device(device) => path(&device.source).map(|_| false)?,
+            Node::Filesystem(filesystem) => check_filesystem(filesystem).map(|()| false)?,
+            Node::Directory { .. } | Node::Symlink { .. } | Node::File { .. } | Node::Pin => false,
+            Node::Mask { .. } | Node::Readonly { .. } => true,
         };
         let at = path(at)?;
         ensure(at != Path::new("/"), "something in place of the root")?;
-        if made {
+        if !is_mark {
             // The next one in path order after `at` is below it, if any is.
             let covers = seen.range(at..).next().is_some_and(|next| next.starts_with(at));
             ensure(!covers, "a node above or in place of an earlier one")?;
@@ -198,8 +189,11 @@ fn check_filesystem(filesystem: &Filesystem) -> Result<(), PlanError> {
     ensure(!filesystem.fstype.is_empty(), "a file system without a type")?;
     ensure(filesystem.attributes & !ATTRIBUTES == 0, "unknown attributes of a mount")?;
     ensure(filesystem.attributes & ATTR_NOSUID != 0, "a mount without nosuid")?;
-    let limited = filesystem.limits.is_some() == (filesystem.fstype.as_bytes() == b"tmpfs");
-    ensure(limited, "a tmpfs without limits, or limits of another file system")
+    let limited = filesystem.limits.is_some() == filesystem.is("tmpfs");
+    ensure(limited, "a tmpfs without limits, or limits of another file system")?;
+    // 0 is "no limit" to the kernel.
+    let has_none = filesystem.limits.is_some_and(|limits| limits.size == 0 || limits.inodes == 0);
+    ensure(!has_none, "a tmpfs without a limit")
 }
 
 fn check_landlock(ruleset: &Landlock) -> Result<(), PlanError> {

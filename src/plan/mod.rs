@@ -100,8 +100,8 @@ pub(crate) use task::elf::sample as sample_elf;
 pub use task::program_problem::ProgramProblem;
 
 pub(crate) use paths::{
-    configuration, dev, etc, filesystem, item, lite, mount_points, mounts, node, place, places, reach,
-    sockets, source, view, walls,
+    candidate, configuration, dev, device, etc, filesystem, inputs, lite, marks, mount_points, mounts, place,
+    places, reach, root, sockets, source, view, walls,
 };
 pub(crate) use show::text;
 pub(crate) use task::{cwd, elf, env, filter, kept, landlock, limits, program, program_problem};

@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 
 use super::check::role_name;
 use super::etc::Setting;
-use super::item::Item;
+use super::inputs::Inputs;
 use super::landlock::Rules;
 use super::places::Places;
 use super::program::Search;
 use super::text::c_path;
 use super::view::{RootBase, View};
 use super::{
-    Call, Ending, Exposed, Identity, Inner, Namespaces, Note, PartialPlan, Plan, PlanError, Root, Task,
-    TaskRequest, Walls, Workload, cwd, env, filter, landlock, limits, lite, mounts, reach,
+    Call, Ending, Exposed, Inner, Namespaces, Node, Note, PartialPlan, Plan, PlanError, Root, Task,
+    TaskRequest, Walls, Workload, cwd, env, filter, landlock, limits, lite, reach, root,
 };
 use crate::host::plain::PlainPathBuf;
 use crate::host::{Facts, Files};
@@ -53,15 +53,16 @@ impl PartialPlan<'_> {
         let workdir = cwd::shown(profile, facts, files, call)?;
         let asked_cwd = cwd::asked(profile, facts, call)?;
         let identity = &identity;
-        let scene = Scene { profile, facts, files, identity, workdir };
+        let inputs = Inputs { profile, facts, files, host: &identity.host };
+        let workdir = workdir.as_deref();
         let built = match self.namespaces {
-            Namespaces::Lite => scene.lite(asked_cwd.as_deref(), &mut notes)?,
+            Namespaces::Lite => lite_paths(&inputs, workdir, asked_cwd.as_deref(), &mut notes)?,
             Namespaces::Own { .. } => {
                 let host_network = !profile.namespaces.contains(&Namespace::Network);
                 let home = env::get(&variables, "HOME").map(OsStr::as_bytes);
                 let hostname = self.hostname.as_deref();
                 let setting = Setting { identity, home, hostname, host_network };
-                scene.full(asked_cwd.as_deref(), &setting, call, &mut notes)?
+                own_paths(&inputs, &setting, call, workdir, asked_cwd.as_deref(), &mut notes)?
             }
         };
 
@@ -123,16 +124,6 @@ impl PartialPlan<'_> {
     }
 }
 
-/// What both kinds of sandboxes are built from.
-struct Scene<'a> {
-    profile: &'a Profile,
-    facts: &'a Facts,
-    files: &'a dyn Files,
-    identity: &'a Identity,
-    /// What `workdir` shows.
-    workdir: Option<std::path::PathBuf>,
-}
-
 /// The part of a plan that has to do with paths.
 struct Paths {
     root: Option<Root>,
@@ -143,63 +134,69 @@ struct Paths {
     /// In *lite*.
     lite_rules: Option<Rules>,
     root_base: RootBase,
-    items: Places<Item>,
+    nodes: Places<Node>,
     masked: Vec<PlainPathBuf>,
 }
 
 impl Paths {
     fn view<'a>(&'a self, files: &'a dyn Files) -> View<'a> {
-        View { files, root_base: &self.root_base, items: &self.items, masked: &self.masked, except: None }
+        View { files, root_base: &self.root_base, nodes: &self.nodes, masked: &self.masked, except: None }
     }
 }
 
-impl Scene<'_> {
-    fn full(
-        &self,
-        asked_cwd: Option<&Path>,
-        setting: &Setting<'_>,
-        call: &Call,
-        notes: &mut Vec<Note>,
-    ) -> Result<Paths, PlanError> {
-        let Self { profile, facts, files, .. } = *self;
-        let built = mounts::build(profile, facts, files, setting, call, self.workdir.as_deref(), notes)?;
-        if call.terminal && !built.items.values().any(|item| item.is_filesystem("devpts")) {
-            return Err(PlanError::Unenforceable {
-                key: "a terminal of its own".to_owned(),
-                reason: "the profile mounts no devpts",
-                hint: "mount the minimal /dev in the profile",
-            });
-        }
-        let rules = landlock::rules(&built.root_base, profile.root.readonly, &built.items, &built.marks);
-        built.hold(profile, files, &rules)?;
-        let landlock = landlock::ruleset(profile, facts.landlock_abi, &rules, false)?;
-        let cwd = cwd::cwd(asked_cwd, cwd::callers(profile, facts), &built.view(files))?;
-        let mounts::Built { root, root_base, items, masked, .. } = built;
-        let exposed = reach::exposed(&root, &root_base, &items, facts.uid, files);
-        Ok(Paths { root: Some(root), landlock, exposed, cwd, lite_rules: None, root_base, items, masked })
+/// With namespaces: in a root of its own.
+fn own_paths(
+    inputs: &Inputs<'_>,
+    setting: &Setting<'_>,
+    call: &Call,
+    workdir: Option<&Path>,
+    asked_cwd: Option<&Path>,
+    notes: &mut Vec<Note>,
+) -> Result<Paths, PlanError> {
+    let Inputs { profile, facts, files, .. } = *inputs;
+    let built = root::build(inputs, setting, call, workdir, notes)?;
+    if call.terminal && !built.nodes.values().any(|node| node.is_filesystem("devpts")) {
+        return Err(PlanError::Unenforceable {
+            key: "a terminal of its own".to_owned(),
+            reason: "the profile mounts no devpts",
+            hint: "mount the minimal /dev in the profile",
+        });
     }
+    let rules = landlock::rules(&built.root_base, profile.root.readonly, &built.nodes, &built.marks);
+    built.hold(inputs, &rules)?;
+    let landlock = landlock::ruleset(profile, facts.landlock_abi, &rules, false)?;
+    let cwd = cwd::cwd(asked_cwd, cwd::callers(profile, facts), &built.view(files))?;
+    let root::Built { root, root_base, nodes, masked, .. } = built;
+    let exposed = reach::exposed(&root, &root_base, &nodes, facts.uid, files);
+    Ok(Paths { root: Some(root), landlock, exposed, cwd, lite_rules: None, root_base, nodes, masked })
+}
 
-    fn lite(&self, asked_cwd: Option<&Path>, notes: &mut Vec<Note>) -> Result<Paths, PlanError> {
-        let Self { profile, facts, files, identity, .. } = *self;
-        let rules = lite::rules(profile, &identity.host, facts, files, self.workdir.as_deref(), notes)?;
-        let seccomp = filter::filter(profile, facts, None, &mut Vec::new())?;
-        let internet = seccomp.map(|seccomp| filter::allows_internet(&seccomp.program, facts));
-        // A filter that allows internet sockets says that the network is wanted; one that denies them already
-        // holds it, and Landlock is a second lock where the kernel has it. Without a filter Landlock is the
-        // only one.
-        if internet.is_none() && profile.landlock.require && facts.landlock_abi.is_none_or(|abi| abi < 4) {
-            let (key, has) = ("keeping the network out without a system-call filter", facts.landlock_abi);
-            return Err(PlanError::Landlock { key, needs: 4, has });
-        }
-        let landlock = landlock::ruleset(profile, facts.landlock_abi, &rules, internet != Some(true))?;
-        let cwd = lite::cwd(asked_cwd, cwd::callers(profile, facts), &rules, files)?;
-        let lite_rules = landlock.is_some().then_some(rules);
-        // The host itself is what a sandbox without a root of its own sees.
-        let root_base = RootBase::Directory { path: "/".into(), owner: None };
-        let (items, masked) = (Places::new(), Vec::new());
-        let exposed = Some(Exposed::All);
-        Ok(Paths { root: None, landlock, exposed, cwd, lite_rules, root_base, items, masked })
+/// *Lite*: in the host's own root.
+fn lite_paths(
+    inputs: &Inputs<'_>,
+    workdir: Option<&Path>,
+    asked_cwd: Option<&Path>,
+    notes: &mut Vec<Note>,
+) -> Result<Paths, PlanError> {
+    let Inputs { profile, facts, files, .. } = *inputs;
+    let rules = lite::rules(inputs, workdir, notes)?;
+    let seccomp = filter::filter(profile, facts, None, &mut Vec::new())?;
+    let internet = seccomp.map(|seccomp| filter::allows_internet(&seccomp.program, facts));
+    // A filter that allows internet sockets says that the network is wanted; one that denies them already
+    // holds it, and Landlock is a second lock where the kernel has it. Without a filter Landlock is the only
+    // one.
+    if internet.is_none() && profile.landlock.require && facts.landlock_abi.is_none_or(|abi| abi < 4) {
+        let (key, has) = ("keeping the network out without a system-call filter", facts.landlock_abi);
+        return Err(PlanError::Landlock { key, needs: 4, has });
     }
+    let landlock = landlock::ruleset(profile, facts.landlock_abi, &rules, internet != Some(true))?;
+    let cwd = lite::cwd(asked_cwd, cwd::callers(profile, facts), &rules, files)?;
+    let lite_rules = landlock.is_some().then_some(rules);
+    // The host itself is what a sandbox without a root of its own sees.
+    let root_base = RootBase::Directory { path: "/".into(), owner: None };
+    let (nodes, masked) = (Places::new(), Vec::new());
+    let exposed = Some(Exposed::All);
+    Ok(Paths { root: None, landlock, exposed, cwd, lite_rules, root_base, nodes, masked })
 }
 
 /// What tells the run's processes from all others.

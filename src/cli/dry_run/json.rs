@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::{namespaces, network_rights, rlimit, scopes, text};
 use crate::plan::{
-    BLOCK, Base, Ending, HostIdentity, Inner, Landlock, Mapped, Mount, Node, Note, Plan, Presence, Root,
-    Seccomp, Source, Tmpfs, Via, Workload,
+    BLOCK, Base, Bind, Device, Ending, HostIdentity, Inner, Landlock, Mapped, Node, Note, Plan, Presence,
+    Root, Seccomp, Source, Tmpfs, Via, Workload,
 };
 use crate::profile::{Attributes, IdRange};
 
@@ -131,59 +131,42 @@ fn root(root: &Root) -> Value {
     json!({ "base": base, "readonly": root.readonly, "nodes": root.nodes.iter().map(node).collect::<Vec<_>>() })
 }
 
-fn node(node: &Node) -> Value {
+fn node((path, node): &(CString, Node)) -> Value {
+    let path = text(path);
     match node {
-        Node::Directory { path, mode } => {
-            json!({ "type": "directory", "path": text(path), "mode": format!("{mode:04o}") })
+        Node::Directory { mode } => {
+            json!({ "type": "directory", "path": path, "mode": format!("{mode:04o}") })
         }
-        Node::Symlink { path, target } => {
-            json!({ "type": "symlink", "path": text(path), "target": text(target) })
-        }
-        Node::File { path, mode, content } => json!({
-            "type": "file", "path": text(path), "mode": format!("{mode:04o}"),
+        Node::Symlink { target } => json!({ "type": "symlink", "path": path, "target": text(target) }),
+        Node::File { mode, content } => json!({
+            "type": "file", "path": path, "mode": format!("{mode:04o}"),
             "content": crate::plan::text::escaped(content),
         }),
-        Node::Pin { path } => json!({ "type": "pin", "path": text(path) }),
-        Node::Mask { path, presence } => {
-            json!({ "type": "mask", "path": text(path), "presence": word(*presence) })
+        Node::Pin => json!({ "type": "pin", "path": path }),
+        Node::Mask { presence } => json!({ "type": "mask", "path": path, "presence": word(*presence) }),
+        Node::Readonly { presence } => {
+            json!({ "type": "readonly", "path": path, "presence": word(*presence) })
         }
-        Node::Readonly { path, presence } => {
-            json!({ "type": "readonly", "path": text(path), "presence": word(*presence) })
-        }
-        Node::Mount { path, mount } => {
-            let path = text(path);
-            match mount {
-                Mount::Bind { source: from, readonly, noexec, attributes } => {
-                    let mut bind = json!({
-                        "type": "bind", "path": path, "source": source(from), "readonly": readonly,
-                        "noexec": noexec,
-                    });
-                    if *attributes != Attributes::default() {
-                        bind["attributes"] = attributes.words().collect();
-                    }
-                    bind
-                }
-                Mount::Device { source, block, major, minor } => json!({
-                    "type": if *block { "block device" } else { "device" }, "path": path,
-                    "source": text(source), "major": major, "minor": minor,
-                }),
-                Mount::Filesystem(filesystem) => json!({
-                    "type": "filesystem", "path": path, "fstype": text(&filesystem.fstype),
-                    "data": filesystem.data.iter().map(option).collect::<Vec<_>>(),
-                    "limits": filesystem.limits.as_ref().map(tmpfs),
-                    "attributes": filesystem.attributes,
-                    "propagation": format!("{:?}", filesystem.propagation).to_lowercase(),
-                }),
-                Mount::Tmpfs { limits, noexec, readonly } => json!({
-                    "type": "tmpfs", "path": path, "limits": tmpfs(limits), "readonly": readonly, "noexec": noexec,
-                }),
-                Mount::Proc { subset_pid } => {
-                    json!({ "type": "proc", "path": path, "subset_pid": subset_pid })
-                }
-                Mount::Devpts => json!({ "type": "devpts", "path": path }),
-                Mount::Mqueue => json!({ "type": "mqueue", "path": path }),
+        Node::Bind(Bind { source: from, readonly, noexec, attributes }) => {
+            let mut bind = json!({
+                "type": "bind", "path": path, "source": source(from), "readonly": readonly, "noexec": noexec,
+            });
+            if *attributes != Attributes::default() {
+                bind["attributes"] = attributes.words().collect();
             }
+            bind
         }
+        Node::Device(Device { source, block, major, minor, readonly }) => json!({
+            "type": if *block { "block device" } else { "device" }, "path": path, "source": text(source),
+            "major": major, "minor": minor, "readonly": readonly,
+        }),
+        Node::Filesystem(filesystem) => json!({
+            "type": "filesystem", "path": path, "fstype": text(&filesystem.fstype),
+            "data": filesystem.data.iter().map(option).collect::<Vec<_>>(),
+            "limits": filesystem.limits.as_ref().map(tmpfs),
+            "attributes": filesystem.attributes,
+            "propagation": format!("{:?}", filesystem.propagation).to_lowercase(),
+        }),
     }
 }
 

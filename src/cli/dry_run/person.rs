@@ -6,12 +6,11 @@ use super::json::option;
 use super::{namespaces, network_rights, rlimit, scopes, text};
 use crate::plan::landlock::access::{EXECUTE, WRITE_FILE};
 use crate::plan::{
-    BLOCK, Base, Cgroup, HostIdentity, Inner, Landlock, Mapped, Mount, Node, Note, Plan, Presence, Source,
-    Throttle, Tmpfs, Via, Workload,
+    BLOCK, Base, Bind, Cgroup, Device, HostIdentity, Inner, Landlock, Mapped, Node, Note, Plan, Presence,
+    Source, Throttle, Tmpfs, Via, Workload,
 };
 use crate::profile::IdRange;
 use crate::profile::Throttled;
-use crate::sys::mount::{ATTR_NOEXEC, ATTR_RDONLY};
 
 impl Plan {
     /// The plan for a person, for `--dry-run`: ends with a line break. Nothing in it can move a terminal's
@@ -123,29 +122,19 @@ impl Plan {
         };
         let mut rows = vec![(String::from("/"), access(root.readonly, false), base)];
         let mut marks = Vec::new();
-        for node in &root.nodes {
-            rows.push(match node {
-                // They only lead to something.
-                Node::Directory { .. } => continue,
-                Node::Symlink { path, target } => (text(path), "->".to_owned(), text(target)),
-                Node::File { path, content, .. } => {
-                    (text(path), "file".to_owned(), format!("made by belljar, {} bytes", content.len()))
+        for (path, node) in &root.nodes {
+            match node {
+                Node::Pin => marks.push(("cannot be renamed", text(path))),
+                Node::Mask { presence } => {
+                    let words = ["masked", "masked, if it is there", "absent"];
+                    marks.push((mark(*presence, words), text(path)));
                 }
-                Node::Mount { path, mount } => row(text(path), mount),
-                Node::Pin { path } => {
-                    marks.push(("cannot be renamed", text(path)));
-                    continue;
-                }
-                Node::Mask { path, presence } => {
-                    marks.push((mark(*presence, ["masked", "masked, if it is there", "absent"]), text(path)));
-                    continue;
-                }
-                Node::Readonly { path, presence } => {
+                Node::Readonly { presence } => {
                     let words = ["read-only", "read-only, if it is there", "absent"];
                     marks.push((mark(*presence, words), text(path)));
-                    continue;
                 }
-            });
+                node => rows.extend(row(node).map(|(access, what)| (text(path), access, what))),
+            }
         }
         out.push_str("\nroot\n");
         let width = rows.iter().map(|row| row.0.chars().count()).max().unwrap_or(0).min(40);
@@ -250,30 +239,31 @@ fn access(readonly: bool, noexec: bool) -> String {
     format!("{}{}", if readonly { "ro" } else { "rw" }, if noexec { " noexec" } else { "" })
 }
 
-fn row(path: String, mount: &Mount) -> (String, String, String) {
-    match mount {
-        Mount::Bind { source: from, readonly, noexec, attributes } => {
+/// How what is at a path can be used, and what it is.
+fn row(node: &Node) -> Option<(String, String)> {
+    Some(match node {
+        // They only lead to something.
+        Node::Directory { .. } => return None,
+        Node::Symlink { target } => ("->".to_owned(), text(target)),
+        Node::File { content, .. } => {
+            ("file".to_owned(), format!("made by belljar, {} bytes", content.len()))
+        }
+        Node::Bind(Bind { source: from, readonly, noexec, attributes }) => {
             let words = attributes.words().fold(String::new(), |words, word| format!("{words} {word}"));
-            (path, access(*readonly, *noexec) + &words, source(from))
+            (access(*readonly, *noexec) + &words, source(from))
         }
-        Mount::Device { source, block, major, minor } => {
+        Node::Device(Device { source, block, major, minor, readonly }) => {
             let kind = if *block { "block device" } else { "device" };
-            (path, "rw".to_owned(), format!("{kind} {major}:{minor} ({})", text(source)))
+            (access(*readonly, false), format!("{kind} {major}:{minor} ({})", text(source)))
         }
-        Mount::Filesystem(filesystem) => {
-            let has = |attribute| filesystem.attributes & attribute != 0;
+        Node::Filesystem(filesystem) => {
             let limits = filesystem.limits.as_ref().map_or_else(|| text(&filesystem.fstype), tmpfs);
             let options = filesystem.data.iter().map(option);
             let what = options.fold(limits, |all, option| format!("{all}, {option}"));
-            (path, access(has(ATTR_RDONLY), has(ATTR_NOEXEC)), what)
+            (access(filesystem.is_readonly(), filesystem.is_noexec()), what)
         }
-        Mount::Tmpfs { limits, noexec, readonly } => (path, access(*readonly, *noexec), tmpfs(limits)),
-        Mount::Proc { subset_pid } => {
-            (path, "rw".to_owned(), if *subset_pid { "proc, processes only" } else { "proc" }.to_owned())
-        }
-        Mount::Devpts => (path, "rw".to_owned(), "devpts".to_owned()),
-        Mount::Mqueue => (path, "rw".to_owned(), "mqueue".to_owned()),
-    }
+        Node::Pin | Node::Mask { .. } | Node::Readonly { .. } => return None,
+    })
 }
 
 fn ranges(ranges: &[IdRange]) -> String {

@@ -20,8 +20,6 @@ impl<'a> PlainPath<'a> {
     pub(crate) const ROOT: PlainPath<'static> = PlainPath(b"/");
     pub(crate) const DEV: PlainPath<'static> = PlainPath(b"/dev");
     pub(crate) const LOCALTIME: PlainPath<'static> = PlainPath(b"/etc/localtime");
-    pub(crate) const MQUEUE: PlainPath<'static> = PlainPath(b"/dev/mqueue");
-    pub(crate) const SHM: PlainPath<'static> = PlainPath(b"/dev/shm");
     pub(crate) const PROC: PlainPath<'static> = PlainPath(b"/proc");
     pub(crate) const TMP: PlainPath<'static> = PlainPath(b"/tmp");
     pub(crate) const USR: PlainPath<'static> = PlainPath(b"/usr");

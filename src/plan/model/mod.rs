@@ -3,6 +3,8 @@
 //! Everything that goes to a system call is a [`CString`]: bytes, not text (paths need not be UTF-8), and
 //! free of NUL.
 
+mod node;
+mod root;
 mod task;
 mod walls;
 
@@ -10,10 +12,11 @@ use std::ffi::CString;
 
 use serde::{Deserialize, Serialize};
 
+pub use node::{Bind, Device, Filesystem, Node, Presence};
+pub use root::{Base, Mapped, Root, Source, Tmpfs, Via};
 pub use task::{Landlock, LandlockRule, Rlimit, Seccomp, Task, Workload};
 pub use walls::{
-    BLOCK, Base, Ending, Filesystem, HostIdentity, Identity, Inner, Joined, Mapped, Mount, Namespaces, Node,
-    Presence, Ranges, RangesFrom, Root, Source, Tmpfs, Via, Walls,
+    BLOCK, Ending, HostIdentity, Identity, Inner, Joined, Namespaces, Ranges, RangesFrom, Walls,
 };
 
 /// A run: walls, and the task that runs in them.

@@ -4,10 +4,13 @@ use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use crate::host::plain::PlainPath;
 use crate::host::{FileKind, Files, Stat};
-use crate::plan::item::Item;
-use crate::plan::view::missing;
-use crate::plan::{Identity, Note, PlanError};
+use crate::plan::candidate::{Candidate, Rank};
+use crate::plan::places::Places;
+use crate::plan::text::c_path;
+use crate::plan::view::{Found, RootBase, View, missing};
+use crate::plan::{Identity, Node, Note, PlanError};
 
 /// More than any sensible `resolv.conf` or time zone has.
 const MAX_COPY: usize = 64 << 10;
@@ -31,10 +34,12 @@ pub(crate) fn etc(
     setting: &Setting<'_>,
     files: &dyn Files,
     notes: &mut Vec<Note>,
-) -> Result<Vec<(PathBuf, Item)>, PlanError> {
-    let mut items = vec![(PathBuf::from("/etc"), Item::Directory { mode: 0o755 })];
+) -> Result<Vec<Candidate>, PlanError> {
+    let mut candidates = Vec::new();
+    let mut add = |path, node| candidates.push(Candidate::new(path, node, Rank::Synthetic));
+    add(PathBuf::from("/etc"), Node::Directory { mode: 0o755 });
     let mut file = |name: &str, content: Vec<u8>| {
-        items.push((Path::new("/etc").join(name), Item::File { mode: 0o644, content }));
+        add(Path::new("/etc").join(name), Node::File { mode: 0o644, content });
     };
     file("passwd", passwd(setting));
     file("group", group(setting.identity.gid));
@@ -51,7 +56,7 @@ pub(crate) fn etc(
     let resolv =
         if setting.host_network { copy(Path::new("/etc/resolv.conf"), MAX_COPY, files)? } else { None };
     file("resolv.conf", resolv.unwrap_or_default());
-    Ok(items)
+    Ok(candidates)
 }
 
 /// `passwd(5)`: root, the user of the sandbox and nobody, once each.
@@ -96,11 +101,30 @@ fn hosts(hostname: Option<&str>) -> Vec<u8> {
     format!("127.0.0.1 localhost{name}\n::1 localhost ip6-localhost ip6-loopback{name}\n").into_bytes()
 }
 
-/// `/etc/localtime`: the host's link where the time zone that it names is `visible` inside, else a copy.
-pub(crate) fn localtime(
+/// `/etc/localtime` depends on whether the host's time zones are visible.
+pub(crate) fn add_localtime(
+    nodes: &mut Places<Node>,
+    root_base: &RootBase,
     files: &dyn Files,
-    visible: impl Fn(&Path) -> bool,
-) -> Result<Option<Item>, PlanError> {
+) -> Result<(), PlanError> {
+    let path = PlainPath::LOCALTIME;
+    let view = View { files, root_base, nodes, masked: &[], except: None };
+    // A mount over it, or over all of /etc, is what the profile wants there.
+    if !matches!(view.cover(path), Some((_, Node::Directory { .. }))) {
+        return Ok(());
+    }
+    let shown = |zone: &Path| match view.resolve(zone).map(|resolved| resolved.found) {
+        Ok(Found::File(file)) => file.path == zone,
+        _ => false,
+    };
+    if let Some(node) = localtime(files, shown)? {
+        nodes.insert(path.to_buf(), node);
+    }
+    Ok(())
+}
+
+/// `/etc/localtime`: the host's link where the time zone that it names is `visible` inside, else a copy.
+fn localtime(files: &dyn Files, visible: impl Fn(&Path) -> bool) -> Result<Option<Node>, PlanError> {
     let path = Path::new("/etc/localtime");
     if let Ok(Stat { kind: FileKind::Symlink, .. }) = files.lstat(path)
         && let Ok(target) = files.readlink(path)
@@ -109,9 +133,9 @@ pub(crate) fn localtime(
         && visible(&zone)
     {
         // Absolute: the link's own text may lead through directories that are not there inside.
-        return Ok(Some(Item::Symlink(zone)));
+        return Ok(Some(Node::Symlink { target: c_path(&zone)? }));
     }
-    Ok(copy(path, MAX_COPY, files)?.map(|content| Item::File { mode: 0o644, content }))
+    Ok(copy(path, MAX_COPY, files)?.map(|content| Node::File { mode: 0o644, content }))
 }
 
 /// The host's `hosts(5)`, whose network it is, and the sandbox's own name. `None` where there is none, or
@@ -191,9 +215,9 @@ mod tests {
             .file("/run/resolv.conf", 0o644, "nameserver 192.0.2.1\n")
             .symlink("/etc/resolv.conf", "../run/resolv.conf");
         let content = |host_network, name: &str| {
-            let items = etc(&Setting { host_network, ..setting(1, 1) }, &files, &mut Vec::new()).unwrap();
-            let found = items.into_iter().find(|(path, _)| path.ends_with(name)).unwrap();
-            let Item::File { content, .. } = found.1 else { panic!("{name} is not a file") };
+            let nodes = etc(&Setting { host_network, ..setting(1, 1) }, &files, &mut Vec::new()).unwrap();
+            let found = nodes.into_iter().find(|c| c.asked.path().ends_with(name)).unwrap();
+            let Node::File { content, .. } = found.node else { panic!("{name} is not a file") };
             String::from_utf8(content).unwrap()
         };
         assert_eq!(content(false, "resolv.conf"), "");
@@ -207,9 +231,9 @@ mod tests {
         let files = |text: &str| MemoryFiles::new().file("/etc/hosts", 0o644, text);
         let content = |host_network, files: &MemoryFiles| {
             let mut notes = Vec::new();
-            let items = etc(&Setting { host_network, ..setting(1, 1) }, files, &mut notes).expect("a plan");
-            let found = items.into_iter().find(|(path, _)| path.ends_with("hosts")).expect("hosts");
-            let Item::File { content, .. } = found.1 else { panic!("hosts is not a file") };
+            let nodes = etc(&Setting { host_network, ..setting(1, 1) }, files, &mut notes).expect("a plan");
+            let found = nodes.into_iter().find(|c| c.asked.path().ends_with("hosts")).expect("hosts");
+            let Node::File { content, .. } = found.node else { panic!("hosts is not a file") };
             (String::from_utf8(content).expect("text"), notes)
         };
         let own = hosts(Some("glass"));
@@ -230,9 +254,9 @@ mod tests {
             .file("/usr/share/zoneinfo/Etc/UTC", 0o644, "TZif")
             .symlink("/etc/localtime", "../usr/share/zoneinfo/Etc/UTC");
         let seen = localtime(&files, |_| true).unwrap();
-        assert_eq!(seen, Some(Item::Symlink("/usr/share/zoneinfo/Etc/UTC".into())));
+        assert_eq!(seen, Some(Node::Symlink { target: c"/usr/share/zoneinfo/Etc/UTC".into() }));
         let unseen = localtime(&files, |_| false).unwrap();
-        assert_eq!(unseen, Some(Item::File { mode: 0o644, content: b"TZif".to_vec() }));
+        assert_eq!(unseen, Some(Node::File { mode: 0o644, content: b"TZif".to_vec() }));
         assert_eq!(localtime(&MemoryFiles::new(), |_| true).unwrap(), None);
     }
 }

@@ -2,16 +2,20 @@
 //! user namespace what has `FS_USERNS_MOUNT`; of those, what has no limit or would show files of the host
 //! past the checks of a bind is refused.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 
-use crate::host::Facts;
-use crate::plan::item::Item;
-use crate::plan::{Filesystem, PlanError, Tmpfs};
-use crate::profile::{Atime, Attributes, Mount, Namespace, Profile};
+use crate::plan::inputs::Inputs;
+use crate::plan::{Filesystem, Node, PlanError, Tmpfs};
+use crate::profile::{Atime, Attributes, Mount, MountKind, Namespace, Propagation};
 use crate::sys::mount::{ATTR_NODEV, ATTR_NOEXEC, ATTR_NOSUID, ATTR_RDONLY};
 
-/// Of its own: otherwise one sandbox can take every terminal of the host (kernel.pty.max).
-const TERMINALS: &str = "64";
+/// Options of a devpts. Without a maximum of its own one sandbox can take every terminal of the host but those
+/// that are kept back for the host's own instance (kernel.pty.max). A kernel that does not know the option
+/// refuses to mount.
+const OWN_TERMINALS: [(&CStr, Option<&CStr>); 3] =
+    [(c"max", Some(c"64")), (c"ptmxmode", Some(c"0666")), (c"newinstance", None)];
+/// Of a file system that holds neither devices nor programs.
+const DATA: u64 = ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC;
 /// More options than any file system has.
 const MAX_DATA: usize = 64;
 /// fsconfig(2): a value has at most 255 bytes.
@@ -19,7 +23,7 @@ const MAX_VALUE: usize = 255;
 
 /// One that can be mounted.
 struct Known {
-    name: &'static str,
+    name: &'static CStr,
     /// include/uapi/linux/magic.h.
     magic: u64,
     /// A namespace of the sandbox's own that it shows; otherwise it would show the host's.
@@ -28,14 +32,16 @@ struct Known {
     since: (u32, u32),
 }
 
-const KNOWN: [Known; 7] = [
-    Known { name: "tmpfs", magic: 0x0102_1994, namespace: None, since: (0, 0) },
-    Known { name: "proc", magic: 0x9fa0, namespace: Some(Namespace::Pid), since: (0, 0) },
-    Known { name: "sysfs", magic: 0x6265_6572, namespace: Some(Namespace::Network), since: (0, 0) },
-    Known { name: "cgroup2", magic: 0x6367_7270, namespace: Some(Namespace::Cgroup), since: (0, 0) },
-    Known { name: "devpts", magic: 0x1cd1, namespace: None, since: (0, 0) },
-    Known { name: "mqueue", magic: 0x1980_0202, namespace: Some(Namespace::Ipc), since: (0, 0) },
-    Known { name: "binfmt_misc", magic: 0x4249_4e4d, namespace: None, since: (6, 7) },
+const TMPFS: Known = Known { name: c"tmpfs", magic: 0x0102_1994, namespace: None, since: (0, 0) };
+const DEVPTS: Known = Known { name: c"devpts", magic: 0x1cd1, namespace: None, since: (0, 0) };
+const KNOWN: [&Known; 7] = [
+    &TMPFS,
+    &Known { name: c"proc", magic: 0x9fa0, namespace: Some(Namespace::Pid), since: (0, 0) },
+    &Known { name: c"sysfs", magic: 0x6265_6572, namespace: Some(Namespace::Network), since: (0, 0) },
+    &Known { name: c"cgroup2", magic: 0x6367_7270, namespace: Some(Namespace::Cgroup), since: (0, 0) },
+    &DEVPTS,
+    &Known { name: c"mqueue", magic: 0x1980_0202, namespace: Some(Namespace::Ipc), since: (0, 0) },
+    &Known { name: c"binfmt_misc", magic: 0x4249_4e4d, namespace: None, since: (6, 7) },
 ];
 
 /// Why one is not mounted, and what to do instead.
@@ -62,43 +68,47 @@ fn refused(fstype: &str) -> (&'static str, &'static str) {
     }
 }
 
-/// What is at `mount.destination`.
+/// A tmpfs of the plan's own: writable, and nothing on it is executed.
+pub(crate) fn tmpfs(limits: Tmpfs) -> Node {
+    new(&TMPFS, Vec::new(), Some(limits), DATA, Propagation::Private)
+}
+
+/// The terminals of the minimal `/dev`. Its nodes are terminals: `nodev` would make them useless.
+pub(crate) fn devpts() -> Node {
+    let options = OWN_TERMINALS.into_iter().chain([(c"mode", Some(c"0620"))]);
+    let data = options.map(|(key, value)| (key.into(), value.map(Into::into))).collect();
+    new(&DEVPTS, data, None, ATTR_NOSUID | ATTR_NOEXEC, Propagation::Private)
+}
+
+fn new(
+    known: &Known,
+    data: Vec<(CString, Option<CString>)>,
+    limits: Option<Tmpfs>,
+    attributes: u64,
+    propagation: Propagation,
+) -> Node {
+    let (fstype, magic) = (known.name.into(), known.magic);
+    Node::Filesystem(Filesystem { fstype, data, limits, attributes, propagation, magic })
+}
+
+/// What is at `mount.destination`. The `limits` of a tmpfs are among the options where they are not given.
 pub(crate) fn filesystem(
-    profile: &Profile,
+    inputs: &Inputs<'_>,
     mount: &Mount,
     fstype: &str,
-    data: &[(String, Option<String>)],
-    facts: &Facts,
-) -> Result<Item, PlanError> {
-    let fail = |reason, hint| {
-        Err(PlanError::Unenforceable {
-            key: format!("a mount of {fstype} at {:?}", mount.destination),
-            reason,
-            hint,
-        })
+    mut data: Vec<(String, Option<String>)>,
+    limits: Option<Tmpfs>,
+) -> Result<Node, PlanError> {
+    let known = possible(inputs, mount, fstype)?;
+    let limits = match limits {
+        None if fstype == "tmpfs" => Some(limits_among(mount, &mut data)?),
+        limits => limits,
     };
-    let Some(known) = KNOWN.iter().find(|known| known.name == fstype) else {
-        let (reason, hint) = refused(fstype);
-        return fail(reason, hint);
-    };
-    if known.namespace.is_some_and(|namespace| !profile.namespaces.contains(&namespace)) {
-        return fail(
-            "it would show the host's: it needs a namespace of its own",
-            "add the namespace to the profile",
-        );
+    // 0 is "no limit" to the kernel.
+    if limits.is_some_and(|Tmpfs { size, inodes, mode }| size == 0 || inodes == 0 || mode > 0o7777) {
+        let problem = "size and nr_inodes are above 0, the mode at most 7777";
+        return Err(value(mount, "tmpfs".to_owned(), problem));
     }
-    if facts.kernel < known.since {
-        return fail(
-            "this kernel does not mount it in a user namespace",
-            "use Linux 6.7 or later, or leave it out",
-        );
-    }
-    if fstype == "cgroup2" && !mount.readonly {
-        let reason = "who writes to its own control group can leave it, and its limits with it";
-        return fail(reason, "mount it read-only (options = [\"ro\"])");
-    }
-    let mut data = data.to_vec();
-    let limits = if fstype == "tmpfs" { Some(limits(mount, &mut data)?) } else { None };
     if fstype == "devpts" {
         own_terminals(mount, &mut data)?;
     }
@@ -116,21 +126,46 @@ pub(crate) fn filesystem(
         .iter()
         .map(|(key, value)| Ok((text(key)?, value.as_deref().map(text).transpose()?)))
         .collect::<Result<_, PlanError>>()?;
-    // The nodes of a devpts are terminals: `nodev` would make them useless.
-    let nodev = if fstype == "devpts" { 0 } else { ATTR_NODEV };
+    // The short forms of these have no `exec`.
+    let noexec = mount.noexec || matches!(mount.kind, MountKind::Proc { .. } | MountKind::Mqueue);
     let attributes = ATTR_NOSUID
-        | nodev
+        | if fstype == "devpts" { 0 } else { ATTR_NODEV }
         | if mount.readonly { ATTR_RDONLY } else { 0 }
-        | if mount.noexec { ATTR_NOEXEC } else { 0 }
+        | if noexec { ATTR_NOEXEC } else { 0 }
         | mount.attributes.bits();
-    Ok(Item::Filesystem(Filesystem {
-        fstype: text(fstype)?,
-        data,
-        limits,
-        attributes,
-        propagation: mount.attributes.propagation,
-        magic: known.magic,
-    }))
+    Ok(new(known, data, limits, attributes, mount.attributes.propagation))
+}
+
+/// The file system, if a sandbox may have it.
+fn possible(inputs: &Inputs<'_>, mount: &Mount, fstype: &str) -> Result<&'static Known, PlanError> {
+    let fail = |reason, hint| {
+        Err(PlanError::Unenforceable {
+            key: format!("a mount of {fstype} at {:?}", mount.destination),
+            reason,
+            hint,
+        })
+    };
+    let Some(known) = KNOWN.into_iter().find(|known| known.name.to_bytes() == fstype.as_bytes()) else {
+        let (reason, hint) = refused(fstype);
+        return fail(reason, hint);
+    };
+    if known.namespace.is_some_and(|namespace| !inputs.profile.namespaces.contains(&namespace)) {
+        return fail(
+            "it would show the host's: it needs a namespace of its own",
+            "add the namespace to the profile",
+        );
+    }
+    if inputs.facts.kernel < known.since {
+        return fail(
+            "this kernel does not mount it in a user namespace",
+            "use Linux 6.7 or later, or leave it out",
+        );
+    }
+    if fstype == "cgroup2" && !mount.readonly {
+        let reason = "who writes to its own control group can leave it, and its limits with it";
+        return fail(reason, "mount it read-only (options = [\"ro\"])");
+    }
+    Ok(known)
 }
 
 fn value(mount: &Mount, value: String, problem: &'static str) -> PlanError {
@@ -139,7 +174,7 @@ fn value(mount: &Mount, value: String, problem: &'static str) -> PlanError {
 }
 
 /// Takes the limits of a tmpfs out of its options: init reads them back.
-fn limits(mount: &Mount, data: &mut Vec<(String, Option<String>)>) -> Result<Tmpfs, PlanError> {
+fn limits_among(mount: &Mount, data: &mut Vec<(String, Option<String>)>) -> Result<Tmpfs, PlanError> {
     let mut take =
         |key: &str, radix| {
             let at = data.iter().position(|(other, _)| other == key)?;
@@ -158,14 +193,6 @@ fn limits(mount: &Mount, data: &mut Vec<(String, Option<String>)>) -> Result<Tmp
         return Err(value(mount, key.clone(), "the limits of a tmpfs are given once, by size and nr_inodes"));
     }
     let mode = u32::try_from(mode.transpose()?.unwrap_or(0o1777)).unwrap_or(u32::MAX);
-    // 0 is "no limit" to the kernel.
-    if size == 0 || inodes == 0 || mode > 0o7777 {
-        return Err(value(
-            mount,
-            "tmpfs".to_owned(),
-            "size and nr_inodes are above 0, the mode at most 7777",
-        ));
-    }
     Ok(Tmpfs { size, inodes, mode })
 }
 
@@ -177,9 +204,10 @@ fn own_terminals(mount: &Mount, data: &mut Vec<(String, Option<String>)>) -> Res
             return Err(value(mount, format!("max={text}"), "a devpts has 1 to 4096 terminals"));
         }
     }
-    for (key, value) in [("max", Some(TERMINALS)), ("ptmxmode", Some("0666")), ("newinstance", None)] {
-        if !data.iter().any(|(given, _)| given == key) {
-            data.push((key.to_owned(), value.map(str::to_owned)));
+    let text = |text: &CStr| text.to_string_lossy().into_owned();
+    for (key, value) in OWN_TERMINALS {
+        if !data.iter().any(|(given, _)| given.as_bytes() == key.to_bytes()) {
+            data.push((text(key), value.map(text)));
         }
     }
     Ok(())

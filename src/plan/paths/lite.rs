@@ -3,16 +3,17 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::host::Files;
 use crate::host::plain::{PlainPath, PlainPathBuf};
-use crate::host::{Facts, Files};
-use crate::plan::item::{Bind, Item};
+use crate::plan::dev::dev;
+use crate::plan::inputs::Inputs;
 use crate::plan::landlock::{self, Rules};
-use crate::plan::source::{Located, Sought, Wanted, absolute, locate};
-use crate::plan::text::normal;
+use crate::plan::mounts;
+use crate::plan::source::{LeftOut, locate};
+use crate::plan::text::{normal, path_of};
 use crate::plan::view::missing;
-use crate::plan::{DestinationProblem, HostIdentity, Note, PlanError, WallProblem};
-use crate::plan::{dev, mounts::workdir};
-use crate::profile::{Attributes, Mount, MountKind, Profile, Symlinks, Workdir};
+use crate::plan::{Bind, HostIdentity, Node, Note, PlanError, WallProblem};
+use crate::profile::{Attributes, Mount, MountKind, Profile, Workdir};
 
 fn refused(key: String, reason: &'static str, hint: &'static str) -> PlanError {
     PlanError::Unenforceable { key, reason, hint }
@@ -47,33 +48,21 @@ pub(crate) fn possible(profile: &Profile, terminal: bool) -> Result<(), PlanErro
 
 /// The Landlock rules, by path on the host.
 pub(crate) fn rules(
-    profile: &Profile,
-    host: &HostIdentity,
-    facts: &Facts,
-    files: &dyn Files,
+    inputs: &Inputs<'_>,
     shown: Option<&Path>,
     notes: &mut Vec<Note>,
 ) -> Result<Rules, PlanError> {
+    let Inputs { profile, .. } = *inputs;
     let mut rules = Rules::new();
-    let workdir = workdir(profile, shown)?;
-    let mut wanted = std::collections::BTreeMap::new();
-    for mount in profile.mounts.iter().chain(&workdir) {
-        let problem = |problem| PlanError::Destination { path: mount.destination.clone(), problem };
-        let path = normal(&mount.destination).map_err(problem)?;
-        if path == Path::new("/") {
-            return Err(problem(DestinationProblem::Root));
-        }
-        wanted.insert(path, mount);
-    }
     let mut left_out = Vec::new();
-    for (path, mount) in wanted {
-        match granted(&path, mount, host, facts, files, notes, profile.symlinks)? {
-            Sought::Found(granted) => {
+    for (path, mount) in mounts::asked(profile, shown)?.iter() {
+        match granted(inputs, path.path(), mount, notes)? {
+            Ok(granted) => {
                 for (path, access) in granted {
                     *rules.get_or_insert(PlainPathBuf::from(path).plain(), 0) |= access;
                 }
             }
-            Sought::Missing(missing) => left_out.push(missing),
+            Err(missing) => left_out.push(missing),
         }
     }
     let write = landlock::access::WRITE_FILE | landlock::access::MAKE_REG | landlock::access::REMOVE_FILE;
@@ -106,106 +95,85 @@ fn no_more_from_above(rules: &Rules) -> Result<(), PlanError> {
     Ok(())
 }
 
+/// What a mount of the profile grants, by path on the host, or that it is left out.
 fn granted(
+    inputs: &Inputs<'_>,
     path: &Path,
     mount: &Mount,
-    host: &HostIdentity,
-    facts: &Facts,
-    files: &dyn Files,
     notes: &mut Vec<Note>,
-    symlinks: Symlinks,
-) -> Result<Sought<Vec<(PathBuf, u64)>>, PlanError> {
-    const NO_MOUNT: &str = "without namespaces nothing can be mounted";
-    let key = || format!("the mount at {path:?}");
+) -> Result<Result<Vec<(PathBuf, u64)>, LeftOut>, PlanError> {
+    let refuse = |hint| {
+        Err(refused(format!("the mount at {path:?}"), "without namespaces nothing can be mounted", hint))
+    };
     if mount.attributes != Attributes::default() {
-        return Err(refused(
-            key(),
-            NO_MOUNT,
-            "leave access times and propagation out, or use a profile with namespaces",
-        ));
+        return refuse("leave access times and propagation out, or use a profile with namespaces");
     }
     match &mount.kind {
         MountKind::Bind { source, .. } => {
-            let same = normal(&absolute(source, facts)?).is_ok_and(|source| source == path);
+            let same = normal(&inputs.absolute(source)?).is_ok_and(|source| source == path);
             if !same {
-                let hint = "show it at its own path: --bind SRC without :DST";
-                return Err(refused(key(), "without namespaces a path cannot be another's", hint));
+                let (key, reason) =
+                    (format!("the mount at {path:?}"), "without namespaces a path cannot be another's");
+                return Err(refused(key, reason, "show it at its own path: --bind SRC without :DST"));
             }
-            let Mount { readonly, noexec, optional, system, .. } = *mount;
-            let symlinks = if system { Symlinks::Follow } else { symlinks };
-            let wanted = Wanted {
-                source,
-                destination: path,
-                readonly,
-                noexec,
-                attributes: Attributes::default(),
-                idmap: false,
-                optional,
-                system: false,
-                symlinks,
-            };
-            Ok(Sought::Found(match locate(wanted, host, facts, files)? {
-                // The rule is for what the path leads to: Landlock holds files, not names.
-                Sought::Found(Located { item: Item::Bind(b), .. }) => {
-                    if *host == HostIdentity::Unique {
-                        open_to_all(&b, files, notes)?;
+            Ok(match locate(inputs, mount, (source, false), path)? {
+                Ok(found) => {
+                    if let (Node::Bind(bind), HostIdentity::Unique) = (&found.node, inputs.host) {
+                        open_to_all(bind, inputs.files, notes)?;
                     }
-                    let access = landlock::bind(b.source.directory, b.readonly, b.noexec);
-                    vec![(b.path, access)]
+                    Ok(access(&found.node).into_iter().collect())
                 }
-                Sought::Found(Located {
-                    item: Item::Device { source, major, minor, readonly, .. }, ..
-                }) => {
-                    vec![(source, landlock::device(major, minor, readonly))]
-                }
-                Sought::Found(_) => Vec::new(),
-                Sought::Missing(missing) => return Ok(Sought::Missing(missing)),
-            }))
+                Err(missing) => Err(missing),
+            })
         }
-        MountKind::Dev => Ok(Sought::Found(
-            dev::dev(false, files)?
-                .into_iter()
-                .filter_map(|(path, item)| match item {
-                    Item::Device { major, minor, readonly, .. } => {
-                        Some((path, landlock::device(major, minor, readonly)))
-                    }
-                    _ => None,
-                })
-                .collect(),
-        )),
+        MountKind::Dev => {
+            let devices = dev(false, inputs.files)?;
+            Ok(Ok(devices.iter().filter_map(|device| access(&device.node)).collect()))
+        }
         MountKind::Proc { subset_pid: false } if path == Path::new("/proc") => {
-            Ok(Sought::Found(vec![(path.to_owned(), landlock::bind(true, true, true))]))
+            Ok(Ok(vec![(path.to_owned(), landlock::bind(true, true, true))]))
         }
-        MountKind::Proc { .. } => {
-            Err(refused(key(), NO_MOUNT, "leave it out, or show the host's with subset_pid = false"))
+        MountKind::Proc { .. } => refuse("leave it out, or show the host's with subset_pid = false"),
+        MountKind::Tmpfs { .. } => {
+            refuse("show a directory of the host with --bind, or use a profile with namespaces")
         }
-        MountKind::Tmpfs { .. } => Err(refused(
-            key(),
-            NO_MOUNT,
-            "show a directory of the host with --bind, or use a profile with namespaces",
-        )),
         MountKind::Mqueue | MountKind::Filesystem { .. } => {
-            Err(refused(key(), NO_MOUNT, "leave it out, or use a profile with namespaces"))
+            refuse("leave it out, or use a profile with namespaces")
         }
-        MountKind::Node { .. } => Err(refused(key(), NO_MOUNT, "show the host's node with --bind")),
+        MountKind::Node { .. } => refuse("show the host's node with --bind"),
+    }
+}
+
+/// The rule is for what a path leads to: Landlock holds files, not names.
+fn access(node: &Node) -> Option<(PathBuf, u64)> {
+    match node {
+        Node::Bind(b) => {
+            let access = landlock::bind(b.source.directory, b.readonly, b.noexec);
+            Some((b.source.host_path().to_owned(), access))
+        }
+        Node::Device(d) => {
+            Some((path_of(&d.source).to_owned(), landlock::device(d.major, d.minor, d.readonly)))
+        }
+        _ => None,
     }
 }
 
 /// An id that nothing else has reaches what all users may: what it cannot reach is refused, what it cannot
 /// use is told.
 fn open_to_all(bind: &Bind, files: &dyn Files, notes: &mut Vec<Note>) -> Result<(), PlanError> {
+    let path = bind.source.host_path();
     let mode = |path: &Path| match files.lstat(path) {
         Ok(stat) => Ok(stat.mode),
         Err(source) => Err(PlanError::Read { path: path.to_owned(), source }),
     };
-    for closed in bind.path.ancestors().skip(usize::from(!bind.source.directory)) {
+    for closed in path.ancestors().skip(usize::from(!bind.source.directory)) {
         if mode(closed)? & 0o001 == 0 {
-            return Err(PlanError::OutOfReach { path: bind.path.clone(), closed: closed.to_owned() });
+            return Err(PlanError::OutOfReach { path: path.to_owned(), closed: closed.to_owned() });
         }
     }
     let wanted = 0o004 | if bind.readonly { 0 } else { 0o002 };
-    if mode(&bind.path)? & wanted != wanted {
-        notes.push(Note::NotForAll { path: bind.path.clone(), writable: !bind.readonly });
+    if mode(path)? & wanted != wanted {
+        notes.push(Note::NotForAll { path: path.to_owned(), writable: !bind.readonly });
     }
     Ok(())
 }

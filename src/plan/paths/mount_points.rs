@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use crate::host::plain::PlainPath;
 use crate::host::{FileKind, Files};
-use crate::plan::item::Item;
 use crate::plan::places::{Entry, Places};
+use crate::plan::text::path_of;
 use crate::plan::view::missing;
-use crate::plan::{BLOCK, Base, HostIdentity, Mapped, PlanError, Ranges, Tmpfs, ranges};
+use crate::plan::{BLOCK, Base, HostIdentity, Mapped, Node, PlanError, Ranges, Tmpfs, ranges};
 
 /// A root directory of the host's.
 pub(crate) struct Directory<'a> {
@@ -20,17 +20,17 @@ pub(crate) struct Directory<'a> {
 }
 
 impl Directory<'_> {
-    /// The root with a place for every item. What is missing in a read-only root is made in a tmpfs over it;
+    /// The root with a place for every node. What is missing in a read-only root is made in a tmpfs over it;
     /// in one that is written to, nothing but the task makes anything.
     pub fn settle(
         &self,
         base: Base,
         readonly: bool,
         upper: Tmpfs,
-        items: &mut Places<Item>,
+        nodes: &mut Places<Node>,
     ) -> Result<Base, PlanError> {
-        self.keep_symlinks(items)?;
-        let missing = self.missing(items)?;
+        self.keep_symlinks(nodes)?;
+        let missing = self.missing(nodes)?;
         let base = match (base, missing.first()) {
             (base, None) => base,
             (overlay @ Base::Overlay { .. }, Some(_)) => overlay,
@@ -55,32 +55,33 @@ impl Directory<'_> {
     }
 
     /// The symlinks of the host's system that the root has already need not be made.
-    fn keep_symlinks(&self, items: &mut Places<Item>) -> Result<(), PlanError> {
+    fn keep_symlinks(&self, nodes: &mut Places<Node>) -> Result<(), PlanError> {
         let mut there = Vec::new();
-        for (path, item) in on_the_root(items) {
-            let Item::Symlink(target) = item else { continue };
+        for (path, node) in on_the_root(nodes) {
+            let Node::Symlink { target } = node else { continue };
             let host = self.host(path);
             if !self.is_there(&host)? {
                 continue;
             }
+            let target = path_of(target);
             let found = self.files.readlink(&host).ok();
-            if found.as_ref() != Some(target) {
-                let (path, destination) = (target.clone(), path.path().to_owned());
+            if found.as_deref() != Some(target) {
+                let (path, destination) = (target.to_owned(), path.path().to_owned());
                 return Err(PlanError::Mismatch { path, destination });
             }
             there.push(path.to_buf());
         }
         if !there.is_empty() {
-            let kept = items.iter().filter(|(path, _)| !there.iter().any(|at| at.plain() == *path));
-            *items = kept.map(|(path, item)| (path.to_buf(), item.clone())).collect();
+            let kept = nodes.iter().filter(|(path, _)| !there.iter().any(|at| at.plain() == *path));
+            *nodes = kept.map(|(path, node)| (path.to_buf(), node.clone())).collect();
         }
         Ok(())
     }
 
     /// What the root lacks: the place inside and on the host.
-    fn missing(&self, items: &Places<Item>) -> Result<Vec<(PathBuf, PathBuf)>, PlanError> {
+    fn missing(&self, nodes: &Places<Node>) -> Result<Vec<(PathBuf, PathBuf)>, PlanError> {
         let mut missing = Vec::new();
-        for (path, _) in on_the_root(items) {
+        for (path, _) in on_the_root(nodes) {
             let host = self.host(path);
             if !self.is_there(&host)? {
                 missing.push((path.path().to_owned(), host));
@@ -139,9 +140,9 @@ impl Directory<'_> {
 }
 
 /// What is not on another mount.
-fn on_the_root(items: &Places<Item>) -> impl Iterator<Item = (PlainPath<'_>, &Item)> {
-    let own = items.entries().filter(|entry| match entry.above {
-        None | Some((_, Item::Directory { .. })) => true,
+fn on_the_root(nodes: &Places<Node>) -> impl Iterator<Item = (PlainPath<'_>, &Node)> {
+    let own = nodes.entries().filter(|entry| match entry.above {
+        None | Some((_, Node::Directory { .. })) => true,
         Some(_) => false,
     });
     own.map(|Entry { path, value, .. }| (path, value))

@@ -1,56 +1,37 @@
 //! Where everything goes: the rules of precedence, applied. They are written down in [`super`].
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::Path;
 
 use crate::host::Files;
 use crate::host::plain::{PlainPath, PlainPathBuf};
-use crate::plan::item::Item;
+use crate::plan::candidate::{Candidate, Rank};
 use crate::plan::places::{Entry, Places};
 use crate::plan::view::{Found, RootBase, Stop, View};
-use crate::plan::{DestinationProblem, PlanError};
+use crate::plan::{DestinationProblem, Node, PlanError};
 
 /// Rounds until mounts and symlinks have settled; two are the rule.
 const ROUNDS: usize = 16;
-
-/// Who asked for something: at the same path the later variant wins, whatever the order of the list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Rank {
-    /// The synthetic `/etc`: gives way to any mount over it.
-    Synthetic,
-    /// The content of the minimal `/dev`.
-    Device,
-    /// A mount of the profile or the call.
-    Mount,
-}
-
-/// Something that wants a place.
-#[derive(Debug, Clone)]
-pub(crate) struct Candidate {
-    /// Where, as it was asked for, normalised.
-    pub asked: PlainPathBuf,
-    pub item: Item,
-    pub rank: Rank,
-    /// The text of the symlink at its source, where it may stay a symlink.
-    pub link: Option<PathBuf>,
-}
+/// Where new file systems may be in `/dev`.
+const BELOW_DEV: [(&str, &str); 4] =
+    [("tmpfs", "/dev"), ("tmpfs", "/dev/shm"), ("mqueue", "/dev/mqueue"), ("devpts", "/dev/pts")];
 
 /// Gives every candidate its place, and makes the directories that lead there.
 pub(crate) fn place(
     candidates: &[Candidate],
     root_base: &RootBase,
     files: &dyn Files,
-) -> Result<Places<Item>, PlanError> {
+) -> Result<Places<Node>, PlanError> {
     let mut as_link: Vec<bool> = candidates.iter().map(|c| c.link.is_some()).collect();
     let mut places: Vec<PlainPathBuf> = candidates.iter().map(|c| c.asked.clone()).collect();
     for _ in 0..ROUNDS {
-        let (items, winners) = arrange(candidates, &places, &as_link);
+        let (nodes, winners) = arrange(candidates, &places, &as_link);
         let mut changed = false;
         for (i, candidate) in candidates.iter().enumerate() {
             if candidate.rank == Rank::Synthetic {
                 continue;
             }
-            let view = View { files, root_base, items: &items, masked: &[], except: None };
+            let view = View { files, root_base, nodes: &nodes, masked: &[], except: None };
             if as_link[i] && !link_holds(&view, candidate) {
                 as_link[i] = false;
                 changed = true;
@@ -61,12 +42,12 @@ pub(crate) fn place(
             places[i] = place;
         }
         if !changed {
-            let view = View { files, root_base, items: &items, masked: &[], except: None };
+            let view = View { files, root_base, nodes: &nodes, masked: &[], except: None };
             settled(candidates, &places, &as_link, &view)?;
-            for (&i, entry) in winners.iter().zip(items.entries()) {
+            for (&i, entry) in winners.iter().zip(nodes.entries()) {
                 check(&candidates[i], &entry, &view)?;
             }
-            return with_parents(items, root_base, files);
+            return with_parents(nodes, root_base, files);
         }
     }
     // Only mounts that move each other come here.
@@ -100,12 +81,12 @@ fn settled(
     Ok(())
 }
 
-/// The items by place, and which candidates they come from.
+/// The nodes by place, and which candidates they come from.
 fn arrange(
     candidates: &[Candidate],
     places: &[PlainPathBuf],
     as_link: &[bool],
-) -> (Places<Item>, Vec<usize>) {
+) -> (Places<Node>, Vec<usize>) {
     let mut winners: Vec<usize> = (0..candidates.len()).collect();
     // Of those at one place the winner is the last.
     winners.sort_by_key(|&i| (places[i].plain(), candidates[i].rank));
@@ -124,23 +105,23 @@ fn arrange(
     };
     let kept = |&i: &usize| candidates[i].rank != Rank::Synthetic || !covered(places[i].plain());
     let kept: Vec<usize> = winners.iter().copied().filter(kept).collect();
-    let item = |i: usize| match &candidates[i].link {
-        Some(link) if as_link[i] => Item::Symlink(link.clone()),
-        _ => candidates[i].item.clone(),
+    let node = |i: usize| match &candidates[i].link {
+        Some(link) if as_link[i] => Node::Symlink { target: link.clone() },
+        _ => candidates[i].node.clone(),
     };
-    (kept.iter().map(|&i| (places[i].clone(), item(i))).collect(), kept)
+    (kept.iter().map(|&i| (places[i].clone(), node(i))).collect(), kept)
 }
 
 /// Whether a source's symlink, kept inside, leads to the very file that it leads to outside, seen with the
 /// same rights.
 fn link_holds(view: &View<'_>, candidate: &Candidate) -> bool {
-    let Item::Bind(bind) = &candidate.item else { return false };
+    let Node::Bind(bind) = &candidate.node else { return false };
     match view.resolve(candidate.asked.path()).map(|resolved| resolved.found) {
         Ok(Found::Directory(Some(file)) | Found::File(file)) => {
-            file.path == bind.path
+            file.path == bind.source.host_path()
                 && file.readonly == bind.readonly
                 && file.noexec == bind.noexec
-                && file.owner == bind.owner
+                && file.owner == bind.source.mapped()
         }
         _ => false,
     }
@@ -181,41 +162,37 @@ pub(crate) fn stopped(stop: Stop, asked: PlainPath<'_>) -> PlanError {
 
 /// Whether a candidate may be where it is: `/proc` and `/dev` are for what belongs there, and a mount point
 /// must be there already wherever the host's own files show.
-fn check(candidate: &Candidate, entry: &Entry<'_, Item>, view: &View<'_>) -> Result<(), PlanError> {
-    let Entry { path: place, value: item, above, has_below } = *entry;
+fn check(candidate: &Candidate, entry: &Entry<'_, Node>, view: &View<'_>) -> Result<(), PlanError> {
+    let Entry { path: place, value: node, above, has_below } = *entry;
     let asked = candidate.asked.plain();
     let wrong = |problem| Err(PlanError::Destination { path: asked.path().to_owned(), problem });
     let mismatch = || {
-        let path = candidate.item.label();
+        let path = candidate.label();
         Err(PlanError::Mismatch { path, destination: asked.path().to_owned() })
     };
-    let is_proc = item.is_filesystem("proc");
+    let is_proc = node.is_filesystem("proc");
     if place.is_in(PlainPath::PROC) != is_proc || (is_proc && place != PlainPath::PROC) {
         return wrong(DestinationProblem::Proc);
     }
-    let belongs = match item {
-        Item::Device { .. } => true,
-        Item::Tmpfs { .. } => place == PlainPath::DEV || place == PlainPath::SHM,
-        Item::Mqueue => place == PlainPath::MQUEUE,
-        Item::Filesystem(_) => {
-            let places =
-                [("tmpfs", "/dev"), ("tmpfs", "/dev/shm"), ("mqueue", "/dev/mqueue"), ("devpts", "/dev/pts")];
-            places.iter().any(|(name, at)| item.is_filesystem(name) && place.path().as_os_str() == *at)
+    let belongs = match node {
+        Node::Device(_) => true,
+        Node::Filesystem(filesystem) => {
+            BELOW_DEV.iter().any(|(name, at)| filesystem.is(name) && place.path() == Path::new(at))
         }
         _ => candidate.rank == Rank::Device,
     };
     if place.is_in(PlainPath::DEV) && !belongs {
         return wrong(DestinationProblem::Dev);
     }
-    if !item.is_directory() && has_below {
+    if !node.is_directory() && has_below {
         return mismatch();
     }
     match view.look_in(above, place).map_err(|stop| stopped(stop, asked))? {
         Found::Missing => makeable(above, place, asked),
-        Found::Directory(_) if !item.is_directory() => mismatch(),
-        Found::File(_) | Found::Made if item.is_directory() => mismatch(),
+        Found::Directory(_) if !node.is_directory() => mismatch(),
+        Found::File(_) | Found::Made if node.is_directory() => mismatch(),
         Found::Directory(_) | Found::File(_) | Found::Made => Ok(()),
-        Found::Symlink(_) if matches!(item, Item::Symlink(_)) => Ok(()),
+        Found::Symlink(_) if matches!(node, Node::Symlink { .. }) => Ok(()),
         Found::Symlink(_) => mismatch(),
         Found::Unknown => wrong(DestinationProblem::Unknown),
     }
@@ -224,29 +201,29 @@ fn check(candidate: &Candidate, entry: &Entry<'_, Item>, view: &View<'_>) -> Res
 /// Whether something missing can be made: on the sandbox's own file systems and in its root directory, never
 /// in a directory of the host that is merely shown.
 fn makeable(
-    cover: Option<(PlainPath<'_>, &Item)>,
+    cover: Option<(PlainPath<'_>, &Node)>,
     path: PlainPath<'_>,
     asked: PlainPath<'_>,
 ) -> Result<(), PlanError> {
     match cover {
-        Some((at, Item::Bind(bind))) => {
-            let host = bind.path.join(path.rest(at).unwrap_or(path.path()));
+        Some((at, Node::Bind(bind))) => {
+            let host = bind.source.host_path().join(path.rest(at).unwrap_or(path.path()));
             Err(PlanError::MountPoint { destination: asked.path().to_owned(), host })
         }
         _ => Ok(()),
     }
 }
 
-/// Adds the directories that lead to the items, mode 0755, where nothing else provides them.
+/// Adds the directories that lead to the nodes, mode 0755, where nothing else provides them.
 fn with_parents(
-    mut items: Places<Item>,
+    mut nodes: Places<Node>,
     root_base: &RootBase,
     files: &dyn Files,
-) -> Result<Places<Item>, PlanError> {
-    let view = View { files, root_base, items: &items, masked: &[], except: None };
+) -> Result<Places<Node>, PlanError> {
+    let view = View { files, root_base, nodes: &nodes, masked: &[], except: None };
     let mut directories: Vec<PlainPathBuf> = Vec::new();
     let mut last = PlainPath::ROOT;
-    for (path, _) in items.iter() {
+    for (path, _) in nodes.iter() {
         // Those that lead to the one before, too, were there or were made for it.
         let new = path.ancestors().skip(1).take_while(move |at| !last.is_in(*at));
         last = path;
@@ -265,6 +242,6 @@ fn with_parents(
             }
         }
     }
-    items.extend(directories.into_iter().map(|path| (path, Item::Directory { mode: 0o755 })));
-    Ok(items)
+    nodes.extend(directories.into_iter().map(|path| (path, Node::Directory { mode: 0o755 })));
+    Ok(nodes)
 }

@@ -4,10 +4,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::host::{FileKind, Files};
-use crate::plan::item::Item;
 use crate::plan::places::Places;
 use crate::plan::view::RootBase;
-use crate::plan::{Base, Root};
+use crate::plan::{Base, Node, Root};
 
 /// Anybody but the owner may go through.
 const SEARCH_OF_OTHERS: u32 = 0o011;
@@ -44,7 +43,7 @@ impl fmt::Display for Exposed {
 pub(crate) fn exposed(
     root: &Root,
     root_base: &RootBase,
-    items: &Places<Item>,
+    nodes: &Places<Node>,
     caller: u32,
     files: &dyn Files,
 ) -> Option<Exposed> {
@@ -54,8 +53,8 @@ pub(crate) fn exposed(
     {
         writable.push(path);
     }
-    writable.extend(items.values().filter_map(|item| match item {
-        Item::Bind(bind) if !bind.readonly => Some(bind.path.as_path()),
+    writable.extend(nodes.values().filter_map(|node| match node {
+        Node::Bind(bind) if !bind.readonly => Some(bind.source.host_path()),
         _ => None,
     }));
     let open = writable.iter().find(|path| !closed(path, &writable, caller, files));

@@ -1,39 +1,17 @@
 //! What a bind mount shows: found, checked and written down once, by the caller.
 
 use std::borrow::Cow;
+use std::ffi::CString;
 use std::path::{Path, PathBuf};
 
 use crate::host::plain::{self, PlainPath};
-use crate::host::{Facts, FileKind, Files, Followed, Stat};
-use crate::plan::item::{Bind, Item};
+use crate::host::{FileKind, Files, Followed, Stat};
+use crate::plan::candidate::{Candidate, Rank};
+use crate::plan::inputs::Inputs;
 use crate::plan::text::c_path;
 use crate::plan::view::missing;
-use crate::plan::{HostIdentity, Mapped, Note, PlanError, Source, Via, ranges};
-use crate::profile::{Attributes, Propagation, Symlinks};
-
-/// A bind mount that is asked for.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Wanted<'a> {
-    pub source: &'a Path,
-    pub destination: &'a Path,
-    pub readonly: bool,
-    pub noexec: bool,
-    pub attributes: Attributes,
-    pub idmap: bool,
-    pub optional: bool,
-    /// Whether a symlink at the source is worth keeping.
-    pub system: bool,
-    /// Which symlinks may be followed.
-    pub symlinks: Symlinks,
-}
-
-/// What became of the search for a source.
-#[derive(Debug, Clone)]
-pub(crate) enum Sought<T = Located> {
-    Found(T),
-    /// It is optional, and not there.
-    Missing(LeftOut),
-}
+use crate::plan::{Bind, Device, HostIdentity, Mapped, Node, Note, PlanError, Source, Via, ranges};
+use crate::profile::{Attributes, Mount, Propagation, Symlinks};
 
 /// An optional mount whose source is missing.
 #[derive(Debug, Clone)]
@@ -61,31 +39,16 @@ impl LeftOut {
     }
 }
 
-/// What was found.
-#[derive(Debug, Clone)]
-pub(crate) struct Located {
-    pub item: Item,
-    /// The text of the symlink at the source, where it is worth keeping.
-    pub link: Option<PathBuf>,
-}
-
-/// `path`, absolute.
-pub(crate) fn absolute(path: &Path, facts: &Facts) -> Result<PathBuf, PlanError> {
-    if path.is_absolute() {
-        return Ok(path.to_owned());
-    }
-    Ok(facts.cwd.as_deref().ok_or(PlanError::NoCwd)?.join(path))
-}
-
-/// Locates the source of a bind mount.
+/// What a bind mount shows, or that it is left out.
 pub(crate) fn locate(
-    wanted: Wanted<'_>,
-    host: &HostIdentity,
-    facts: &Facts,
-    files: &dyn Files,
-) -> Result<Sought, PlanError> {
-    let asked = absolute(wanted.source, facts)?;
-    let destination = wanted.destination.to_owned();
+    inputs: &Inputs<'_>,
+    mount: &Mount,
+    (source, idmap): (&Path, bool),
+    destination: &Path,
+) -> Result<Result<Candidate, LeftOut>, PlanError> {
+    let Inputs { profile, files, .. } = *inputs;
+    let asked = inputs.absolute(source)?;
+    let destination = destination.to_owned();
     let fail = |source: std::io::Error| {
         let (path, destination) = (asked.clone(), destination.clone());
         if missing(&source) {
@@ -94,24 +57,23 @@ pub(crate) fn locate(
             PlanError::SourceLookup { path, destination, source }
         }
     };
-    // Whatever is below /proc is refused by its text, before the kernel is asked.
+    // What is below /proc is refused by its text, before the kernel is asked.
     let proc = || PlanError::SourceProc { path: asked.clone(), destination: destination.clone() };
     if plain::is_in(&asked, PlainPath::PROC) {
         return Err(proc());
     }
     let followed = match files.follow_until(&asked) {
-        Err(stopped) if wanted.optional && missing(&stopped.error) => {
-            let system = wanted.system;
+        Err(stopped) if mount.optional && missing(&stopped.error) => {
             let directory = stopped.at.parent().unwrap_or(Path::new("/")).to_owned();
-            let roots = is_roots(&directory, host, files);
-            return Ok(Sought::Missing(LeftOut { source: asked, destination, directory, system, roots }));
+            let roots = is_roots(&directory, inputs.host, files);
+            return Ok(Err(LeftOut { source: asked, destination, directory, system: mount.system, roots }));
         }
         followed => followed.map_err(|stopped| fail(stopped.error))?,
     };
     if followed.through_proc {
         return Err(proc());
     }
-    if !wanted.system && wanted.symlinks == Symlinks::System {
+    if !mount.system && profile.symlinks == Symlinks::System {
         only_system_links(&followed, &destination, files)?;
     }
     let path = followed.path;
@@ -121,38 +83,47 @@ pub(crate) fn locate(
         FileKind::File => false,
         FileKind::CharDevice if destination.starts_with("/dev") => {
             let (major, minor) = (libc::major(stat.rdev), libc::minor(stat.rdev));
-            let item = Item::Device { source: path, major, minor, block: false, readonly: wanted.readonly };
-            return Ok(Sought::Found(Located { item, link: None }));
+            let readonly = mount.readonly;
+            let node = Node::Device(Device { source: c_path(&path)?, major, minor, block: false, readonly });
+            return Ok(Ok(Candidate::new(destination, node, Rank::Mount)));
         }
         kind => return Err(PlanError::SourceKind { path: asked, destination, kind }),
     };
-    let link = if wanted.system { link_text(&asked, files) } else { None };
     // What root's sandbox writes on the host must be the owner's there, not some stranger's.
-    let idmap = wanted.idmap || !wanted.readonly;
-    let attributes = wanted.attributes;
-    let via = match via(host, None, idmap, &path, &stat, files).map_err(fail)? {
-        // Only in the host's own namespace can access times be changed; slaves are copies of what propagates
-        // there.
+    let via = via(inputs, None, idmap || !mount.readonly, &path, &stat).map_err(fail)?;
+    let via = changed(via, mount, inputs.host)?;
+    can_be_mapped(via, &path, files)?;
+    let Mount { readonly, noexec, attributes, .. } = *mount;
+    let source = Source {
+        path: c_path(&path)?,
+        device: stat.device,
+        inode: stat.inode,
+        directory,
+        slave: attributes.propagation == Propagation::Slave,
+        via,
+    };
+    let node = Node::Bind(Bind { source, readonly, noexec, attributes });
+    let link = if mount.system { link_text(&asked, files) } else { None };
+    Ok(Ok(Candidate { link, ..Candidate::new(destination, node, Rank::Mount) }))
+}
+
+/// The same, where the mount's attributes have a say.
+fn changed(via: Via, mount: &Mount, host: &HostIdentity) -> Result<Via, PlanError> {
+    let attributes = mount.attributes;
+    // Only in the host's own namespace can access times be changed; slaves are copies of what propagates
+    // there.
+    let via = match via {
         Via::Path if host.is_given() && attributes != Attributes::default() => Via::Tree { idmap: None },
         via => via,
     };
     if attributes.atime.is_some() && via == Via::Path {
         return Err(PlanError::Unenforceable {
-            key: format!("access times of {destination:?}"),
+            key: format!("access times of {:?}", mount.destination),
             reason: "a user namespace keeps those of the host's mounts as they are (mount_setattr(2), EPERM)",
             hint: "mount it so on the host, or run belljar as root",
         });
     }
-    can_be_mapped(via, &path, files)?;
-    let owner = match via {
-        Via::Tree { idmap } => idmap,
-        Via::Path => None,
-    };
-    let slave = attributes.propagation == Propagation::Slave;
-    let source =
-        Source { path: c_path(&path)?, device: stat.device, inode: stat.inode, directory, slave, via };
-    let bind = Bind { path, source, readonly: wanted.readonly, noexec: wanted.noexec, attributes, owner };
-    Ok(Sought::Found(Located { item: Item::Bind(bind), link }))
+    Ok(via)
 }
 
 /// Refuses a path that led through a symlink which somebody else, or an earlier run, can have made.
@@ -206,14 +177,14 @@ fn is_roots(directory: &Path, host: &HostIdentity, files: &dyn Files) -> bool {
 }
 
 /// What the symlink at `path` holds, if there is one.
-fn link_text(path: &Path, files: &dyn Files) -> Option<PathBuf> {
+fn link_text(path: &Path, files: &dyn Files) -> Option<CString> {
     // A slash at its end would have it followed.
     let at = match PlainPath::new(path) {
         Some(_) => Cow::Borrowed(path),
         None => Cow::Owned(path.components().collect()),
     };
     match files.lstat(&at) {
-        Ok(Stat { kind: FileKind::Symlink, .. }) => files.readlink(&at).ok(),
+        Ok(Stat { kind: FileKind::Symlink, .. }) => c_path(&files.readlink(&at).ok()?).ok(),
         _ => None,
     }
 }
@@ -223,19 +194,19 @@ fn link_text(path: &Path, files: &dyn Files) -> Option<PathBuf> {
 /// keep its owner.
 ///
 /// `mapped` is whose files are to be shown as the sandbox's, if not the owner's. What belongs to one of the
-/// sandbox's ids already is shown as it is.
+/// sandbox's ids already is shown as it is. *Lite* mounts nothing.
 pub(crate) fn via(
-    host: &HostIdentity,
+    inputs: &Inputs<'_>,
     mapped: Option<Mapped>,
     idmap: bool,
     path: &Path,
     stat: &Stat,
-    files: &dyn Files,
 ) -> std::io::Result<Via> {
-    if !host.is_given() {
+    let lite = inputs.profile.namespaces.is_empty();
+    if lite || !inputs.host.is_given() {
         return Ok(Via::Path);
     }
-    let is_sandboxes = match host {
+    let is_sandboxes = match inputs.host {
         HostIdentity::Ranges(all) => ranges::inside(&all.users, stat.uid).is_some(),
         _ => false,
     };
@@ -244,7 +215,7 @@ pub(crate) fn via(
         return Ok(Via::Tree { idmap: Some(mapped.unwrap_or(owner)) });
     }
     for parent in path.ancestors().skip(1) {
-        if files.lstat(parent)?.mode & 0o001 == 0 {
+        if inputs.files.lstat(parent)?.mode & 0o001 == 0 {
             return Ok(Via::Tree { idmap: None });
         }
     }

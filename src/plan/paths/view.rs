@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use crate::host::plain::{PlainPath, PlainPathBuf};
 use crate::host::steps::Steps;
 use crate::host::{FileKind, Files, Stat};
-use crate::plan::Mapped;
-use crate::plan::item::Item;
 use crate::plan::places::Places;
+use crate::plan::text::path_of;
+use crate::plan::{Mapped, Node};
 
 /// Symlinks that one path may lead through (`path_resolution(7)`).
 const MAX_LINKS: usize = 40;
@@ -20,7 +20,7 @@ const MAX_LINKS: usize = 40;
 /// Directories of sysfs that are there for mounts (`sysfs_create_mount_point` in the kernel).
 const SYSFS_DIRECTORIES: [&str; 2] = ["fs", "fs/cgroup"];
 
-/// The root below all items.
+/// The root below all nodes.
 #[derive(Debug, Clone)]
 pub(crate) enum RootBase {
     /// An empty tmpfs.
@@ -33,9 +33,9 @@ pub(crate) enum RootBase {
 pub(crate) struct View<'a> {
     pub files: &'a dyn Files,
     pub root_base: &'a RootBase,
-    pub items: &'a Places<Item>,
+    pub nodes: &'a Places<Node>,
     pub masked: &'a [PlainPathBuf],
-    /// An item that is looked behind.
+    /// A node that is looked behind.
     pub except: Option<PlainPath<'a>>,
 }
 
@@ -95,9 +95,9 @@ pub(crate) struct Resolved {
 }
 
 impl View<'_> {
-    /// The item at `path` or the nearest above it.
-    pub fn cover(&self, path: PlainPath<'_>) -> Option<(PlainPath<'_>, &Item)> {
-        self.items.nearest(path, self.except)
+    /// The node at `path` or the nearest above it.
+    pub fn cover(&self, path: PlainPath<'_>) -> Option<(PlainPath<'_>, &Node)> {
+        self.nodes.nearest(path, self.except)
     }
 
     /// What is at a path without symlinks.
@@ -114,28 +114,28 @@ impl View<'_> {
             None => {}
         }
         let found = self.look_behind(path)?;
-        // Above a deeper item there is a directory in any case: it is made as that item's parent.
-        if found == Found::Missing && self.items.has_below(path) {
+        // Above a deeper node there is a directory in any case: it is made as that one's parent.
+        if found == Found::Missing && self.nodes.has_below(path) {
             Ok(Found::Directory(None))
         } else {
             Ok(found)
         }
     }
 
-    /// What is at a path before parents of deeper items are made, and before anything is masked.
+    /// What is at a path before parents of deeper nodes are made, and before anything is masked.
     pub fn look_behind(&self, path: PlainPath<'_>) -> Result<Found, Stop> {
         self.look_in(self.cover(path), path)
     }
 
     /// What is at a path in what covers it.
-    pub fn look_in(&self, cover: Option<(PlainPath<'_>, &Item)>, path: PlainPath<'_>) -> Result<Found, Stop> {
-        let (at, item) = match cover {
-            Some((at, item)) => (at, Some(item)),
+    pub fn look_in(&self, cover: Option<(PlainPath<'_>, &Node)>, path: PlainPath<'_>) -> Result<Found, Stop> {
+        let (at, node) = match cover {
+            Some((at, node)) => (at, Some(node)),
             None => (PlainPath::ROOT, None),
         };
         let rest = path.rest(at).unwrap_or(path.path());
         let here = rest.as_os_str().is_empty();
-        let found = match item {
+        let found = match node {
             None => match self.root_base {
                 RootBase::Tmpfs if here => Found::Directory(None),
                 RootBase::Tmpfs => Found::Missing,
@@ -151,31 +151,30 @@ impl View<'_> {
                     self.host(host, rest, &file)?
                 }
             },
-            Some(Item::Bind(bind)) => {
+            Some(Node::Bind(bind)) => {
                 let file = |path, stat| HostFile {
                     path,
                     stat,
                     noexec: bind.noexec,
                     readonly: bind.readonly,
-                    owner: bind.owner,
+                    owner: bind.source.mapped(),
                     mount: at.path().to_owned(),
                 };
-                self.host(&bind.path, rest, &file)?
+                self.host(bind.source.host_path(), rest, &file)?
             }
-            Some(Item::Symlink(target)) if here => Found::Symlink(target.clone()),
-            Some(Item::File { .. } | Item::Device { .. }) if here => Found::Made,
-            Some(item) if here && item.is_directory() => Found::Directory(None),
-            Some(Item::Directory { .. } | Item::Tmpfs { .. }) => Found::Missing,
-            Some(item) if item.is_filesystem("tmpfs") => Found::Missing,
+            Some(Node::Symlink { target }) if here => Found::Symlink(path_of(target).to_owned()),
+            Some(Node::File { .. } | Node::Device(_)) if here => Found::Made,
+            Some(node) if here && node.is_directory() => Found::Directory(None),
+            Some(Node::Directory { .. }) => Found::Missing,
+            Some(Node::Filesystem(filesystem)) if filesystem.is("tmpfs") => Found::Missing,
             // The kernel has mount points for others there.
-            Some(item)
-                if item.is_filesystem("sysfs")
+            Some(Node::Filesystem(filesystem))
+                if filesystem.is("sysfs")
                     && SYSFS_DIRECTORIES.contains(&rest.to_str().unwrap_or_default()) =>
             {
                 Found::Directory(None)
             }
-            Some(Item::Filesystem(_)) => Found::Unknown,
-            Some(Item::Proc { .. } | Item::Devpts | Item::Mqueue) => Found::Unknown,
+            Some(Node::Filesystem(_)) => Found::Unknown,
             Some(_) => return Err(Stop::NotADirectory),
         };
         Ok(found)

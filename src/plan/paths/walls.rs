@@ -19,13 +19,12 @@ use std::path::{Path, PathBuf};
 
 use crate::host::plain::{self, PlainPath, PlainPathBuf};
 use crate::host::{FileKind, Files};
-use crate::plan::item::Item;
 use crate::plan::landlock::{self, Rules};
+use crate::plan::marks::Mark;
 use crate::plan::places::Places;
 use crate::plan::source::LeftOut;
-use crate::plan::text::c_path;
 use crate::plan::view::{Found, RootBase, Stop, View};
-use crate::plan::{Node, PlanError, Presence, WallProblem};
+use crate::plan::{Bind, Node, PlanError, Presence, WallProblem};
 
 /// What is looked at below one read-only directory; a hundred thousand entries take about 0.1 s.
 const MAX_LOOKED_AT: usize = 400_000;
@@ -33,39 +32,24 @@ const MAX_LOOKED_AT: usize = 400_000;
 /// package makes pipes.
 const SYSTEM: PlainPath<'_> = PlainPath::USR;
 
-/// A masked or read-only path.
-#[derive(Debug, Clone)]
-pub(crate) struct Mark {
-    pub path: PlainPathBuf,
-    pub masked: bool,
-    pub presence: Presence,
-}
-
-impl Mark {
-    pub fn node(&self) -> Result<Node, PlanError> {
-        let (path, presence) = (c_path(self.path.path())?, self.presence);
-        Ok(if self.masked { Node::Mask { path, presence } } else { Node::Readonly { path, presence } })
-    }
-}
-
 /// Everything that is in the root, before the marks are made.
 pub(crate) struct Standing<'a> {
     pub files: &'a dyn Files,
     pub root_base: &'a RootBase,
-    pub items: &'a Places<Item>,
+    pub nodes: &'a Places<Node>,
     /// Whether the root is a directory of the host that the task writes to.
     pub root_shared: bool,
 }
 
 impl Standing<'_> {
     fn view(&self) -> View<'_> {
-        View { files: self.files, root_base: self.root_base, items: self.items, masked: &[], except: None }
+        View { files: self.files, root_base: self.root_base, nodes: self.nodes, masked: &[], except: None }
     }
 
     /// Whether what is made or renamed in the directory `path` is made or renamed on the host.
     fn shared(&self, path: PlainPath<'_>) -> bool {
-        match self.items.nearest(path, None) {
-            Some((_, Item::Bind(bind))) => !bind.readonly,
+        match self.nodes.nearest(path, None) {
+            Some((_, Node::Bind(bind))) => !bind.readonly,
             Some(_) => false,
             None => self.root_shared,
         }
@@ -149,15 +133,17 @@ impl Standing<'_> {
             RootBase::Directory { path, owner } => Some((PlainPath::ROOT, path.as_path(), *owner)),
             RootBase::Tmpfs => None,
         };
-        let binds = self.items.iter().filter_map(|(at, item)| match item {
-            Item::Bind(bind) => Some((at, item.directory()?, bind.owner)),
+        let binds = self.nodes.iter().filter_map(|(at, item)| match item {
+            Node::Bind(Bind { source, .. }) if source.directory => {
+                Some((at, source.host_path(), source.mapped()))
+            }
             _ => None,
         });
         let mut shown = root.into_iter().chain(binds).filter(|(.., owner)| !missing.roots || owner.is_some());
         shown.any(|(at, host, _)| {
             missing.directory.strip_prefix(host).is_ok_and(|rest| {
                 let inside = PlainPathBuf::from(at.path().join(rest));
-                let nearest = self.items.nearest(inside.plain(), None).map_or(PlainPath::ROOT, |(at, _)| at);
+                let nearest = self.nodes.nearest(inside.plain(), None).map_or(PlainPath::ROOT, |(at, _)| at);
                 nearest == at && self.shared(inside.plain())
             })
         })
@@ -166,12 +152,12 @@ impl Standing<'_> {
     /// The directories above mounts and marks that the task could rename on the host.
     pub fn pins(&self, marks: &[Mark]) -> Vec<PlainPathBuf> {
         let marks = marks.iter().filter(|mark| mark.presence == Presence::There);
-        let walls = self.items.iter().map(|(path, _)| path).chain(marks.map(|mark| mark.path.plain()));
+        let walls = self.nodes.iter().map(|(path, _)| path).chain(marks.map(|mark| mark.path.plain()));
         let mut pins = BTreeSet::new();
         for wall in walls {
             for above in wall.ancestors().skip(1).take_while(|above| !above.is_root()) {
                 // A mount point already; what is above that one is seen to in its turn.
-                if self.items.nearest(above, None).is_some_and(|(at, _)| at == above) {
+                if self.nodes.nearest(above, None).is_some_and(|(at, _)| at == above) {
                     break;
                 }
                 if self.shared(above) {
@@ -189,14 +175,14 @@ impl Standing<'_> {
         };
         let is_marked =
             |path: PlainPath<'_>| marks.iter().any(|mark| !mark.masked && path.is_in(mark.path.plain()));
-        for (path, item) in self.items.iter().filter(|(path, _)| !by_landlock(*path)) {
+        for (path, item) in self.nodes.iter().filter(|(path, _)| !by_landlock(*path)) {
             match item {
-                Item::Device { readonly, .. } if *readonly || is_marked(path) => {
+                Node::Device(device) if device.readonly || is_marked(path) => {
                     let problem = WallProblem::Device;
                     return Err(PlanError::Wall { path: path.path().to_owned(), problem });
                 }
-                Item::Bind(bind) if bind.readonly && bind.source.directory => {
-                    self.look_through(path, &bind.path, marks)?;
+                Node::Bind(bind) if bind.readonly && bind.source.directory => {
+                    self.look_through(path, bind.source.host_path(), marks)?;
                 }
                 _ => {}
             }
@@ -232,7 +218,7 @@ impl Standing<'_> {
         }
         let wrong = |problem| Err(PlanError::Wall { path: inside.path().to_owned(), problem });
         let covered = |path: PlainPath<'_>| {
-            self.items.nearest(path, None).is_some_and(|(at, _)| at == path)
+            self.nodes.nearest(path, None).is_some_and(|(at, _)| at == path)
                 || marks.iter().any(|mark| mark.masked && mark.path.plain() == path)
         };
         let mut left = MAX_LOOKED_AT;

@@ -1,6 +1,6 @@
 //! Paths and strings on their way to the kernel, and back to a person.
 
-use std::ffi::{CString, OsStr};
+use std::ffi::{CStr, CString, OsStr};
 use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
@@ -12,6 +12,11 @@ use crate::plan::{DestinationProblem, PlanError};
 pub(crate) fn c_path(path: &Path) -> Result<CString, PlanError> {
     CString::new(path.as_os_str().as_bytes())
         .map_err(|_| PlanError::Destination { path: path.to_owned(), problem: DestinationProblem::Nul })
+}
+
+/// A path that the kernel takes, as a path.
+pub(crate) fn path_of(path: &CStr) -> &Path {
+    Path::new(OsStr::from_bytes(path.to_bytes()))
 }
 
 /// An absolute path without `.`, `..` and doubled slashes; what is wrong with it otherwise.

@@ -2,14 +2,12 @@
 //! `Documentation/userspace-api/landlock.rst`.
 
 use crate::host::plain::PlainPath;
-use crate::plan::item::Item;
+use crate::plan::marks::Mark;
 use crate::plan::places::Places;
 use crate::plan::text::c_path;
 use crate::plan::view::RootBase;
-use crate::plan::walls::Mark;
-use crate::plan::{Landlock, LandlockRule, PlanError};
+use crate::plan::{Filesystem, Landlock, LandlockRule, Node, PlanError};
 use crate::profile::{Profile, Scope};
-use crate::sys::mount::{ATTR_NOEXEC, ATTR_RDONLY};
 
 /// `LANDLOCK_ACCESS_FS_*`, `LANDLOCK_ACCESS_NET_*` and `LANDLOCK_SCOPE_*` of `linux/landlock.h`.
 pub(crate) mod access {
@@ -106,26 +104,25 @@ pub(crate) fn device(major: u32, minor: u32, readonly: bool) -> u64 {
     READ_FILE | write | ioctl
 }
 
-/// What a new file system grants; as the short forms have it.
-fn filesystem(item: &Item, attributes: u64) -> u64 {
-    let readonly = attributes & ATTR_RDONLY != 0;
-    let write = match item {
-        _ if readonly => 0,
-        item if item.is_filesystem("proc") => WRITE_FILE | TRUNCATE,
-        item if item.is_filesystem("devpts") => WRITE_FILE,
-        item if item.is_filesystem("mqueue") => WRITE_FILE | MAKE_REG | REMOVE_FILE,
-        _ => return bind(true, readonly, attributes & ATTR_NOEXEC != 0),
+/// What a new file system grants.
+fn filesystem(filesystem: &Filesystem) -> u64 {
+    let (readonly, noexec) = (filesystem.is_readonly(), filesystem.is_noexec());
+    // Threads name each other by writing to /proc/self/task/N/comm; a shell's `>` truncates. What is not a
+    // process's own is held by ownership (no host root inside) and by the profile's masks.
+    let (write, ioctl) = match filesystem.fstype.to_bytes() {
+        b"proc" => (WRITE_FILE | TRUNCATE, 0),
+        b"devpts" => (WRITE_FILE, IOCTL_DEV),
+        b"mqueue" => (WRITE_FILE | MAKE_REG | REMOVE_FILE, 0),
+        _ => (WRITE, 0),
     };
-    let execute = if attributes & ATTR_NOEXEC != 0 { 0 } else { EXECUTE };
-    let ioctl = if item.is_filesystem("devpts") { IOCTL_DEV } else { 0 };
-    READ | write | execute | ioctl
+    READ | ioctl | if readonly { 0 } else { write } | if noexec { 0 } else { EXECUTE }
 }
 
 /// The rules that follow from the root and what is in it.
 pub(crate) fn rules(
     root_base: &RootBase,
     root_readonly: bool,
-    items: &Places<Item>,
+    nodes: &Places<Node>,
     marks: &[Mark],
 ) -> Rules {
     let mut rules = Rules::new();
@@ -145,21 +142,16 @@ pub(crate) fn rules(
         RootBase::Directory { .. } => READ | EXECUTE,
     };
     allow(PlainPath::ROOT, if root_readonly { root } else { root | READ | WRITE });
-    for (path, item) in items.iter() {
-        match item {
-            Item::Directory { .. } | Item::Symlink(_) => {}
+    for (path, node) in nodes.iter() {
+        match node {
             // One rule for the directory of the synthetic files, not one for each.
-            Item::File { .. } => allow(path.parent().unwrap_or(path), READ),
-            Item::Bind(b) => allow(path, bind(b.source.directory, b.readonly, b.noexec)),
-            Item::Device { major, minor, readonly, .. } => allow(path, device(*major, *minor, *readonly)),
-            Item::Tmpfs { noexec, readonly, .. } => allow(path, bind(true, *readonly, *noexec)),
-            // Threads name each other by writing to /proc/self/task/N/comm; a shell's `>` truncates.
-            // Everything that is not a process's own is held by ownership (no host root inside) and by the
-            // profile's masks.
-            Item::Filesystem(filesystem) => allow(path, self::filesystem(item, filesystem.attributes)),
-            Item::Proc { .. } => allow(path, READ | WRITE_FILE | TRUNCATE),
-            Item::Devpts => allow(path, READ | WRITE_FILE | IOCTL_DEV),
-            Item::Mqueue => allow(path, READ | WRITE_FILE | MAKE_REG | REMOVE_FILE),
+            Node::File { .. } => allow(path.parent().unwrap_or(path), READ),
+            Node::Bind(b) => allow(path, bind(b.source.directory, b.readonly, b.noexec)),
+            Node::Device(d) => allow(path, device(d.major, d.minor, d.readonly)),
+            Node::Filesystem(new) => allow(path, filesystem(new)),
+            Node::Directory { .. } | Node::Symlink { .. } => {}
+            // What is only marked has the rights of what it is a part of.
+            Node::Pin | Node::Mask { .. } | Node::Readonly { .. } => {}
         }
     }
     rules

@@ -1,6 +1,6 @@
 //! New file systems by type, attributes of mounts and devices by number.
 
-use super::super::{Call, Filesystem, Mount as PlanMount, Node, PlanError, Via, resolve};
+use super::super::{Call, Device, Filesystem, Node, PlanError, Via, resolve};
 use super::fixtures::*;
 use crate::host::{Facts, FileKind};
 use crate::profile::{Atime, Attributes, Mount, MountKind, Namespace, Profile, Propagation};
@@ -15,7 +15,7 @@ fn new(destination: &str, fstype: &str, data: &[(&str, &str)]) -> Mount {
 
 fn made(profile: &Profile, path: &str) -> Filesystem {
     match node(&plan(profile).unwrap(), path) {
-        Some(Node::Mount { mount: PlanMount::Filesystem(filesystem), .. }) => filesystem.clone(),
+        Some(Node::Filesystem(filesystem)) => filesystem.clone(),
         other => panic!("{other:?}"),
     }
 }
@@ -89,6 +89,10 @@ fn what_has_no_limit_or_belongs_to_the_host_is_refused() {
     ] {
         value(data);
     }
+    for (size, inodes, mode) in [(0, 1, 0), (1, 0, 0), (1, 1, 0o10000)] {
+        let short = with([mount("/x", MountKind::Tmpfs { size, inodes, mode })]);
+        assert!(matches!(plan(&short), Err(PlanError::Value { .. })), "{size} {inodes} {mode}");
+    }
     let pts = with([new("/dev/pts", "devpts", &[("max", "100000")])]);
     assert!(matches!(plan(&pts), Err(PlanError::Value { .. })));
 }
@@ -129,9 +133,8 @@ fn a_device_by_number_is_the_host_s_node_and_no_other() {
         resolve(&profile, &facts(), &files, &Call::program(["sh"]))
     };
     let plan = at(device(false, 232, None, Some(0))).unwrap();
-    let Some(Node::Mount { mount, .. }) = node(&plan, "/dev/machine") else { panic!("no device") };
-    let expected = PlanMount::Device { source: c"/dev/kvm".into(), block: false, major: 10, minor: 232 };
-    assert_eq!(*mount, expected);
+    let kvm = Device { source: c"/dev/kvm".into(), block: false, major: 10, minor: 232, readonly: false };
+    assert_eq!(node(&plan, "/dev/machine"), Some(&Node::Device(kvm)));
     for other in [device(false, 231, None, None), device(true, 232, None, None)] {
         assert!(matches!(at(other), Err(PlanError::Device { major: 10, .. })));
     }

@@ -1,10 +1,9 @@
 //! A small host, and a profile for it.
 
+use std::ffi::CString;
 use std::path::{Path, PathBuf};
 
-use super::super::{
-    Call, HostIdentity, Mount as PlanMount, Node, Note, Plan, PlanError, Source, elf, resolve_with_notes,
-};
+use super::super::{Call, HostIdentity, Node, Note, Plan, PlanError, Source, elf, resolve_with_notes};
 use crate::capability::CapabilitySet;
 use crate::host::{Facts, MemoryFiles};
 use crate::profile::{
@@ -155,31 +154,23 @@ pub fn noted(profile: &Profile) -> Result<(Plan, Vec<Note>), PlanError> {
     resolve_with_notes(profile, &facts(), &files(), &Call::program(["sh"]))
 }
 
-pub fn text(path: &std::ffi::CString) -> PathBuf {
+pub fn text(path: &CString) -> PathBuf {
     PathBuf::from(path.to_str().unwrap())
 }
 
-/// The path of a node and what is there, in short.
-pub fn node_path(node: &Node) -> PathBuf {
-    match node {
-        Node::Directory { path, .. }
-        | Node::Symlink { path, .. }
-        | Node::File { path, .. }
-        | Node::Mount { path, .. }
-        | Node::Pin { path }
-        | Node::Mask { path, .. }
-        | Node::Readonly { path, .. } => text(path),
-    }
+pub fn node_path((path, _): &(CString, Node)) -> PathBuf {
+    text(path)
 }
 
 pub fn node<'a>(plan: &'a Plan, path: &str) -> Option<&'a Node> {
-    plan.walls.root.as_ref().unwrap().nodes.iter().find(|node| node_path(node) == Path::new(path))
+    let mut nodes = plan.walls.root.as_ref().unwrap().nodes.iter();
+    nodes.find(|node| node_path(node) == Path::new(path)).map(|(_, node)| node)
 }
 
 /// The bind mount at a path: its source and whether it is read-only.
 pub fn bound<'a>(plan: &'a Plan, path: &str) -> Option<(&'a Source, bool)> {
     match node(plan, path)? {
-        Node::Mount { mount: PlanMount::Bind { source, readonly, .. }, .. } => Some((source, *readonly)),
+        Node::Bind(bind) => Some((&bind.source, bind.readonly)),
         _ => None,
     }
 }

@@ -4,9 +4,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::super::{
-    Base, Call, Mount as PlanMount, Node, Plan, PlanError, Presence, WallProblem, elf, resolve,
-};
+use super::super::{Base, Call, Node, Plan, PlanError, Presence, WallProblem, elf, resolve};
 use super::fixtures::*;
 use crate::host::{Facts, FileKind, Files, MemoryFiles, Stat};
 use crate::profile::{Mount, Profile, Root, Workdir};
@@ -50,7 +48,7 @@ fn container(readonly: bool) -> (Profile, MemoryFiles) {
 
 fn pins(plan: &Plan) -> Vec<PathBuf> {
     let nodes = plan.walls.root.as_ref().unwrap().nodes.iter();
-    nodes.filter(|node| matches!(node, Node::Pin { .. })).map(node_path).collect()
+    nodes.filter(|node| matches!(node, (_, Node::Pin))).map(node_path).collect()
 }
 
 #[test]
@@ -103,7 +101,7 @@ fn a_wall_whose_object_is_missing_is_refused_where_the_task_could_make_it() {
     let presence = |profile: &Profile, files: &MemoryFiles| {
         let plan = on(profile, files).unwrap();
         plan.walls.root.unwrap().nodes.into_iter().find_map(|node| match node {
-            Node::Mask { presence, .. } => Some(presence),
+            (_, Node::Mask { presence }) => Some(presence),
             _ => None,
         })
     };
@@ -361,8 +359,8 @@ fn a_plan_with_a_pin_over_what_is_mounted_is_none() {
     let plan = on(&with([bind("/opt", "/opt", false)]), &files()).unwrap();
     let mut wrong = plan;
     let root = wrong.walls.root.as_mut().unwrap();
-    assert!(matches!(root.nodes.last(), Some(Node::Mount { mount: PlanMount::Bind { .. }, .. } | _)));
-    root.nodes.push(Node::Pin { path: c"/opt".into() });
+    assert!(root.nodes.iter().any(|(path, node)| *path == *c"/opt" && matches!(node, Node::Bind(_))));
+    root.nodes.push((c"/opt".into(), Node::Pin));
     assert!(matches!(wrong.check(), Err(PlanError::Decode { .. })));
 }
 
@@ -427,6 +425,10 @@ fn what_cannot_be_id_mapped_is_refused_in_the_plan() {
     assert!(error.to_string().contains("overlayfs") && error.hint().is_some(), "{error}");
     assert!(as_root(&with([bind("/w", "/w", true)])).is_ok());
     assert!(on(&with([bind("/w", "/w", false)]), &overlay).is_ok());
+    // *Lite* mounts nothing, and so maps nothing: a container's own root is an overlay.
+    let mut lite = lite();
+    lite.mounts.push(bind("/w", "/w", false));
+    as_root(&lite).unwrap();
     let (mut image, _) = bare(true, false);
     image.mounts.clear();
     let overlay = overlay.file("/image/usr/bin/sh", 0o755, elf::sample(62, None));

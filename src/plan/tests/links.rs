@@ -1,12 +1,12 @@
 //! Destinations in a root directory that is full of symlinks: against a model that walks the files as the
 //! kernel will.
 
-use std::ffi::OsString;
+use std::ffi::{CString, OsString};
 use std::path::{Component, Path, PathBuf};
 
 use proptest::prelude::*;
 
-use super::super::{Call, DestinationProblem, Mount as PlanMount, Node, Plan, PlanError, resolve};
+use super::super::{Call, DestinationProblem, Node, Plan, PlanError, resolve};
 use super::fixtures::*;
 use crate::host::{FileKind, Files, MemoryFiles};
 use crate::profile::{Mount, Profile, Root};
@@ -69,7 +69,7 @@ enum Seen {
 }
 
 /// What is at a path without symlinks above it, after init has gone through some nodes.
-fn look(nodes: &[Node], files: &MemoryFiles, path: &Path) -> Seen {
+fn look(nodes: &[(CString, Node)], files: &MemoryFiles, path: &Path) -> Seen {
     let on_host = |base: &Path, rest: &Path| {
         let host = base.join(rest.strip_prefix("/").unwrap_or(rest));
         match files.lstat(&host) {
@@ -83,12 +83,12 @@ fn look(nodes: &[Node], files: &MemoryFiles, path: &Path) -> Seen {
     };
     for node in nodes.iter().rev() {
         let at = node_path(node);
-        match node {
-            Node::Mount { mount: PlanMount::Bind { source, .. }, .. } if path.starts_with(&at) => {
-                return on_host(&text(&source.path), path.strip_prefix(&at).unwrap());
+        match &node.1 {
+            Node::Bind(bind) if path.starts_with(&at) => {
+                return on_host(&text(&bind.source.path), path.strip_prefix(&at).unwrap());
             }
-            Node::Mount { .. } if path == at => return Seen::Directory,
-            Node::Mount { .. } if path.starts_with(&at) => return Seen::Missing,
+            Node::Device(_) | Node::Filesystem(_) if path == at => return Seen::Directory,
+            Node::Device(_) | Node::Filesystem(_) if path.starts_with(&at) => return Seen::Missing,
             Node::Directory { .. } if path == at => return Seen::Directory,
             Node::Symlink { target, .. } if path == at => return Seen::Symlink(text(target)),
             Node::File { .. } if path == at => return Seen::Other,
@@ -99,7 +99,7 @@ fn look(nodes: &[Node], files: &MemoryFiles, path: &Path) -> Seen {
 }
 
 /// Where a path leads inside, as path_resolution(7) has it; `None` where it leads nowhere.
-fn walk(nodes: &[Node], files: &MemoryFiles, path: &Path) -> Option<PathBuf> {
+fn walk(nodes: &[(CString, Node)], files: &MemoryFiles, path: &Path) -> Option<PathBuf> {
     let reversed = |path: &Path| -> Vec<OsString> {
         let parts = path.components().filter(|c| !matches!(c, Component::RootDir | Component::CurDir));
         let mut parts: Vec<_> = parts.map(|c| c.as_os_str().to_owned()).collect();

@@ -5,7 +5,7 @@ use std::ffi::CString;
 use std::path::{Path, PathBuf};
 
 use super::super::{
-    Base, Call, DestinationProblem as P, Mount as PlanMount, Node, Note, PlanError, Presence, Via, resolve,
+    Base, Call, DestinationProblem as P, Device, Node, Note, PlanError, Presence, Via, resolve,
 };
 use super::fixtures::*;
 use crate::host::{Facts, FileKind, MemoryFiles};
@@ -167,7 +167,7 @@ fn a_root_of_ones_own_has_only_what_is_asked_for() {
     assert_eq!(text(&source.path), Path::new("/image"));
     // No synthetic /etc, and a /dev that leaves nothing behind.
     assert!(made.walls.root.as_ref().unwrap().nodes.iter().all(|node| node_path(node).starts_with("/dev")));
-    assert!(matches!(node(&made, "/dev"), Some(Node::Mount { mount: PlanMount::Tmpfs { .. }, .. })));
+    assert!(node(&made, "/dev").unwrap().is_filesystem("tmpfs"));
     profile.root.overlay = true;
     assert!(matches!(at(&profile, &files).unwrap().walls.root.unwrap().base, Base::Overlay { .. }));
     for (path, word) in [("/", "own root"), ("/usr/bin/sh", "not a directory")] {
@@ -240,8 +240,8 @@ fn sockets_pipes_and_devices_are_refused() {
         }
     }
     let plan = at(&with([bind("/dev/kvm", "/dev/kvm", false)]), &files).unwrap();
-    let Some(Node::Mount { mount, .. }) = node(&plan, "/dev/kvm") else { panic!() };
-    assert_eq!(*mount, PlanMount::Device { source: c"/dev/kvm".into(), block: false, major: 10, minor: 232 });
+    let kvm = Device { source: c"/dev/kvm".into(), block: false, major: 10, minor: 232, readonly: false };
+    assert_eq!(node(&plan, "/dev/kvm"), Some(&Node::Device(kvm)));
 }
 
 #[test]
@@ -287,10 +287,8 @@ fn dev_shm_can_be_given_another_size_wherever_it_is_listed() {
     first.mounts.insert(0, big.clone());
     for profile in [first, with([big])] {
         let plan = plan(&profile).unwrap();
-        let Some(Node::Mount { mount: PlanMount::Tmpfs { limits, .. }, .. }) = node(&plan, "/dev/shm") else {
-            panic!()
-        };
-        assert_eq!(limits.size, 1 << 30);
+        let Some(Node::Filesystem(shm)) = node(&plan, "/dev/shm") else { panic!() };
+        assert_eq!(shm.limits.unwrap().size, 1 << 30);
     }
 }
 
@@ -318,7 +316,7 @@ fn the_minimal_dev() {
     expected.push("/dev".into());
     expected.sort();
     assert_eq!(names, expected);
-    let ptmx = Node::Symlink { path: c"/dev/ptmx".into(), target: c"pts/ptmx".into() };
+    let ptmx = Node::Symlink { target: c"pts/ptmx".into() };
     assert_eq!(node(&plan, "/dev/ptmx"), Some(&ptmx));
     // A host whose null is something else (CVE-2025-31133).
     let fake = files().symlink("/dev/null", "/proc/sys/kernel/core_pattern");
@@ -336,8 +334,7 @@ fn the_synthetic_etc_gives_way() {
             "{name}"
         );
     }
-    let localtime =
-        Node::Symlink { path: c"/etc/localtime".into(), target: c"/usr/share/zoneinfo/Etc/UTC".into() };
+    let localtime = Node::Symlink { target: c"/usr/share/zoneinfo/Etc/UTC".into() };
     assert_eq!(node(&made, "/etc/localtime"), Some(&localtime));
     // One file of it,
     let one = plan(&with([bind("/home/me/project/data", "/etc/passwd", true)])).unwrap();
@@ -362,8 +359,11 @@ fn masks_and_mounts_must_not_contradict_each_other() {
     let plan = marked("/proc/kcore", "/proc/sys", vec![]).unwrap();
     let nodes = &plan.walls.root.as_ref().unwrap().nodes;
     let presence = Presence::Unknown;
-    let mask = Node::Mask { path: c"/proc/kcore".into(), presence };
-    assert_eq!(nodes[nodes.len() - 2..], [mask, Node::Readonly { path: c"/proc/sys".into(), presence }]);
+    let marks = [
+        (c"/proc/kcore".into(), Node::Mask { presence }),
+        (c"/proc/sys".into(), Node::Readonly { presence }),
+    ];
+    assert_eq!(nodes[nodes.len() - 2..], marks);
     let contradicts = |result| matches!(result, Err(PlanError::Contradiction { .. }));
     assert!(contradicts(marked("/x", "/y", vec![bind("/opt", "/x/z", true)])));
     assert!(contradicts(marked("/x", "/y", vec![bind("/opt", "/x", true)])));
@@ -536,7 +536,7 @@ fn names_that_are_not_text() {
             .unwrap()
             .nodes
             .iter()
-            .any(|node| matches!(node, Node::Mount { path, .. } if *path == at))
+            .any(|(path, node)| *path == at && matches!(node, Node::Bind(_)))
     );
     assert!(plan.to_text(&[]).contains("/odd\\xff"));
     assert!(plan.to_json(&[]).to_string().contains("/odd\\\\xff"));

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 
-use super::super::{Mount as PlanMount, Node, Plan, resolve};
+use super::super::{Node, Plan, resolve};
 use super::fixtures::*;
 use crate::host::MemoryFiles;
 use crate::profile::{Mount, Profile};
@@ -27,10 +27,8 @@ fn host() -> MemoryFiles {
 fn seen(plan: &Plan, path: &Path) -> Option<(PathBuf, bool)> {
     let nodes = &plan.walls.root.as_ref().unwrap().nodes;
     nodes.iter().rev().find_map(|node| match node {
-        Node::Mount { path: at, mount: PlanMount::Bind { source, readonly, .. } }
-            if path.starts_with(text(at)) =>
-        {
-            Some((text(&source.path), *readonly))
+        (at, Node::Bind(bind)) if path.starts_with(text(at)) => {
+            Some((text(&bind.source.path), bind.readonly))
         }
         _ => None,
     })

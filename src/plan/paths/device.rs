@@ -4,15 +4,15 @@
 use std::path::{Path, PathBuf};
 
 use crate::host::{FileKind, Files, Stat};
-use crate::plan::PlanError;
-use crate::plan::item::Item;
+use crate::plan::text::c_path;
+use crate::plan::{Device, Node, PlanError};
 use crate::profile::{Mount, MountKind};
 
 /// More than a `/dev` has.
 const MAX_LISTED: usize = 4096;
 
 /// The host's node with the number that `mount` asks for.
-pub(crate) fn node(mount: &Mount, files: &dyn Files) -> Result<Item, PlanError> {
+pub(crate) fn device(mount: &Mount, files: &dyn Files) -> Result<Node, PlanError> {
     let MountKind::Node { block, major, minor, mode, uid, gid } = mount.kind else {
         return Err(PlanError::Device { path: mount.destination.clone(), major: 0, minor: 0 });
     };
@@ -34,7 +34,8 @@ pub(crate) fn node(mount: &Mount, files: &dyn Files) -> Result<Item, PlanError> 
         let reason = "no node can be made in a user namespace, and the host's has a mode that permits more";
         return fail(reason, "leave the mode out, or change the host's node");
     }
-    Ok(Item::Device { source, major, minor, block, readonly: mount.readonly })
+    let source = c_path(&source)?;
+    Ok(Node::Device(Device { source, major, minor, block, readonly: mount.readonly }))
 }
 
 /// At its own path, by udev's links, or in `/dev`.

@@ -1,0 +1,68 @@
+//! Masked and read-only paths: marks that are made last, over everything.
+
+use std::path::{Path, PathBuf};
+
+use crate::host::plain::PlainPathBuf;
+use crate::plan::candidate::{Candidate, Rank};
+use crate::plan::mounts::MAX_MOUNTS;
+use crate::plan::places::Places;
+use crate::plan::text::normal;
+use crate::plan::{Node, PlanError, Presence};
+
+/// A masked or read-only path.
+#[derive(Debug, Clone)]
+pub(crate) struct Mark {
+    pub path: PlainPathBuf,
+    pub masked: bool,
+    pub presence: Presence,
+}
+
+impl Mark {
+    pub fn node(&self) -> Node {
+        let presence = self.presence;
+        if self.masked { Node::Mask { presence } } else { Node::Readonly { presence } }
+    }
+}
+
+/// A list of paths, normalised, each once.
+pub(crate) fn paths(key: &'static str, list: &[PathBuf]) -> Result<Vec<PlainPathBuf>, PlanError> {
+    if list.len() > MAX_MOUNTS {
+        return Err(PlanError::TooMany { what: key, count: list.len(), limit: MAX_MOUNTS });
+    }
+    let mut out = Vec::new();
+    for path in list {
+        match normal(path) {
+            Ok(path) if path != Path::new("/") => out.push(path.into()),
+            _ => return Err(PlanError::Path { key, path: path.clone() }),
+        }
+    }
+    out.sort();
+    out.dedup();
+    Ok(out)
+}
+
+/// Masks and read-only marks are applied last, over everything: a mount that one would hide, or a writable
+/// one that would stop being so, is a contradiction.
+pub(crate) fn contradictions(
+    nodes: &Places<Node>,
+    candidates: &[Candidate],
+    masked: &[PlainPathBuf],
+    readonly: &[PlainPathBuf],
+) -> Result<(), PlanError> {
+    for (path, node) in nodes.iter() {
+        let writable = match node {
+            Node::Bind(bind) => !bind.readonly,
+            Node::Filesystem(new) => new.limits.is_some() && !new.is_readonly(),
+            _ => false,
+        };
+        let lists = [("masked_paths", masked, true), ("readonly_paths", readonly, writable)];
+        for (key, list, matters) in lists {
+            let Some(mark) = list.iter().find(|mark| matters && path.is_in(mark.plain())) else { continue };
+            if candidates.iter().any(|c| c.rank == Rank::Mount && c.node == *node) {
+                let (destination, path) = (path.path().to_owned(), mark.path().to_owned());
+                return Err(PlanError::Contradiction { destination, key, path });
+            }
+        }
+    }
+    Ok(())
+}
