@@ -1,6 +1,6 @@
 //! The command line as a whole, and how it is read.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 
 use clap::error::{ContextValue, ErrorKind};
 use clap::{ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
@@ -36,7 +36,7 @@ Environment:
   BELLJAR_LOG  what is logged, as env_logger reads it (debug,
                belljar::plan=trace); -v and -q win over it";
 
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Args)]
 pub struct Log {
     /// Log more: -v what is done, -vv why, -vvv everything
     #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
@@ -46,17 +46,49 @@ pub struct Log {
     pub quiet: u8,
 }
 
+/// The subcommands. The options of one are defined only when it is named: to describe them all to clap takes as
+/// long as a twentieth of a start.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub enum Command {
+    /// Run a program, or a role that is built in, in isolation
+    ///
+    /// `probe` is a role: it reports, from inside, what the sandbox can see and do.
     Run(Box<run::RunArgs>),
+    /// Tell what this host supports, what it lacks, and how to fix it
+    ///
+    /// Each layer is tried in a child, not guessed. Exits 0 where the default profile can be had, 1 where it
+    /// cannot.
     Doctor(doctor::DoctorArgs),
+    /// List, show and check profiles
     Profile(profile::ProfileArgs),
+    /// List the sandboxes that run on this host, and what they use
+    ///
+    /// PID is that of a sandbox's init, CALLER and UID those of the process that started it. Memory, processes
+    /// and CPU time are the whole sandbox's, where a limit gave it a control group. The command is what the
+    /// program says of itself.
     Ps(ps::PsArgs),
+    /// Run one more program in a sandbox that `belljar run --name` has started
+    ///
+    /// It is within the same walls, with the profile's filter and limits, and ends with the sandbox at the
+    /// latest. It ends, too, when this belljar does.
     Exec(named::ExecArgs),
+    /// Send a signal to the program of a named sandbox; KILL ends the whole sandbox
     Kill(named::KillArgs),
+    /// Wait for the end of a named sandbox; the exit status is that of its `belljar run`
     Wait(named::WaitArgs),
+    /// Try known attacks against each built-in profile, on this machine and this kernel
+    ///
+    /// Each is tried outside (where it must work), inside (where it must not), and inside without the walls that
+    /// are said to hold it (where it must work again). Nothing is harmed. Exits 0 where nothing failed, else 1.
     Selftest(selftest::SelftestArgs),
+    /// Print a completion script for a shell
+    ///
+    /// For bash: belljar completions bash > ~/.local/share/bash-completion/completions/belljar
     Completions(completions::CompletionsArgs),
+    /// Print a manual page
+    ///
+    /// To read one: belljar man run | man -l -
     Man(man::ManArgs),
 }
 
@@ -71,14 +103,6 @@ pub enum Parsed {
 
 /// Reads a command line (with the program's name in front).
 pub fn parse(argv: &[OsString]) -> Result<Parsed, Error> {
-    match run::quick(argv) {
-        Some(run) => Ok(Parsed::Do(Cli { log: Log::default(), command: Command::Run(Box::new(run)) })),
-        None => parse_all(argv),
-    }
-}
-
-/// Reads any command line, with everything that it may be wrong in.
-pub fn parse_all(argv: &[OsString]) -> Result<Parsed, Error> {
     let matches = Cli::command().try_get_matches_from(argv);
     match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(mut cli) => {
@@ -132,12 +156,6 @@ fn escape_context(value: &ContextValue) -> ContextValue {
 
 fn one_line(paragraph: &str) -> String {
     paragraph.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// Whether `task`, the positional arguments, which are the end of `argv`, come after a `--`. clap drops it.
-pub fn follows_escape(argv: &[OsString], task: &[OsString]) -> bool {
-    let before = argv.len().saturating_sub(task.len());
-    before.checked_sub(1).and_then(|at| argv.get(at)).is_some_and(|word| word == OsStr::new("--"))
 }
 
 #[cfg(test)]

@@ -23,6 +23,15 @@ fn the_command_line_is_consistent() {
     Cli::command().debug_assert();
 }
 
+/// A start pays for the definition of its own options only.
+#[test]
+fn the_options_of_a_subcommand_are_defined_when_it_is_named() {
+    for subcommand in Cli::command().get_subcommands() {
+        assert!(subcommand.get_about().is_some(), "{}", subcommand.get_name());
+        assert_eq!(subcommand.get_arguments().count(), 0, "{}", subcommand.get_name());
+    }
+}
+
 #[test]
 fn help_names_every_subcommand_and_option_of_this_version_and_no_other() {
     let mut command = Cli::command();

@@ -7,10 +7,6 @@ use super::stdio;
 use crate::doctor::{self, Doctor};
 use crate::profile::{Profile, builtin_names};
 
-/// Tell what this host supports, what it lacks, and how to fix it
-///
-/// Each layer is tried in a child, not guessed. Exits 0 where the default profile can be had, 1 where it
-/// cannot.
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
     /// Print JSON

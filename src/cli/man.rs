@@ -3,16 +3,12 @@
 use std::io;
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory as _};
+use clap::{Args, Command};
 use clap_mangen::Man;
 
-use super::args::Cli;
 use super::error::Error;
 use super::stdio;
 
-/// Print a manual page
-///
-/// To read one: belljar man run | man -l -
 #[derive(Debug, Args)]
 pub struct ManArgs {
     /// The subcommand that the page is about; belljar itself where none is named
@@ -23,27 +19,26 @@ pub struct ManArgs {
     all: Option<PathBuf>,
 }
 
-/// Runs it.
-pub fn main(args: &ManArgs) -> Result<u8, Error> {
+/// Runs it, for the whole command line `belljar`.
+pub fn main(args: &ManArgs, belljar: Command) -> Result<u8, Error> {
+    let belljar = belljar.disable_help_subcommand(true);
     if let Some(directory) = &args.all {
-        let command = Cli::command().disable_help_subcommand(true);
-        clap_mangen::generate_to(command, directory)
+        clap_mangen::generate_to(belljar, directory)
             .map_err(|source| Error::ManPages { path: directory.clone(), source })?;
         return Ok(0);
     }
-    let page = page(args.subcommand.as_deref())?;
+    let page = page(belljar, args.subcommand.as_deref())?;
     stdio::print(&page)?;
     Ok(0)
 }
 
-fn page(subcommand: Option<&str>) -> Result<Vec<u8>, Error> {
-    let mut command = Cli::command().disable_help_subcommand(true);
-    command.build();
+fn page(mut belljar: Command, subcommand: Option<&str>) -> Result<Vec<u8>, Error> {
+    belljar.build();
     let command = match subcommand {
-        None => command,
+        None => belljar,
         Some(name) => {
-            let Some(found) = command.find_subcommand(name).filter(|found| !found.is_hide_set()) else {
-                let known: Vec<_> = command.get_subcommands().map(clap::Command::get_name).collect();
+            let Some(found) = belljar.find_subcommand(name).filter(|found| !found.is_hide_set()) else {
+                let known: Vec<_> = belljar.get_subcommands().map(Command::get_name).collect();
                 return Err(Error::Usage {
                     message: format!("no subcommand {name}"),
                     hints: vec![format!("there is a page for each of: {}", known.join(", "))],
@@ -57,7 +52,7 @@ fn page(subcommand: Option<&str>) -> Result<Vec<u8>, Error> {
     render(command).map_err(|source| Error::Output { source })
 }
 
-fn render(command: clap::Command) -> io::Result<Vec<u8>> {
+fn render(command: Command) -> io::Result<Vec<u8>> {
     let mut page = Vec::new();
     Man::new(command).manual("belljar").render(&mut page)?;
     Ok(page)
@@ -65,14 +60,17 @@ fn render(command: clap::Command) -> io::Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory as _;
+
     use super::*;
+    use crate::cli::args::Cli;
 
     /// A page names others under SEE ALSO and its subcommands: they are files, too.
     #[test]
     fn every_page_that_a_page_names_is_written() {
         let directory = tempfile::tempdir().expect("a directory");
         let args = ManArgs { subcommand: None, all: Some(directory.path().to_owned()) };
-        assert_eq!(main(&args).expect("written"), 0);
+        assert_eq!(main(&args, Cli::command()).expect("written"), 0);
         let page = std::fs::read_to_string(directory.path().join("belljar.1")).expect("a page");
         let named: Vec<&str> = page
             .split("belljar\\-")
@@ -97,7 +95,7 @@ mod tests {
             (Some("completions"), "bash"),
             (Some("man"), "SUBCOMMAND"),
         ] {
-            let page = String::from_utf8(page(name).expect("a page")).expect("UTF-8");
+            let page = String::from_utf8(page(Cli::command(), name).expect("a page")).expect("UTF-8");
             assert!(page.contains(".TH belljar"), "{name:?}: {page}");
             assert!(page.contains(word), "{name:?}: {page}");
         }
@@ -105,7 +103,7 @@ mod tests {
 
     #[test]
     fn an_unknown_page_names_the_known_ones() {
-        let error = page(Some("rn")).expect_err("no such page");
+        let error = page(Cli::command(), Some("rn")).expect_err("no such page");
         assert_eq!(error.message(), "no subcommand rn");
         assert!(error.render().contains("run, doctor, profile"), "{}", error.render());
     }

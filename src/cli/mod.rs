@@ -26,7 +26,8 @@ pub(crate) mod values;
 
 use std::process::ExitCode;
 
-use args::{Command, Parsed};
+use args::{Cli, Command, Parsed};
+use clap::CommandFactory as _;
 use error::Error;
 
 use crate::sandbox::timing::Stopwatch;
@@ -59,7 +60,7 @@ fn dispatch(stopwatch: Stopwatch) -> Result<u8, Error> {
         Command::Kill(args) => named::kill(args),
         Command::Wait(args) => named::wait(args),
         Command::Selftest(args) => selftest::main(args),
-        Command::Completions(args) => completions::main(args),
-        Command::Man(args) => man::main(args),
+        Command::Completions(args) => completions::main(args, Cli::command()),
+        Command::Man(args) => man::main(args, Cli::command()),
     }
 }

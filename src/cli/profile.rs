@@ -7,7 +7,6 @@ use super::error::Error;
 use super::{escape, stdio};
 use crate::profile::{self, Listed, Profile};
 
-/// List, show and check profiles
 #[derive(Debug, Args)]
 #[command(after_long_help = keys())]
 pub struct ProfileArgs {

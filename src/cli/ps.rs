@@ -16,11 +16,6 @@ const COMMAND: usize = 60;
 /// The most that is shown of a profile's name, which may be a path.
 const PROFILE: usize = 24;
 
-/// List the sandboxes that run on this host, and what they use
-///
-/// PID is that of a sandbox's init, CALLER and UID those of the process that started it. Memory, processes
-/// and CPU time are the whole sandbox's, where a limit gave it a control group. The command is what the
-/// program says of itself.
 #[derive(Debug, Args)]
 pub struct PsArgs {
     /// Print JSON

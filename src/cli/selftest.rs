@@ -10,10 +10,6 @@ use super::stdio;
 use crate::profile::builtin_names;
 use crate::selftest::{self, Selection, Summary};
 
-/// Try known attacks against each built-in profile, on this machine and this kernel
-///
-/// Each is tried outside (where it must work), inside (where it must not), and inside without the walls that
-/// are said to hold it (where it must work again). Nothing is harmed. Exits 0 where nothing failed, else 1.
 #[derive(Debug, Args)]
 pub struct SelftestArgs {
     /// Only this built-in profile

@@ -24,10 +24,6 @@ use crate::sandbox::Exec;
 /// How long an answer may take; signals are held back meanwhile.
 const PATIENCE: TimeVal = TimeVal::new(10, 0);
 
-/// Run one more program in a sandbox that `belljar run --name` has started
-///
-/// It is within the same walls, with the profile's filter and limits, and ends with the sandbox at the
-/// latest. It ends, too, when this belljar does.
 #[derive(Debug, Args)]
 pub struct ExecArgs {
     /// The sandbox's name
@@ -47,7 +43,6 @@ pub struct ExecArgs {
     workdir: Option<PathBuf>,
 }
 
-/// Send a signal to the program of a named sandbox; KILL ends the whole sandbox
 #[derive(Debug, Args)]
 pub struct KillArgs {
     /// The sandbox's name
@@ -58,7 +53,6 @@ pub struct KillArgs {
     signal: Signal,
 }
 
-/// Wait for the end of a named sandbox; the exit status is that of its `belljar run`
 #[derive(Debug, Args)]
 pub struct WaitArgs {
     /// The sandbox's name

@@ -3,20 +3,17 @@
 mod apply;
 pub(super) mod descriptors;
 mod options;
-mod quick;
 mod stats;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
 pub use options::RunArgs;
-pub use quick::read as quick;
 use stats::Stats;
 
-use super::args::follows_escape;
 use super::error::{Error, display_name};
 use super::named::detach::{self, Side, Started};
 use super::named::{Name, Server};
@@ -327,6 +324,12 @@ impl RunArgs {
             },
         }
     }
+}
+
+/// Whether `task`, the positional arguments, which are the end of `argv`, come after a `--`. clap drops it.
+fn follows_escape(argv: &[OsString], task: &[OsString]) -> bool {
+    let before = argv.len().saturating_sub(task.len());
+    before.checked_sub(1).and_then(|at| argv.get(at)).is_some_and(|word| word == OsStr::new("--"))
 }
 
 /// What the role that is built in is called on the command line.

@@ -28,10 +28,7 @@ Examples:
 
 The exit status is the program's own; belljar --help names the others.";
 
-/// Run a program, or a role that is built in, in isolation
-///
-/// `probe` is a role: it reports, from inside, what the sandbox can see and do.
-#[derive(Debug, Default, PartialEq, Args)]
+#[derive(Debug, Args)]
 #[command(override_usage = USAGE, after_help = EXAMPLES)]
 pub struct RunArgs {
     /// A role, or after -- a program; what follows is its own
@@ -53,7 +50,7 @@ pub struct RunArgs {
     pub(super) output: OutputOptions,
 }
 
-#[derive(Debug, Default, PartialEq, Args)]
+#[derive(Debug, Args)]
 #[command(next_help_heading = "Profile")]
 pub(super) struct ProfileOptions {
     /// What the sandbox is: a name that `belljar profile list` knows, or a path with a / in it
@@ -76,7 +73,7 @@ pub(super) enum Net {
     Host,
 }
 
-#[derive(Debug, Default, PartialEq, Args)]
+#[derive(Debug, Args)]
 #[command(next_help_heading = "Files")]
 pub(super) struct FileOptions {
     /// Show a file or directory of the host inside, writable (repeatable; a colon in a path is written \:)
@@ -102,7 +99,7 @@ pub(super) struct FileOptions {
     pub allow_sockets: bool,
 }
 
-#[derive(Debug, Default, PartialEq, Args)]
+#[derive(Debug, Args)]
 #[command(next_help_heading = "Process")]
 pub(super) struct ProcessOptions {
     /// The working directory inside; a relative one starts from the caller's
@@ -149,7 +146,7 @@ pub(super) enum UserNs {
     Auto,
 }
 
-#[derive(Debug, Default, PartialEq, Args)]
+#[derive(Debug, Args)]
 #[command(next_help_heading = "Limits (64MiB or 64m; 10s, 1m30s or 90; \"unlimited\")")]
 pub(super) struct LimitOptions {
     /// Memory that all processes together may use
@@ -213,7 +210,7 @@ pub(super) enum Way {
     Rlimit,
 }
 
-#[derive(Debug, Default, PartialEq, Args)]
+#[derive(Debug, Args)]
 #[command(next_help_heading = "Result")]
 pub(super) struct OutputOptions {
     /// Write how it ended as JSON, also when belljar itself failed (-: to standard error)
