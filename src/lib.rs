@@ -72,6 +72,8 @@ pub use sandbox::{
     Builder, Child, Command, Created, Ended, Error, Exec, Limit, Limits, Outcome, Output, Protections,
     Sandbox,
 };
+#[doc(hidden)]
+pub use sandbox::{Hook, HookFn, HookProgram};
 
 /// What most functions of this crate return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -81,7 +81,9 @@ pub(super) fn status(bytes: &[u8]) -> bool {
             assert_eq!(decoded, message);
             assert_eq!(status_of(*end), status_of(*end));
         }
-        Message::Created | Message::Started | Message::Terminal => assert_eq!(decoded, message),
+        Message::RootBuilt | Message::Created | Message::Started | Message::Terminal => {
+            assert_eq!(decoded, message)
+        }
     }
     true
 }

@@ -132,6 +132,7 @@ fn messages() {
     };
     write("status", "prelude", &postcard::to_stdvec(&prelude).expect("a message"));
     let go = Go {
+        hooks: false,
         hold: false,
         orders: true,
         window: Some(Window { rows: 24, columns: 80, width: 0, height: 0 }),

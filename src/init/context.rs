@@ -41,6 +41,8 @@ pub(super) struct Context {
     pub(super) root_id: Option<(u64, u64)>,
     /// The inner user namespace, until the task's process has entered it.
     pub(super) inner: Option<OwnedFd>,
+    /// Whether the caller has something to do before the old root goes.
+    pub(super) hooks: bool,
     /// Whether the first task waits for the caller's word.
     pub(super) hold: bool,
     /// Where more tasks are asked for, if they may be.

@@ -16,6 +16,7 @@ mod ending;
 mod exit;
 mod fds;
 mod handover;
+mod hooks;
 mod hostname;
 mod identity;
 mod inner;
@@ -68,6 +69,7 @@ const WALLS: &[Work<Context>] = &[
     (Stage::Inner, inner::make),
     (Stage::Propagation, mounts::make_private),
     (Stage::Root, root::build),
+    (Stage::CreateContainer, hooks::create_container),
     (Stage::Pivot, pivot::pivot),
 ];
 
@@ -86,6 +88,7 @@ const TASK: &[Work<Context>] = &[
     (Stage::NoNewPrivileges, capabilities::set_no_new_privileges),
     (Stage::Landlock, landlock::restrict),
     (Stage::Signals, signals::reset),
+    (Stage::StartContainer, hooks::start_container),
     (Stage::ReadBack, readback::verify),
 ];
 

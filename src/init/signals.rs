@@ -20,6 +20,11 @@ const LAST_SIGNAL: libc::c_int = 64;
 
 /// Resets what the caller's process ignored, and this one blocked.
 pub(super) fn reset(_: &mut Context) -> Result<(), Fault> {
+    reset_all()
+}
+
+/// The same, of a process that is no task's.
+pub(super) fn reset_all() -> Result<(), Fault> {
     let default = KernelAction::default();
     let none = std::ptr::null_mut::<KernelAction>();
     for signal in (1..=LAST_SIGNAL).filter(|signal| ![libc::SIGKILL, libc::SIGSTOP].contains(signal)) {

@@ -24,8 +24,9 @@ const ORDER: TimeVal = TimeVal::new(2, 0);
 pub(super) fn wait(bootstrap: Bootstrap) -> Result<Context, (Fault, Channel)> {
     let Bootstrap { prelude, channel, caller, readback, began } = bootstrap;
     match receive(&prelude, &channel) {
-        Ok(Received { plan, cgroup_procs_fds, watches, window, hold, orders, descriptors, call }) => {
+        Ok(Received { plan, cgroup_procs_fds, watches, window, hooks, hold, orders, descriptors, call }) => {
             Ok(Context {
+                hooks,
                 hold,
                 orders,
                 plan,
@@ -57,6 +58,7 @@ struct Received {
     cgroup_procs_fds: Vec<OwnedFd>,
     watches: Vec<(Watch, OwnedFd)>,
     window: Option<Window>,
+    hooks: bool,
     hold: bool,
     orders: Option<Channel>,
     descriptors: Vec<OwnedFd>,
@@ -112,6 +114,7 @@ fn receive(prelude: &Prelude, channel: &Channel) -> Result<Received, Fault> {
         cgroup_procs_fds,
         watches,
         window: go.window,
+        hooks: go.hooks,
         hold: go.hold,
         orders,
         descriptors,
@@ -125,14 +128,29 @@ pub(super) fn held(context: &mut Context) -> Result<(), Fault> {
     if !context.hold {
         return Ok(());
     }
-    context.channel.send(&Message::Created).map_err(|_| gone())?;
-    match context.channel.receive::<Word>() {
-        Ok(Some(Word::Start)) => {}
-        Ok(None) => return Err(gone()),
-        Err(_) => return Err(Fault::Protocol { what: "start".to_owned() }),
-    }
+    await_word(&context.channel, &Message::Created, Word::Start)?;
     context.began = boot_time()?;
     Ok(())
+}
+
+/// Where the caller asked for it: says that the root is built, and waits for its word.
+/// The run's time begins with that.
+pub(super) fn root_built(context: &mut Context) -> Result<(), Fault> {
+    if !context.hooks {
+        return Ok(());
+    }
+    await_word(&context.channel, &Message::RootBuilt, Word::GoOn)?;
+    context.began = boot_time()?;
+    Ok(())
+}
+
+fn await_word(channel: &Channel, message: &Message, expected: Word) -> Result<(), Fault> {
+    channel.send(message).map_err(|_| gone())?;
+    match channel.receive::<Word>() {
+        Ok(Some(word)) if word == expected => Ok(()),
+        Ok(None) => Err(gone()),
+        Ok(Some(_)) | Err(_) => Err(Fault::Protocol { what: format!("no word {expected:?}") }),
+    }
 }
 
 /// The Plan, in its parts.

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use super::HookProgram;
+
 /// One call of a sandbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -22,6 +24,12 @@ pub struct Call {
     pub files_given: bool,
     /// Whether the task gets a terminal of its own.
     pub terminal: bool,
+    /// See [`Plan::hooks`](super::Plan::hooks).
+    #[doc(hidden)]
+    pub create_container: Vec<HookProgram>,
+    /// See [`Task::hooks`](super::Task::hooks).
+    #[doc(hidden)]
+    pub start_container: Vec<HookProgram>,
 }
 
 /// What is asked to run.
@@ -61,6 +69,8 @@ impl Call {
             descriptors: Vec::new(),
             files_given: false,
             terminal: false,
+            create_container: Vec::new(),
+            start_container: Vec::new(),
         }
     }
 

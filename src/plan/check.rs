@@ -7,8 +7,8 @@ use std::path::{Component, Path};
 
 use super::limits::RLIMITS;
 use super::{
-    Base, Cgroup, Ending, Filesystem, HostIdentity, Identity, Inner, Landlock, Node, Plan, PlanError, Ranges,
-    Root, Task, Walls, Workload, landlock, ranges,
+    Base, Cgroup, Ending, Filesystem, HookProgram, HostIdentity, Identity, Inner, Landlock, Node, Plan,
+    PlanError, Ranges, Root, Task, Walls, Workload, landlock, ranges,
 };
 use crate::profile::CapabilitySet;
 use crate::sys::mount::ATTR_NOSUID;
@@ -21,6 +21,7 @@ const MAX_NODES: usize = 8192;
 const MAX_RULES: usize = 8192;
 const MAX_STRINGS: usize = 1 << 17;
 const MAX_DESCRIPTORS: usize = 1024;
+const MAX_HOOKS: usize = 64;
 /// `HOST_NAME_MAX`
 const MAX_HOSTNAME: usize = 64;
 
@@ -32,6 +33,11 @@ impl Plan {
     /// [`PlanError::Decode`], [`PlanError::TooMany`].
     pub fn check(&self) -> Result<(), PlanError> {
         check_walls(&self.walls)?;
+        check_hooks(&self.hooks)?;
+        ensure(
+            !self.walls.namespaces.is_lite() || self.hooks.is_empty(),
+            "createContainer hooks without namespaces",
+        )?;
         check_task(&self.task)?;
         ensure(
             (self.walls.inner != Inner::Needless)
@@ -106,6 +112,7 @@ fn check_task(task: &Task) -> Result<(), PlanError> {
     count("environment variables", task.env.len(), MAX_STRINGS)?;
     let named = |entry: &CString| entry.as_bytes().iter().position(|&b| b == b'=').is_some_and(|at| at > 0);
     ensure(task.env.iter().all(named), "an environment variable without a name")?;
+    check_hooks(&task.hooks)?;
     match &task.workload {
         Workload::Program { path: program, argv } => {
             path(program)?;
@@ -118,6 +125,17 @@ fn check_task(task: &Task) -> Result<(), PlanError> {
     count("descriptors", task.descriptors.len(), MAX_DESCRIPTORS)?;
     ensure(task.descriptors.first().is_none_or(|first| *first > 2), "descriptors below 3")?;
     ensure(task.descriptors.is_sorted_by(|a, b| a < b), "descriptors out of order")
+}
+
+fn check_hooks(hooks: &[HookProgram]) -> Result<(), PlanError> {
+    count("hooks", hooks.len(), MAX_HOOKS)?;
+    for hook in hooks {
+        path(&hook.path)?;
+        ensure(!hook.argv.is_empty(), "a hook without argv[0]")?;
+        count("arguments of a hook", hook.argv.len(), MAX_STRINGS)?;
+        count("environment variables of a hook", hook.env.len(), MAX_STRINGS)?;
+    }
+    Ok(())
 }
 
 fn check_cgroup(cgroup: &Cgroup) -> Result<(), PlanError> {

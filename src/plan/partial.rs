@@ -54,6 +54,13 @@ impl<'a> PartialPlan<'a> {
         if namespaces.is_lite() {
             lite::possible(profile, call.terminal)?;
         }
+        if namespaces.is_lite() && !call.create_container.is_empty() {
+            return Err(PlanError::Unenforceable {
+                key: "createContainer hooks".to_owned(),
+                reason: "without namespaces there is nothing that they could prepare",
+                hint: "choose a profile with namespaces, or leave them out",
+            });
+        }
         let limits = limits::limits(profile)?;
         if call.terminal && limits.output.is_some() {
             return Err(terminal_limit());

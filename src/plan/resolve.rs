@@ -102,6 +102,7 @@ impl PartialPlan<'_> {
                 inner: if self.inner { Inner::Made } else { Inner::Needless },
                 root: built.root,
             },
+            hooks: call.create_container.clone(),
             task: Task {
                 cwd: c_path(&built.cwd)?,
                 rlimits,
@@ -110,6 +111,7 @@ impl PartialPlan<'_> {
                 session_keyring: filter::reaches_keys(profile.seccomp.as_ref()),
                 no_new_privileges: profile.process.no_new_privileges,
                 landlock: built.landlock,
+                hooks: call.start_container.clone(),
                 seccomp,
                 env,
                 workload,

@@ -16,6 +16,7 @@ pub(crate) fn empty() -> Plan {
             inner: Inner::Needless,
             root: None,
         },
+        hooks: Vec::new(),
         task: Task {
             cwd: c"/".into(),
             rlimits: Vec::new(),
@@ -24,6 +25,7 @@ pub(crate) fn empty() -> Plan {
             session_keyring: false,
             no_new_privileges: true,
             landlock: None,
+            hooks: Vec::new(),
             seccomp: None,
             env: Vec::new(),
             workload: Workload::Role { name: "role".to_owned() },

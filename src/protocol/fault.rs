@@ -28,6 +28,9 @@ pub enum Stage {
     Propagation,
     /// The root and what is in it.
     Root,
+    /// What the caller does before the old root goes, and programs that run then (OCI's createRuntime and
+    /// createContainer hooks).
+    CreateContainer,
     /// The old root goes.
     Pivot,
     /// The working directory.
@@ -54,6 +57,8 @@ pub enum Stage {
     Signals,
     /// Landlock.
     Landlock,
+    /// Programs that run before the task (OCI's startContainer hooks).
+    StartContainer,
     /// Reading everything back.
     ReadBack,
     /// The system-call filter.
@@ -77,6 +82,8 @@ impl fmt::Display for Stage {
             Self::Enter => "entry into the inner user namespace",
             Self::Propagation => "mount propagation",
             Self::Root => "root file system",
+            Self::CreateContainer => "createContainer hooks",
+            Self::StartContainer => "startContainer hooks",
             Self::Pivot => "pivot root",
             Self::WorkingDirectory => "working directory",
             Self::Terminal => "terminal",

@@ -69,6 +69,9 @@ pub(crate) struct Go {
     /// Whether init stops once the walls stand, and says so ([`Message::Created`]), until the caller sends
     /// [`Word::Start`].
     pub(crate) hold: bool,
+    /// Whether init stops when the root is built and the old one has not gone, and says so
+    /// ([`Message::RootBuilt`]), until the caller sends [`Word::GoOn`].
+    pub(crate) hooks: bool,
     /// Whether more tasks may follow: the channel on which they are asked for ([`Order`]) comes first of the
     /// descriptors.
     pub(crate) orders: bool,
@@ -77,6 +80,8 @@ pub(crate) struct Go {
 /// From the caller, to an init that waits for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Word {
+    /// The old root goes.
+    GoOn,
     /// The first task starts.
     Start,
 }
@@ -141,6 +146,8 @@ pub(crate) enum Watched {
 /// From init to the caller.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Message {
+    /// The root is built, and the old one has not gone: init waits for [`Word::GoOn`].
+    RootBuilt,
     /// All walls stand, and nothing has run within them: init waits for [`Word::Start`].
     Created,
     /// All walls stand and were read back. From a role's process: the filter and the hand-over follow.

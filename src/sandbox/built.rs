@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::error::Error;
 use super::exec::Orders;
 use super::given::Given;
+use super::hooks::Hooks;
 use super::host_id::HostId;
 use super::kill_handle::KillRef;
 use super::lent::Lent;
@@ -35,15 +36,32 @@ pub(super) struct Built {
     pub(super) group: Option<Group>,
     pub(super) given: Given,
     pub(super) host_id: Option<HostId>,
+    /// The last of it that goes.
+    pub(super) hooks: Hooks,
 }
 
 impl Built {
     /// Waits until the walls stand, where [`Handed::hold`](super::spawn::Handed) says that init stops there.
     pub(super) fn wait(&self, supervisor: &mut dyn Supervisor) -> Result<(), Error> {
+        self.expect(&Message::Created, supervisor)
+    }
+
+    /// Calls what is to be done once the root is built, and lets init go on.
+    pub(super) fn call_hooks(&mut self, supervisor: &mut dyn Supervisor) -> Result<(), Error> {
+        if !self.hooks.any_before_pivot() {
+            return Ok(());
+        }
+        self.expect(&Message::RootBuilt, supervisor)?;
+        self.hooks.root_built()?;
+        self.began = Instant::now();
+        self.say(Word::GoOn)
+    }
+
+    fn expect(&self, message: &Message, supervisor: &mut dyn Supervisor) -> Result<(), Error> {
         for _ in 0..MOST_MESSAGES {
             watch::wait(&[self.channel.as_fd()], None, supervisor).map_err(supervisor::failed)?;
             match self.channel.receive::<Message>() {
-                Ok(Some(Message::Created)) => return Ok(()),
+                Ok(Some(received)) if received == *message => return Ok(()),
                 Ok(Some(Message::Log { level, text })) => log(level, &text),
                 received => return Err(self.instead(received)),
             }
@@ -63,7 +81,11 @@ impl Built {
     /// After [`wait`](Self::wait): the task may start, and the run begins.
     pub(super) fn go_on(&mut self) -> Result<(), Error> {
         self.began = Instant::now();
-        match sent(self.channel.send(&Word::Start))? {
+        self.say(Word::Start)
+    }
+
+    fn say(&self, word: Word) -> Result<(), Error> {
+        match sent(self.channel.send(&word))? {
             Ok(()) => Ok(()),
             Err(_) => Err(failure(&self.channel, &self.plan).unwrap_or(Error::Protocol)),
         }
@@ -75,8 +97,10 @@ impl Built {
         supervisor: &mut dyn Supervisor,
         stopwatch: &mut Stopwatch,
     ) -> Result<(Started, Plan), Error> {
-        let Self { plan, pid, mut half, channel, told, began, orders, group, given, host_id } = self;
-        let (readback, terminal) = match hand_over(&channel, told, &plan, half.pidfd()?, supervisor) {
+        // Dropped in the reverse order.
+        let Self { hooks, host_id, given, group, orders, began, told, channel, mut half, pid, plan } = self;
+        let handed = hand_over(&channel, told, &plan, half.pidfd()?, supervisor);
+        let (readback, terminal) = match handed.and_then(|handed| hooks.started().map(|()| handed)) {
             Ok(handed) => handed,
             Err(error) => {
                 let account = group.as_ref().and_then(|group| group.account().ok());
@@ -105,6 +129,7 @@ impl Built {
             group,
             _given: given,
             _host_id: host_id,
+            hooks: Some(hooks),
         };
         Ok((started, plan))
     }
@@ -162,6 +187,10 @@ fn deadline(plan: &Plan) -> Result<Option<Duration>, Error> {
     deadline.map_err(|source| Error::Child { action: "read the time for", source })
 }
 
+fn not_started(plan: &Plan) -> Error {
+    Error::NotStarted { limit_ms: plan.limits.timeout_ms.unwrap_or_default() }
+}
+
 /// Waits until the task has started; gives the outer end of its terminal, if it has one of its own.
 fn hand_over(
     channel: &Channel,
@@ -178,9 +207,7 @@ fn hand_over(
         // A signal that ends belljar does so by itself: nothing is known to run yet.
         match watch::wait(&[channel.as_fd()], deadline, supervisor).map_err(supervisor::failed)? {
             Seen::Ready | Seen::Force => {}
-            Seen::Overdue => {
-                return Err(Error::NotStarted { limit_ms: plan.limits.timeout_ms.unwrap_or_default() });
-            }
+            Seen::Overdue => return Err(not_started(plan)),
         }
         let expected = plan.task.terminal && terminal.is_none();
         match terminal::receive(channel, expected) {
@@ -195,9 +222,7 @@ fn hand_over(
             }
             Ok(Some((Message::Disturbed(source), _))) => return Err(Error::Disturbed { source }),
             // A role's process that was not at its body yet.
-            Ok(Some((Message::Ended { end: End::Timeout, .. }, _))) => {
-                return Err(Error::NotStarted { limit_ms: plan.limits.timeout_ms.unwrap_or_default() });
-            }
+            Ok(Some((Message::Ended { end: End::Timeout, .. }, _))) => return Err(not_started(plan)),
             Ok(None) => {
                 let status =
                     sys::process::wait_pidfd(pidfd, 0).ok().flatten().map_or(0, |waited| waited.status);

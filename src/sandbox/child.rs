@@ -331,6 +331,7 @@ impl Child {
             Some(group) => (Some(group.account()), group.remove().err()),
             None => (None, None),
         };
+        drop(self.started.as_mut().and_then(|started| started.hooks.take()));
         let by_itself = matches!(self.last.map(|last| last.end), None | Some(End::Status(_)));
         let cut = failure.is_some() || self.killed || self.overdue || !by_itself;
         let relay = self.relay.take().map(|relay| relay.over(cut));

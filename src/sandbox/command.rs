@@ -14,6 +14,7 @@ use super::accepted::{self, Accepted};
 use super::child::{Child, Output};
 use super::created::Created;
 use super::error::{Error, Step};
+use super::hooks::{self, Hook};
 use super::kill_handle::KillHandle;
 use super::lent::Lent;
 use super::relay::{Limit, Relay, Stream as Relayed};
@@ -46,6 +47,7 @@ pub struct Command<'a> {
     pub(crate) every_kind: bool,
     /// See [`more_tasks`](Self::more_tasks).
     more_tasks: bool,
+    hooks: Vec<Hook>,
     /// Whether one of belljar's own roles is meant.
     pub(crate) own: bool,
     /// Changes the plan before init gets it: for the selftest, which takes away by it what no profile can.
@@ -80,6 +82,7 @@ impl<'a> Command<'a> {
             #[cfg(feature = "selftest")]
             every_kind: false,
             more_tasks: false,
+            hooks: Vec::new(),
             own: false,
             #[cfg(feature = "selftest")]
             amend: None,
@@ -168,6 +171,13 @@ impl<'a> Command<'a> {
         self
     }
 
+    /// Adds what is done at a point of the start; see [`Hook`].
+    #[doc(hidden)]
+    pub fn hook(&mut self, hook: Hook) -> &mut Self {
+        self.hooks.push(hook);
+        self
+    }
+
     /// What would be done: everything is decided and checked, nothing is started.
     ///
     /// # Errors
@@ -204,6 +214,7 @@ impl<'a> Command<'a> {
         call.descriptors = self.kept.iter().map(|(_, number)| *number).collect();
         call.descriptors.sort_unstable();
         call.terminal = self.terminal;
+        hooks::ask(&self.hooks, &mut call);
         call
     }
 
@@ -317,6 +328,7 @@ impl<'a> Command<'a> {
             #[cfg(feature = "selftest")]
             amend: self.amend,
             more_tasks: self.more_tasks,
+            hooks: &self.hooks,
             hold,
         };
         stopwatch.mark("streams");
@@ -332,6 +344,10 @@ impl<'a> Command<'a> {
         let built = spawn::build(partial, &handed, supervisor, afterwards, &mut stopwatch)?;
         drop(handed);
         Ok(Created { built, ours, lent, relayed, profile_hash, plan_hash, stopwatch })
+    }
+
+    pub(super) fn hooks(&self) -> &[Hook] {
+        &self.hooks
     }
 
     pub(super) fn request(&self) -> &TaskRequest {

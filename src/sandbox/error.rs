@@ -14,8 +14,8 @@ use super::accepted::RefusedKind;
 
 /// Why a sandbox could not be made, or a run of it has no outcome of its own.
 ///
-/// Whenever one of these comes out of a start, no untrusted code has run; but for [`Error::Disturbed`], which
-/// says that it has.
+/// Whenever one of these comes out of a start, no untrusted code has run; but for [`Error::Disturbed`] and a
+/// poststart hook's [`Error::Hook`], which say that it has.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -62,6 +62,9 @@ pub enum Error {
     /// A role finds its arguments in those of init.
     #[error("a role can only be the first task of a sandbox")]
     RoleInSandbox,
+    /// The walls stand already, and the task is not the first.
+    #[error("one more task of a sandbox can have startContainer hooks only")]
+    HooksOfWalls,
     /// The sandbox has ended, and with it the task.
     #[error("the sandbox has ended")]
     Over,
@@ -119,6 +122,16 @@ pub enum Error {
         /// Which, and why.
         #[source]
         source: Failure,
+    },
+    /// A function that the caller has called at a point of the start failed. At `poststart` the task had
+    /// started, and was ended.
+    #[error("the {point} hook failed")]
+    Hook {
+        /// OCI's name of the point.
+        point: &'static str,
+        /// Why.
+        #[source]
+        source: io::Error,
     },
     /// All walls stood, but the program could not be executed.
     #[error("cannot execute {program}")]

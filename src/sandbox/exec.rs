@@ -12,6 +12,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use super::command::{Command, Streams};
 use super::error::{Error, Step};
 use super::given::Given;
+use super::hooks::Hook;
 use super::id_maps::IdMaps;
 use super::lent::Lent;
 use super::spawn::{MOST_MESSAGES, give, log, task_name};
@@ -70,6 +71,9 @@ impl Orders {
     ) -> Result<Exec, Error> {
         if matches!(command.request(), TaskRequest::Role { .. }) {
             return Err(Error::RoleInSandbox);
+        }
+        if command.hooks().iter().any(|hook| !matches!(hook, Hook::StartContainer(_))) {
+            return Err(Error::HooksOfWalls);
         }
         super::spawn::fill_streams()?;
         let (asked, facts) = (command.call(), command.facts()?);

@@ -13,6 +13,7 @@ mod error;
 pub(crate) mod exec;
 mod given;
 mod hints;
+mod hooks;
 mod host_id;
 mod id_maps;
 mod joined;
@@ -46,6 +47,8 @@ pub use command::Command;
 pub use created::Created;
 pub use error::{Error, Step};
 pub use exec::Exec;
+#[doc(hidden)]
+pub use hooks::{Hook, HookFn, HookProgram};
 pub use limits::{Limit, Limits};
 pub use outcome::{Ended, Outcome, Protections};
 pub use timing::{TimedProcess, TimedStep, Timing};

@@ -15,6 +15,7 @@ use super::built::{Built, Half};
 use super::error::{Error, Step};
 use super::exec::Orders;
 use super::given::Given;
+use super::hooks::{Hook, Hooks};
 use super::host_id::HostId;
 use super::id_maps::IdMaps;
 use super::joined::Joined;
@@ -49,6 +50,8 @@ pub(super) struct Handed<'a> {
     pub(super) argv: Vec<CString>,
     /// See `Command::more_tasks`.
     pub(super) more_tasks: bool,
+    /// See `Command::hook`.
+    pub(super) hooks: &'a [Hook],
     /// Whether init stops once the walls stand, until it gets a word.
     pub(super) hold: bool,
     /// See `Command::amend`.
@@ -78,6 +81,8 @@ pub(super) struct Started {
     pub(super) _given: Given,
     /// The claim lasts as long as the sandbox.
     pub(super) _host_id: Option<HostId>,
+    /// The last of it that goes; `None` once it has.
+    pub(super) hooks: Option<Hooks>,
 }
 
 /// Has the walls of a plan built, which is made while init is on its way. On an error nothing of it is left.
@@ -124,7 +129,8 @@ pub(super) fn build(
     };
     stopwatch.mark("clone and execution");
     let pid = launched.pid;
-    // On an error the sandbox ends before its group is removed.
+    // On an error the sandbox ends before its group is removed, and that before the last hooks.
+    let hooks = Hooks::new(handed.hooks, pid);
     let mut group = None;
     let half = Half { launched: Some(launched), pid_namespace: !partial.namespaces.is_lite() };
     let (launched, pidfd) = (half.launched()?, half.pidfd()?);
@@ -160,6 +166,7 @@ pub(super) fn build(
         cgroup_procs_fds: cgroup_procs_count,
         watches,
         window,
+        hooks: hooks.any_before_pivot(),
         hold: handed.hold,
         orders: inits.is_some(),
     };
@@ -186,7 +193,9 @@ pub(super) fn build(
     let told = told.and(hand_trees(&channel, &plan, &maps, task_ids)?);
     stopwatch.mark("trees");
     afterwards(&plan)?;
-    Ok(Built { plan, pid, half, channel, told, began, orders, group, given, host_id })
+    let mut built = Built { plan, pid, half, channel, told, began, orders, group, given, host_id, hooks };
+    built.call_hooks(supervisor)?;
+    Ok(built)
 }
 
 /// Starts init, which begins with what needs no plan.

@@ -83,11 +83,12 @@ pub fn run_case() {
     let case = CASES
         .iter()
         .chain(crate::more_tasks::CASES)
+        .chain(crate::hooks::CASES)
         .chain(&hidden)
         .find(|(known, _)| *known == name)
         .expect("a known case");
     if let Err(error) = case.1() {
-        eprintln!("{name}: {error}");
+        eprintln!("{name}: {}", belljar::error_chain(&*error));
         std::process::exit(1);
     }
     std::process::exit(0);
@@ -97,7 +98,7 @@ pub fn run_case() {
 pub fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
     for (caller, needs) in [(Caller::Root, &[Need::Root][..]), (Caller::User, &[])] {
-        for (name, _) in CASES.iter().chain(crate::more_tasks::CASES) {
+        for (name, _) in CASES.iter().chain(crate::more_tasks::CASES).chain(crate::hooks::CASES) {
             trials.push(trial(format!("library::{name} as {caller:?}"), needs, move || {
                 let program = caller::shelf().join("end_to_end");
                 let mut command = Command::new(program);

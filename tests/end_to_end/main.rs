@@ -11,6 +11,7 @@ mod descriptors;
 mod ends;
 mod filesystems;
 mod forged;
+mod hooks;
 mod ids;
 mod inherited;
 mod isolation;

@@ -3,6 +3,7 @@
 //! Everything that goes to a system call is a [`CString`]: bytes, not text (paths need not be UTF-8), and
 //! free of NUL.
 
+mod hook;
 mod node;
 mod root;
 mod task;
@@ -12,6 +13,8 @@ use std::ffi::CString;
 
 use serde::{Deserialize, Serialize};
 
+#[doc(hidden)]
+pub use hook::HookProgram;
 pub use node::{Bind, Device, Filesystem, Node, Presence};
 pub use root::{Base, Mapped, Root, Source, Tmpfs, Via};
 pub use task::{Landlock, LandlockRule, Rlimit, Seccomp, Task, Workload};
@@ -27,6 +30,9 @@ pub struct Plan {
     pub profile: String,
     /// What is built around it.
     pub walls: Walls,
+    /// Programs that run in the sandbox's namespaces before the old root goes, in order, with init's rights
+    /// (OCI's createContainer hooks). Their paths are the host's.
+    pub hooks: Vec<HookProgram>,
     /// What runs.
     pub task: Task,
     /// Limits that the caller's side enforces.

@@ -4,6 +4,7 @@ use std::ffi::CString;
 
 use serde::{Deserialize, Serialize};
 
+use super::HookProgram;
 use crate::capability::CapabilitySet;
 
 /// What init starts within the walls, in the order of the fields.
@@ -24,6 +25,9 @@ pub struct Task {
     pub no_new_privileges: bool,
     /// The Landlock ruleset; `None` only where the profile turned it off.
     pub landlock: Option<Landlock>,
+    /// Programs that run before it, in order, with its rights, limits and filter (OCI's startContainer hooks).
+    /// Their paths are the sandbox's.
+    pub hooks: Vec<HookProgram>,
     /// The compiled filter; `None` only where the profile turned it off.
     pub seccomp: Option<Seccomp>,
     /// The whole environment, `K=V`.
