@@ -59,7 +59,7 @@ pub fn main(args: &ProfileArgs) -> Result<u8, Error> {
 /// Every key, for `belljar help profile`.
 fn keys() -> String {
     let entry =
-        |key: &profile::Key| format!("  {}\n      {}\n      takes {}\n", key.name, key.meaning, key.takes);
+        |key: &profile::Key| format!("  {}\n      {}\n      takes {}\n", key.name, key.meaning, key.takes());
     let all: String = profile::KEYS.iter().map(entry).collect();
     format!("Keys of a profile (a TOML file; --set KEY=VALUE sets one):\n{all}")
 }

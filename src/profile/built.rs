@@ -187,7 +187,7 @@ mod tests {
     }
 
     fn hash(policy: &Policy) -> [u8; 32] {
-        Sha256::digest(print::filter(Some(policy))).into()
+        Sha256::digest(print::filter(&Profile { seccomp: Some(policy.clone()), ..Profile::empty() })).into()
     }
 
     /// A policy's rules and its programs.

@@ -1,5 +1,5 @@
 //! Single values that have a form of their own: paths, host names, variables, times of the kernel's
-//! granularity.
+//! granularity. The same checks hold for what is read and for what is set from code.
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -14,15 +14,15 @@ const HOSTNAME_MAX: usize = 64;
 const PATH_MAX: usize = 4096;
 
 /// A line of text for people.
-pub(crate) fn line(text: &str) -> Result<&str, ValueError> {
+pub(crate) fn line(text: &str) -> Result<(), ValueError> {
     if text.chars().any(char::is_control) {
         return Err(ValueError::ControlCharacter { text: text.to_owned() });
     }
-    Ok(text)
+    Ok(())
 }
 
 /// A host name as hostname(7) has it: labels of letters, digits and `-` between dots, 64 characters together.
-pub(crate) fn hostname(text: &str) -> Result<String, ValueError> {
+pub(crate) fn hostname(text: &str) -> Result<(), ValueError> {
     let label = |l: &str| {
         !l.is_empty()
             && !l.starts_with('-')
@@ -35,16 +35,11 @@ pub(crate) fn hostname(text: &str) -> Result<String, ValueError> {
             expected: "a host name (1 to 64 characters; letters, digits and '-' between dots)",
         });
     }
-    Ok(text.to_owned())
+    Ok(())
 }
 
-/// A path inside: absolute and normalised.
-pub(crate) fn inside(text: &str) -> Result<PathBuf, ValueError> {
-    inside_path(Path::new(text))
-}
-
-/// Like [`inside`], for a path that need not be UTF-8.
-pub(crate) fn inside_path(path: &Path) -> Result<PathBuf, ValueError> {
+/// A path inside: absolute and normalised. It need not be UTF-8.
+pub(crate) fn inside(path: &Path) -> Result<(), ValueError> {
     let bytes = path.as_os_str().as_bytes();
     no_control(bytes)?;
     let normal = |part: &[u8]| !matches!(part, b"" | b"." | b"..");
@@ -56,33 +51,28 @@ pub(crate) fn inside_path(path: &Path) -> Result<PathBuf, ValueError> {
     if !absolute || bytes.len() >= PATH_MAX {
         return Err(ValueError::Path { path: path.to_string_lossy().into_owned() });
     }
-    Ok(path.to_owned())
+    Ok(())
 }
 
 /// Where something can be mounted: like [`inside`], but not the root, which `root.path` gives.
-pub(crate) fn destination(path: &Path) -> Result<PathBuf, ValueError> {
+pub(crate) fn destination(path: &Path) -> Result<(), ValueError> {
     if path == Path::new("/") {
         return Err(ValueError::Refused {
             word: "/".to_owned(),
             why: "the root is not a mount; root.path gives a directory for it",
         });
     }
-    inside_path(path)
+    inside(path)
 }
 
 /// A working directory inside. `/proc` holds magic links to what is open outside (CVE-2024-21626).
-pub(crate) fn cwd(text: &str) -> Result<PathBuf, ValueError> {
-    cwd_path(Path::new(text))
-}
-
-/// Like [`cwd`], for a path that need not be UTF-8.
-pub(crate) fn cwd_path(path: &Path) -> Result<PathBuf, ValueError> {
-    let path = inside_path(path)?;
+pub(crate) fn cwd(path: &Path) -> Result<(), ValueError> {
+    inside(path)?;
     if path.starts_with("/proc") {
         let word = path.to_string_lossy().into_owned();
         return Err(ValueError::Refused { word, why: "nothing can start in /proc" });
     }
-    Ok(path)
+    Ok(())
 }
 
 /// A path of the host: relative or absolute, as it is. Nothing is expanded in it.
@@ -93,11 +83,12 @@ pub(crate) fn host_path(text: &str) -> Result<PathBuf, ValueError> {
             why: "'~' and '$' are not expanded; write the path out (or ./~ for a file of that name)",
         });
     }
-    real_host_path(Path::new(text))
+    real_host_path(Path::new(text))?;
+    Ok(PathBuf::from(text))
 }
 
-/// Like [`host_path`], for a path that somebody else expanded and that need not be UTF-8.
-pub(crate) fn real_host_path(path: &Path) -> Result<PathBuf, ValueError> {
+/// Like [`host_path`], for a path that is expanded already and need not be UTF-8.
+pub(crate) fn real_host_path(path: &Path) -> Result<(), ValueError> {
     let bytes = path.as_os_str().as_bytes();
     no_control(bytes)?;
     if bytes.is_empty() || bytes.len() >= PATH_MAX {
@@ -106,7 +97,7 @@ pub(crate) fn real_host_path(path: &Path) -> Result<PathBuf, ValueError> {
             expected: "a path (1 to 4095 bytes)",
         });
     }
-    Ok(path.to_owned())
+    Ok(())
 }
 
 fn no_control(bytes: &[u8]) -> Result<(), ValueError> {
@@ -143,39 +134,16 @@ pub(crate) fn variable(text: &str) -> Result<&str, ValueError> {
 }
 
 /// A soft limit is not above its hard limit.
-pub(crate) fn rlimit(limit: Rlimit) -> Result<Rlimit, ValueError> {
+pub(crate) fn rlimit(limit: Rlimit) -> Result<(), ValueError> {
     match (limit.soft, limit.hard) {
         (None, Some(_)) => Err(ValueError::SoftAboveHard),
         (Some(soft), Some(hard)) if soft > hard => Err(ValueError::SoftAboveHard),
-        _ => Ok(limit),
+        _ => Ok(()),
     }
 }
 
-/// A wall time: the supervisor counts milliseconds.
-pub(crate) fn timeout(text: &str) -> Result<Duration, ValueError> {
-    real_timeout(units::duration(text)?)
-}
-
-/// Like [`timeout`].
-pub(crate) fn real_timeout(time: Duration) -> Result<Duration, ValueError> {
-    granular(time, Duration::from_millis(1), "whole milliseconds (as in 1500ms)")
-}
-
-/// CPU time: `RLIMIT_CPU` counts seconds.
-pub(crate) fn cpu_time(text: &str) -> Result<Duration, ValueError> {
-    real_cpu_time(units::duration(text)?)
-}
-
-/// Like [`cpu_time`].
-pub(crate) fn real_cpu_time(time: Duration) -> Result<Duration, ValueError> {
-    granular(
-        time,
-        Duration::from_secs(1),
-        "whole seconds (as in 10s), which is what the kernel counts CPU time in",
-    )
-}
-
-fn granular(time: Duration, unit: Duration, expected: &'static str) -> Result<Duration, ValueError> {
+/// A time above 0, of whole `unit`s.
+pub(crate) fn multiple_of(time: Duration, unit: Duration, expected: &'static str) -> Result<(), ValueError> {
     if time.is_zero() {
         return Err(ValueError::Zero);
     }
@@ -186,34 +154,7 @@ fn granular(time: Duration, unit: Duration, expected: &'static str) -> Result<Du
     if !nanos.is_multiple_of(unit.as_nanos()) {
         return Err(ValueError::Malformed { text: units::show_duration(time), expected });
     }
-    Ok(time)
-}
-
-/// `cpu.cfs_period_us`: the kernel takes 1 ms to 1 s.
-pub(crate) fn cpu_period(text: &str) -> Result<Duration, ValueError> {
-    let period = units::duration(text)?;
-    if !(Duration::from_millis(1)..=Duration::from_secs(1)).contains(&period) {
-        return Err(ValueError::Malformed { text: text.to_owned(), expected: "a period of 1ms to 1s" });
-    }
-    Ok(period)
-}
-
-/// `cpu.shares`: the kernel takes 2 to 262144.
-pub(crate) fn cpu_shares(text: &str) -> Result<u64, ValueError> {
-    let shares = units::count(text)?;
-    if !(2..=262_144).contains(&shares) {
-        return Err(ValueError::Range { text: text.to_owned(), min: 2, max: 262_144 });
-    }
-    Ok(shares)
-}
-
-/// Between bfq's bounds, which lie within those of `io.weight`.
-pub(crate) fn io_weight(text: &str) -> Result<u64, ValueError> {
-    let weight = units::count(text)?;
-    if weight > 1000 {
-        return Err(ValueError::Range { text: text.to_owned(), min: 1, max: 1000 });
-    }
-    Ok(weight)
+    Ok(())
 }
 
 #[cfg(test)]
@@ -234,7 +175,7 @@ mod tests {
     #[test]
     fn paths_inside() {
         for good in ["/", "/a", "/a/b.c", "/..a", "/a..", "/...", "/ "] {
-            assert!(inside(good).is_ok(), "{good}");
+            assert!(inside(Path::new(good)).is_ok(), "{good}");
         }
         for bad in [
             "",
@@ -253,13 +194,13 @@ mod tests {
             "~",
             &format!("/{}", "a".repeat(4095)),
         ] {
-            assert!(inside(bad).is_err(), "{bad:?}");
+            assert!(inside(Path::new(bad)).is_err(), "{bad:?}");
         }
         assert!(destination(Path::new("/")).is_err());
         for bad in ["/proc", "/proc/self/fd/7", "/proc/1/cwd"] {
-            assert!(cwd(bad).is_err(), "{bad}");
+            assert!(cwd(Path::new(bad)).is_err(), "{bad}");
         }
-        assert!(cwd("/process").is_ok());
+        assert!(cwd(Path::new("/process")).is_ok());
     }
 
     #[test]
@@ -285,14 +226,13 @@ mod tests {
 
     #[test]
     fn granularity() {
-        assert_eq!(timeout("5ms"), Ok(Duration::from_millis(5)));
-        assert!(timeout("5us").is_err());
-        assert!(timeout("1500us").is_err());
-        assert_eq!(timeout("2000us"), Ok(Duration::from_millis(2)));
-        assert_eq!(cpu_time("1m"), Ok(Duration::from_secs(60)));
-        assert!(cpu_time("1500ms").is_err());
-        assert!(real_timeout(Duration::ZERO).is_err());
-        assert!(real_timeout(Duration::MAX).is_err());
-        assert!(cpu_period("2s").is_err());
+        let whole = |time, unit| multiple_of(time, unit, "whole");
+        let (ms, second) = (Duration::from_millis(1), Duration::from_secs(1));
+        assert_eq!(whole(Duration::from_millis(5), ms), Ok(()));
+        assert!(matches!(whole(Duration::from_micros(1500), ms), Err(ValueError::Malformed { .. })));
+        assert_eq!(whole(Duration::from_secs(60), second), Ok(()));
+        assert!(matches!(whole(Duration::from_millis(1500), second), Err(ValueError::Malformed { .. })));
+        assert_eq!(whole(Duration::ZERO, ms), Err(ValueError::Zero));
+        assert!(matches!(whole(Duration::MAX, ms), Err(ValueError::Range { .. })));
     }
 }

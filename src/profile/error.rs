@@ -129,7 +129,7 @@ pub enum ProfileError {
         /// The key that can not be as it is.
         key: String,
         /// What it is at odds with.
-        source: super::validate::Conflict,
+        source: super::Conflict,
     },
     /// A profile extends itself.
     #[error("profiles extend each other in a circle: {chain}")]
@@ -222,8 +222,6 @@ pub enum Origin {
     Text(String),
     /// An override (`--set`), as it was given.
     Override(String),
-    /// A call of one of [`Profile`](super::Profile)'s setters, by its name.
-    Call(&'static str),
 }
 
 impl fmt::Display for Origin {
@@ -232,7 +230,6 @@ impl fmt::Display for Origin {
             Self::BuiltIn(name) | Self::Text(name) => write!(f, "{}", Escaped(name)),
             Self::File(path) => f.write_str(&show(path)),
             Self::Override(text) => write!(f, "override {}", Escaped(text)),
-            Self::Call(name) => f.write_str(name),
         }
     }
 }

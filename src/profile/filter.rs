@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::filter_source;
-use super::reader::{Table, Value, word};
-use super::{Place, ProfileError, ValueError, names};
+use super::names;
+use super::reader::{Spanned, Table, Value};
+use super::value_error::{ValueError, word};
+use super::{Place, ProfileError};
 use crate::capability::CapabilitySet;
 use crate::seccomp::{Action, Condition, Op, Policy, Unknown, groups};
 
@@ -14,6 +16,12 @@ use crate::seccomp::{Action, Condition, Op, Policy, Unknown, groups};
 pub(crate) enum Mode {
     Filter,
     Off,
+}
+
+impl Mode {
+    pub(crate) fn of(policy: Option<&Policy>) -> Self {
+        policy.map_or(Self::Off, |_| Self::Filter)
+    }
 }
 
 /// An action by its word, before its errno is known.
@@ -81,13 +89,6 @@ pub(crate) struct FilterLayer {
     pub(crate) flags: Option<BTreeSet<u64>>,
 }
 
-/// A value and where it was said.
-#[derive(Debug, Clone)]
-pub(crate) struct Spanned<T> {
-    pub(crate) value: T,
-    pub(crate) place: Place,
-}
-
 /// One entry of `syscalls`.
 #[derive(Debug, Clone)]
 pub(crate) struct RuleLayer {
@@ -98,6 +99,10 @@ pub(crate) struct RuleLayer {
 }
 
 impl FilterLayer {
+    pub(crate) fn is_off(&self) -> bool {
+        self.mode == Some(Mode::Off)
+    }
+
     pub(crate) fn says_anything(&self) -> bool {
         self.default.is_some()
             || self.default_errno.is_some()
@@ -182,38 +187,28 @@ fn at(place: Option<&Place>, source: ValueError, missing: impl Fn(&str) -> Profi
     }
 }
 
-/// The table `seccomp`.
-pub(crate) fn layer(t: &Table<'_>) -> Result<FilterLayer, ProfileError> {
-    let layer = FilterLayer {
-        mode: t.read("mode", |v| {
-            v.parse(|text| word(text, "seccomp mode", &[("filter", Mode::Filter), ("off", Mode::Off)]))
-        })?,
-        default: t.read("defaultAction", |v| v.parse(action_word))?,
-        default_errno: t
-            .read("defaultErrnoRet", |v| Ok(Spanned { value: v.number(names::errno)?, place: v.place() }))?,
-        rules: t.read("syscalls", |v| v.each(|entry| entry.keys(|t| rule(t, entry))))?.unwrap_or_default(),
-        oci_file: t.read("profile", |v| {
-            Ok(Spanned { value: v.parse(super::check::host_path)?, place: v.place() })
-        })?,
-        unknown: t.read("unknownNames", |v| {
-            v.parse(|text| {
-                word(text, "way with unknown names", &[("skip", Unknown::Skip), ("refuse", Unknown::Refuse)])
-            })
-        })?,
-        flags: t.read("flags", |v| {
-            Ok(v.each(|v| v.parse(|text| word(text, "filter flag", &FLAGS)))?.into_iter().collect())
-        })?,
-    };
-    if layer.mode == Some(Mode::Off) && layer.says_anything() {
-        return Err(t.fail("mode", ValueError::NotWith { with: "anything else in this table, as \"off\"" }));
+/// What one text says has to go together; `seccomp` is its table.
+///
+/// # Errors
+/// A filter that is off with anything else, or an OCI profile with a default action.
+pub(crate) fn check(layer: &FilterLayer, seccomp: &Table<'_>) -> Result<(), ProfileError> {
+    let not_with = |key, with| Err(seccomp.fail(key, ValueError::NotWith { with }));
+    let with_profile = "profile, which has one";
+    match layer {
+        FilterLayer { mode: Some(Mode::Off), .. } if layer.says_anything() => {
+            not_with("mode", "anything else in this table, as \"off\"")
+        }
+        FilterLayer { oci_file: Some(_), default: Some(_), .. } => not_with("defaultAction", with_profile),
+        FilterLayer { oci_file: Some(_), default_errno: Some(_), .. } => {
+            not_with("defaultErrnoRet", with_profile)
+        }
+        _ => Ok(()),
     }
-    if layer.oci_file.is_some() && layer.default.is_some() {
-        return Err(t.fail("defaultAction", ValueError::NotWith { with: "profile, which has one" }));
-    }
-    if layer.oci_file.is_some() && layer.default_errno.is_some() {
-        return Err(t.fail("defaultErrnoRet", ValueError::NotWith { with: "profile, which has one" }));
-    }
-    Ok(layer)
+}
+
+/// An entry of `syscalls`.
+pub(crate) fn entry(entry: &Value<'_>) -> Result<RuleLayer, ProfileError> {
+    entry.keys(|t| rule(t, entry))
 }
 
 fn rule(t: &Table<'_>, entry: &Value<'_>) -> Result<RuleLayer, ProfileError> {
@@ -233,7 +228,7 @@ fn rule(t: &Table<'_>, entry: &Value<'_>) -> Result<RuleLayer, ProfileError> {
     Ok(RuleLayer { names, action, args, place: entry.place() })
 }
 
-fn action_word(text: &str) -> Result<ActionWord, ValueError> {
+pub(crate) fn action_word(text: &str) -> Result<ActionWord, ValueError> {
     if text == "notify" {
         let why = "nothing outside of the sandbox answers for it";
         return Err(ValueError::Refused { word: text.to_owned(), why });

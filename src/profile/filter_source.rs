@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::filter::Spanned;
+use super::reader::Spanned;
 use super::{Origin, ProfileError, ValueError, find, units};
 use crate::capability::CapabilitySet;
 use crate::seccomp::names::{self, Known};
@@ -32,7 +32,7 @@ pub(crate) fn known(names: &[String], unknown: Unknown) -> Result<Vec<&str>, Val
             log::info!("seccomp: unknown system call {name} is left out");
         } else {
             let all = names::all(Arch::NATIVE).map(|(name, _)| name);
-            return Err(super::reader::unknown(name, "system call", all));
+            return Err(ValueError::unknown(name, "system call", all));
         }
     }
     Ok(known)

@@ -5,7 +5,6 @@ use std::os::unix::ffi::OsStrExt as _;
 use sha2::{Digest as _, Sha256};
 
 use super::{MountKind, Profile};
-use crate::seccomp::Policy;
 
 impl Profile {
     /// SHA-256, in hexadecimal, of everything that the profile asks for: all but its name and description.
@@ -13,7 +12,7 @@ impl Profile {
     #[must_use]
     pub fn hash(&self) -> String {
         let mut hasher = Sha256::new();
-        hasher.update(of_filter(self.seccomp.as_ref()));
+        hasher.update(of_filter(self));
         hasher.update(super::print::without_filter(self).as_bytes());
         // Paths again as they are: the text can not tell all byte sequences apart.
         let sources = self.mounts.iter().filter_map(|mount| match &mount.kind {
@@ -32,7 +31,7 @@ impl Profile {
 }
 
 /// The filter's part. It has most of the text, and is known ahead where it is built in.
-fn of_filter(policy: Option<&Policy>) -> [u8; 32] {
-    let known = policy.and_then(super::built::text_hash);
-    known.unwrap_or_else(|| Sha256::digest(super::print::filter(policy)).into())
+fn of_filter(profile: &Profile) -> [u8; 32] {
+    let known = profile.seccomp.as_ref().and_then(super::built::text_hash);
+    known.unwrap_or_else(|| Sha256::digest(super::print::filter(profile)).into())
 }

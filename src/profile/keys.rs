@@ -1,6 +1,27 @@
-//! Every key of a profile: for suggestions, for completion, and for people.
+//! The table of keys: reading, layering, `--set`, checks, printing, the page of all keys and completion come
+//! from it.
+//!
+//! A new key that is a value of its own is a field of the model, whose `Default` says what it is where nobody
+//! does, and a row here: its name (the OCI runtime-spec's, where that has one), its [form](super::form), its
+//! field, and what it means. `needs namespaces` refuses it in lite.
 
-use crate::text::nearest;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use super::draft::{Draft, read_namespaces, written_namespaces, written_quota};
+use super::form::{Form, Maybe, One, Or, Set, Single, Words, Written};
+use super::kinds::{
+    COUNT, CPU_PERIOD, CPU_QUOTA, CPU_SHARES, CPU_TIME, CWD, Environment, FLAG, HOST_PATH, HOSTNAME, ID_MAP,
+    INSIDE, IO_WEIGHT, LINE, Output, PATHS, Rlimits, SIZE, TIME, Throttles, UMASK, USER, set,
+};
+use super::mounts::Mounts;
+use super::names::{capability, errno};
+use super::reader::{Spanned, Table, Value};
+use super::value_error::{ValueError, word, word_for};
+use super::{Enforce, Profile, ProfileError, Scope, Sockets, Symlinks, Throttled, Workdir};
+use super::{check, filter, filter_text, units};
+use crate::capability::CapabilitySet;
+use crate::seccomp::{Policy, Unknown};
 
 /// A key of a profile.
 #[derive(Debug, Clone, Copy)]
@@ -8,89 +29,242 @@ use crate::text::nearest;
 pub struct Key {
     /// Its name, with the tables that it is in.
     pub name: &'static str,
-    /// What it takes.
-    pub takes: &'static str,
     /// What it means.
     pub meaning: &'static str,
+    takes: fn() -> String,
+    /// `None` where it is a part of the value of the key before it.
+    read: Option<Read>,
+    pub(super) check: fn(&Profile) -> Result<(), ValueError>,
+    pub(super) write: fn(&Profile) -> Written,
+    /// Whether it differs between two profiles; only where it needs namespaces.
+    pub(super) differs: fn(&Profile, &Profile) -> bool,
 }
 
-const fn key(name: &'static str, takes: &'static str, meaning: &'static str) -> Key {
-    Key { name, takes, meaning }
+type Read = fn(&mut Draft, &Value<'_>) -> Result<(), ProfileError>;
+
+impl Key {
+    /// What it takes.
+    #[must_use]
+    pub fn takes(&self) -> String {
+        (self.takes)()
+    }
 }
 
-/// Every key that an override can set, in the order of the file; `process.rlimits` takes
+/// A row of the table: a field and its form, or a value by its parts.
+macro_rules! key {
+    ($name:literal, $form:expr, $($field:ident).+, needs namespaces, $meaning:literal) => {
+        Key {
+            differs: |one, other| one.$($field).+ != other.$($field).+,
+            ..key!($name, $form, $($field).+, $meaning)
+        }
+    };
+    ($name:literal, $form:expr, $($field:ident).+, $meaning:literal) => {
+        Key {
+            check: |profile| Form::check(&$form, &profile.$($field).+),
+            ..key!(
+                $name,
+                Form::takes(&$form),
+                |draft, value| Form::read(&$form, &mut draft.profile.$($field).+, value),
+                |profile| Form::write(&$form, &profile.$($field).+),
+                $meaning
+            )
+        }
+    };
+    ($name:literal, $takes:expr, $read:expr, $write:expr, $meaning:literal) => {
+        Key { read: Some($read), write: $write, ..key!($name, $takes, $meaning) }
+    };
+    // A part of the key before it.
+    ($name:literal, $takes:expr, $meaning:literal) => {
+        Key {
+            name: $name,
+            meaning: $meaning,
+            takes: || $takes.to_owned(),
+            read: None,
+            check: |_| Ok(()),
+            write: |_| Written::Nothing,
+            differs: |_, _| false,
+        }
+    };
+}
+
+/// Every key that an override can set, in the order in which they are printed; `process.rlimits` takes
 /// [`RLIMITS`](super::RLIMITS).
-#[rustfmt::skip] // A line each.
-pub const KEYS: [Key; 55] = [
-    key("description", "text", "one line for `belljar profile list`"),
-    key("hostname", "text, at most 64 bytes; `\"\"`: the host's", "the host name inside (needs the uts namespace)"),
-    key("workdir", "`none`, `readonly`, `writable`", "whether and how the caller's working directory is shown, at its own path"),
-    key("symlinks", "`system`, `follow`", "which symlinks a path of the host may lead through: the system's own, or all"),
-    key("sockets", "`refuse`, `tell`, `allow`", "what is done where a shown directory holds sockets or FIFOs of the host"),
-    key("namespaces", "list of `user`, `mount`, `pid`, `ipc`, `uts`, `network`, `cgroup`, `time`, or `{ type, path }`", "the namespaces of its own; `[]` is lite; with `extends`, `-NAME` takes one away and `+NAME` adds one; `{ type = \"network\", path = \"/run/netns/x\" }` joins one that is there (network, ipc, uts, cgroup; needs CAP_SYS_ADMIN)"),
-    key("uidMappings", "list of `{ containerID, hostID, size }`, `auto`, `default`", "user ids of the user namespace (`--uidmap`); `auto`: root inside is the caller, above it its subordinate ids, and for root 65536 ids that nothing else has (`--userns auto`); `default`: the one of `process.user`"),
-    key("gidMappings", "the same", "group ids (`--gidmap`); goes together with `uidMappings`"),
-    key("root.path", "path", "a directory of the host that becomes the root (`--rootfs`)"),
-    key("root.pathRequired", "true, false", "whether nothing runs without `root.path`"),
-    key("root.readonly", "true, false", "whether the root itself cannot be written to"),
-    key("root.overlay", "true, false", "writes to `root.path` go to memory and are thrown away (`--overlay-tmp`)"),
-    key("root.size", "size", "what the root's own tmpfs, or the overlay, may hold"),
-    key("root.inodes", "number", "files that the same may hold"),
-    key("root.etc", "`synthetic`, `none`", "whether /etc is made by belljar: passwd, group, hosts, resolv.conf and the like"),
-    key("root.etcPrograms", "list of names, or `*`", "programs whose directories in the host's /etc are shown, read-only"),
-    key("process.cwd", "path inside", "the working directory; without it the caller's where `workdir` shows it, else /tmp, else /"),
-    key("process.env", "list of `K=V` and `K`", "the environment: set, or passed on from the caller"),
-    key("process.user", "`UID[:GID]`, `default`", "the ids inside; `default`: the caller's own, or 1000 for root; 0 where `uidMappings` is `auto`"),
-    key("process.user.uid", "number", "the user id alone"),
-    key("process.user.gid", "number", "the group id alone"),
-    key("process.capabilities", "list of `CAP_…`", "the capabilities that are kept, in the sandbox's own user namespace"),
-    key("process.noNewPrivileges", "true, false", "`PR_SET_NO_NEW_PRIVS`"),
-    key("process.umask", "octal number", "the file mode creation mask"),
-    key("process.rlimits", "table of NAME = number, size, `unlimited` or `{ soft, hard }`", "resource limits, by the names of getrlimit(2) without `RLIMIT_`"),
-    key("mounts", "list of tables: `destination`, `type`, `source`, `options`, `remove`", "what is mounted; at one destination the later entry wins; `type`: bind (the default), tmpfs, proc, dev, mqueue, sysfs, cgroup2, devpts, binfmt_misc, c or b (a device by number)"),
-    key("maskedPaths", "list of paths inside", "what is hidden behind an empty file or directory"),
-    key("readonlyPaths", "list of paths inside", "what is made read-only"),
-    key("seccomp.mode", "`filter`, `off`", "whether there is a system-call filter"),
-    key("seccomp.defaultAction", "`errno`, `allow`, `kill`, …", "what happens to a call that no rule names"),
-    key("seccomp.defaultErrnoRet", "error name or number", "the error that it gets"),
-    key("seccomp.syscalls", "list of tables: `names`, `action`, `errnoRet`, `args`", "the rules; the first that matches decides; a name with `@` is a group"),
-    key("seccomp.profile", "path", "a filter in OCI's JSON, as Docker's"),
-    key("seccomp.unknownNames", "`error`, `ignore`", "what a name does that no known system call has"),
-    key("seccomp.flags", "list of `SECCOMP_FILTER_FLAG_…`", "flags of seccomp(2)"),
-    key("landlock.mode", "`require`, `off`", "whether the same paths are held by Landlock, too"),
-    key("landlock.scopes", "list of `signal`, `abstract-unix-socket`", "Landlock's scopes (Linux 6.12)"),
-    key("limits.timeout", "time, `unlimited`", "wall time of the run (`--timeout`)"),
-    key("limits.cpuTime", "time in whole seconds, `unlimited`", "CPU time of each process (`RLIMIT_CPU`)"),
-    key("limits.output", "size, size`:truncate`, `unlimited`", "bytes of standard output and error together (`--output-limit`)"),
-    key("limits.fileSize", "size, `unlimited`", "bytes of one file (`--file-size`)"),
-    key("resources.memory.limit", "size, `unlimited`", "memory of the whole sandbox (`--memory`)"),
-    key("resources.memory.swap", "size, `none`", "memory and swap together"),
-    key("resources.pids.limit", "number, `unlimited`", "processes and threads of the whole sandbox (`--pids`)"),
-    key("resources.cpu.quota", "time, `unlimited`", "CPU time in each period (`--cpus`)"),
-    key("resources.cpu.period", "time", "the period of the quota"),
-    key("resources.cpu.shares", "2 to 262144, `default`", "its part of the CPUs where others want them, too"),
-    key("resources.cpu.time", "time, `unlimited`", "CPU time of the whole sandbox (`--cpu-time`)"),
-    key("resources.blockIO.weight", "1 to 1000, `default`", "its part of what disks do where others want them, too"),
-    key("resources.blockIO.throttleReadBpsDevice", "list of `{ path, rate }`", "bytes read from a disk in a second"),
-    key("resources.blockIO.throttleWriteBpsDevice", "list of `{ path, rate }`", "bytes written to a disk in a second"),
-    key("resources.blockIO.throttleReadIOPSDevice", "list of `{ path, rate }`", "reads from a disk in a second"),
-    key("resources.blockIO.throttleWriteIOPSDevice", "list of `{ path, rate }`", "writes to a disk in a second"),
-    key("resources.cgroupParent", "path from the tree's root, `own`", "the control group that the sandbox's is made in"),
-    key("resources.enforce", "`cgroup`, `rlimit`", "what enforces memory, processes and CPUs (`--limits`)"),
+#[rustfmt::skip] // Rows of a table.
+pub static KEYS: &[Key] = &[
+    key!("description", LINE, description, "one line for `belljar profile list`"),
+    key!("namespaces", "list of `user`, `mount`, `pid`, `ipc`, `uts`, `network`, `cgroup`, `time`, or `{ type, path }`",
+        read_namespaces, written_namespaces,
+        "the namespaces of its own; `[]` is lite; with `extends`, `-NAME` takes one away and `+NAME` adds one; `{ type = \"network\", path = \"/run/netns/x\" }` joins one that is there (network, ipc, uts, cgroup; needs CAP_SYS_ADMIN)"),
+    key!("uidMappings", ID_MAP, uid_mappings, needs namespaces,
+        "user ids of the user namespace (`--uidmap`); `auto`: root inside is the caller, above it its subordinate ids, and for root 65536 ids that nothing else has (`--userns auto`); `default`: the one of `process.user`"),
+    key!("gidMappings", ID_MAP, gid_mappings, needs namespaces,
+        "group ids (`--gidmap`); goes together with `uidMappings`"),
+    key!("hostname", Or("", HOSTNAME), hostname, needs namespaces,
+        "the host name inside (needs the uts namespace); `\"\"`: the host's"),
+    key!("workdir", Words("workdir mode", &[("none", Workdir::None), ("readonly", Workdir::Readonly), ("writable", Workdir::Writable)]), workdir,
+        "whether and how the caller's working directory is shown, at its own path"),
+    key!("symlinks", Words("symlinks mode", &[("system", Symlinks::System), ("follow", Symlinks::Follow)]), symlinks,
+        "which symlinks a path of the host may lead through: the system's own, or all"),
+    key!("sockets", Words("sockets mode", &[("refuse", Sockets::Refuse), ("tell", Sockets::Tell), ("allow", Sockets::Allow)]), sockets,
+        "what is done where a shown directory holds sockets or FIFOs of the host"),
+    key!("maskedPaths", PATHS, masked_paths, needs namespaces, "what is hidden behind an empty file or directory"),
+    key!("readonlyPaths", PATHS, readonly_paths, needs namespaces, "what is made read-only"),
+    key!("root.path", Maybe(HOST_PATH), root.path, needs namespaces,
+        "a directory of the host that becomes the root (`--rootfs`); without it a minimal root is made"),
+    key!("root.pathRequired", FLAG, root.path_required, needs namespaces, "whether nothing runs without `root.path`"),
+    key!("root.readonly", FLAG, root.readonly, needs namespaces,
+        "whether the root itself cannot be written to; true unless there is an overlay"),
+    key!("root.overlay", FLAG, root.overlay, needs namespaces,
+        "writes to `root.path` go to memory and are thrown away (`--overlay-tmp`)"),
+    key!("root.size", SIZE, root.size, needs namespaces, "what the root's own tmpfs, or the overlay, may hold"),
+    key!("root.inodes", COUNT, root.inodes, needs namespaces, "files that the same may hold"),
+    key!("root.etc", Words("way to make /etc", &[("synthetic", true), ("none", false)]), root.synthetic_etc, needs namespaces,
+        "whether /etc is made by belljar: passwd, group, hosts, resolv.conf and the like"),
+    key!("root.etcPrograms", PROGRAMS, root.etc_programs, needs namespaces,
+        "programs whose directories in the host's /etc are shown, read-only: installed ones, without a version (`java`)"),
+    key!("process.cwd", Maybe(CWD), process.cwd,
+        "the working directory; without it the caller's where `workdir` shows it, else /tmp, else /"),
+    key!("process.env", Environment, process.env, "the environment: set, or passed on from the caller"),
+    key!("process.user", Or("default", USER), process.user, needs namespaces,
+        "the ids inside; `default`: the caller's own, or 1000 for root; 0 where `uidMappings` is `auto`"),
+    key!("process.user.uid", "number", "the user id alone"),
+    key!("process.user.gid", "number", "the group id alone"),
+    key!("process.capabilities", CAPABILITIES, process.capabilities, needs namespaces,
+        "the capabilities that are kept, in the sandbox's own user namespace"),
+    key!("process.noNewPrivileges", FLAG, process.no_new_privileges, needs namespaces, "`PR_SET_NO_NEW_PRIVS`"),
+    key!("process.umask", UMASK, process.umask, "the file mode creation mask"),
+    key!("process.rlimits", Rlimits, process.rlimits, "resource limits, by the names of getrlimit(2) without `RLIMIT_`"),
+    key!("limits.timeout", Or("unlimited", TIME), limits.timeout, "wall time of the run (`--timeout`)"),
+    key!("limits.cpuTime", Or("unlimited", CPU_TIME), limits.cpu_time, "CPU time of each process (`RLIMIT_CPU`)"),
+    key!("limits.output", Output, limits,
+        "bytes of standard output and error together (`--output-limit`): more ends the run, or is thrown away"),
+    key!("limits.fileSize", Or("unlimited", SIZE), limits.file_size, "bytes of one file (`--file-size`)"),
+    key!("resources.memory.limit", Or("unlimited", SIZE), resources.memory, "memory of the whole sandbox (`--memory`)"),
+    key!("resources.memory.swap", Or("none", SIZE), resources.swap, "memory and swap together"),
+    key!("resources.pids.limit", Or("unlimited", COUNT), resources.pids, "processes and threads of the whole sandbox (`--pids`)"),
+    Key {
+        check: |profile| profile.resources.cpus.map_or(Ok(()), |cpus| units::within(cpus, 1, units::MAX_CPUS)),
+        ..key!("resources.cpu.quota", "time, `unlimited`",
+            |draft, value| Form::read(&Maybe(Or("unlimited", CPU_QUOTA)), &mut draft.quota, value), written_quota,
+            "CPU time in each period (`--cpus`)")
+    },
+    key!("resources.cpu.period", "time",
+        |draft, value| Form::read(&Maybe(CPU_PERIOD), &mut draft.period, value), |_| Written::Nothing,
+        "the period of the quota; 100ms unless it is given"),
+    key!("resources.cpu.shares", Or("default", CPU_SHARES), resources.cpu_shares,
+        "its part of the CPUs where others want them, too"),
+    key!("resources.cpu.time", Or("unlimited", TIME), resources.cpu_time, "CPU time of the whole sandbox (`--cpu-time`)"),
+    key!("resources.blockIO.weight", Or("default", IO_WEIGHT), resources.io_weight,
+        "its part of what disks do where others want them, too"),
+    key!("resources.blockIO.throttleReadBpsDevice", Throttles(Throttled::ReadBps), resources.throttles,
+        "bytes read from a disk in a second"),
+    key!("resources.blockIO.throttleWriteBpsDevice", Throttles(Throttled::WriteBps), resources.throttles,
+        "bytes written to a disk in a second"),
+    key!("resources.blockIO.throttleReadIOPSDevice", Throttles(Throttled::ReadIops), resources.throttles,
+        "reads from a disk in a second"),
+    key!("resources.blockIO.throttleWriteIOPSDevice", Throttles(Throttled::WriteIops), resources.throttles,
+        "writes to a disk in a second"),
+    key!("resources.cgroupParent", Or("own", PARENT), resources.cgroup_parent,
+        "the control group that the sandbox's is made in"),
+    key!("resources.enforce", Words("way to enforce limits", &[("cgroup", Enforce::Cgroup), ("rlimit", Enforce::Rlimit)]), resources.enforce,
+        "what enforces memory, processes and CPUs (`--limits`)"),
+    key!("landlock.mode", Words("Landlock mode", &[("require", true), ("off", false)]), landlock.require,
+        "whether the same paths are held by Landlock, too"),
+    key!("landlock.scopes", SCOPES, landlock.scopes, "Landlock's scopes (Linux 6.12)"),
+    key!("seccomp.mode", Form::takes(&MODE),
+        |draft, value| Form::read(&Maybe(MODE), &mut draft.filter.mode, value),
+        |profile| Written::Value(Single::write(&MODE, &filter::Mode::of(profile.seccomp.as_ref()))),
+        "whether there is a system-call filter"),
+    key!("seccomp.defaultAction", "`allow`, `log`, `errno`, `kill`, `killThread`, `trap`, `trace`",
+        |draft, value| { draft.filter.default = Some(value.parse(filter::action_word)?); Ok(()) },
+        |profile| policy(profile, filter_text::default_action),
+        "what happens to a call that no rule names"),
+    key!("seccomp.defaultErrnoRet", "error name or number",
+        |draft, value| { draft.filter.default_errno = Some(spanned(value, value.number(errno)?)); Ok(()) },
+        |profile| policy(profile, filter_text::default_errno),
+        "the error that it gets"),
+    key!("seccomp.profile", "path",
+        |draft, value| { draft.filter.oci_file = Some(spanned(value, value.host_path()?)); Ok(()) },
+        |_| Written::Nothing,
+        "a filter in OCI's JSON, as Docker's"),
+    key!("seccomp.unknownNames", Form::takes(&UNKNOWN),
+        |draft, value| Form::read(&Maybe(UNKNOWN), &mut draft.filter.unknown, value),
+        |_| Written::Nothing,
+        "what is done with a name that no known system call has; without it, one in `seccomp.syscalls` is refused and one in `seccomp.profile` skipped"),
+    key!("seccomp.flags", "list of `SECCOMP_FILTER_FLAG_…`",
+        |draft, value| {
+            let flags = value.each(|v| v.parse(|text| word(text, "filter flag", &filter::FLAGS)))?;
+            draft.filter.flags = Some(flags.into_iter().collect());
+            Ok(())
+        },
+        |profile| policy(profile, filter_text::flags),
+        "flags of seccomp(2): TSYNC, LOG, SPEC_ALLOW"),
+    key!("seccomp.syscalls", "list of tables: `names`, `action`, `errnoRet`, `args`",
+        |draft, value| { draft.filter.rules = value.each(filter::entry)?; Ok(()) },
+        |profile| policy(profile, filter_text::syscalls),
+        "the rules; the first that matches decides; a name with `@` is a group"),
+    key!("mounts", Mounts, mounts,
+        "what is mounted; at one destination the later entry wins; `type`: bind (the default), tmpfs, proc, dev, mqueue, sysfs, cgroup2, devpts, binfmt_misc, c or b (a device by number)"),
 ];
 
-/// The key that a wrong one was most likely meant to be: the same word in another table, else the most
-/// similar.
-pub(crate) fn nearest_key(key: &str) -> Option<&'static str> {
-    let names = || KEYS.iter().map(|key| key.name);
-    let last = |key: &'static str| key.rsplit('.').next().unwrap_or(key);
-    let word = key.rsplit('.').next().unwrap_or(key);
-    let same = names().find(|known| last(known).eq_ignore_ascii_case(word));
-    let similar = || {
-        let near = nearest(word, names().map(last))?;
-        names().find(|known| last(known) == near)
-    };
-    same.or_else(|| nearest(key, names())).or_else(similar)
+const CAPABILITIES: Set<CapabilitySet, CapabilitySet> = Set {
+    takes: "list of `CAP_…`",
+    parse: |text| capability(text).map(CapabilitySet::from),
+    show: |set| set.iter().map(|capability| capability.to_string()).collect(),
+    entries: |all| all.iter().map(CapabilitySet::from).collect(),
+    collect: |entries| entries.into_iter().collect(),
+};
+
+const SCOPES: Set<BTreeSet<Scope>, Scope> = set(
+    "list of `signal`, `abstract-unix-socket`",
+    |text| word(text, "Landlock scope", &SCOPE_WORDS),
+    |scope| word_for(&SCOPE_WORDS, scope).to_owned(),
+);
+const SCOPE_WORDS: [(&str, Scope); 2] =
+    [("signal", Scope::Signal), ("abstract-unix-socket", Scope::AbstractUnixSocket)];
+
+const PROGRAMS: Set<BTreeSet<String>, String> =
+    set("list of names, or `*`", |text| check::program_name(text).map(str::to_owned), String::clone);
+
+const PARENT: One<PathBuf> = One { takes: "path from the tree's root", ..INSIDE };
+
+const MODE: Words<filter::Mode> =
+    Words("seccomp mode", &[("filter", filter::Mode::Filter), ("off", filter::Mode::Off)]);
+
+const UNKNOWN: Words<Unknown> =
+    Words("way with unknown names", &[("skip", Unknown::Skip), ("refuse", Unknown::Refuse)]);
+
+fn policy(profile: &Profile, write: fn(&Policy) -> Written) -> Written {
+    profile.seccomp.as_ref().map_or(Written::Nothing, write)
+}
+
+fn spanned<T>(at: &Value<'_>, value: T) -> Spanned<T> {
+    Spanned { value, place: at.place() }
+}
+
+/// Whether a text has known keys only; `extends` is one where it can be said.
+///
+/// # Errors
+/// An unknown key, with the nearest known one.
+pub(super) fn known(text: &Table<'_>, extends: bool) -> Result<(), ProfileError> {
+    let names = KEYS.iter().map(|key| key.name).chain(extends.then_some("extends"));
+    text.only(&names.collect::<Vec<_>>())
+}
+
+/// Puts a text, whose keys are known, on top of what those below make.
+///
+/// # Errors
+/// A value that its key cannot have, or that does not go with what is inherited.
+pub(super) fn read(draft: &mut Draft, text: &Table<'_>) -> Result<(), ProfileError> {
+    for key in KEYS {
+        if let Some(read) = key.read
+            && let Some(value) = text.find(key.name)?
+        {
+            read(draft, &value)?;
+            draft.say(key.name);
+        }
+    }
+    draft.end(text)
 }
 
 #[cfg(test)]
@@ -103,7 +277,7 @@ mod tests {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/profile.md");
         let text = std::fs::read_to_string(path).expect("docs/profile.md");
         let (head, _) = text.split_once("| --- |").expect("a table");
-        let row = |key: &Key| format!("| `{}` | {} | {} |\n", key.name, key.takes, key.meaning);
+        let row = |key: &Key| format!("| `{}` | {} | {} |\n", key.name, key.takes(), key.meaning);
         let expected = format!("{head}| --- | --- | --- |\n{}", KEYS.iter().map(row).collect::<String>());
         if std::env::var_os("BELLJAR_WRITE").is_some() {
             std::fs::write(path, &expected).expect("to write it");

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use super::built;
+use toml::de::DeTable;
+
+use super::draft::Draft;
 use super::find::{self, Found};
-use super::layer::Layer;
-use super::reader::Source;
-use super::{Chain, Origin, Profile, ProfileError, decode, overrides, resolve};
+use super::reader::{Source, Table};
+use super::{Chain, Origin, Profile, ProfileError, built, keys, overrides};
 
 /// How many profiles may extend each other, the first one counted.
 pub const MAX_CHAIN: usize = 8;
@@ -81,76 +82,85 @@ pub(crate) fn build<S: AsRef<str>>(
     user_directory: Option<&Path>,
 ) -> Result<(Profile, Chain), ProfileError> {
     let origin = found.origin.clone();
-    let (mut layers, chain) = chain(found, user_directory)?;
-    // The one that was asked for describes itself, or nothing does.
-    let description = layers.first_mut().and_then(|(layer, _)| layer.description.take());
-    let mut merged = Layer::default();
-    while let Some((layer, origin)) = layers.pop() {
-        merged.apply(layer, &origin)?;
-    }
-    merged.description = description;
+    let mut texts = Texts { user_directory, chain: Chain(Vec::new()), seen: Vec::new(), total: 0 };
+    let mut draft = texts.draft(&found)?;
     for text in overrides {
-        let (layer, origin) = overrides::parse(text.as_ref())?;
-        merged.apply(layer, &origin)?;
+        overrides::read(&mut draft, text.as_ref())?;
     }
-    Ok((resolve::profile(merged, name.to_owned(), &origin)?, chain))
+    let profile = draft.finish(name.to_owned(), &origin)?;
+    profile.validate()?;
+    Ok((profile, texts.chain))
 }
 
-type Layers = Vec<(Layer, Origin)>;
+/// The texts that extend each other.
+struct Texts<'a> {
+    user_directory: Option<&'a Path>,
+    /// From the one that was asked for.
+    chain: Chain,
+    seen: Vec<(Origin, Option<(u64, u64)>)>,
+    /// Bytes so far.
+    total: usize,
+}
 
-/// All layers, from the one that was asked for to the one that extends nothing.
-fn chain(first: Found, user_directory: Option<&Path>) -> Result<(Layers, Chain), ProfileError> {
-    let mut layers: Layers = Vec::new();
-    let mut chain = Chain(vec![first.origin.clone()]);
-    let mut seen = vec![(first.origin.clone(), first.identity)];
-    let mut total = 0;
-    let mut found = first;
-    loop {
-        total += found.text.len();
-        if total > MAX_TOTAL {
-            let source = ProfileError::TooLarge { origin: found.origin, limit: MAX_TOTAL as u64 };
-            return Err(within(&chain, source));
-        }
-        let (layer, extends) = parse(&found).map_err(|error| within(&chain, error))?;
-        layers.push((layer, found.origin.clone()));
-        let Some(extends) = extends else { return Ok((layers, chain)) };
-        let directory = match &found.origin {
-            Origin::File(path) => path.parent(),
-            _ => None,
+impl Texts<'_> {
+    /// What a text makes on top of all that it extends.
+    fn draft(&mut self, found: &Found) -> Result<Draft, ProfileError> {
+        self.chain.0.push(found.origin.clone());
+        let chain = self.chain.clone();
+        let within = |error| within(&chain, error);
+        self.check(found)?;
+        let source = Source::new(&found.origin, &found.text, true);
+        let document = DeTable::parse(source.text).map_err(|error| within(source.syntax(error)))?;
+        let text = Table::root(&source, document.get_ref());
+        let extends = text.find("extends").and_then(|v| v.map(|v| v.string()).transpose()).map_err(within)?;
+        // Before what it extends: one of them may be a mistyped `extends`.
+        keys::known(&text, true).map_err(within)?;
+        let mut draft = match extends {
+            None => Draft::default(),
+            Some(extends) => {
+                let directory = match &found.origin {
+                    Origin::File(path) => path.parent(),
+                    _ => None,
+                };
+                // The one that is not found is no link of the chain; the last one names it.
+                let below = find::find(extends, directory, self.user_directory);
+                self.draft(&below.map_err(|error| extended(&chain, error))?)?
+            }
         };
-        // The one that is not found is no link of the chain; the last one names it.
-        found = find::find(&extends, directory, user_directory)
-            .map_err(|error| ProfileError::Extends { chain: chain.clone(), source: Box::new(error) })?;
-        chain.0.push(found.origin.clone());
+        // A text describes itself, or nothing does.
+        draft.profile.description.clear();
+        keys::read(&mut draft, &text).map_err(within)?;
+        Ok(draft)
+    }
+
+    /// Whether one more text, the last of the chain, can be taken.
+    fn check(&mut self, found: &Found) -> Result<(), ProfileError> {
+        let chain = &self.chain;
         let again = |(origin, identity): &(Origin, Option<(u64, u64)>)| match (identity, found.identity) {
             (Some(a), Some(b)) => *a == b,
             _ => *origin == found.origin,
         };
-        if seen.iter().any(again) {
-            return Err(ProfileError::Cycle { chain });
+        if self.seen.iter().any(again) {
+            return Err(ProfileError::Cycle { chain: chain.clone() });
         }
         if chain.0.len() > MAX_CHAIN {
-            return Err(ProfileError::TooDeep { chain, limit: MAX_CHAIN });
+            return Err(ProfileError::TooDeep { chain: chain.clone(), limit: MAX_CHAIN });
         }
-        seen.push((found.origin.clone(), found.identity));
+        self.seen.push((found.origin.clone(), found.identity));
+        self.total += found.text.len();
+        if self.total > MAX_TOTAL {
+            let error = ProfileError::TooLarge { origin: found.origin.clone(), limit: MAX_TOTAL as u64 };
+            return Err(within(chain, error));
+        }
+        Ok(())
     }
-}
-
-fn parse(found: &Found) -> Result<(Layer, Option<String>), ProfileError> {
-    let source = Source::new(&found.origin, &found.text, true);
-    let (mut layer, extends) = decode::text(&source)?;
-    if let Origin::File(path) = &found.origin
-        && let Some(directory) = path.parent()
-    {
-        layer.rebase(directory);
-    }
-    Ok((layer, extends))
 }
 
 /// Says how one came to a profile that is wrong, unless it is the very one that was asked for.
 fn within(chain: &Chain, source: ProfileError) -> ProfileError {
-    if chain.0.len() == 1 {
-        return source;
-    }
+    if chain.0.len() == 1 { source } else { extended(chain, source) }
+}
+
+fn extended(chain: &Chain, source: ProfileError) -> ProfileError {
     ProfileError::Extends { chain: chain.clone(), source: Box::new(source) }
 }

@@ -26,55 +26,8 @@
 //!
 //! # Keys
 //!
-//! A key that is not in this table is an error. [`KEYS`] has them all.
-//!
-//! | key | value |
-//! | --- | --- |
-//! | `extends` | the name or path (relative to this file) of the profile that this one changes |
-//! | `description` | one line for people; not inherited |
-//! | `namespaces` | list of `user` `mount` `pid` `ipc` `uts` `network` `cgroup` `time`; the first three, or none at all (lite) |
-//! | `uidMappings`, `gidMappings` | list of `{ containerID, hostID, size }`, `"auto"` or `"default"`; see [`IdMap`] |
-//! | `hostname` | a host name, `""` for none |
-//! | `workdir` | `none`, `readonly`, `writable`: how the caller's working directory is shown |
-//! | `symlinks` | `system`, `follow`: which symlinks a source may lead through; see [`Symlinks`] |
-//! | `sockets` | `refuse`, `tell`, `allow`: what is done where sockets or FIFOs of the host would be shown; see [`Sockets`] |
-//! | `root.path` | a directory that becomes the root; else a minimal root is made |
-//! | `root.pathRequired` | whether a `root.path` has to be given |
-//! | `root.readonly` | boolean; true unless there is an overlay |
-//! | `root.overlay` | boolean: writes go to memory and are thrown away |
-//! | `root.size`, `root.inodes` | limits of the root's, or the overlay's, memory |
-//! | `root.etc` | `synthetic` or `none` |
-//! | `root.etcPrograms` | list of installed programs (`java`, without a version; `*` is all) whose directories of the host's `/etc` the synthetic one shows |
-//! | `process.cwd` | absolute path inside |
-//! | `process.env` | list of `K=V` and `K` (the caller's) |
-//! | `process.user` | `{ uid, gid }`, `"UID[:GID]"` or `"default"` |
-//! | `process.capabilities` | list of `CAP_…` |
-//! | `process.noNewPrivileges` | boolean; true |
-//! | `process.umask` | octal: `0o022` or `"022"` |
-//! | `process.rlimits.NAME` | number, size, `"unlimited"`, or `{ soft, hard }` of these; [`RLIMITS`] |
-//! | `mounts` | list of `{ destination, type, source, options }` or `{ destination, remove = true }` |
-//! | `maskedPaths`, `readonlyPaths` | lists of absolute paths inside |
-//! | `seccomp.mode` | `filter` or `off` |
-//! | `seccomp.defaultAction` | `allow` `log` `errno` `kill` `killThread` `trap` `trace` |
-//! | `seccomp.defaultErrnoRet` | an errno by name or number |
-//! | `seccomp.syscalls` | list of `{ names, action, errnoRet, args }`; the first match decides; see [`groups`](crate::seccomp::groups) |
-//! | `seccomp.profile` | an OCI or Docker JSON profile (relative to this file) |
-//! | `seccomp.unknownNames` | `skip` or `refuse`; without it, names here are refused and those in JSON skipped |
-//! | `seccomp.flags` | list of `SECCOMP_FILTER_FLAG_TSYNC`, `…_LOG`, `…_SPEC_ALLOW` |
-//! | `landlock.mode` | `require` or `off` |
-//! | `landlock.scopes` | list of `signal`, `abstract-unix-socket`: an error where the kernel lacks them |
-//! | `limits.timeout`, `limits.cpuTime` | a time or `"unlimited"` |
-//! | `limits.output` | a size, `"SIZE:truncate"` (what comes after it is thrown away; otherwise it ends the run) or `"unlimited"` |
-//! | `limits.fileSize` | a size or `"unlimited"` |
-//! | `resources.memory.limit` | a size or `"unlimited"` |
-//! | `resources.pids.limit` | a number or `"unlimited"` |
-//! | `resources.cpu.quota`, `.period` | times; their quotient is the number of CPUs, the period is 100 ms unless it is given |
-//! | `resources.cpu.shares`, `resources.cpu.time` | a number or `"default"`; a time or `"unlimited"`, for all processes together |
-//! | `resources.blockIO.weight` | 1 to 1000 (100 is everybody's) or `"default"` |
-//! | `resources.blockIO.throttleReadBpsDevice`, `…WriteBpsDevice` | list of `{ path, rate }`: a disk, or what is on it, and a size for each second |
-//! | `resources.blockIO.throttleReadIOPSDevice`, `…WriteIOPSDevice` | the same with a number |
-//! | `resources.cgroupParent` | absolute path from the tree's root, or `"own"` |
-//! | `resources.enforce` | `cgroup` or `rlimit` |
+//! A key that is not among [`KEYS`] (docs/profile.md lists them) is an error, but for `extends`: the name or
+//! path (relative to this file) of the profile that this one changes.
 //!
 //! Sizes, times and numbers are described in [`units`].
 //!
@@ -122,24 +75,27 @@
 mod built;
 mod builtin;
 mod check;
-mod decode;
+mod conflict;
+mod draft;
 mod error;
 mod filter;
 mod filter_source;
+mod filter_text;
 mod find;
+mod form;
 mod hash;
 mod keys;
-mod layer;
+mod kinds;
 #[cfg(feature = "cli")]
 mod list;
 mod load;
 mod model;
+mod mount_options;
 mod mounts;
 mod names;
 mod overrides;
 mod print;
 mod reader;
-mod resolve;
 mod set;
 mod trust;
 pub mod units;
@@ -149,6 +105,7 @@ mod value_error;
 pub use crate::capability::{Capability, CapabilitySet};
 pub(crate) use built::filter as built_filter;
 pub use builtin::builtin_names;
+pub use conflict::Conflict;
 pub use error::*;
 pub use find::user_directory;
 pub use keys::{KEYS, Key};
@@ -158,5 +115,4 @@ pub use load::MAX_CHAIN;
 pub use model::*;
 pub use names::RLIMITS;
 pub use set::Network;
-pub use validate::Conflict;
 pub use value_error::ValueError;

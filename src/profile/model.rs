@@ -54,6 +54,33 @@ pub struct Profile {
     pub resources: Resources,
 }
 
+impl Profile {
+    /// What a text makes that says nothing: no namespaces, no filter, no limits.
+    pub(crate) fn empty() -> Self {
+        Self {
+            name: String::new(),
+            description: String::new(),
+            namespaces: BTreeSet::new(),
+            joined: BTreeMap::new(),
+            uid_mappings: IdMap::One,
+            gid_mappings: IdMap::One,
+            hostname: None,
+            workdir: Workdir::None,
+            symlinks: Symlinks::System,
+            sockets: Sockets::Tell,
+            root: Root::default(),
+            process: Process::default(),
+            mounts: Vec::new(),
+            masked_paths: Vec::new(),
+            readonly_paths: Vec::new(),
+            seccomp: None,
+            landlock: Landlock { require: true, ..Landlock::default() },
+            limits: Limits::default(),
+            resources: Resources::default(),
+        }
+    }
+}
+
 /// A kernel namespace, by its OCI name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -175,6 +202,22 @@ pub struct Root {
     pub etc_programs: BTreeSet<String>,
 }
 
+impl Default for Root {
+    /// What a profile has that says nothing about it and has no namespaces.
+    fn default() -> Self {
+        Self {
+            path: None,
+            path_required: false,
+            readonly: false,
+            overlay: false,
+            size: 16 << 20,
+            inodes: 4096,
+            synthetic_etc: false,
+            etc_programs: BTreeSet::new(),
+        }
+    }
+}
+
 /// The process that is started.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
@@ -194,6 +237,21 @@ pub struct Process {
     /// Resource limits by their OCI name without `RLIMIT_`, lower case (`nofile`). `cpu` and `fsize` are
     /// never among them: see [`Limits`].
     pub rlimits: BTreeMap<String, Rlimit>,
+}
+
+impl Default for Process {
+    /// What a profile has that says nothing about it.
+    fn default() -> Self {
+        Self {
+            cwd: None,
+            env: Vec::new(),
+            user: None,
+            capabilities: CapabilitySet::EMPTY,
+            no_new_privileges: true,
+            umask: 0o022,
+            rlimits: BTreeMap::new(),
+        }
+    }
 }
 
 /// Soft and hard value of a resource limit; `None` is `RLIM_INFINITY`.

@@ -1,11 +1,13 @@
 //! `mounts`: what is mounted inside, in the words of the OCI runtime-spec and mount(8).
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
-use super::layer::MountEntry;
-use super::reader::{Table, Value, unknown, word};
-use super::{Atime, Attributes, Mount, MountKind, ProfileError, Propagation, ValueError, check, units};
+use super::form::{Form, Written, list, quote, quote_path};
+use super::mount_options::{OPTIONS, Options};
+use super::reader::{Table, Value};
+use super::value_error::{ValueError, word};
+use super::{Attributes, Mount, MountKind, ProfileError, check, units};
 
 /// `size=` of a tmpfs that does not say.
 pub(crate) const DEFAULT_SIZE: u64 = 64 << 20;
@@ -70,110 +72,121 @@ const OTHERS: [&str; 24] = [
     "virtiofs",
 ];
 
-/// Options as they are collected; `None` is "not said".
-#[derive(Debug, Default)]
-struct Options {
-    readonly: Option<bool>,
-    noexec: Option<bool>,
-    optional: bool,
-    system: bool,
-    idmap: bool,
-    size: Option<u64>,
-    inodes: Option<u64>,
-    mode: Option<u32>,
-    subset_pid: bool,
-    atime: Option<Atime>,
-    nodiratime: Option<bool>,
-    nosymfollow: Option<bool>,
-    propagation: Option<Propagation>,
-    /// What only the file system knows.
-    data: Vec<(String, Option<String>)>,
-}
+/// What is mounted, each destination once: an entry takes the place of the inherited one, or of nothing.
+pub(super) struct Mounts;
 
-/// Words for access times. Without `noatime` and `strictatime` the kernel has `relatime`.
-const ATIMES: [(&str, Atime); 6] = [
-    ("relatime", Atime::Relatime),
-    ("noatime", Atime::Noatime),
-    ("strictatime", Atime::Strictatime),
-    ("atime", Atime::Relatime),
-    ("norelatime", Atime::Relatime),
-    ("nostrictatime", Atime::Relatime),
-];
+impl Form for Mounts {
+    type Value = Vec<Mount>;
 
-/// Words for propagation: `rslave` is the same, as a bind always holds everything below.
-const PROPAGATIONS: [(&str, Propagation); 6] = [
-    ("rprivate", Propagation::Private),
-    ("rslave", Propagation::Slave),
-    ("runbindable", Propagation::Unbindable),
-    ("private", Propagation::Private),
-    ("slave", Propagation::Slave),
-    ("unbindable", Propagation::Unbindable),
-];
-
-impl Attributes {
-    /// The options that say it.
-    pub(crate) fn words(self) -> impl Iterator<Item = &'static str> {
-        let atime = ATIMES.iter().find(|(_, atime)| Some(*atime) == self.atime).map(|(word, _)| *word);
-        let propagation = PROPAGATIONS.iter().find(|(_, propagation)| {
-            *propagation == self.propagation && self.propagation != Propagation::Private
-        });
-        atime
-            .into_iter()
-            .chain(self.nodiratime.then_some("nodiratime"))
-            .chain(self.nosymfollow.then_some("nosymfollow"))
-            .chain(propagation.map(|(word, _)| *word))
+    fn takes(&self) -> String {
+        "list of tables: `destination`, `type`, `source`, `options`, `remove`".to_owned()
     }
-}
 
-const OPTIONS: [&str; 27] = [
-    "ro",
-    "rw",
-    "exec",
-    "noexec",
-    "optional",
-    "system",
-    "idmap",
-    "size=",
-    "nr_inodes=",
-    "mode=",
-    "subset=pid",
-    "nosuid",
-    "nodev",
-    "relatime",
-    "noatime",
-    "strictatime",
-    "nodiratime",
-    "nosymfollow",
-    "rprivate",
-    "rslave",
-    "runbindable",
-    "uid=",
-    "gid=",
-    "major=",
-    "minor=",
-    "bind",
-    "rbind",
-];
-
-/// The whole list; a destination that is there twice is an error.
-pub(crate) fn list(v: &Value<'_>) -> Result<BTreeMap<PathBuf, MountEntry>, ProfileError> {
-    let mut all = BTreeMap::new();
-    for entry in v.list()? {
-        let (destination, mount) = entry.keys(mount)?;
-        let place = entry.place();
-        if all.insert(destination.clone(), MountEntry { mount, place }).is_some() {
-            let entry_text = destination.to_string_lossy().into_owned();
-            return Err(entry.fail(ValueError::Duplicate { entry: entry_text }));
+    fn read(&self, at: &mut Vec<Mount>, value: &Value<'_>) -> Result<(), ProfileError> {
+        let by_destination = |mount: Mount| (mount.destination.clone(), mount);
+        let mut all: BTreeMap<PathBuf, Mount> = std::mem::take(at).into_iter().map(by_destination).collect();
+        let mut seen = BTreeSet::new();
+        for entry in value.list()? {
+            let (destination, mount) = entry.keys(mount)?;
+            let text = || destination.to_string_lossy().into_owned();
+            if !seen.insert(destination.clone()) {
+                return Err(entry.fail(ValueError::Duplicate { entry: text() }));
+            }
+            match mount {
+                Some(mount) => all.insert(destination, mount),
+                None => match all.remove(&destination) {
+                    None => return Err(value.fail_at(&entry, ValueError::NothingToRemove { entry: text() })),
+                    removed => removed,
+                },
+            };
         }
+        *at = all.into_values().collect();
+        Ok(())
     }
-    Ok(all)
+
+    fn check(&self, at: &Vec<Mount>) -> Result<(), ValueError> {
+        at.iter().try_for_each(|mount| {
+            check::destination(&mount.destination)?;
+            match &mount.kind {
+                MountKind::Bind { source, .. } => check::real_host_path(source),
+                MountKind::Tmpfs { size, inodes, .. } => {
+                    units::within(*size, 1, units::MAX)?;
+                    units::within(*inodes, 1, units::MAX)
+                }
+                _ => Ok(()),
+            }
+        })
+    }
+
+    fn write(&self, at: &Vec<Mount>) -> Written {
+        Written::Tables(at.iter().map(written).collect())
+    }
+}
+
+fn written(mount: &Mount) -> Vec<(&'static str, String)> {
+    let mut keys = vec![("destination", quote_path(&mount.destination))];
+    let mut options = Vec::new();
+    let kind = match &mount.kind {
+        MountKind::Bind { source, idmap } => {
+            keys.push(("source", quote_path(source)));
+            options.extend(idmap.then(|| "idmap".to_owned()));
+            "bind"
+        }
+        MountKind::Tmpfs { size, inodes, mode } => {
+            options.push(format!("size={}", units::show_size(*size)));
+            options.push(format!("nr_inodes={inodes}"));
+            options.push(format!("mode={mode:04o}"));
+            "tmpfs"
+        }
+        MountKind::Proc { subset_pid } => {
+            options.extend(subset_pid.then(|| "subset=pid".to_owned()));
+            "proc"
+        }
+        MountKind::Dev => "dev",
+        MountKind::Mqueue => "mqueue",
+        MountKind::Filesystem { fstype, data } => {
+            options.extend(data.iter().map(|(key, value)| match value {
+                // Sizes are written with their unit.
+                Some(value) if fstype == "tmpfs" && key == "size" => {
+                    let size = value.parse().map_or_else(|_| value.clone(), units::show_size);
+                    format!("{key}={size}")
+                }
+                Some(value) => format!("{key}={value}"),
+                None => key.clone(),
+            }));
+            fstype
+        }
+        MountKind::Node { block, major, minor, mode, uid, gid } => {
+            options.extend([format!("major={major}"), format!("minor={minor}")]);
+            options.extend(mode.map(|mode| format!("mode={mode:04o}")));
+            options.extend(uid.map(|uid| format!("uid={uid}")));
+            options.extend(gid.map(|gid| format!("gid={gid}")));
+            if *block { "b" } else { "c" }
+        }
+    };
+    keys.push(("type", quote(kind)));
+    let mut say = |option: &str| options.push(option.to_owned());
+    let fixed = matches!(mount.kind, MountKind::Proc { .. } | MountKind::Dev | MountKind::Mqueue);
+    if !fixed {
+        say(if mount.readonly { "ro" } else { "rw" });
+    }
+    if !fixed && !matches!(mount.kind, MountKind::Node { .. }) {
+        say(if mount.noexec { "noexec" } else { "exec" });
+    }
+    options.extend(mount.optional.then(|| "optional".to_owned()));
+    options.extend(mount.system.then(|| "system".to_owned()));
+    options.extend(mount.attributes.words().map(str::to_owned));
+    keys.push(("options", list(options.iter().map(|option| quote(option)))));
+    keys
 }
 
 fn mount(t: &Table<'_>) -> Result<(PathBuf, Option<Mount>), ProfileError> {
-    let destination = t.read("destination", |v| v.parse(|text| check::destination(Path::new(text))))?;
+    let destination = t.read("destination", |v| {
+        v.parse(|text| check::destination(text.as_ref()).map(|()| PathBuf::from(text)))
+    })?;
     let kind = t.read("type", |v| v.parse(kind))?;
-    let source = t.read("source", |v| v.parse(check::host_path))?;
-    let options = t.read("options", options)?;
+    let source = t.read("source", Value::host_path)?;
+    let options = t.read("options", Options::read)?;
     let remove = t.read("remove", Value::boolean)?;
     let destination = t.need("destination", destination)?;
     if remove == Some(true) {
@@ -212,18 +225,13 @@ fn build(
         only(o.mode.is_some(), "a new file system or a device (option mode=)")?;
         if let Some((key, value)) = o.data.first() {
             let text = value.as_ref().map_or_else(|| key.clone(), |value| format!("{key}={value}"));
-            return Err(unknown(&text, "mount option", OPTIONS));
+            return Err(ValueError::unknown(&text, "mount option", OPTIONS));
         }
     }
     if kind != Type::Proc {
         only(o.subset_pid, "type \"proc\" (option subset=pid)")?;
     }
-    let attributes = Attributes {
-        atime: o.atime,
-        nodiratime: o.nodiratime.unwrap_or(false),
-        nosymfollow: o.nosymfollow.unwrap_or(false),
-        propagation: o.propagation.unwrap_or_default(),
-    };
+    let attributes = o.attributes();
     if kind == Type::Dev {
         // Its access is fixed.
         only(o.readonly.is_some(), "another type than \"dev\" (options ro and rw)")?;
@@ -296,7 +304,7 @@ fn node(block: bool, o: &Options) -> Result<MountKind, ValueError> {
             "minor" => &mut minor,
             "uid" => &mut uid,
             "gid" => &mut gid,
-            _ => return Err(unknown(key, WHAT, ["major", "minor", "uid", "gid"])),
+            _ => return Err(ValueError::unknown(key, WHAT, ["major", "minor", "uid", "gid"])),
         };
         let text = value.as_deref().unwrap_or_default();
         let number = text.parse::<u32>().map_err(|_| ValueError::Malformed {
@@ -335,93 +343,4 @@ fn kind(text: &str) -> Result<Type, ValueError> {
             word(text, "mount type", &words)
         }
     }
-}
-
-fn options(v: &Value<'_>) -> Result<Options, ProfileError> {
-    let mut all = Options::default();
-    for entry in v.list()? {
-        entry.parse(|text| option(&mut all, text))?;
-    }
-    Ok(all)
-}
-
-fn option(all: &mut Options, text: &str) -> Result<(), ValueError> {
-    let refused = |why| Err(ValueError::Refused { word: text.to_owned(), why });
-    let duplicate = || ValueError::Duplicate { entry: text.to_owned() };
-    fn once<T: PartialEq>(
-        slot: &mut Option<T>,
-        value: T,
-        twice: impl Fn() -> ValueError,
-    ) -> Result<(), ValueError> {
-        match slot {
-            None => {
-                *slot = Some(value);
-                Ok(())
-            }
-            Some(said) if *said == value => Err(twice()),
-            Some(_) => Err(ValueError::NotWith { with: "an option that says otherwise" }),
-        }
-    }
-    fn flag(slot: &mut bool, twice: impl Fn() -> ValueError) -> Result<(), ValueError> {
-        if std::mem::replace(slot, true) { Err(twice()) } else { Ok(()) }
-    }
-    let known = |text| (ATIMES.iter().find(|(word, _)| *word == text)).map(|(_, atime)| *atime);
-    if let Some(atime) = known(text).or_else(|| text.strip_prefix('r').and_then(known)) {
-        return once(&mut all.atime, atime, duplicate);
-    }
-    if let Some((_, propagation)) = PROPAGATIONS.iter().find(|(word, _)| *word == text) {
-        return once(&mut all.propagation, *propagation, duplicate);
-    }
-    // A bind's options hold for everything below in any case, and of the others there is one mount only.
-    let plain = match text {
-        "rro" | "rrw" | "rexec" | "rnoexec" | "rnosuid" | "rnodev" | "rsuid" | "rdev" | "rdiratime"
-        | "rnodiratime" | "rsymfollow" | "rnosymfollow" => text.split_at(1).1,
-        _ => text,
-    };
-    match plain {
-        "nodiratime" => once(&mut all.nodiratime, true, duplicate),
-        "diratime" => once(&mut all.nodiratime, false, duplicate),
-        "nosymfollow" => once(&mut all.nosymfollow, true, duplicate),
-        "symfollow" => once(&mut all.nosymfollow, false, duplicate),
-        "shared" | "rshared" => refused("what is mounted inside would appear on the host"),
-        // A bind is one.
-        "bind" | "rbind" | "defaults" => Ok(()),
-        "ro" => once(&mut all.readonly, true, duplicate),
-        "rw" => once(&mut all.readonly, false, duplicate),
-        "noexec" => once(&mut all.noexec, true, duplicate),
-        "exec" => once(&mut all.noexec, false, duplicate),
-        "optional" => flag(&mut all.optional, duplicate),
-        "system" => flag(&mut all.system, duplicate),
-        "idmap" => flag(&mut all.idmap, duplicate),
-        "subset=pid" => flag(&mut all.subset_pid, duplicate),
-        // They always hold.
-        "nosuid" | "nodev" => Ok(()),
-        "suid" => refused("no mount inside ever honours set-user-ID bits"),
-        "dev" => refused("no mount inside ever honours device files; type \"dev\" brings the usual ones"),
-        _ => match text.split_once('=') {
-            Some(("size", size)) => once(&mut all.size, units::size(size)?, duplicate),
-            Some(("nr_inodes", count)) => once(&mut all.inodes, units::count(count)?, duplicate),
-            Some(("mode", mode)) => once(&mut all.mode, units::octal(mode, 0o7777)?, duplicate),
-            _ => data(all, text),
-        },
-    }
-}
-
-/// An option that only the file system knows, unless it looks like one of ours that is mistyped.
-fn data(all: &mut Options, text: &str) -> Result<(), ValueError> {
-    let (key, value) = match text.split_once('=') {
-        Some((key, value)) => (key, Some(value.to_owned())),
-        None => (text, None),
-    };
-    let word = if value.is_some() { format!("{key}=") } else { key.to_owned() };
-    let known = OPTIONS.contains(&word.as_str());
-    let similar = crate::text::nearest(&word, OPTIONS).is_some();
-    if key.is_empty() || text.chars().any(char::is_control) || (similar && !known) {
-        return Err(unknown(text, "mount option", OPTIONS));
-    }
-    if all.data.iter().any(|(other, _)| other == key) {
-        return Err(ValueError::Duplicate { entry: key.to_owned() });
-    }
-    all.data.push((key.to_owned(), value));
-    Ok(())
 }

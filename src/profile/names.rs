@@ -1,8 +1,29 @@
-//! The kernel's names for capabilities, resource limits and error numbers.
+//! The kernel's names for namespaces, capabilities, resource limits and error numbers.
 
-use super::ValueError;
-use super::reader::unknown;
+use super::Namespace;
+use super::value_error::{ValueError, word, word_for};
 use crate::capability::{Capability, CapabilitySet};
+
+const NAMESPACES: [(&str, Namespace); 8] = [
+    ("user", Namespace::User),
+    ("mount", Namespace::Mount),
+    ("pid", Namespace::Pid),
+    ("ipc", Namespace::Ipc),
+    ("uts", Namespace::Uts),
+    ("network", Namespace::Network),
+    ("cgroup", Namespace::Cgroup),
+    ("time", Namespace::Time),
+];
+
+/// A namespace by OCI's name.
+pub(crate) fn namespace(text: &str) -> Result<Namespace, ValueError> {
+    word(text, "namespace", &NAMESPACES)
+}
+
+/// Its name.
+pub(crate) fn of_namespace(namespace: Namespace) -> &'static str {
+    word_for(&NAMESPACES, &namespace)
+}
 
 /// A capability with or without `CAP_`.
 pub(crate) fn capability(text: &str) -> Result<Capability, ValueError> {
@@ -46,7 +67,10 @@ pub(crate) fn rlimit(text: &str) -> Result<&'static str, ValueError> {
     match bare.as_str() {
         "cpu" => refused("RLIMIT_CPU is limits.cpuTime"),
         "fsize" => refused("RLIMIT_FSIZE is limits.fileSize"),
-        _ => RLIMITS.into_iter().find(|n| *n == bare).ok_or_else(|| unknown(text, "resource limit", RLIMITS)),
+        _ => RLIMITS
+            .into_iter()
+            .find(|n| *n == bare)
+            .ok_or_else(|| ValueError::unknown(text, "resource limit", RLIMITS)),
     }
 }
 
@@ -66,7 +90,7 @@ pub(crate) fn errno(text: &str) -> Result<u16, ValueError> {
             .filter(|&n| u64::from(n) <= MAX_ERRNO)
             .ok_or_else(|| ValueError::Range { text: text.to_owned(), min: 0, max: MAX_ERRNO });
     }
-    crate::seccomp::errno(text).ok_or_else(|| unknown(text, "errno", []))
+    crate::seccomp::errno(text).ok_or_else(|| ValueError::unknown(text, "errno", []))
 }
 
 #[cfg(test)]

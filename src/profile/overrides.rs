@@ -6,12 +6,13 @@
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::layer::Layer;
+use super::draft::Draft;
 use super::reader::{Source, Table};
-use super::{Origin, Place, ProfileError, ValueError, decode, find};
+use super::value_error::ValueError;
+use super::{Origin, Place, ProfileError, find, keys};
 
-/// One override as a layer.
-pub(crate) fn parse(text: &str) -> Result<(Layer, Origin), ProfileError> {
+/// Puts one override on top.
+pub(crate) fn read(draft: &mut Draft, text: &str) -> Result<(), ProfileError> {
     let origin = Origin::Override(text.to_owned());
     find::bounded(text.len(), &origin)?;
     let not_one = || ProfileError::Override { text: text.to_owned() };
@@ -40,9 +41,8 @@ pub(crate) fn parse(text: &str) -> Result<(Layer, Origin), ProfileError> {
     }
     let DeValue::Table(table) = node.get_ref() else { return Err(not_one()) };
     let root = Table::root(&source, table);
-    let layer = decode::layer(&root)?;
-    root.done()?;
-    Ok((layer, origin))
+    keys::known(&root, false)?;
+    keys::read(draft, &root)
 }
 
 fn toml_value<'a>(source: &Source<'a>) -> Result<DeValue<'a>, ProfileError> {
@@ -59,13 +59,19 @@ mod tests {
     use super::super::KEYS;
     use super::*;
 
+    fn parse(text: &str) -> Result<(), ProfileError> {
+        let mut draft = Draft::default();
+        read(&mut draft, "namespaces=[\"user\"]").expect("namespaces");
+        read(&mut draft, text)
+    }
+
     fn error(text: &str) -> ProfileError {
         parse(text).expect_err(text)
     }
 
     #[test]
     fn every_key_is_a_key() {
-        for key in KEYS.map(|key| key.name) {
+        for key in KEYS.iter().map(|key| key.name) {
             // No key takes a date in a list; what matters is that none is unknown.
             match parse(&format!("{key}=[2000-01-01]")) {
                 Err(ProfileError::UnknownKey { key, .. }) => panic!("{key}"),

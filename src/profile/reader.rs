@@ -1,11 +1,11 @@
-//! A parsed TOML text, read key by key: every value knows its place, and a table knows which keys it was
-//! asked for.
+//! A parsed TOML text, read key by key: every value knows its place.
 //!
 //! Not serde's derive, because its errors are text: here an error keeps the key, the line, the column and the
-//! nearest known key as data, and the list of known keys is the list of keys that are read.
+//! nearest known key as data.
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
+use std::path::PathBuf;
 
 use toml::de::{DeTable, DeValue};
 
@@ -80,10 +80,56 @@ impl<'a> Table<'a> {
         Self { source, key: String::new(), at: 0, table, known: RefCell::default() }
     }
 
+    pub(crate) fn origin(&self) -> &'a Origin {
+        self.source.origin
+    }
+
     /// The value of a key, if it is there.
-    pub(crate) fn get(&self, key: &'static str) -> Option<Value<'a>> {
+    fn get(&self, key: &'static str) -> Option<Value<'a>> {
         self.known.borrow_mut().push(key);
-        self.table.iter().find(|(k, _)| k.get_ref() == key).map(|(k, v)| self.value(k.get_ref(), v))
+        self.table.get(key).map(|value| self.value(key, value))
+    }
+
+    /// The value of a key by its whole name, with the tables that it is in, if it is there.
+    ///
+    /// # Errors
+    /// One of the tables is none.
+    pub(crate) fn find(&self, name: &'static str) -> Result<Option<Value<'a>>, ProfileError> {
+        match name.split_once('.') {
+            None => Ok(self.get(name)),
+            Some((table, rest)) => match self.get(table) {
+                Some(value) => value.table()?.find(rest),
+                None => Ok(None),
+            },
+        }
+    }
+
+    /// Whether all keys are among `names`, which are whole names.
+    ///
+    /// # Errors
+    /// [`ProfileError::UnknownKey`] for the first one in the text.
+    pub(crate) fn only(&self, names: &[&'static str]) -> Result<(), ProfileError> {
+        let mut entries: Vec<_> = self.table.iter().collect();
+        entries.sort_by_key(|(key, _)| key.span().start);
+        for (key, value) in entries {
+            let name = join(&self.key, key.get_ref());
+            let within = |other: &&str| other.strip_prefix(&*name).is_some_and(|rest| rest.starts_with('.'));
+            if names.contains(&&*name) {
+                continue;
+            }
+            if !names.iter().any(within) {
+                let above = if self.key.is_empty() { String::new() } else { format!("{}.", self.key) };
+                let siblings =
+                    names.iter().filter_map(|other| other.strip_prefix(&*above)?.split('.').next());
+                let near = nearest(key.get_ref(), siblings).map(|near| join(&self.key, near));
+                let near = near.or_else(|| nearest_name(key.get_ref(), names).map(str::to_owned));
+                return Err(self.unknown(key, near));
+            }
+            if value.get_ref().is_table() {
+                self.value(key.get_ref(), value).table()?.only(names)?;
+            }
+        }
+        Ok(())
     }
 
     /// The value of a key, read by `read`, if it is there.
@@ -120,13 +166,18 @@ impl<'a> Table<'a> {
             .min_by_key(|k| k.span().start);
         match unknown {
             None => Ok(()),
-            Some(key) => Err(ProfileError::UnknownKey {
-                place: self.source.place(key.span().start),
-                key: join(&self.key, key.get_ref()),
-                nearest: nearest(key.get_ref(), known.iter().copied())
-                    .map(|n| join(&self.key, n))
-                    .or_else(|| super::keys::nearest_key(key.get_ref()).map(str::to_owned)),
-            }),
+            Some(key) => {
+                let near = nearest(key.get_ref(), known.iter().copied());
+                Err(self.unknown(key, near.map(|near| join(&self.key, near))))
+            }
+        }
+    }
+
+    fn unknown(&self, key: &toml::Spanned<Cow<'_, str>>, nearest: Option<String>) -> ProfileError {
+        ProfileError::UnknownKey {
+            place: self.source.place(key.span().start),
+            key: join(&self.key, key.get_ref()),
+            nearest,
         }
     }
 
@@ -153,6 +204,19 @@ fn join(table: &str, key: &str) -> String {
     if table.is_empty() { key.to_owned() } else { format!("{table}.{key}") }
 }
 
+/// The name that a wrong key was most likely meant to be: the same word in another table, else the most
+/// similar.
+fn nearest_name<'n>(key: &str, names: &[&'n str]) -> Option<&'n str> {
+    let last = |name: &'n str| name.rsplit('.').next().unwrap_or(name);
+    let names = || names.iter().copied();
+    let same = names().find(|name| last(name).eq_ignore_ascii_case(key));
+    let similar = || {
+        let near = nearest(key, names().map(last))?;
+        names().find(|name| last(name) == near)
+    };
+    same.or_else(|| nearest(key, names())).or_else(similar)
+}
+
 /// A value, its key and its place.
 #[derive(Debug)]
 pub(crate) struct Value<'a> {
@@ -169,6 +233,11 @@ impl<'a> Value<'a> {
 
     pub(crate) fn fail(&self, source: ValueError) -> ProfileError {
         ProfileError::Value { place: self.place(), key: self.key.clone(), source: Box::new(source) }
+    }
+
+    /// The same, at the place of one of the entries.
+    pub(crate) fn fail_at(&self, entry: &Value<'_>, source: ValueError) -> ProfileError {
+        ProfileError::Value { place: entry.place(), key: self.key.clone(), source: Box::new(source) }
     }
 
     fn wrong_type(&self, expected: &'static str) -> ProfileError {
@@ -200,6 +269,20 @@ impl<'a> Value<'a> {
                 Ok(self.source.text)
             }
             _ => Err(self.wrong_type("a string")),
+        }
+    }
+
+    /// Whether it is this word.
+    pub(crate) fn is_word(&self, word: &str) -> bool {
+        matches!(self.value, DeValue::String(text) if text == word)
+    }
+
+    /// A path of the host. In a file, a relative one starts at the directory that the file is in.
+    pub(crate) fn host_path(&self) -> Result<PathBuf, ProfileError> {
+        let path = self.parse(super::check::host_path)?;
+        match self.source.origin {
+            Origin::File(file) => Ok(file.parent().map_or_else(|| path.clone(), |from| from.join(&path))),
+            _ => Ok(path),
         }
     }
 
@@ -321,25 +404,11 @@ impl<'a> Value<'a> {
     }
 }
 
-/// One of a few words.
-pub(crate) fn word<T: Copy>(
-    text: &str,
-    what: &'static str,
-    words: &[(&'static str, T)],
-) -> Result<T, ValueError> {
-    match words.iter().find(|(word, _)| *word == text) {
-        Some((_, value)) => Ok(*value),
-        None => Err(unknown(text, what, words.iter().map(|(word, _)| *word))),
-    }
-}
-
-/// An unknown word, with the known one that is nearest to it.
-pub(crate) fn unknown<'w>(
-    text: &str,
-    what: &'static str,
-    known: impl IntoIterator<Item = &'w str>,
-) -> ValueError {
-    ValueError::Unknown { what, word: text.to_owned(), nearest: nearest(text, known).map(str::to_owned) }
+/// A value and where it was said.
+#[derive(Debug, Clone)]
+pub(crate) struct Spanned<T> {
+    pub(crate) value: T,
+    pub(crate) place: Place,
 }
 
 #[cfg(test)]

@@ -130,3 +130,32 @@ pub enum ValueError {
     #[error("SCMP_ACT_NOTIFY is used, but nothing outside of the sandbox answers for it")]
     Notify,
 }
+
+impl ValueError {
+    /// An unknown word, with the known one that is nearest to it.
+    pub(crate) fn unknown<'w>(
+        text: &str,
+        what: &'static str,
+        known: impl IntoIterator<Item = &'w str>,
+    ) -> Self {
+        let nearest = crate::text::nearest(text, known).map(str::to_owned);
+        Self::Unknown { what, word: text.to_owned(), nearest }
+    }
+}
+
+/// One of a few words.
+pub(crate) fn word<T: Copy>(
+    text: &str,
+    what: &'static str,
+    words: &[(&'static str, T)],
+) -> Result<T, ValueError> {
+    match words.iter().find(|(word, _)| *word == text) {
+        Some((_, value)) => Ok(*value),
+        None => Err(ValueError::unknown(text, what, words.iter().map(|(word, _)| *word))),
+    }
+}
+
+/// The first word for a value.
+pub(crate) fn word_for<T: PartialEq>(words: &[(&'static str, T)], value: &T) -> &'static str {
+    words.iter().find(|(_, other)| other == value).map_or("unknown", |(word, _)| word)
+}

@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use super::limits::Limits;
 use super::{Error, Sandbox};
 use crate::profile::{
-    Enforce, IdMap, Network, Origin, Place, Profile, ProfileError, Sockets, Symlinks, User, ValueError,
-    Workdir,
+    Enforce, IdMap, Network, Profile, ProfileError, Sockets, Symlinks, User, ValueError, Workdir,
 };
 
 /// The profile that is used where none is named.
@@ -245,13 +244,13 @@ impl Builder {
             profile.set_overlay(true).map_err(of("overlay_tmp"))?;
         }
         if let Some(symlinks) = self.symlinks {
-            profile.set_symlinks(symlinks);
+            profile.symlinks = symlinks;
         }
         if let Some(sockets) = self.sockets {
-            profile.set_sockets(sockets);
+            profile.sockets = sockets;
         }
         if let Some(workdir) = self.workdir {
-            profile.set_workdir(workdir).map_err(of("workdir"))?;
+            profile.change(|profile| profile.workdir = workdir).map_err(of("workdir"))?;
         }
         for (index, Mount { option, destination, source, size }) in self.mounts.iter().enumerate() {
             if self.mounts.iter().take(index).any(|other| other.destination == *destination) {
@@ -268,24 +267,28 @@ impl Builder {
         for variable in &self.env {
             profile.set_env(variable).map_err(of("env"))?;
         }
-        if let Some(directory) = &self.current_dir {
-            profile.set_cwd(directory).map_err(of("current_dir"))?;
+        if self.current_dir.is_some() {
+            profile.change(|profile| profile.process.cwd = self.current_dir).map_err(of("current_dir"))?;
         }
-        if let Some(name) = &self.hostname {
-            profile.set_hostname(name).map_err(of("hostname"))?;
+        if self.hostname.is_some() {
+            profile.change(|profile| profile.hostname = self.hostname).map_err(of("hostname"))?;
         }
         if let Some((users, groups)) = self.id_mappings {
-            profile.set_id_mappings(users, groups).map_err(of("id_mappings"))?;
+            let set = profile.change(|profile| {
+                (profile.uid_mappings, profile.gid_mappings) = (users, groups);
+            });
+            set.map_err(of("id_mappings"))?;
         }
-        if let Some(user) = self.user {
-            profile.set_user(user).map_err(of("user"))?;
+        if self.user.is_some() {
+            profile.change(|profile| profile.process.user = self.user).map_err(of("user"))?;
         }
         self.limits.apply(profile)?;
-        if let Some(parent) = &self.cgroup_parent {
-            profile.set_cgroup_parent(Some(parent)).map_err(of("cgroup_parent"))?;
+        if self.cgroup_parent.is_some() {
+            let set = profile.change(|profile| profile.resources.cgroup_parent = self.cgroup_parent);
+            set.map_err(of("cgroup_parent"))?;
         }
         if let Some(enforce) = self.enforce {
-            profile.set_enforce(enforce);
+            profile.resources.enforce = enforce;
         }
         Ok(())
     }
@@ -297,9 +300,8 @@ pub(super) fn absolute(option: &'static str, path: &Path) -> Result<PathBuf, Err
 }
 
 fn twice(option: &'static str, destination: &Path) -> Error {
-    let place = Place { origin: Origin::Call(option), position: None };
-    let source = Box::new(ValueError::Duplicate { entry: destination.to_string_lossy().into_owned() });
-    of(option)(ProfileError::Value { place, key: "mounts".to_owned(), source })
+    let entry = destination.to_string_lossy().into_owned();
+    Error::Option { option, source: Box::new(ValueError::Duplicate { entry }) }
 }
 
 pub(super) fn of(option: &'static str) -> impl Fn(ProfileError) -> Error {

@@ -174,29 +174,33 @@ impl Limits {
     /// Puts them on top of the profile's.
     pub(super) fn apply(&self, profile: &mut Profile) -> Result<(), Error> {
         if let Some(bytes) = self.memory {
-            profile.set_memory(bytes).map_err(of("memory"))?;
+            profile.change(|to| to.resources.memory = bytes).map_err(of("memory"))?;
         }
         if self.memory_swap.is_some() {
-            profile.set_memory_swap(self.memory_swap).map_err(of("memory_swap"))?;
+            profile.change(|to| to.resources.swap = self.memory_swap).map_err(of("memory_swap"))?;
         }
         if let Some(number) = self.pids {
-            profile.set_pids(number).map_err(of("pids"))?;
+            profile.change(|to| to.resources.pids = number).map_err(of("pids"))?;
         }
         if let Some(thousandths) = self.cpus {
-            profile.set_cpus(thousandths).map_err(of("cpus"))?;
+            profile.change(|to| to.resources.cpus = thousandths).map_err(of("cpus"))?;
         }
         if let Some(weight) = self.cpu_weight {
-            profile.set_cpu_shares(Some(shares(weight)?)).map_err(of("cpu_weight"))?;
+            let shares = shares(weight)?;
+            profile.change(|to| to.resources.cpu_shares = Some(shares)).map_err(of("cpu_weight"))?;
         }
         if let Some(time) = self.cpu_time {
-            profile.set_total_cpu_time(time).map_err(of("cpu_time"))?;
-            if time.is_none() {
-                // What the profile says of each process is lifted, too.
-                profile.set_cpu_time(None).map_err(of("cpu_time"))?;
-            }
+            let set = profile.change(|to| {
+                to.resources.cpu_time = time;
+                if time.is_none() {
+                    // What the profile says of each process is lifted, too.
+                    to.limits.cpu_time = None;
+                }
+            });
+            set.map_err(of("cpu_time"))?;
         }
         if self.io_weight.is_some() {
-            profile.set_io_weight(self.io_weight).map_err(of("io_weight"))?;
+            profile.change(|to| to.resources.io_weight = self.io_weight).map_err(of("io_weight"))?;
         }
         for Throttle { path, kind, rate } in &self.io_rates {
             let option = match kind {
@@ -208,17 +212,17 @@ impl Limits {
             profile.add_throttle(&absolute(option, path)?, *kind, *rate).map_err(of(option))?;
         }
         if let Some(time) = self.timeout {
-            profile.set_timeout(time).map_err(of("timeout"))?;
+            profile.change(|to| to.limits.timeout = time).map_err(of("timeout"))?;
         }
         if let Some(bytes) = self.file_size {
-            profile.set_file_size(bytes).map_err(of("file_size"))?;
+            profile.change(|to| to.limits.file_size = bytes).map_err(of("file_size"))?;
         }
         if let Some(limit) = self.output {
-            match limit {
-                Some((bytes, true)) => profile.set_output_truncated(bytes),
-                limit => profile.set_output(limit.map(|(bytes, _)| bytes)),
-            }
-            .map_err(of("output"))?;
+            let set = profile.change(|to| {
+                to.limits.output = limit.map(|(bytes, _)| bytes);
+                to.limits.output_truncated = limit.is_some_and(|(_, truncated)| truncated);
+            });
+            set.map_err(of("output"))?;
         }
         Ok(())
     }

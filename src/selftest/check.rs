@@ -315,7 +315,7 @@ fn inside(
     for bind in &setup.binds {
         profile.add_bind(&bind.source, &bind.destination, bind.readonly)?;
     }
-    profile.set_timeout(Some(Duration::from_secs(10)))?;
+    profile.limits.timeout = Some(Duration::from_secs(10));
     if let Some(Removal::Edit(edit)) = removal {
         edit(&mut profile, &setup)?;
         if profile.root.path_required {

@@ -1,6 +1,5 @@
 //! The same limits through the library.
 
-use std::path::Path;
 use std::time::Duration;
 
 use belljar::{Ended, Error, Limits, Sandbox};
@@ -19,7 +18,8 @@ pub const CHECKS: &[(&str, &[Need], Check)] = &[
 
 fn sandbox(parent: &Parent, limits: &Limits) -> Result<Sandbox, Failed> {
     let mut profile = Sandbox::new("strict")?.profile().clone();
-    profile.set_cgroup_parent(Some(Path::new(parent.option().trim_start_matches("--cgroup-parent="))))?;
+    let parent = parent.option().trim_start_matches("--cgroup-parent=").to_owned();
+    profile.change(|profile| profile.resources.cgroup_parent = Some(parent.into()))?;
     Ok(Sandbox::with_profile(profile).limited(limits)?)
 }
 

@@ -92,7 +92,7 @@ proptest! {
     }
 
     #[test]
-    fn no_override_panics(key in proptest::sample::select(profile::KEYS.map(|key| key.name).to_vec()), value in "\\PC{0,40}|[a-z0-9\\[\\]{}=\", ./-]{0,40}") {
+    fn no_override_panics(key in proptest::sample::select(profile::KEYS.iter().map(|key| key.name).collect::<Vec<_>>()), value in "\\PC{0,40}|[a-z0-9\\[\\]{}=\", ./-]{0,40}") {
         match Profile::load_with("strict", &[format!("{key}={value}")]) {
             // What is accepted reads back as itself.
             Ok(profile) => prop_assert_eq!(Profile::from_toml(&profile.to_toml(), "strict").unwrap(), profile),

@@ -3,26 +3,30 @@
 use super::*;
 
 #[test]
-fn setters_check_what_they_set_and_leave_nothing_half_done() {
+fn changes_are_checked_and_leave_nothing_half_done() {
     let mut profile = load("strict", &[]);
     profile.add_bind(Path::new("data"), Path::new("/data"), true).unwrap();
     profile.add_tmpfs(Path::new("/scratch"), Some(4096)).unwrap();
     profile.set_env("A=1").unwrap();
     profile.set_env("A=2").unwrap();
     profile.set_env("HOME").unwrap();
-    profile.set_user(User { uid: 5, gid: 6 }).unwrap();
-    profile.set_hostname("other").unwrap();
     profile.set_network(Network::Host).unwrap();
-    profile.set_workdir(Workdir::Readonly).unwrap();
-    profile.set_cwd(Path::new("/data")).unwrap();
-    profile.set_rlimit("nofile", Rlimit { soft: Some(1), hard: Some(2) }).unwrap();
-    profile.set_timeout(Some(Duration::from_millis(1500))).unwrap();
-    profile.set_cpu_time(Some(Duration::from_secs(3))).unwrap();
-    profile.set_output(Some(10)).unwrap();
-    profile.set_file_size(None).unwrap();
-    profile.set_memory(Some(1 << 30)).unwrap();
-    profile.set_pids(Some(5)).unwrap();
-    profile.set_cpus(Some(1500)).unwrap();
+    profile
+        .change(|profile| {
+            profile.process.user = Some(User { uid: 5, gid: 6 });
+            profile.hostname = Some("other".to_owned());
+            profile.workdir = Workdir::Readonly;
+            profile.process.cwd = Some("/data".into());
+            profile.process.rlimits.insert("nofile".to_owned(), Rlimit { soft: Some(1), hard: Some(2) });
+            profile.limits.timeout = Some(Duration::from_millis(1500));
+            profile.limits.cpu_time = Some(Duration::from_secs(3));
+            profile.limits.output = Some(10);
+            profile.limits.file_size = None;
+            profile.resources.memory = Some(1 << 30);
+            profile.resources.pids = Some(5);
+            profile.resources.cpus = Some(1500);
+        })
+        .unwrap();
     assert_eq!(profile.process.env.iter().filter(|e| e.starts_with("A=")).collect::<Vec<_>>(), ["A=2"]);
     assert!(
         profile.process.env.contains(&"HOME".to_owned())
@@ -34,7 +38,8 @@ fn setters_check_what_they_set_and_leave_nothing_half_done() {
     assert_eq!(Profile::from_toml(&profile.to_toml(), "strict").unwrap(), profile);
 
     let before = profile.clone();
-    let mut bad: Vec<Result<(), ProfileError>> = vec![
+    let disk = Path::new("/dev/sda");
+    let bad: [Result<(), ProfileError>; 15] = [
         profile.add_bind(Path::new(""), Path::new("/x"), true),
         profile.add_bind(Path::new("/a"), Path::new("x"), true),
         profile.add_bind(Path::new("/a"), Path::new("/"), true),
@@ -44,31 +49,14 @@ fn setters_check_what_they_set_and_leave_nothing_half_done() {
         profile.add_tmpfs(Path::new("/x"), Some(u64::MAX)),
         profile.set_env(""),
         profile.set_env("=x"),
-        profile.set_user(User { uid: u32::MAX, gid: 0 }),
-        profile.set_hostname("a b"),
-        profile.set_hostname(""),
-        profile.set_cwd(Path::new("/proc/self/fd/3")),
-        profile.set_rlimit("cpu", Rlimit { soft: None, hard: None }),
-        profile.set_rlimit("nofile", Rlimit { soft: None, hard: Some(1) }),
-        profile.set_timeout(Some(Duration::ZERO)),
-        profile.set_timeout(Some(Duration::from_nanos(1))),
-        profile.set_cpu_time(Some(Duration::from_millis(1))),
-        profile.set_output(Some(0)),
-        profile.set_memory(Some(u64::MAX)),
-        profile.set_memory_swap(Some(1)),
-        profile.set_cpu_shares(Some(1)),
-        profile.set_total_cpu_time(Some(Duration::from_nanos(1))),
-        profile.set_cgroup_parent(Some(Path::new("a"))),
-        profile.set_io_weight(Some(1001)),
+        profile.set_rootfs(Path::new("")),
         profile.add_throttle(Path::new("dev/sda"), Throttled::ReadBps, 1),
-        profile.add_throttle(Path::new("/dev/sda"), Throttled::ReadBps, 0),
-        profile.add_throttle(Path::new("/dev/sda"), Throttled::WriteIops, 1 << 32),
-        profile.set_pids(Some(0)),
-        profile.set_cpus(Some(0)),
-        profile.set_cpus(Some(u64::MAX)),
+        profile.add_throttle(disk, Throttled::ReadBps, 0),
+        profile.add_throttle(disk, Throttled::WriteIops, 1 << 32),
+        profile.add_throttle(disk, Throttled::WriteBps, u64::MAX),
         profile.set_overlay(true),
     ];
-    for (at, result) in bad.drain(..).enumerate() {
+    for (at, result) in bad.into_iter().enumerate() {
         assert!(result.is_err(), "{at}");
     }
     assert_eq!(profile, before);
@@ -82,13 +70,59 @@ fn setters_check_what_they_set_and_leave_nothing_half_done() {
 
     let mut lite = load("lite", &[]);
     let before = lite.clone();
-    assert!(lite.set_hostname("x").is_err());
+    assert!(lite.change(|lite| lite.hostname = Some("x".to_owned())).is_err());
     assert!(lite.set_network(Network::None).is_err());
     assert!(lite.set_rootfs(Path::new("/x")).is_err());
     assert!(lite.add_tmpfs(Path::new("/x"), None).is_err());
     assert!(lite.add_bind(Path::new("/a"), Path::new("/b"), true).is_err());
     assert_eq!(lite, before);
     lite.add_bind(Path::new("/a"), Path::new("/a"), false).unwrap();
+}
+
+#[test]
+fn a_value_that_no_file_could_have_is_refused_from_code_too() {
+    type Change = fn(&mut Profile);
+    let bad: [(&str, Change); 25] = [
+        ("process.user", |p| p.process.user = Some(User { uid: u32::MAX, gid: 0 })),
+        ("hostname", |p| p.hostname = Some("a b".to_owned())),
+        ("hostname", |p| p.hostname = Some(String::new())),
+        ("process.cwd", |p| p.process.cwd = Some("/proc/self/fd/3".into())),
+        ("process.cwd", |p| p.process.cwd = Some("a".into())),
+        ("process.umask", |p| p.process.umask = 0o1000),
+        ("process.rlimits", |p| {
+            p.process.rlimits.insert("cpu".to_owned(), UNLIMITED);
+        }),
+        ("process.rlimits", |p| {
+            p.process.rlimits.insert("nofile".to_owned(), Rlimit { hard: Some(1), ..UNLIMITED });
+        }),
+        ("limits.timeout", |p| p.limits.timeout = Some(Duration::ZERO)),
+        ("limits.timeout", |p| p.limits.timeout = Some(Duration::from_nanos(1))),
+        ("limits.cpuTime", |p| p.limits.cpu_time = Some(Duration::from_millis(1))),
+        ("limits.output", |p| p.limits.output = Some(0)),
+        ("limits.fileSize", |p| p.limits.file_size = Some(0)),
+        ("resources.memory.limit", |p| p.resources.memory = Some(u64::MAX)),
+        ("resources.memory.swap", |p| p.resources.swap = Some(1)),
+        ("resources.pids.limit", |p| p.resources.pids = Some(0)),
+        ("resources.cpu.quota", |p| p.resources.cpus = Some(0)),
+        ("resources.cpu.quota", |p| p.resources.cpus = Some(u64::MAX)),
+        ("resources.cpu.shares", |p| p.resources.cpu_shares = Some(1)),
+        ("resources.cpu.time", |p| p.resources.cpu_time = Some(Duration::from_nanos(1))),
+        ("resources.blockIO.weight", |p| p.resources.io_weight = Some(1001)),
+        ("resources.cgroupParent", |p| p.resources.cgroup_parent = Some("a".into())),
+        ("maskedPaths", |p| p.masked_paths.push("a".into())),
+        ("root.size", |p| p.root.size = 0),
+        ("root.etcPrograms", |p| {
+            p.root.etc_programs.insert("../x".to_owned());
+        }),
+    ];
+    const UNLIMITED: Rlimit = Rlimit { soft: None, hard: None };
+    let mut profile = load("strict", &["resources.memory.limit=1MiB"]);
+    let before = profile.clone();
+    for (key, change) in bad {
+        let said = error_chain(&profile.change(change).expect_err(key));
+        assert!(said.contains(&format!(" {key}: ")), "{key}: {said}");
+        assert_eq!(profile, before, "{key}");
+    }
 }
 
 #[test]

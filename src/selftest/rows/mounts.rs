@@ -377,7 +377,7 @@ pub(super) const ROWS: &[Row] = &[
                         profile.landlock.require = false;
                         profile.landlock.scopes.clear();
                         // Read-only: a socket is connected to all the same, and no id map is needed.
-                        profile.set_sockets(Sockets::Allow);
+                        profile.sockets = Sockets::Allow;
                         show(profile, setup.told("directory"), true);
                         Ok(())
                     }),

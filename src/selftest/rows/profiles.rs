@@ -49,7 +49,7 @@ pub(super) const ROWS: &[Row] = &[
         "CWE-190",
         &[
             "src/profile/units.rs: mod tests",
-            "tests/profiles/setters.rs: setters_check_what_they_set_and_leave_nothing_half_done",
+            "tests/profiles/setters.rs: changes_are_checked_and_leave_nothing_half_done",
         ],
     ),
     open("C7", "names of sandboxes that are paths", "crun 1.28", "sandboxes have no names"),

@@ -41,7 +41,7 @@ pub(super) const ROWS: &[Row] = &[
         "K12",
         "a user's name that is read as root",
         "CVE-2026-30892",
-        &["src/profile/units.rs: users"],
+        &["src/profile/units_tests.rs: users"],
     ),
     probe(
         "K13",
