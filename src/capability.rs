@@ -42,7 +42,7 @@ impl CapabilitySet {
     }
 
     /// As `/proc/PID/status` has it (proc_pid_status(5)).
-    #[cfg(any(feature = "doctor", feature = "selftest"))]
+    #[cfg(feature = "doctor")]
     pub(crate) fn from_hexadecimal(text: &str) -> Option<Self> {
         u64::from_str_radix(text, 16).ok().map(Self)
     }

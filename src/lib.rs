@@ -17,19 +17,17 @@
 //! }
 //! ```
 //!
-//! `docs/library.md` in the repository goes through all of it: directories, limits, errors, tests, threads.
+//! [`Sandbox::builder`] says what a sandbox is: a profile and what differs from it. [`Command`] runs a program in
+//! it with the habits of [`std::process::Command`], [`Sandbox::call`] a function of this program. [`Outcome`]
+//! says how it ended and what it used, [`Error`] why it could not be had.
 //!
-//! The corridor, each step in a module of its own: [`profile`] (what is asked for) → [`plan`] (every decision
-//! taken) → [`reexec`] (a fresh image of the same program) → init (the walls, read back from the kernel) →
-//! [`sandbox`] (the outcome).
-
+//! `docs/library.md` in the repository is the guide: directories, limits, errors, tests, threads.
 //!
 //! # Features
 //!
-//! * `cli` (default): the program `belljar`. It brings the other two with it.
+//! * `cli` (default): the program `belljar`, with its attacks (`belljar selftest`) and the role `probe`.
 //! * `doctor`: tries what this host supports, and says what fixes the rest; with it [`Error::hints`]
 //!   tells why the kernel refused a call.
-//! * `selftest`: the attacks of `belljar selftest` and the role `probe`.
 //!
 //! A program that only uses the library turns them off: `default-features = false`.
 
@@ -42,35 +40,40 @@ compile_error!(
 );
 
 mod capability;
-pub mod cgroup;
-pub mod host;
+mod cgroup;
+#[cfg(feature = "doctor")]
+pub mod doctor;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod fuzzing;
+mod host;
 mod init;
-pub mod plan;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals;
+mod plan;
+#[cfg(feature = "cli")]
+mod probe;
 pub mod profile;
-pub mod protocol;
+mod protocol;
 pub mod reexec;
-pub mod sandbox;
+mod sandbox;
 pub mod seccomp;
+#[cfg(feature = "cli")]
+mod selftest;
 mod sys;
 mod text;
 
+/// The program `belljar`.
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod cli;
-#[cfg(feature = "doctor")]
-pub mod doctor;
-#[cfg(feature = "fuzzing")]
-#[doc(hidden)]
-pub mod fuzzing;
-#[cfg(feature = "selftest")]
-pub mod probe;
-#[cfg(feature = "selftest")]
-pub mod selftest;
 
+pub use cgroup::{Account, CgroupLimits, DiskLimit, Events, Meter, Pressure, Sample, Stall, Usage};
 pub use reexec::init;
 pub use sandbox::{
     Builder, Child, Command, Created, Ended, Error, Exec, Limit, Limits, Outcome, Output, Protections,
-    Sandbox,
+    Sandbox, TimedProcess, TimedStep, Timing,
 };
 #[doc(hidden)]
 pub use sandbox::{Hook, HookFn, HookProgram};

@@ -9,8 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use belljar::profile::{Profile, builtin_names};
-use belljar::seccomp::{Action, Arch, Condition, Data, Op, Policy, Program, Unknown, compile, names};
+use belljar::internals::profile::{Profile, builtin_names};
+use belljar::internals::seccomp::{
+    Action, Arch, Condition, Data, Op, Policy, Program, Unknown, compile, names,
+};
 use nix::errno::Errno;
 
 const WRITE: &str = "BELLJAR_WRITE_GOLDEN";

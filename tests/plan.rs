@@ -5,11 +5,11 @@ use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use belljar::host::{Facts, RealFiles};
-use belljar::plan::{
+use belljar::internals::host::{Facts, RealFiles};
+use belljar::internals::plan::{
     Call, HostIdentity, Namespaces, Node, Plan, PlanError, Via, Workload, resolve, resolve_with_notes,
 };
-use belljar::profile::{Capability, CapabilitySet, Profile};
+use belljar::internals::profile::{Capability, CapabilitySet, Profile};
 
 /// This host, as an ordinary user has it.
 fn facts(cwd: &Path) -> Facts {
@@ -151,7 +151,7 @@ fn container_has_a_root_of_its_own() {
     let missing = resolve(&profile, &facts, &RealFiles, &sh()).unwrap_err();
     assert_eq!(missing.exit_code(), 127);
     std::fs::write(image.join("usr/bin/sh"), std::fs::read(image.join("usr/bin/tool")).unwrap()).unwrap();
-    let role = belljar::plan::TaskRequest::Role { name: "probe".into(), args: vec![] };
+    let role = belljar::internals::plan::TaskRequest::Role { name: "probe".into(), args: vec![] };
     let plan = resolve(&profile, &facts, &RealFiles, &Call::new(role)).unwrap();
     settled(&plan);
     // Without CAP_SETFCAP: others can reach what is written here.

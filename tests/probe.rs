@@ -28,12 +28,12 @@ fn walled() -> Result<(), Box<dyn std::error::Error>> {
         ))?;
         check(libc::syscall(libc::SYS_landlock_restrict_self, ruleset, 0))?;
     }
-    belljar::probe::run()?;
+    belljar::internals::probe::run()?;
     Ok(())
 }
 belljar::role!("walled", walled);
 // What is built in has a name of its own: this one is free.
-belljar::role!("probe", belljar::probe::run);
+belljar::role!("probe", belljar::internals::probe::run);
 
 fn probe(role: &str) -> Value {
     let output = belljar::reexec::command(role).arg("--json").output().expect("a child");

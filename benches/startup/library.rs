@@ -21,9 +21,9 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use std::{env, fs, io, thread};
 
-use belljar::plan::{Call, TaskRequest};
-use belljar::profile::Profile;
-use belljar::seccomp::{Arch, Instruction, names};
+use belljar::internals::plan::{Call, TaskRequest};
+use belljar::internals::profile::Profile;
+use belljar::internals::seccomp::{Arch, Instruction, names};
 use belljar::{Child, Sandbox};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -158,11 +158,12 @@ fn memory(init: u32) -> Result<u64> {
     Ok(line.split_whitespace().nth(1).ok_or("no number")?.parse()?)
 }
 
-fn program(profile: &str) -> Result<belljar::seccomp::Program> {
+fn program(profile: &str) -> Result<belljar::internals::seccomp::Program> {
     let profile = Profile::load(profile)?;
     let call = Call::new(TaskRequest::Role { name: "nothing".to_owned(), args: Vec::new() });
-    let facts = belljar::host::Facts::detect()?;
-    let plan = belljar::plan::resolve(&profile, &facts, &belljar::host::RealFiles, &call)?;
+    let facts = belljar::internals::host::Facts::detect()?;
+    let plan =
+        belljar::internals::plan::resolve(&profile, &facts, &belljar::internals::host::RealFiles, &call)?;
     Ok(plan.task.seccomp.ok_or("no filter")?.program)
 }
 

@@ -18,7 +18,7 @@ const SLACK: u64 = 64 * 4096;
 #[non_exhaustive]
 pub struct Account {
     /// The limits that were in force, as they were read back.
-    pub limits: Limits,
+    pub limits: CgroupLimits,
     /// What was used.
     pub usage: Usage,
     /// What happened at the limits.
@@ -29,7 +29,7 @@ pub struct Account {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
-pub struct Limits {
+pub struct CgroupLimits {
     /// Bytes of memory.
     pub memory_bytes: Option<u64>,
     /// Bytes of swap besides.
@@ -230,7 +230,7 @@ mod tests {
     #[test]
     fn a_kill_is_the_limits_only_if_the_limit_was_met() {
         let account = |met, kills| Account {
-            limits: Limits { memory_bytes: Some(64), ..Limits::default() },
+            limits: CgroupLimits { memory_bytes: Some(64), ..CgroupLimits::default() },
             events: Events { memory_limit_met: Some(met), oom_kills: Some(kills), ..Events::default() },
             ..Account::default()
         };
@@ -260,7 +260,7 @@ mod tests {
     #[test]
     fn a_refused_process_is_the_limits_only_if_there_were_as_many() {
         let account = |peak, refused| Account {
-            limits: Limits { pids: Some(8), ..Limits::default() },
+            limits: CgroupLimits { pids: Some(8), ..CgroupLimits::default() },
             usage: Usage { pids_peak: peak, ..Usage::default() },
             events: Events { pids_refused: Some(refused), ..Events::default() },
         };

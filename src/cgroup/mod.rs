@@ -29,7 +29,7 @@ mod parse;
 mod place;
 mod remove;
 
-pub use account::{Account, Events, Limits, Pressure, Stall, Usage};
+pub use account::{Account, CgroupLimits, Events, Pressure, Stall, Usage};
 pub use error::CgroupError;
 pub(crate) use group::{Entrance, Group, Site};
 pub use io::DiskLimit;

@@ -43,7 +43,7 @@ pub(super) fn make(context: &mut Context) -> Result<(), Fault> {
         Inner::Needless => return Ok(()),
         // By name, so that a program without this feature does not compile where it could read this from a
         // plan.
-        #[cfg(feature = "selftest")]
+        #[cfg(feature = "cli")]
         Inner::LeftOut => return Ok(()),
     }
     let flags = libc::c_int::try_from(context.plan.walls.namespaces.new_flags())

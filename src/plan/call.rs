@@ -75,6 +75,7 @@ impl Call {
     }
 
     /// A call of a program: its name or path, and its arguments.
+    #[cfg(any(test, feature = "internals"))]
     #[must_use]
     pub fn program<I: Into<OsString>>(argv: impl IntoIterator<Item = I>) -> Self {
         Self::new(TaskRequest::Program { argv: argv.into_iter().map(Into::into).collect() })

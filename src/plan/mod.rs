@@ -76,7 +76,7 @@ mod paths;
 pub(crate) mod ranges;
 mod resolve;
 pub(crate) mod resources;
-#[cfg(any(test, feature = "fuzzing"))]
+#[cfg(any(test, feature = "internals"))]
 mod sample;
 mod show;
 mod task;
@@ -89,15 +89,15 @@ pub use error::{DestinationProblem, PlanError, RangeProblem, WallProblem};
 pub use model::*;
 pub(crate) use partial::PartialPlan;
 pub use paths::reach::Exposed;
-pub use paths::sockets::SocketsFound;
-pub use resolve::{resolve, resolve_with_notes};
-#[cfg(any(test, feature = "fuzzing"))]
+#[cfg(any(test, feature = "internals"))]
+pub use resolve::resolve;
+pub use resolve::resolve_with_notes;
+#[cfg(any(test, feature = "internals"))]
 pub(crate) use sample::empty;
 pub(crate) use show::note::NOTICE;
 pub use show::note::Note;
 #[cfg(test)]
 pub(crate) use task::elf::sample as sample_elf;
-pub use task::program_problem::ProgramProblem;
 
 pub(crate) use paths::{
     candidate, configuration, dev, device, etc, filesystem, inputs, lite, marks, mount_points, mounts, place,

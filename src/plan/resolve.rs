@@ -24,6 +24,7 @@ use crate::profile::{Namespace, Profile};
 ///
 /// # Errors
 /// [`PlanError`]: everything that cannot be had as asked, before anything is started.
+#[cfg(any(test, feature = "internals"))]
 pub fn resolve(profile: &Profile, facts: &Facts, files: &dyn Files, call: &Call) -> Result<Plan, PlanError> {
     let (plan, notes) = resolve_with_notes(profile, facts, files, call)?;
     notes.iter().for_each(Note::log);

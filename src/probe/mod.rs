@@ -16,12 +16,11 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-pub use attempt::{Attempt, Outcome};
-pub use files::{Files, Listing, Mounted};
+pub use attempt::Attempt;
+pub use files::Files;
 pub use identity::{Hardening, Identity};
-pub use landlock::Landlock;
 pub use network::Network;
-pub use process::{Limit, Process, Visible};
+pub use process::Process;
 
 /// What a process can see and do. Serialized, the names of its fields are stable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -49,7 +49,7 @@
 //!   (`dlopen(3)`), are refused: [`ImageError::Interpreter`], [`ImageError::SharedLibrary`].
 //! * Where `/proc` is out of reach the child sees who its parent is, but not which program it runs.
 
-#[cfg(any(test, feature = "fuzzing"))]
+#[cfg(any(test, feature = "internals"))]
 pub(crate) mod again;
 mod child;
 mod clone;

@@ -26,7 +26,7 @@ use crate::reexec::Stdio;
 use crate::sys;
 
 /// The largest result that is taken, bytes.
-pub const RESULT_LIMIT: u64 = 64 * 1024 * 1024;
+pub(crate) const RESULT_LIMIT: u64 = 64 * 1024 * 1024;
 
 /// What crosses back.
 #[derive(Serialize, Deserialize)]
@@ -69,7 +69,7 @@ impl Sandbox {
     ///
     /// # Errors
     /// As [`Command::spawn`]; the function's panic; an end without a result (a signal, a limit, an exit); a
-    /// result that is longer than [`RESULT_LIMIT`] bytes, is nested more than 256 levels deep (fewer where a
+    /// result that is longer than 64 MiB, is nested more than 256 levels deep (fewer where a
     /// level takes more than 4 KiB of stack), or would take more memory than 8 MiB and 128 bytes for every
     /// byte that was sent (512 MiB at most; lists and tables are counted with the room in which they grow,
     /// four times their elements); a type that does not read what it writes ([`Error::Value`]; an argument is

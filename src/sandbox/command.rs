@@ -43,7 +43,7 @@ pub struct Command<'a> {
     pub(crate) hashes: bool,
     /// Whether a descriptor of any kind may be given: for the selftest, which shows what each would let
     /// through.
-    #[cfg(feature = "selftest")]
+    #[cfg(feature = "cli")]
     pub(crate) every_kind: bool,
     /// See [`more_tasks`](Self::more_tasks).
     more_tasks: bool,
@@ -51,7 +51,7 @@ pub struct Command<'a> {
     /// Whether one of belljar's own roles is meant.
     pub(crate) own: bool,
     /// Changes the plan before init gets it: for the selftest, which takes away by it what no profile can.
-    #[cfg(feature = "selftest")]
+    #[cfg(feature = "cli")]
     pub(crate) amend: Option<fn(&mut Plan)>,
 }
 
@@ -79,12 +79,12 @@ impl<'a> Command<'a> {
             terminal: false,
             stopwatch: None,
             hashes: true,
-            #[cfg(feature = "selftest")]
+            #[cfg(feature = "cli")]
             every_kind: false,
             more_tasks: false,
             hooks: Vec::new(),
             own: false,
-            #[cfg(feature = "selftest")]
+            #[cfg(feature = "cli")]
             amend: None,
         }
     }
@@ -148,7 +148,7 @@ impl<'a> Command<'a> {
     /// Gives the task a descriptor beyond 2, under the given number. Everything that is not named is closed.
     ///
     /// Regular files, pipes, terminals, ordinary unix(7) and ip(7) sockets and `/dev/null` and the like are
-    /// accepted; of other kinds the start is refused ([`RefusedKind`](super::RefusedKind)).
+    /// accepted; of other kinds the start is refused ([`Error::DescriptorKind`]).
     pub fn keep_fd(&mut self, fd: impl Into<OwnedFd>, number: i32) -> &mut Self {
         self.kept.push((fd.into(), number));
         self
@@ -325,7 +325,7 @@ impl<'a> Command<'a> {
             descriptors: self.kept(),
             call,
             argv: self.argv()?,
-            #[cfg(feature = "selftest")]
+            #[cfg(feature = "cli")]
             amend: self.amend,
             more_tasks: self.more_tasks,
             hooks: &self.hooks,
@@ -402,7 +402,7 @@ impl<'a> Command<'a> {
 
     /// Refuses descriptors of kinds that a task is not given; whether one is a regular file.
     fn accept_kept(&self) -> Result<bool, Error> {
-        #[cfg(feature = "selftest")]
+        #[cfg(feature = "cli")]
         if self.every_kind {
             return Ok(true);
         }

@@ -37,15 +37,14 @@ mod watch;
 use std::ffi::OsStr;
 use std::sync::OnceLock;
 
-pub use accepted::RefusedKind;
 pub use builder::Builder;
-pub use call::RESULT_LIMIT;
+pub(crate) use call::RESULT_LIMIT;
 pub(crate) use call::enter_call;
 pub use child::{Child, Output};
 pub use codec::CodecError;
 pub use command::Command;
 pub use created::Created;
-pub use error::{Error, Step};
+pub use error::Error;
 pub use exec::Exec;
 #[doc(hidden)]
 pub use hooks::{Hook, HookFn, HookProgram};

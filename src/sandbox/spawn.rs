@@ -55,7 +55,7 @@ pub(super) struct Handed<'a> {
     /// Whether init stops once the walls stand, until it gets a word.
     pub(super) hold: bool,
     /// See `Command::amend`.
-    #[cfg(feature = "selftest")]
+    #[cfg(feature = "cli")]
     pub(super) amend: Option<fn(&mut Plan)>,
 }
 
@@ -141,7 +141,7 @@ pub(super) fn build(
             .map_err(|source| Error::Child { action: "keep the channel to", source })?,
     );
     let (plan, notes) = partial.complete(&Remembered::new(&RealFiles))?;
-    #[cfg(feature = "selftest")]
+    #[cfg(feature = "cli")]
     let plan = handed.amend.into_iter().fold(plan, |mut plan, amend| {
         amend(&mut plan);
         plan

@@ -29,7 +29,7 @@ pub struct Selection {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
-pub enum Held {
+pub enum RowVerdict {
     /// It was blocked, and worked outside.
     Held,
     /// It worked inside; or it did not work although its walls were gone, so that something is not as the
@@ -46,7 +46,7 @@ pub struct UnderProfile {
     /// Its name.
     pub profile: &'static str,
     /// What came out.
-    pub verdict: Held,
+    pub verdict: RowVerdict,
     /// The walls that hold it, by the table.
     pub walls: &'static [&'static str],
     /// What the probe said inside.
@@ -68,7 +68,7 @@ pub struct Report {
     /// Where it is known from.
     pub source: &'static str,
     /// What came out over all profiles: the worst.
-    pub verdict: Held,
+    pub verdict: RowVerdict,
     /// What the probe said outside.
     pub control: Option<Answer>,
     /// Tests that prove it, where no probe can.
@@ -134,7 +134,7 @@ fn check(row: &'static Row, only: Option<&str>) -> Report {
         id: row.id,
         title: row.title,
         source: row.source,
-        verdict: Held::NotTestable,
+        verdict: RowVerdict::NotTestable,
         control: None,
         tests: &[],
         why: None,
@@ -165,13 +165,13 @@ fn check(row: &'static Row, only: Option<&str>) -> Report {
     }
     let any = |verdict| report.profiles.iter().any(|under| under.verdict == verdict);
     report.verdict = match () {
-        () if any(Held::Failed) => Held::Failed,
-        () if any(Held::Held) => Held::Held,
-        () => Held::NotTestable,
+        () if any(RowVerdict::Failed) => RowVerdict::Failed,
+        () if any(RowVerdict::Held) => RowVerdict::Held,
+        () => RowVerdict::NotTestable,
     };
     if report.profiles.is_empty() {
         report.why = Some("the profile does not claim to hold it".to_owned());
-    } else if report.verdict == Held::NotTestable {
+    } else if report.verdict == RowVerdict::NotTestable {
         report.why = report.profiles.iter().find_map(|under| under.why.clone());
     }
     report
@@ -196,7 +196,7 @@ fn control(row: &Row, probe: &Probe, report: &mut Report) -> Option<String> {
 fn under(row: &Row, probe: &Probe, claim: &Claim, profile: &'static str) -> UnderProfile {
     let mut under = UnderProfile {
         profile,
-        verdict: Held::NotTestable,
+        verdict: RowVerdict::NotTestable,
         walls: claim.walls,
         inside: None,
         mutation: None,
@@ -205,9 +205,9 @@ fn under(row: &Row, probe: &Probe, claim: &Claim, profile: &'static str) -> Unde
     match inside(row, probe, profile, None) {
         Ok(answer) => {
             under.verdict = match answer.verdict {
-                Verdict::Blocked => Held::Held,
-                Verdict::Allowed => Held::Failed,
-                Verdict::Na => Held::NotTestable,
+                Verdict::Blocked => RowVerdict::Held,
+                Verdict::Allowed => RowVerdict::Failed,
+                Verdict::Na => RowVerdict::NotTestable,
             };
             if answer.verdict != Verdict::Blocked {
                 under.why = Some(say(&answer));
@@ -215,12 +215,12 @@ fn under(row: &Row, probe: &Probe, claim: &Claim, profile: &'static str) -> Unde
             under.inside = Some(answer);
         }
         Err(error @ SelfTestError::NoAnswer { .. }) => {
-            under.verdict = Held::Failed;
+            under.verdict = RowVerdict::Failed;
             under.why = Some(crate::error_chain(&error));
         }
         Err(error) => under.why = Some(crate::error_chain(&error)),
     }
-    if under.verdict != Held::Held {
+    if under.verdict != RowVerdict::Held {
         return under;
     }
     let fixed = match claim.removal {
@@ -237,7 +237,7 @@ fn under(row: &Row, probe: &Probe, claim: &Claim, profile: &'static str) -> Unde
             match answer.verdict {
                 Verdict::Allowed => {}
                 Verdict::Blocked => {
-                    under.verdict = Held::Failed;
+                    under.verdict = RowVerdict::Failed;
                     under.why =
                         Some(format!("still blocked without {}: {}", claim.walls.join(", "), say(&answer)));
                 }
@@ -248,7 +248,7 @@ fn under(row: &Row, probe: &Probe, claim: &Claim, profile: &'static str) -> Unde
             under.mutation = Some(answer);
         }
         Err(error) => {
-            under.verdict = Held::Failed;
+            under.verdict = RowVerdict::Failed;
             under.why = Some(format!("the walls' removal: {}", crate::error_chain(&error)));
         }
     }
@@ -267,16 +267,13 @@ pub(super) fn say(answer: &Answer) -> String {
 }
 
 fn outside(row: &Row, probe: &Probe) -> Result<Answer, SelfTestError> {
-    let mut setup = Setup::new(Run::Control, "");
+    let mut setup = Setup::new(Run::Control);
     if probe.control == Control::Fresh {
         setup.value("namespaces", "fresh");
     }
     (probe.setup)(&mut setup)?;
     let mut command = super::own_role(ROLE);
     command.arg(row.id).args(arguments(&setup));
-    for (name, value) in &setup.environment {
-        command.env(name, value);
-    }
     if let Some(stdin) = setup.stdin.take() {
         command.stdin(stdin);
     }
@@ -296,7 +293,7 @@ fn inside(
     removal: Option<&Removal>,
 ) -> Result<Answer, SelfTestError> {
     let run = if removal.is_some() { Run::Mutation } else { Run::Inside };
-    let mut setup = Setup::new(run, name);
+    let mut setup = Setup::new(run);
     (probe.setup)(&mut setup)?;
     let removal = match removal {
         Some(Removal::UserOnly(removal, _)) => Some(*removal),
@@ -340,30 +337,8 @@ fn inside(
     for (fd, number) in setup.kept.drain(..) {
         command.keep_fd(fd, number);
     }
-    let output = if setup.terminal {
-        on_terminal(command)?
-    } else {
-        let output = command.output()?;
-        (output.stdout, output.stderr, output.outcome.ended.to_string())
-    };
-    answer(setup, &output.0, &output.1, output.2)
-}
-
-/// Runs it on a terminal of its own and gives what it wrote there.
-fn on_terminal(mut command: crate::Command<'_>) -> Result<(Vec<u8>, Vec<u8>, String), SelfTestError> {
-    use std::io::Read as _;
-    let mut child = command.terminal(true).spawn()?;
-    let mut bytes = Vec::new();
-    if let Some(terminal) = child.terminal.take() {
-        let mut terminal = std::fs::File::from(terminal);
-        let mut part = [0; 4096];
-        // EIO: the last holder of the other end is gone.
-        while let Ok(count @ 1..) = terminal.read(&mut part) {
-            bytes.extend_from_slice(part.get(..count).unwrap_or_default());
-        }
-    }
-    let outcome = child.wait_outcome()?;
-    Ok((bytes, Vec::new(), outcome.ended.to_string()))
+    let output = command.output()?;
+    answer(setup, &output.stdout, &output.stderr, output.outcome.ended.to_string())
 }
 
 pub(super) fn arguments(setup: &Setup) -> Vec<String> {

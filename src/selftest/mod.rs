@@ -22,14 +22,14 @@ mod under;
 mod victim;
 
 pub use answer::{Answer, Verdict};
-pub use check::{Held, Report, Selection, UnderProfile, run};
+pub use check::{Report, Selection, run};
 pub use error::SelfTestError;
 pub use report::{Summary, json_line, render};
 pub use row::{Check, Claim, Control, Probe, Removal, Row};
 pub use rows::rows;
 pub use scene::Scene;
 pub use setup::{Run, Setup};
-pub use under::{SHOW, Under, probe, under};
+pub use under::{probe, under};
 
 /// A process of one of belljar's own roles, outside of any sandbox.
 fn own_role(name: &str) -> crate::reexec::Command {

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::Report;
-use super::check::Held;
+use super::check::RowVerdict;
 
 /// How many rows came to what.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -30,12 +30,12 @@ impl Summary {
     /// Counts a report.
     pub fn add(&mut self, report: &Report) {
         match report.verdict {
-            Held::Held => self.held += 1,
-            Held::Failed => self.failed += 1,
-            Held::NotTestable => self.not_testable += 1,
+            RowVerdict::Held => self.held += 1,
+            RowVerdict::Failed => self.failed += 1,
+            RowVerdict::NotTestable => self.not_testable += 1,
         }
         self.by_tests += usize::from(!report.tests.is_empty());
-        for under in report.profiles.iter().filter(|under| under.verdict == Held::Held) {
+        for under in report.profiles.iter().filter(|under| under.verdict == RowVerdict::Held) {
             self.checks += 1;
             let proven = under.mutation.as_ref().is_some_and(|m| m.verdict == super::Verdict::Allowed);
             self.proven += usize::from(proven);
@@ -70,20 +70,20 @@ pub fn json_line(report: &Report, to: &mut impl Write) -> io::Result<()> {
 /// Those of `to`.
 pub fn render(report: &Report, to: &mut impl Write) -> io::Result<()> {
     let word = |held| match held {
-        Held::Held => "held",
-        Held::Failed => "FAILED",
-        Held::NotTestable => "not testable",
+        RowVerdict::Held => "held",
+        RowVerdict::Failed => "FAILED",
+        RowVerdict::NotTestable => "not testable",
     };
     let held: Vec<&str> =
-        report.profiles.iter().filter(|u| u.verdict == Held::Held).map(|under| under.profile).collect();
+        report.profiles.iter().filter(|u| u.verdict == RowVerdict::Held).map(|under| under.profile).collect();
     let detail = match &report.why {
         Some(why) => why.clone(),
         None => format!("{}, by {}", held.join(" "), walls(report)),
     };
     writeln!(to, "{:<4} {:<12} {:<58} {detail}", report.id, word(report.verdict), report.title)?;
-    for under in report.profiles.iter().filter(|under| under.verdict != Held::Held) {
+    for under in report.profiles.iter().filter(|under| under.verdict != RowVerdict::Held) {
         // Said once, below the table.
-        if report.verdict == Held::NotTestable {
+        if report.verdict == RowVerdict::NotTestable {
             continue;
         }
         let why = under.why.as_deref().unwrap_or_default();

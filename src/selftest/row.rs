@@ -110,8 +110,8 @@ pub enum Removal {
     Edit(fn(&mut Profile, &Setup) -> Result<(), SelfTestError>),
     /// By overrides, and a change of the plan that no profile can make.
     Plan(&'static [&'static str], fn(&mut Plan)),
-    /// By the row's own setup, which looks at [`Setup::run`](super::Setup); what it does instead.
-    Caller(&'static str),
+    /// By the row's own setup, which looks at [`Setup::run`](super::Setup).
+    Caller,
     /// As an ordinary user in this way. As root not, and why: another wall, which no profile can remove,
     /// holds it there too.
     UserOnly(&'static Removal, &'static str),

@@ -2,7 +2,6 @@
 //! dropped.
 
 use std::any::Any;
-use std::ffi::OsString;
 use std::fmt;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
@@ -47,16 +46,12 @@ type Effect = Box<dyn FnOnce() -> Option<String>>;
 pub struct Setup {
     /// Which run.
     pub run: Run,
-    /// The profile; empty for the control.
-    pub profile: String,
     pub(super) values: Vec<(&'static str, String)>,
-    pub(super) environment: Vec<(&'static str, OsString)>,
     pub(super) binds: Vec<Bind>,
     pub(super) overrides: Vec<String>,
     pub(super) kept: Vec<(OwnedFd, i32)>,
     pub(super) stdin: Option<OwnedFd>,
     pub(super) stderr: Option<OwnedFd>,
-    pub(super) terminal: bool,
     pub(super) effect: Option<Effect>,
     guards: Vec<Box<dyn Any>>,
     directory: Option<PathBuf>,
@@ -69,18 +64,15 @@ impl fmt::Debug for Setup {
 }
 
 impl Setup {
-    pub(super) fn new(run: Run, profile: &str) -> Self {
+    pub(super) fn new(run: Run) -> Self {
         Self {
             run,
-            profile: profile.to_owned(),
             values: vec![("stage", run.name().to_owned())],
-            environment: Vec::new(),
             binds: Vec::new(),
             overrides: Vec::new(),
             kept: Vec::new(),
             stdin: None,
             stderr: None,
-            terminal: false,
             effect: None,
             guards: Vec::new(),
             directory: None,
@@ -95,12 +87,6 @@ impl Setup {
     /// A value that was told.
     pub fn told(&self, name: &str) -> &str {
         self.values.iter().find(|(other, _)| *other == name).map_or("", |(_, value)| value)
-    }
-
-    /// Sets a variable of the caller's environment, inside the control and, as the caller's own, for the
-    /// sandbox.
-    pub fn environment(&mut self, name: &'static str, value: impl Into<OsString>) {
-        self.environment.push((name, value.into()));
     }
 
     /// Shows a host path inside, in both runs there.
@@ -127,11 +113,6 @@ impl Setup {
     /// Changes the profile in both runs inside, as `--set` does.
     pub fn set(&mut self, key_value: impl Into<String>) {
         self.overrides.push(key_value.into());
-    }
-
-    /// A terminal of the sandbox's own as the standard streams, as `--tty` gives it.
-    pub fn terminal(&mut self) {
-        self.terminal = true;
     }
 
     /// Keeps something until the run is over.

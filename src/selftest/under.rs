@@ -10,7 +10,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde::Serialize;
 
-use super::check::{Held, answer, arguments, say, selected};
+use super::check::{RowVerdict, answer, arguments, say, selected};
 use super::setup::Run;
 use super::{Answer, Check, Control, Probe, Row, Scene, SelfTestError, Setup, Verdict, inside};
 
@@ -34,8 +34,8 @@ pub struct Under {
     pub id: &'static str,
     /// Its title.
     pub title: &'static str,
-    /// [`Held::Failed`] where the attack worked.
-    pub verdict: Held,
+    /// [`RowVerdict::Failed`] where the attack worked.
+    pub verdict: RowVerdict,
     /// What the probe said outside, started in the same way.
     pub control: Option<Answer>,
     /// What it said inside.
@@ -70,7 +70,7 @@ pub fn under(wrapper: &Path, rows: &[String], mut each: impl FnMut(&Under)) -> R
 }
 
 fn compare(wrapper: &Path, row: &'static Row, probe: &Probe) -> Under {
-    let (id, title, verdict) = (row.id, row.title, Held::NotTestable);
+    let (id, title, verdict) = (row.id, row.title, RowVerdict::NotTestable);
     let mut under = Under { id, title, verdict, control: None, inside: None, why: None };
     match run(None, row, probe) {
         Ok(answer) => {
@@ -86,9 +86,9 @@ fn compare(wrapper: &Path, row: &'static Row, probe: &Probe) -> Under {
     match run(Some(wrapper), row, probe) {
         Ok(answer) => {
             under.verdict = match answer.verdict {
-                Verdict::Blocked => Held::Held,
-                Verdict::Allowed => Held::Failed,
-                Verdict::Na => Held::NotTestable,
+                Verdict::Blocked => RowVerdict::Held,
+                Verdict::Allowed => RowVerdict::Failed,
+                Verdict::Na => RowVerdict::NotTestable,
             };
             under.why = (answer.verdict == Verdict::Na).then(|| say(&answer));
             under.inside = Some(answer);
@@ -100,7 +100,7 @@ fn compare(wrapper: &Path, row: &'static Row, probe: &Probe) -> Under {
 }
 
 fn run(wrapper: Option<&Path>, row: &Row, probe: &Probe) -> Result<Answer, SelfTestError> {
-    let mut setup = Setup::new(if wrapper.is_some() { Run::Inside } else { Run::Control }, "");
+    let mut setup = Setup::new(if wrapper.is_some() { Run::Inside } else { Run::Control });
     if wrapper.is_none() && probe.control == Control::Fresh {
         setup.value("namespaces", "fresh");
     }
@@ -116,7 +116,6 @@ fn run(wrapper: Option<&Path>, row: &Row, probe: &Probe) -> Result<Answer, SelfT
         None => Command::new(image),
     };
     command.args(["selftest", "--probe", row.id, "--"]).args(arguments(&setup));
-    command.envs(setup.environment.iter().map(|(name, value)| (name, value)));
     command.stdin(setup.stdin.take().map_or_else(Stdio::null, Stdio::from));
     if let Some(stderr) = setup.stderr.take() {
         command.stderr(stderr);

@@ -194,7 +194,7 @@ fn sockets_in_what_is_shown(caller: Caller) -> Result<(), Failed> {
         let args = [&["run"], options, &["--ro-bind", &bind, "--", "python3", "-c", connect]].concat();
         caller::run(caller, &args)
     };
-    let held = belljar::host::Facts::detect()?.landlock_abi.is_some_and(|abi| abi >= 9);
+    let held = belljar::internals::host::Facts::detect()?.landlock_abi.is_some_and(|abi| abi >= 9);
     if held {
         for options in [&[][..], &["-p", "standard"], &["--allow-sockets"]] {
             let run = run(options);

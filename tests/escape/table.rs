@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use belljar::selftest::{Check, rows};
+use belljar::internals::selftest::{Check, rows};
 use libtest_mimic::Trial;
 use serde_json::Value;
 

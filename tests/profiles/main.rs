@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use belljar::error_chain;
-use belljar::profile::{
+use belljar::internals::profile::{
     self, Capability, MountKind, Namespace, Network, Profile, ProfileError, Rlimit, Throttled, User,
     ValueError, Workdir, builtin_names,
 };
-use belljar::seccomp::{Action, Arch, Unknown, compile};
+use belljar::internals::seccomp::{Action, Arch, Unknown, compile};
 use proptest::prelude::*;
 
 mod anything;

@@ -109,7 +109,7 @@ fn strict_is_what_it_says() {
 
 /// The calls that a profile's filter lets through where all arguments are zero.
 fn allowed(profile: &Profile) -> BTreeSet<&'static str> {
-    use belljar::seccomp::{Action, Arch, Data, Unknown, compile, names};
+    use belljar::internals::seccomp::{Action, Arch, Data, Unknown, compile, names};
     let policy = profile.seccomp.as_ref().expect("a filter");
     let program = compile(policy, Arch::NATIVE, Unknown::Refuse).expect("a program").program;
     let answer = |number| program.evaluate(&Data::new(number, Arch::NATIVE, [0; 6]));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use belljar::seccomp::{Action, Arch, Condition, Data, Op, Policy, Program, Rule, groups, names};
+use belljar::internals::seccomp::{Action, Arch, Condition, Data, Op, Policy, Program, Rule, groups, names};
 
 pub fn composed() -> Vec<(&'static str, Policy)> {
     ["@belljar-strict", "@belljar-standard", "@belljar-build", "@belljar-container"]

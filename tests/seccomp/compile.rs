@@ -1,7 +1,7 @@
 //! The compiler against random policies, its limits and its errors; the checker and the interpreter.
 
 use super::by_policy::{assert_same, assert_same_within};
-use belljar::seccomp::{
+use belljar::internals::seccomp::{
     Action, Arch, CompileError, Condition, Data, Op, Policy, Program, Rule, Unknown, ValidateError, compile,
     names,
 };
@@ -83,7 +83,7 @@ proptest! {
     fn random_programs(words in prop::collection::vec((code(), 0_u8..6, 0_u8..6, word()), 0..40)) {
         let mut program = empty();
         for (code, jt, jf, k) in words {
-            program.instructions.push(belljar::seccomp::Instruction { code, jt, jf, k });
+            program.instructions.push(belljar::internals::seccomp::Instruction { code, jt, jf, k });
         }
         let data = Data::new(1, Arch::X86_64, [1, 2, 3, 4, 5, 6]);
         let answer = program.evaluate(&data);
@@ -253,14 +253,18 @@ fn readback() {
 
 #[test]
 fn the_checker_refuses_what_the_kernel_does() {
-    let program =
-        |code: &[(u16, u8, u8, u32)]| {
-            let mut program = empty();
-            program.instructions.extend(
-                code.iter().map(|&(code, jt, jf, k)| belljar::seccomp::Instruction { code, jt, jf, k }),
-            );
-            program.validate()
-        };
+    let program = |code: &[(u16, u8, u8, u32)]| {
+        let mut program = empty();
+        program.instructions.extend(
+            code.iter().map(|&(code, jt, jf, k)| belljar::internals::seccomp::Instruction {
+                code,
+                jt,
+                jf,
+                k,
+            }),
+        );
+        program.validate()
+    };
     const RET: (u16, u8, u8, u32) = (0x06, 0, 0, 0);
     assert_eq!(program(&[]), Err(ValidateError::Length { length: 0 }));
     assert_eq!(program(&[RET; 4097]), Err(ValidateError::Length { length: 4097 }));

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use belljar::seccomp::groups::{EDITION, GroupError, group, groups, resolve};
-use belljar::seccomp::{Action, Arch, Condition, Op, Rule, names};
+use belljar::internals::seccomp::groups::{EDITION, GroupError, group, groups, resolve};
+use belljar::internals::seccomp::{Action, Arch, Condition, Op, Rule, names};
 
 fn calls(name: &str) -> BTreeSet<String> {
     resolve(&[name], Action::Allow, &[]).unwrap().into_iter().flat_map(|rule| rule.names).collect()

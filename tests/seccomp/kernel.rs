@@ -3,7 +3,7 @@
 
 use super::by_policy::composed;
 use super::oracle::{OTHER, oracles};
-use belljar::seccomp::{
+use belljar::internals::seccomp::{
     Action, Arch, Condition, Data, Instruction, Op, Policy, Program, Rule, Unknown, compile, names,
 };
 
@@ -264,8 +264,8 @@ fn operators_agree_with_the_kernel() {
 /// seccompiler's of the same policy, which has one errno for all of them. A few that both allow are made.
 #[test]
 fn both_compilers_agree_in_the_kernel() {
-    for name in belljar::profile::builtin_names() {
-        let policy = belljar::profile::Profile::load(name).unwrap().seccomp.unwrap();
+    for name in belljar::internals::profile::builtin_names() {
+        let policy = belljar::internals::profile::Profile::load(name).unwrap().seccomp.unwrap();
         let ours = compile(&policy, Arch::NATIVE, Unknown::Skip).unwrap().program;
         let oracle = oracles(&policy, Arch::NATIVE).into_iter().find(|oracle| oracle.action == Action::Allow);
         let oracle = oracle.expect("a filter that refuses by default");

@@ -2,9 +2,9 @@
 
 use std::error::Error;
 
-use belljar::profile::{Capability, CapabilitySet};
-use belljar::seccomp::oci::{Context, MAX_SIZE, OciError, Place, parse};
-use belljar::seccomp::{Action, Arch, Data, Policy, Unknown, compile, names};
+use belljar::internals::profile::{Capability, CapabilitySet};
+use belljar::internals::seccomp::oci::{Context, MAX_SIZE, OciError, Place, parse};
+use belljar::internals::seccomp::{Action, Arch, Data, Policy, Unknown, compile, names};
 use proptest::prelude::*;
 
 fn read_with(

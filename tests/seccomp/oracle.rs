@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use belljar::seccomp::{Action, Arch, Condition, Data, Op, Policy, Program, Rule, Unknown, compile};
+use belljar::internals::seccomp::{
+    Action, Arch, Condition, Data, Op, Policy, Program, Rule, Unknown, compile,
+};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
     TargetArch,

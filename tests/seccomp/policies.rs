@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::by_policy::{assert_same, composed, constant_by_policy};
 use super::oracle::assert_agree;
-use belljar::seccomp::{Action, Arch, Data, Policy, Unknown, compile, groups, names};
+use belljar::internals::seccomp::{Action, Arch, Data, Policy, Unknown, compile, groups, names};
 
 #[test]
 fn composed_policies_do_what_they_say() {
@@ -23,8 +23,8 @@ fn composed_policies_do_what_they_say() {
 /// Every built-in filter, compiled by seccompiler, too.
 #[test]
 fn both_compilers_agree() {
-    for name in belljar::profile::builtin_names() {
-        let policy = belljar::profile::Profile::load(name).unwrap().seccomp.unwrap();
+    for name in belljar::internals::profile::builtin_names() {
+        let policy = belljar::internals::profile::Profile::load(name).unwrap().seccomp.unwrap();
         for &arch in Arch::ALL {
             let program = compile(&policy, arch, Unknown::Skip).unwrap().program;
             let (told, compared) = assert_agree(&policy, &program, arch);
@@ -305,7 +305,7 @@ fn upper_halves_change_nothing() {
 /// without either.
 #[test]
 fn lite_touches_nothing_of_the_callers() {
-    let policy = belljar::profile::Profile::load("lite").unwrap().seccomp.unwrap();
+    let policy = belljar::internals::profile::Profile::load("lite").unwrap().seccomp.unwrap();
     let path = 0x7fff_0000_1000;
     let high = 0xdead_beef_0000_0000;
     for call in

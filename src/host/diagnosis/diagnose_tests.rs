@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::capability::CapabilitySet;
-use crate::host::Container;
+use crate::host::symptoms::Container;
 use crate::profile::Namespace;
 
 /// An ordinary user on a kernel that has everything.

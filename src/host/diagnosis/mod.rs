@@ -6,7 +6,7 @@ pub(crate) mod apparmor;
 pub(crate) mod cause;
 #[cfg(feature = "doctor")]
 pub(crate) mod diagnose;
-#[cfg(any(feature = "doctor", feature = "selftest"))]
+#[cfg(feature = "doctor")]
 pub(crate) mod failure;
 #[cfg(feature = "doctor")]
 pub(crate) mod symptoms;

@@ -3,11 +3,11 @@
 #[cfg(feature = "doctor")]
 pub(crate) mod id_mapped;
 pub(crate) mod kernel;
-#[cfg(any(feature = "doctor", feature = "selftest"))]
+#[cfg(feature = "doctor")]
 pub(crate) mod namespace;
-#[cfg(any(feature = "doctor", feature = "selftest"))]
+#[cfg(feature = "doctor")]
 pub(crate) mod read;
-#[cfg(any(test, feature = "fuzzing"))]
+#[cfg(any(test, feature = "internals"))]
 mod sample;
 pub(crate) mod subordinate;
 

@@ -1,7 +1,7 @@
 //! The view of the host's file system that a plan is made from: behind a trait, so that plans are tested
 //! without one.
 
-#[cfg(any(test, feature = "fuzzing"))]
+#[cfg(any(test, feature = "internals"))]
 pub(crate) mod memory_files;
 pub(crate) mod plain;
 pub(crate) mod remembered;
@@ -145,14 +145,6 @@ pub trait Files {
     /// As [`follow`](Self::follow).
     fn canonicalize(&self, path: &Path) -> io::Result<PathBuf> {
         self.follow(path).map(|followed| followed.path)
-    }
-
-    /// `stat(2)`: symlinks are followed, as by [`canonicalize`](Self::canonicalize).
-    ///
-    /// # Errors
-    /// As [`follow`](Self::follow).
-    fn stat(&self, path: &Path) -> io::Result<Stat> {
-        self.lstat(&self.canonicalize(path)?)
     }
 }
 

@@ -55,8 +55,8 @@ pub enum Inner {
     /// The task is in it.
     Made,
     /// One asks for it, and the task is not in it: for the selftest alone, which shows what it holds. No
-    /// profile and no option says so, and no program without the feature `selftest` can read it.
-    #[cfg(feature = "selftest")]
+    /// profile and no option says so, and no program without the feature `cli` can read it.
+    #[cfg(feature = "cli")]
     LeftOut,
 }
 

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::super::{Call, Plan, PlanError, ProgramProblem as P, Task, Workload, elf, resolve};
+use super::super::program_problem::ProgramProblem as P;
+use super::super::{Call, Plan, PlanError, Task, Workload, elf, resolve};
 use super::fixtures::*;
 use crate::host::{Facts, MemoryFiles};
 use crate::profile::{Mount, Process, Profile, Workdir};

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::super::{Call, Note, Plan, PlanError, SocketsFound, resolve_with_notes};
+use super::super::sockets::SocketsFound;
+use super::super::{Call, Note, Plan, PlanError, resolve_with_notes};
 use super::fixtures::*;
 use crate::host::{Facts, FileKind, MemoryFiles};
 use crate::profile::{Profile, Root, Sockets, Symlinks, Workdir};

@@ -102,7 +102,7 @@ pub(super) const ROWS: &[Row] = &[
             claims: &[Claim {
                 profiles: ALL,
                 walls: &["descriptors: all but the named ones are closed"],
-                removal: Removal::Caller("the directory is kept, as --keep-fd does"),
+                removal: Removal::Caller,
             }],
         }),
     },
@@ -130,7 +130,7 @@ pub(super) const ROWS: &[Row] = &[
             claims: &[Claim {
                 profiles: ALL,
                 walls: &["descriptors: all but the named ones are closed"],
-                removal: Removal::Caller("the descriptor is kept, as --keep-fd does"),
+                removal: Removal::Caller,
             }],
         }),
     },
