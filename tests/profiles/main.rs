@@ -15,6 +15,7 @@ use proptest::prelude::*;
 
 mod anything;
 mod effective;
+mod keys;
 mod merging;
 mod refusals;
 mod setters;
