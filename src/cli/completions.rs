@@ -25,7 +25,7 @@ fn script(shell: Shell, belljar: Command) -> Vec<u8> {
     // Into memory first: clap_complete panics when a write fails.
     let mut script = Vec::new();
     let mut command = belljar
-        .mut_subcommand("run", |run| run.defer(|run| with_names(RunArgs::augment_args(run))))
+        .mut_subcommand("run", |run| run.defer(|run| with_keys(with_names(RunArgs::augment_args(run)))))
         .mut_subcommand("profile", |profile| {
             // Not deferred: `belljar help profile` is completed by its subcommands.
             ProfileArgs::augment_args(profile).mut_subcommand("show", with_names).defer(|profile| profile)
@@ -39,6 +39,13 @@ fn script(shell: Shell, belljar: Command) -> Vec<u8> {
 fn with_names(command: Command) -> Command {
     let names = PossibleValuesParser::new(crate::profile::builtin_names());
     command.mut_arg("profile", |arg| arg.value_parser(names))
+}
+
+/// Completes `set` by the keys of a profile.
+fn with_keys(command: Command) -> Command {
+    // clap takes names that live as long as the program, which ends after this.
+    let keys = crate::profile::KEYS.iter().map(|key| &*format!("{}=", key.name).leak());
+    command.mut_arg("set", |arg| arg.value_parser(PossibleValuesParser::new(keys)))
 }
 
 #[cfg(test)]
@@ -57,6 +64,16 @@ mod tests {
             values.trim_start().starts_with("COMPREPLY=($(compgen -W \"strict standard"),
             "{values:.200}"
         );
+    }
+
+    #[test]
+    fn keys_of_profiles_are_completed() {
+        let script = String::from_utf8(script(Shell::Bash, Cli::command())).expect("UTF-8");
+        let (_, values) = script.split_once("--set)").expect("its option");
+        let (values, _) = values.split_once(';').expect("its end");
+        for key in crate::profile::KEYS {
+            assert!(values.contains(&format!("{}=", key.name)), "{}: {values:.200}", key.name);
+        }
     }
 
     #[test]
