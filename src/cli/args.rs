@@ -8,11 +8,11 @@ use clap::{ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, Su
 use super::error::Error;
 use super::{completions, doctor, escape, man, named, profile, ps, run, selftest, stdio};
 
-/// Puts untrusted work under glass.
+/// Run untrusted programs in a sandbox
 ///
-/// belljar runs a program, or a function of its own, in isolation: namespaces, Landlock, a system-call
-/// filter, no capabilities, and limits, as a profile says. What cannot be had is an error; nothing is ever
-/// left out silently.
+/// belljar isolates a program with namespaces, Landlock, a system-call filter, no capabilities and resource
+/// limits, as a profile says. If the host lacks a protection that the profile asks for, belljar says so and
+/// does not run the program.
 #[derive(Debug, Parser)]
 #[command(name = "belljar", version, arg_required_else_help = true, max_term_width = 100, after_help = AFTER_HELP)]
 pub struct Cli {
@@ -22,65 +22,70 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// What `--help` ends with.
+/// The end of `--help`.
 const AFTER_HELP: &str = "\
 Exit status:
-  0-255  the program's own
-  128+N  signal N ended it
-  124    it was ended at its time limit
-  125    belljar itself failed or refused, wrong usage included
-  126    the command could not be executed
-  127    the command was not found
+  0-255  the program's own exit status
+  128+N  the program was killed by signal N
+  124    the program was killed at its time limit
+  125    belljar itself failed, or refused to run the program
+  126    the program cannot be executed
+  127    the program was not found
 
 Environment:
-  BELLJAR_LOG  what is logged, as env_logger reads it (debug,
-               belljar::plan=trace); -v and -q win over it";
+  BELLJAR_LOG  what is logged, in the syntax of env_logger (debug,
+               belljar::plan=trace); -v and -q override it";
 
 #[derive(Debug, Args)]
 pub struct Log {
-    /// Log more: -v what is done, -vv why, -vvv everything
+    /// Log more: -v for steps, -vv for reasons, -vvv for everything
     #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
     pub verbose: u8,
-    /// Log nothing, not even errors that belljar goes on from
+    /// Log nothing, not even errors that do not end the run
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub quiet: u8,
 }
 
-/// The subcommands. The options of one are defined only when it is named: to describe them all to clap takes as
-/// long as a twentieth of a start.
+/// The subcommands. clap defines the options of a subcommand only if it is named (`defer`): defining all of
+/// them takes a twentieth of a start.
 #[derive(Debug, Subcommand)]
 #[command(defer = true)]
 pub enum Command {
-    /// Run a program, or a role that is built in, in isolation
+    /// Run a program, or a built-in role, in a sandbox
     ///
-    /// `probe` is a role: it reports, from inside, what the sandbox can see and do.
+    /// The only built-in role is `probe`. It reports what it can see and do inside the sandbox.
     Run(Box<run::RunArgs>),
-    /// Tell what this host supports, what it lacks, and how to fix it
+    /// Check what this host supports, and how to fix what it lacks
     ///
-    /// Each layer is tried in a child, not guessed. Exits 0 where the default profile can be had, 1 where it
-    /// cannot.
+    /// Each layer is tried in a child process. The exit status is 0 if the default profile works here, and 1
+    /// if it does not.
     Doctor(doctor::DoctorArgs),
     /// List, show and check profiles
     Profile(profile::ProfileArgs),
-    /// List the sandboxes that run on this host, and what they use
+    /// List the running sandboxes and what they use
     ///
-    /// PID is that of a sandbox's init, CALLER and UID those of the process that started it. Memory, processes
-    /// and CPU time are the whole sandbox's, where a limit gave it a control group. The command is what the
-    /// program says of itself.
+    /// PID is the sandbox's init. CALLER is the process that started it, and UID the user of that process.
+    /// Memory, processes and CPU time are those of the whole sandbox, if it has a control group. COMMAND is
+    /// what the program inside says of itself.
     Ps(ps::PsArgs),
-    /// Run one more program in a sandbox that `belljar run --name` has started
+    /// Run another program in a named sandbox
     ///
-    /// It is within the same walls, with the profile's filter and limits, and ends with the sandbox at the
-    /// latest. It ends, too, when this belljar does.
+    /// The sandbox was started by `belljar run --name`. The program gets the profile's filter and limits. It
+    /// ends when the sandbox ends, or when this belljar ends.
     Exec(named::ExecArgs),
-    /// Send a signal to the program of a named sandbox; KILL ends the whole sandbox
-    Kill(named::KillArgs),
-    /// Wait for the end of a named sandbox; the exit status is that of its `belljar run`
-    Wait(named::WaitArgs),
-    /// Try known attacks against each built-in profile, on this machine and this kernel
+    /// Send a signal to the program in a named sandbox
     ///
-    /// Each is tried outside (where it must work), inside (where it must not), and inside without the walls that
-    /// are said to hold it (where it must work again). Nothing is harmed. Exits 0 where nothing failed, else 1.
+    /// KILL ends the whole sandbox.
+    Kill(named::KillArgs),
+    /// Wait until a named sandbox ends
+    ///
+    /// The exit status is that of its `belljar run`.
+    Wait(named::WaitArgs),
+    /// Try known attacks against the built-in profiles
+    ///
+    /// Each attack is tried three times: outside, where it must work; inside, where it must fail; and inside
+    /// without the protection against it, where it must work again. The attacks do no harm. The exit status
+    /// is 0 if none of these failed, and 1 otherwise.
     Selftest(selftest::SelftestArgs),
     /// Print a completion script for a shell
     ///
@@ -92,12 +97,12 @@ pub enum Command {
     Man(man::ManArgs),
 }
 
-/// What a command line asks for.
+/// The result of reading a command line.
 #[derive(Debug)]
 pub enum Parsed {
-    /// To do something.
+    /// A subcommand to run.
     Do(Cli),
-    /// To print help or the version, which is done.
+    /// Help or the version, which has been printed.
     Printed,
 }
 
@@ -119,7 +124,7 @@ pub fn parse(argv: &[OsString]) -> Result<Parsed, Error> {
     }
 }
 
-/// clap's error in belljar's form: one line, then hints, nothing in it that a terminal obeys.
+/// clap's error in belljar's form: one line, then hints, with control characters escaped.
 fn usage(mut error: clap::Error, argv: &[OsString]) -> Error {
     let escaped: Vec<_> = error.context().map(|(kind, value)| (kind, escape_context(value))).collect();
     for (kind, value) in escaped {
@@ -129,7 +134,7 @@ fn usage(mut error: clap::Error, argv: &[OsString]) -> Error {
         Some(name) if Cli::command().find_subcommand(name).is_some() => format!("belljar {name} --help"),
         _ => "belljar --help".to_owned(),
     };
-    // The first paragraph is the message; of the others, tips are kept, and the usage is what --help prints.
+    // The first paragraph is the message. Of the others only tips are kept; --help prints the usage.
     let missing_command = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
     let text = if missing_command { String::new() } else { error.render().to_string() };
     let (first, rest) = text.split_once("\n\n").unwrap_or((&text, ""));
@@ -138,7 +143,7 @@ fn usage(mut error: clap::Error, argv: &[OsString]) -> Error {
         None => "no subcommand is given".to_owned(),
     };
     let tips = rest.lines().filter_map(|line| line.trim().strip_prefix("tip: "));
-    // clap's tip of writing `-- --option` means a program of that name here.
+    // clap suggests `-- --option`, which would be a program of that name.
     let mut hints: Vec<String> = tips.filter(|tip| !tip.contains(" as a value, ")).map(one_line).collect();
     hints.push(format!("see {help}"));
     Error::Usage { message, hints }

@@ -1,4 +1,4 @@
-//! How a run ended, for a person: one line where a limit, the filter or a crash ended it.
+//! How a run ended, as a message: one line if a limit, the filter or a crash ended it.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::sandbox::Ended;
 /// glibc's first real-time signal (signal(7)).
 const SIGRTMIN: i32 = 34;
 
-/// The line for a person; `None` where the program ended by itself or was asked to.
+/// The message. `None` if the program exited by itself, or by a signal that asks it to end.
 ///
 /// `cpu` is what everything in the sandbox used together.
 pub fn line(ended: &Ended, name: &str, profile: &str, limits: &Limits, cpu: Duration) -> Option<String> {
@@ -60,7 +60,7 @@ pub fn line(ended: &Ended, name: &str, profile: &str, limits: &Limits, cpu: Dura
     Some(format!("belljar: {name} {how}\n"))
 }
 
-/// For a person, of a run that went on: what the kernel refused it at a limit.
+/// The message about processes that the kernel refused at the limit, if the run went on.
 pub fn survived(ended: &Ended, name: &str, account: Option<&Account>) -> Option<String> {
     let account = account.filter(|_| !matches!(ended, Ended::PidsLimit { .. }))?;
     let limit = account.pids_limit()?;
@@ -69,7 +69,7 @@ pub fn survived(ended: &Ended, name: &str, account: Option<&Account>) -> Option<
     ))
 }
 
-/// For a person, of a run whose output was cut: how much is missing.
+/// The message about output that was discarded.
 pub fn truncated(discarded: Option<u64>, name: &str, limits: &Limits) -> Option<String> {
     let (discarded, limit) = (discarded.filter(|bytes| *bytes > 0)?, limits.output?);
     let (discarded, limit) = (units::show_rounded(discarded), units::show_size(limit));
@@ -79,23 +79,23 @@ pub fn truncated(discarded: Option<u64>, name: &str, limits: &Limits) -> Option<
     ))
 }
 
-/// A program that ignores `SIGXCPU` is killed a second later (`RLIMIT_CPU`, getrlimit(2)), by a signal that
-/// others send, too: what is known is said. The limit goes by the clock's ticks, which differ from what was
-/// used by some percent.
+/// A program that ignores `SIGXCPU` gets `SIGKILL` a second later (`RLIMIT_CPU`, getrlimit(2)), which others may
+/// send, too. So the message only states the time that was used. The kernel checks this limit by clock ticks,
+/// which differ from that time by some percent.
 fn past_cpu_time(signal: i32, limits: &Limits, cpu: Duration) -> Option<String> {
     let limit = limits.cpu_time.filter(|limit| signal == libc::SIGKILL && cpu >= limit.mul_f64(0.9))?;
     let (cpu, limit) = (cpu.as_secs_f64(), units::show_duration(limit));
     Some(format!("; it had used {cpu:.1}s of CPU time, with a limit of {limit}: raise it with --cpu-time"))
 }
 
-/// Signals by which a person or a pipeline asks a program to end: it needs not be told.
+/// Signals by which a user or a pipeline asks a program to end. They need no message.
 fn is_request(signal: i32) -> bool {
     use libc::{SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
     [SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2].contains(&signal)
 }
 
-/// `SIGSEGV`, `SIGRTMIN`, or `SIGRTMIN+3`: counted as glibc and every shell do, whatever C library belljar
-/// was built with (musl keeps three to itself, glibc two).
+/// `SIGSEGV`, `SIGRTMIN`, or `SIGRTMIN+3`: counted as glibc and shells do. (musl reserves three real-time
+/// signals, glibc two.)
 pub fn signal_name(signal: i32) -> String {
     match Signal::try_from(signal) {
         Ok(known) => known.as_str().to_owned(),

@@ -1,5 +1,4 @@
-//! What goes wrong on the command line itself, and how any error is told: once, at the edge, on standard
-//! error.
+//! Errors of the command line, and how every error is printed: once, to standard error.
 
 use std::error::Error as StdError;
 use std::ffi::OsString;
@@ -21,7 +20,7 @@ pub enum Error {
         /// What to do.
         hints: Vec<String>,
     },
-    /// A role that nobody registered.
+    /// No role is registered under this name.
     #[error("no role is called {}", escape::text(.name))]
     UnknownRole {
         /// Its name.
@@ -31,8 +30,7 @@ pub enum Error {
         /// The beginning of the command line that it may have been meant as.
         command: Option<String>,
     },
-    /// `AT_SECURE` (getauxval(3)): belljar is not written to be safe in the hands of a stranger with
-    /// another's rights.
+    /// `AT_SECURE` (getauxval(3)): belljar is not safe to be set-user-ID.
     #[error(
         "belljar was given rights that its caller does not have (set-user-ID, set-group-ID, file capabilities or a \
          security module's transition), and does not run that way"
@@ -142,7 +140,7 @@ pub enum Error {
     /// `--stats` of a sandbox that the kernel keeps no accounts of.
     #[error("--stats: without a control group there are no accounts to read")]
     StatsWithoutGroup,
-    /// `--stats` cannot be told.
+    /// The thread of `--stats` cannot be started.
     #[error("--stats: thread")]
     Stats {
         /// Why.

@@ -11,7 +11,7 @@ use super::stdio;
 
 #[derive(Debug, Args)]
 pub struct ManArgs {
-    /// The subcommand that the page is about; belljar itself where none is named
+    /// Print the page of this subcommand, instead of belljar's own
     #[arg(value_name = "SUBCOMMAND")]
     subcommand: Option<String>,
     /// Write the pages of belljar and all its subcommands to this directory (belljar.1, belljar-run.1, ...)

@@ -1,4 +1,4 @@
-//! The command line: reads the arguments, asks the library, tells the result. One file a subcommand.
+//! The command line: reads the arguments, calls the library, prints the result. One file per subcommand.
 
 mod args;
 mod completions;

@@ -16,18 +16,18 @@ pub struct ProfileArgs {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// List the profiles that -p knows: those built in, and those in the user's directory
+    /// List the profiles that -p takes by name: the built-in ones, and those in the user's directory
     List,
     /// Print a profile as it was written
     Show {
         /// A name, or a path with a / in it
         #[arg(value_name = "NAME|FILE")]
         profile: String,
-        /// Print what it comes to, with all that it extends, as one file
+        /// Print the result as one file, with everything that the profile extends
         #[arg(long)]
         effective: bool,
     },
-    /// Check a file; says nothing where it is good
+    /// Check a profile file. Prints nothing if it is valid
     Check {
         /// The file
         #[arg(value_parser = NonEmptyStringValueParser::new())]

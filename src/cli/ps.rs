@@ -72,7 +72,7 @@ fn table(all: &[Running], names: &[(String, i32)]) -> String {
     text
 }
 
-/// On one line, and nothing in it that a terminal obeys.
+/// On one line, with control characters escaped.
 fn command(arguments: &[Vec<u8>]) -> String {
     arguments.iter().map(|argument| escape::os(OsStr::from_bytes(argument))).collect::<Vec<_>>().join(" ")
 }

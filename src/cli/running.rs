@@ -1,4 +1,4 @@
-//! The sandboxes that run on this host, found in `/proc`: there is no state that could be left behind.
+//! The sandboxes that run on this host, found in `/proc`. No state is kept elsewhere.
 //!
 //! A sandbox's init is known by the name that it gives itself (a reserved role's, which no role of a program
 //! can have) and by being PID 1 of a namespace; without namespaces by not being below another one. What runs
@@ -90,7 +90,7 @@ fn is_init(pid: i32, all: &BTreeMap<i32, Process>) -> bool {
     named(process) && process.depth <= 1 && ancestors(pid, all).all(|(_, above)| !named(above))
 }
 
-/// From the parent up, with an end whatever was read.
+/// From the parent up. Ends even if the parents read from `/proc` form a circle.
 fn ancestors(pid: i32, all: &BTreeMap<i32, Process>) -> impl Iterator<Item = (i32, &Process)> {
     let up = move |pid: &i32| all.get(pid).map(|process| process.parent);
     std::iter::successors(up(&pid), up).take(all.len()).filter_map(|pid| Some((pid, all.get(&pid)?)))

@@ -12,7 +12,7 @@ use crate::selftest::{self, Selection, Summary};
 
 #[derive(Debug, Args)]
 pub struct SelftestArgs {
-    /// Only this built-in profile
+    /// Use only this built-in profile
     #[arg(short, long, value_parser = PossibleValuesParser::new(builtin_names()))]
     profile: Option<String>,
     /// Print a line of JSON for each attack
@@ -26,7 +26,7 @@ pub struct SelftestArgs {
     /// Try this one attack in this very process, with what is told as NAME=VALUE
     #[arg(long, value_name = "ROW", hide = true, conflicts_with_all = ["profile", "json", "under"])]
     probe: Option<String>,
-    /// Only these attacks (T1, M13, …); else all
+    /// Try only these attacks (T1, M13, ...); all if none is named
     #[arg(value_name = "ROW")]
     rows: Vec<String>,
 }
@@ -68,7 +68,7 @@ pub fn main(args: &SelftestArgs) -> Result<u8, Error> {
     Ok(u8::from(summary.failed > 0))
 }
 
-/// The same probes under another sandbox. Exits 0 whatever comes out: nothing of belljar's is tested.
+/// The same probes under another sandbox. The exit status is 0: belljar is not tested.
 fn under(program: &Path, rows: &[String]) -> Result<u8, Error> {
     let mut printed = Ok(());
     let run = selftest::under(program, rows, |report| {

@@ -1,10 +1,9 @@
-//! Signals that belljar gets while something runs are the sandbox's: it is in a session of its own, and the
-//! terminal or a supervisor knows belljar only.
+//! Passes signals on to the sandbox. The sandbox has its own session, so the terminal and service managers send
+//! their signals to belljar.
 //!
-//! They are blocked right before something can run, so that none is lost, and seen to wherever belljar waits
-//! for the sandbox (signalfd(2)). When it has ended, and all that it wrote was passed on, belljar tells how,
-//! and ends, whatever still comes. What was Ctrl-Z stops both, as one job. What was ignored when belljar
-//! started (nohup(1), a shell's background job) stays ignored.
+//! The signals are blocked before the task can run, so that none is lost, and read from a signalfd(2) while
+//! belljar waits for the sandbox. Ctrl-Z stops the task and belljar, as one job. Signals that were ignored when
+//! belljar started (nohup(1), background jobs of a shell) stay ignored.
 
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -19,7 +18,7 @@ use crate::protocol::{Channel, PASSED_ON, Passed};
 use crate::sandbox::supervisor::{Asked, Supervisor};
 use crate::sys;
 
-/// What the signals go to.
+/// Where signals are sent.
 #[derive(Debug)]
 pub struct Receiver {
     pub target: Target,
@@ -27,7 +26,7 @@ pub struct Receiver {
     pub terminal: Option<OwnedFd>,
 }
 
-/// Who passes them on.
+/// The receiving process, or its channel.
 #[derive(Debug)]
 pub enum Target {
     /// The sandbox's init, by its pidfd.
@@ -40,48 +39,48 @@ impl Target {
     fn send(&self, signal: Signal) -> Result<(), Errno> {
         match self {
             Self::Init(pidfd) => sys::process::pidfd_send_signal(pidfd.as_fd(), signal as i32),
-            // One that has ended has closed it.
+            // init closes it when the task has ended.
             Self::Task(channel) => channel.send(&Passed { signal: signal as i32 }).map_err(|_| Errno::ESRCH),
         }
     }
 }
 
-/// Where a signal goes.
+/// How far the run is.
 #[derive(Debug)]
 enum State<T> {
-    /// There is only half a sandbox yet.
+    /// The sandbox is being set up.
     Starting { kept: Vec<Signal> },
-    /// To the sandbox.
+    /// The task runs.
     Running { sandbox: T },
-    /// It has ended, and its output is still being passed on.
+    /// The task has ended, and its last output is being copied.
     Finishing,
 }
 
-/// What is done about a signal.
+/// What to do with a signal.
 #[derive(Debug, PartialEq, Eq)]
 enum Action {
     /// Nothing more.
     None,
-    /// belljar ends by it, as any program would.
+    /// belljar is killed by it, as any program would be.
     Die,
-    /// It goes to the sandbox.
+    /// It is sent to the sandbox.
     Forward,
 }
 
 impl<T> State<T> {
     fn take(&mut self, signal: Signal) -> Action {
         match self {
-            // The program may run before we know that it does: the first is for it.
+            // The task may already run: the first one is kept for it.
             State::Starting { kept } if !kept.contains(&signal) => {
                 kept.push(signal);
                 Action::None
             }
-            // Who asks twice while nothing answers shall not wait. What is half built falls with its creator.
+            // A second request ends belljar at once. The unfinished sandbox ends with it.
             State::Starting { .. } if ends_a_program(signal) => Action::Die,
-            // As the kernel does: a signal that is pending already is not queued twice.
+            // As in the kernel, a signal is pending once.
             State::Starting { .. } => Action::None,
             State::Running { .. } => Action::Forward,
-            // Somebody waits for a reader that does not read.
+            // The output may never be read.
             State::Finishing if ends_a_program(signal) => Action::Die,
             State::Finishing => Action::None,
         }
@@ -92,28 +91,27 @@ fn ends_a_program(signal: Signal) -> bool {
     matches!(signal, Signal::SIGTERM | Signal::SIGINT | Signal::SIGHUP | Signal::SIGQUIT)
 }
 
-/// Takes the signals from the moment in which there is something to forward them to, until the process ends.
-/// Before that they do what they do to any program.
+/// Receives the signals and forwards them. Until [`Forwarder::block`] they have their usual effect.
 #[derive(Debug)]
 pub struct Forwarder {
-    /// Once they are blocked.
+    /// Set when the signals are blocked.
     signals: Option<SignalFd>,
     state: State<Receiver>,
     requests: Requests,
     heard: Heard,
 }
 
-/// What has come for the run.
+/// The signals that were received.
 #[derive(Debug, Default)]
 pub struct Heard {
-    /// Each once.
+    /// Each one once.
     all: Vec<Signal>,
-    /// The signal that ended the run by force, as it came a second time.
+    /// The signal that was sent a second time, so that the run was killed.
     pub forced: Option<Signal>,
 }
 
 impl Heard {
-    /// The signal that belljar was to end by, of this number.
+    /// The signal with this number, if it was received and is a request to end.
     pub fn request(&self, number: i32) -> Option<Signal> {
         let signal = Signal::try_from(number).ok()?;
         (ends_a_program(signal) && self.all.contains(&signal)).then_some(signal)
@@ -121,7 +119,7 @@ impl Heard {
 }
 
 impl Supervisor for Forwarder {
-    /// Blocks the signals, in this thread and those that it starts: one that comes now waits.
+    /// Blocks the signals in this thread, and in threads that it starts.
     fn before(&mut self) -> io::Result<()> {
         self.block()
     }
@@ -130,7 +128,7 @@ impl Supervisor for Forwarder {
         self.signals.as_ref().map(SignalFd::as_fd)
     }
 
-    /// Sees to the next one that has come.
+    /// Handles the next pending signal.
     fn handle(&mut self) -> io::Result<Asked> {
         let Some(signals) = &self.signals else { return Ok(Asked::Nothing) };
         let Some(info) = signals.read_signal()? else { return Ok(Asked::Nothing) };
@@ -150,22 +148,21 @@ impl Supervisor for Forwarder {
     }
 }
 
-/// Who asks a second time for the end shall not wait for a task that does not listen.
+/// Requests to end that were received. The second one kills a task that ignored the first.
 #[derive(Debug, Default)]
 struct Requests {
     terminated: bool,
     interrupted: bool,
-    /// When a key was pressed last.
+    /// When Ctrl-C was typed last.
     typed: Option<Instant>,
 }
 
-/// Keys are for programs, too, that take each as a wish of its own (an interpreter's prompt): only two in a
-/// row are a request.
+/// Two Ctrl-C within this time are a second request. Interactive programs (an interpreter's prompt) use single
+/// ones.
 const IN_A_ROW: Duration = Duration::from_secs(1);
 
 impl Requests {
-    /// Whether this is the second of its kind. `code` tells a key (`SI_KERNEL`, from the terminal) from a
-    /// signal that was sent.
+    /// Whether this is the second request of its kind. `code` is `SI_KERNEL` for a key typed on the terminal.
     fn again(&mut self, signal: Signal, code: i32, now: Instant) -> bool {
         /// Of the kernel's siginfo.h.
         const SI_KERNEL: i32 = 0x80;
@@ -187,7 +184,7 @@ impl Forwarder {
         Forwarder { signals: None, state, requests: Requests::default(), heard: Heard::default() }
     }
 
-    /// Blocks the signals from now on, to take them one by one.
+    /// Blocks the signals from now on, to read them one by one.
     pub fn block(&mut self) -> io::Result<()> {
         let mut signals = SigSet::empty();
         for signal in PASSED_ON {
@@ -200,12 +197,12 @@ impl Forwarder {
         Ok(())
     }
 
-    /// What has come.
+    /// The signals that were received.
     pub fn heard(self) -> Heard {
         self.heard
     }
 
-    /// From now on they go to the sandbox, those first that came meanwhile.
+    /// From now on signals are sent to the sandbox, first those that were kept for it.
     pub fn attach(&mut self, sandbox: Receiver) {
         if let State::Starting { kept } = &self.state {
             for signal in kept {
@@ -230,10 +227,10 @@ impl State<Receiver> {
     }
 }
 
-/// Passes a signal on; false if the sandbox has ended.
+/// Forwards a signal. False if the sandbox has ended.
 fn forward(sandbox: &Receiver, signal: Signal) -> bool {
     if let (Signal::SIGWINCH, Some(terminal)) = (signal, &sandbox.terminal) {
-        // The kernel tells the terminal's own foreground process.
+        // The kernel sends SIGWINCH to the foreground processes of the sandbox's terminal.
         match terminal::copy_size(terminal.as_fd()) {
             Ok(()) => log::debug!("the terminal's new size is passed on"),
             Err(errno) => log::error!("the terminal's new size cannot be passed on: {errno}"),
@@ -246,24 +243,23 @@ fn forward(sandbox: &Receiver, signal: Signal) -> bool {
     send(sandbox, signal)
 }
 
-/// How long a program has to put the terminal in order when it is stopped, before the caller's shell has it
-/// back.
+/// How long a program has to restore the terminal when it is stopped, before the caller's shell uses it.
 const BEFORE_A_STOP: Duration = Duration::from_millis(50);
 
-/// Ctrl-Z: the task stops, then belljar, as one job of the caller's shell. Returns when the shell goes on
-/// with it (`fg`, `bg`).
+/// Ctrl-Z: stops the task, then belljar, as one job of the caller's shell. Returns when the shell continues the
+/// job (`fg`, `bg`).
 fn suspend(sandbox: &Receiver) -> bool {
-    // A terminal of its own has job control of its own: only belljar stops, and the task when it waits for
-    // the screen.
+    // With its own terminal the task has its own job control. Then only belljar stops; the task blocks when it
+    // writes to the terminal.
     if sandbox.terminal.is_none() {
         if !send(sandbox, Signal::SIGTSTP) {
             return false;
         }
         std::thread::sleep(BEFORE_A_STOP);
     }
-    terminal::suspended(stop);
-    // Of SIGCONT the task hears as of every other signal. None comes where there was no stop: nobody could go
-    // on with a group that no shell watches, and the kernel does not stop it (setpgid(2)).
+    stop();
+    // SIGCONT is forwarded like every other signal. If none is pending, belljar was not stopped: the kernel does
+    // not stop an orphaned process group (setpgid(2)).
     let continued = pending().is_ok_and(|set| set.contains(Signal::SIGCONT));
     continued || send(sandbox, Signal::SIGCONT)
 }
@@ -280,7 +276,7 @@ fn stop() {
     }
 }
 
-/// What has come and is blocked.
+/// The pending signals.
 fn pending() -> nix::Result<SigSet> {
     let mut set = std::mem::MaybeUninit::<libc::sigset_t>::zeroed();
     // SAFETY: room for the answer.
@@ -302,16 +298,16 @@ fn send(sandbox: &Receiver, signal: Signal) -> bool {
     true
 }
 
-/// Ends the process by `signal`, so that its parent sees what ended it: a shell's loop goes on after an exit
-/// status of 130.
+/// Kills this process by `signal`, so that its parent sees the signal. (A shell's loop goes on after an exit
+/// status of 130.)
 pub fn die(signal: Signal) -> ! {
-    // Without a core of belljar's: RLIMIT_CORE does not hold one that goes to a program (core(5)).
+    // No core dump of belljar: RLIMIT_CORE does not prevent one that is piped to a program (core(5)).
     let _ = nix::sys::prctl::set_dumpable(false);
-    // SAFETY: SIG_DFL is no function that could be called at a bad moment.
+    // SAFETY: SIG_DFL is not a function.
     let _ = unsafe { nix::sys::signal::signal(signal, nix::sys::signal::SigHandler::SigDfl) };
     let _ = SigSet::from(signal).thread_unblock();
     let _ = nix::sys::signal::raise(signal);
-    // Only if one of them failed, or as PID 1 of a container.
+    // Reached if one of these failed, or as PID 1 of a container.
     std::process::exit(128 + signal as i32)
 }
 
@@ -376,7 +372,7 @@ mod tests {
 
     #[test]
     fn what_is_ignored_is_seen() {
-        // std ignores SIGPIPE at the start of every program; nobody ignores SIGURG here.
+        // std ignores SIGPIPE at the start of every program. SIGURG is not ignored here.
         assert!(is_ignored(Signal::SIGPIPE).expect("sigaction"));
         assert!(!is_ignored(Signal::SIGURG).expect("sigaction"));
     }

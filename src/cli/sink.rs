@@ -80,8 +80,7 @@ impl Sink {
             return Sink::descriptor(number, path);
         }
         let failed = |action| move |source| Error::Report { path: path.to_owned(), action, source };
-        // A link could have been laid by whoever owns the directory; a named pipe without a reader would
-        // block.
+        // The owner of the directory could have placed a link. A named pipe without a reader would block.
         let flags = libc::O_NOFOLLOW | libc::O_NOCTTY | libc::O_NONBLOCK;
         let file = OpenOptions::new()
             .write(true)
@@ -161,8 +160,7 @@ impl Sink {
 }
 
 /// The number of a descriptor that a path stands for: `/dev/stdout`, and `/dev/fd/63`, as shells write
-/// `>(COMMAND)`. To open such a path would follow a link that the kernel makes, which is no link that
-/// somebody could have laid.
+/// `>(COMMAND)`. Such a path is a link of the kernel's, which opening with `O_NOFOLLOW` would refuse.
 fn descriptor_of(path: &Path) -> Option<i32> {
     match path.to_str()? {
         "/dev/stdout" => Some(1),

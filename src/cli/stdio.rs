@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 
 use super::error::Error;
 
-/// Writes `text` to standard error, in one piece. There is nobody to tell if it fails.
+/// Writes `text` to standard error, in one piece. There is no other place to report a failure of this.
 pub fn complain(text: &str) {
     let _ = io::stderr().write_all(text.as_bytes());
 }

@@ -1,5 +1,5 @@
-//! `--tty`: between the user's terminal and the sandbox's own. What is typed goes in as it is, what is
-//! written comes out as it is; the sandbox's terminal does the echo, the line editing and the signals.
+//! `--tty`: connects the user's terminal with the sandbox's own. Input and output are copied unchanged. The
+//! sandbox's terminal does echo, line editing and signals.
 
 use std::fs::File;
 use std::io::{self, IsTerminal as _, PipeWriter, Write as _};
@@ -57,11 +57,6 @@ pub fn copy_size(inner: BorrowedFd<'_>) -> nix::Result<()> {
     // SAFETY: the kernel reads one winsize.
     unsafe { set_size(inner.as_raw_fd(), &raw const size) }?;
     Ok(())
-}
-
-/// Lets `stop` stop this process, with the terminal as the caller's shell expects it.
-pub fn suspended(stop: impl FnOnce()) {
-    stop();
 }
 
 impl Terminal {

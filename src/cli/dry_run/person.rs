@@ -239,7 +239,7 @@ fn access(readonly: bool, noexec: bool) -> String {
     format!("{}{}", if readonly { "ro" } else { "rw" }, if noexec { " noexec" } else { "" })
 }
 
-/// How what is at a path can be used, and what it is.
+/// How the file or directory at a path can be used, and what it is.
 fn row(node: &Node) -> Option<(String, String)> {
     Some(match node {
         // They only lead to something.

@@ -26,16 +26,16 @@ const PATIENCE: TimeVal = TimeVal::new(10, 0);
 
 #[derive(Debug, Args)]
 pub struct ExecArgs {
-    /// The sandbox's name
+    /// The name of the sandbox
     #[arg(value_parser = name)]
     name: String,
     /// The program and its arguments, after --
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<OsString>,
-    /// Give the program a terminal of its own
+    /// Give the program its own terminal
     #[arg(short, long)]
     tty: bool,
-    /// Set a variable, or pass this belljar's on (repeatable)
+    /// Set a variable, or without =V pass on the caller's (repeatable)
     #[arg(short, long, value_name = "K[=V]", value_parser = OsStringValueParser::new().try_map(values::variable))]
     env: Vec<Variable>,
     /// The working directory inside
@@ -45,17 +45,17 @@ pub struct ExecArgs {
 
 #[derive(Debug, Args)]
 pub struct KillArgs {
-    /// The sandbox's name
+    /// The name of the sandbox
     #[arg(value_parser = name)]
     name: String,
-    /// TERM, INT, HUP, QUIT, TSTP, CONT, USR1, USR2, WINCH or KILL
+    /// TERM, INT, HUP, QUIT, TSTP, CONT, USR1, USR2, WINCH or KILL, by name or number
     #[arg(short, long, default_value = "TERM", value_name = "SIGNAL", value_parser = signal)]
     signal: Signal,
 }
 
 #[derive(Debug, Args)]
 pub struct WaitArgs {
-    /// The sandbox's name
+    /// The name of the sandbox
     #[arg(value_parser = name)]
     name: String,
 }

@@ -18,14 +18,14 @@ pub enum Side {
     Runner(Started),
 }
 
-/// Tells the caller that the task has started. Dropped without that, the caller gets the runner's exit
-/// status.
+/// Signals to the caller that the task has started. If it is dropped without that, the caller exits with the
+/// runner's exit status.
 #[derive(Debug)]
 pub struct Started(File);
 
 impl Started {
     pub fn tell(mut self) {
-        // A caller that is gone needs none.
+        // The caller may have been killed.
         self.0.write_all(&[0]).ok();
     }
 }

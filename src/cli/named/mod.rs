@@ -1,8 +1,8 @@
 //! Sandboxes that have a name: `run --name`, `exec`, `kill`, `wait`.
 //!
-//! A name is a lock and a socket in a directory that only its user can enter. The lock is held by the belljar
-//! that runs the sandbox, as long as it does; whoever has it removes both. At the socket that belljar takes
-//! requests of its own user and of root.
+//! A name is a lock file and a socket in a directory that only its user can enter. The belljar that runs the
+//! sandbox holds the lock until the run ends; the holder of the lock removes both files. On the socket it takes
+//! requests from its own user and from root.
 
 mod client;
 pub(super) mod detach;
@@ -22,13 +22,13 @@ pub use server::Server;
 
 use super::error::Error;
 
-/// With the directory and `.sock` it has to fit into `sun_path` (unix(7)).
+/// The path of the socket has to fit into `sun_path` (unix(7)).
 const LONGEST: usize = 48;
 
-/// How often a name is tried that goes away meanwhile.
+/// How often taking a name is tried, if its directory or lock file is removed at the same time.
 const ATTEMPTS: usize = 8;
 
-/// A name that is taken, as long as this lives.
+/// A name that is taken until this is dropped.
 #[derive(Debug)]
 pub struct Name {
     files: Files,
@@ -87,12 +87,12 @@ fn directory() -> Result<PathBuf, Error> {
             Err(Error::NamesOfOthers { path })
         }
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("lstat", &path)(error)),
-        // Nobody has a name yet, or it is this user's.
+        // It is this user's, or does not exist yet.
         _ => Ok(path),
     }
 }
 
-/// Makes it, where it is not there.
+/// Creates it unless it exists.
 fn make_directory() -> Result<(), Error> {
     let path = directory()?;
     match DirBuilder::new().mode(0o700).create(&path) {
@@ -110,7 +110,7 @@ impl Name {
             let mut options = OpenOptions::new();
             let options = options.create(true).truncate(false).write(true).mode(0o600);
             let lock = match options.custom_flags(libc::O_NOFOLLOW).open(&files.lock) {
-                // The directory goes with the last name in it.
+                // The directory is removed with the last name in it.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 opened => opened.map_err(failed("open", &files.lock))?,
             };
@@ -119,7 +119,7 @@ impl Name {
                 Err((_, Errno::EWOULDBLOCK)) => return Err(Error::NameTaken { name: name.to_owned() }),
                 Err((_, errno)) => return Err(failed("flock", &files.lock)(errno.into())),
             };
-            // Whoever had it before may have removed it after it was opened here.
+            // Its last holder may have removed it after it was opened here.
             let held = lock.metadata().map_err(failed("fstat", &files.lock))?;
             let there = std::fs::symlink_metadata(&files.lock);
             if there.is_ok_and(|there| (there.dev(), there.ino()) == (held.dev(), held.ino())) {
@@ -133,7 +133,7 @@ impl Name {
         // For `ps`.
         let written = lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id()));
         written.map_err(failed("write", &files.lock))?;
-        // One that was killed left its socket.
+        // The last holder leaves its socket if it is killed.
         match std::fs::remove_file(&files.socket) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(failed("unlink", &files.socket)(error))
@@ -153,17 +153,17 @@ impl Drop for Name {
                 _ => {}
             }
         }
-        // If it was the last.
+        // This fails if there are other names.
         if let Some(directory) = self.files.lock.parent() {
             std::fs::remove_dir(directory).ok();
         }
     }
 }
 
-/// The names of this user's sandboxes, each with the process that runs it. What one that was killed has left
-/// is removed.
+/// The names of this user's sandboxes, each with the process that runs it. Files of a killed belljar are
+/// removed.
 pub fn all() -> Vec<(String, i32)> {
-    /// More than anybody has.
+    /// The most that are listed.
     const MOST: usize = 4096;
     let Ok(directory) = directory() else { return Vec::new() };
     let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
@@ -186,7 +186,7 @@ fn holder(name: &str) -> Option<i32> {
         }
         Ok(lock) => {
             drop(lock);
-            // Nobody has it: taken, and given up.
+            // It has no holder. Taking it and dropping it removes the files.
             drop(Name::claim(name));
             None
         }

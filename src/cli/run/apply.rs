@@ -9,7 +9,7 @@ use crate::cli::values::Bind;
 use crate::profile::{Enforce, IdMap, Network, Sockets, Symlinks};
 use crate::sandbox::{Builder, Limits, Sandbox};
 
-/// What is asked for on the command line wins over the profile; nothing that was asked for is left out.
+/// The options override the profile. Each of them is applied, or is an error.
 pub fn sandbox(args: &RunArgs) -> Result<Sandbox, Error> {
     let mut builder = Sandbox::builder().profile(&args.profile.profile);
     for set in &args.profile.set {

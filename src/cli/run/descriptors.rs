@@ -31,7 +31,7 @@ pub(in crate::cli) fn duplicate(option: &'static str, number: i32) -> Result<Own
     if copy == -1 {
         return Err(Error::Descriptor { option, number, source: io::Error::last_os_error() });
     }
-    // SAFETY: the descriptor is new and nobody else's.
+    // SAFETY: the descriptor is new and has no other owner.
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }
 

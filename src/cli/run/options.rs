@@ -15,9 +15,9 @@ const USAGE: &str = "belljar run [OPTIONS] <ROLE> [ARGS]...
        belljar run [OPTIONS] -- <COMMAND> [ARGS]...";
 
 const EXAMPLES: &str = "\
-Everything after the role's name belongs to the role, a -- included.
-Everything after the first -- belongs to the command.
-A value that starts with - is written with =, as in --bind=-dir:/data.
+Everything after the name of a role is passed to the role, even a --.
+Everything after the first -- is passed to the command.
+Write a value that starts with - after =, as in --bind=-dir:/data.
 
 Examples:
   belljar run -- python3 -c 'print(6 * 7)'
@@ -26,12 +26,12 @@ Examples:
   belljar run --rootfs ./alpine --overlay-tmp -- /bin/sh
   belljar run -p strict probe --json
 
-The exit status is the program's own; belljar --help names the others.";
+The exit status is the program's own. See belljar --help for the others.";
 
 #[derive(Debug, Args)]
 #[command(override_usage = USAGE, after_help = EXAMPLES)]
 pub struct RunArgs {
-    /// A role, or after -- a program; what follows is its own
+    /// A role, or after -- a program, and its arguments
     #[arg(value_name = "ROLE|COMMAND", trailing_var_arg = true)]
     pub(super) task: Vec<OsString>,
     /// Whether `task` came after `--`.
@@ -53,13 +53,13 @@ pub struct RunArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Profile")]
 pub(super) struct ProfileOptions {
-    /// What the sandbox is: a name that `belljar profile list` knows, or a path with a / in it
+    /// The profile: a name from `belljar profile list`, or a path with a / in it
     #[arg(short, long, value_name = "NAME|FILE", default_value = "strict")]
     pub profile: String,
-    /// Set one key of the profile, as in --set root.readonly=false (repeatable)
+    /// Set a key of the profile, as in --set root.readonly=false (repeatable)
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// The network: none, or the host's own
+    /// The network: none, or the host's
     #[arg(long, value_name = "MODE")]
     pub net: Option<Net>,
 }
@@ -67,34 +67,37 @@ pub(super) struct ProfileOptions {
 /// `--net`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Net {
-    /// A network of its own with nothing but a loopback interface
+    /// A network namespace with only a loopback interface
     None,
-    /// The host's; the profile's system-call filter stays as it is, and strict's has no internet sockets
+    /// The host's network. The profile's system-call filter still applies: strict's allows no internet
+    /// sockets
     Host,
 }
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Files")]
 pub(super) struct FileOptions {
-    /// Show a file or directory of the host inside, writable (repeatable; a colon in a path is written \:)
+    /// Show a file or directory of the host inside, writable (repeatable). Write a colon in a path as \:
     #[arg(long, value_name = "SRC[:DST]", value_parser = OsStringValueParser::new().try_map(values::bind))]
     pub bind: Vec<Bind>,
     /// Show a file or directory of the host inside, read-only (repeatable)
     #[arg(long, value_name = "SRC[:DST]", value_parser = OsStringValueParser::new().try_map(values::bind))]
     pub ro_bind: Vec<Bind>,
-    /// Mount an empty directory in memory, of 64M where no size is given (repeatable)
+    /// Mount an empty directory in memory, of 64M unless SIZE is given (repeatable)
     #[arg(long, value_name = "DST[:SIZE]", value_parser = OsStringValueParser::new().try_map(values::tmpfs))]
     pub tmpfs: Vec<Tmpfs>,
-    /// Use a directory of the host as the root
+    /// Use a directory of the host as the root directory
     #[arg(long, value_name = "DIR", value_parser = OsStringValueParser::new().try_map(values::host_path))]
     pub rootfs: Option<PathBuf>,
-    /// Let writes to the root go to memory, and throw them away
+    /// Keep changes to the root directory in memory, and discard them at the end
     #[arg(long)]
     pub overlay_tmp: bool,
-    /// Follow symlinks on the way to what is shown; otherwise only the system's own (/bin) are
+    /// Follow symlinks in the paths of what is shown. Without this, only those of the system (such as /bin)
+    /// are followed
     #[arg(long)]
     pub follow_symlinks: bool,
-    /// Show directories with sockets or FIFOs of the host, by which the program may reach processes outside
+    /// Show directories even if they hold sockets or FIFOs of the host. The program may reach processes
+    /// outside through them
     #[arg(long)]
     pub allow_sockets: bool,
 }
@@ -102,39 +105,39 @@ pub(super) struct FileOptions {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Process")]
 pub(super) struct ProcessOptions {
-    /// The working directory inside; a relative one starts from the caller's
+    /// The working directory inside. A relative path starts at the current directory
     #[arg(short, long, value_name = "DIR", value_parser = OsStringValueParser::new().try_map(values::host_path))]
     pub workdir: Option<PathBuf>,
-    /// Set a variable, or pass the caller's on (repeatable); nothing else of the environment goes in
+    /// Set a variable, or without =V pass on the caller's (repeatable). No other variable of the caller is
+    /// passed on
     #[arg(short, long, value_name = "K[=V]", value_parser = OsStringValueParser::new().try_map(values::variable))]
     pub env: Vec<Variable>,
     /// The host name inside
     #[arg(long, value_name = "NAME")]
     pub hostname: Option<String>,
-    /// The ids inside; without GID it is UID's number
+    /// The user and group id inside. Without GID it is the same number as UID
     #[arg(long, value_name = "UID[:GID]", value_parser = ids::user)]
     pub user: Option<User>,
-    /// Map a range of user ids (repeatable): COUNT of them, from INSIDE on inside and from OUTSIDE on on the
-    /// host; with --gidmap
+    /// Map a range of COUNT user ids, from INSIDE in the sandbox and from OUTSIDE on the host (repeatable).
+    /// Needs --gidmap
     #[arg(long, value_name = "INSIDE:OUTSIDE:COUNT", value_parser = ids::id_range, requires = "gidmap")]
     pub uidmap: Vec<IdRange>,
-    /// Map a range of group ids (repeatable); with --uidmap
+    /// Map a range of group ids (repeatable). Needs --uidmap
     #[arg(long, value_name = "INSIDE:OUTSIDE:COUNT", value_parser = ids::id_range, requires = "uidmap")]
     pub gidmap: Vec<IdRange>,
-    /// Map more than one id. auto: 0 inside is the caller, and the ids above are its subordinate ids
-    /// (/etc/subuid, /etc/subgid); for root 0 to 65535 are ids that nothing else has
+    /// Map a range of ids that belljar chooses
     #[arg(long, value_name = "MODE", conflicts_with_all = ["uidmap", "gidmap"])]
     pub userns: Option<UserNs>,
-    /// Give the program a terminal of its own
+    /// Give the program its own terminal
     #[arg(short, long)]
     pub tty: bool,
-    /// Give the sandbox a name: 'belljar exec', 'kill' and 'wait' know it by that
+    /// Name the sandbox, for `belljar exec`, `kill` and `wait`
     #[arg(long, value_name = "NAME", value_parser = crate::cli::named::name)]
     pub name: Option<String>,
-    /// Return once the program has started; it goes on in the background, without standard input
+    /// Return when the program has started, and let it run in the background. Its standard input is empty
     #[arg(short, long, requires = "name", conflicts_with_all = ["tty", "dry_run"])]
     pub detach: bool,
-    /// Pass an open descriptor on, under the same number (repeatable); all others are closed
+    /// Pass on an open file descriptor, under the same number (repeatable). All others are closed
     #[arg(long, value_name = "N", value_parser = values::descriptor)]
     pub keep_fd: Vec<i32>,
 }
@@ -142,61 +145,64 @@ pub(super) struct ProcessOptions {
 /// `--userns`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum UserNs {
-    /// Ranges that belljar chooses
+    /// For an ordinary user: 0 is the caller, and the ids from 1 are the caller's subordinate ids
+    /// (/etc/subuid, /etc/subgid). For root: 0 to 65535 are ids that nothing else on the host uses
     Auto,
 }
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Limits (64MiB or 64m; 10s, 1m30s or 90; \"unlimited\")")]
+#[command(
+    next_help_heading = "Limits (a size as 64MiB or 64m; a time as 10s, 1m30s or 90; or \"unlimited\")"
+)]
 pub(super) struct LimitOptions {
-    /// Memory that all processes together may use
+    /// Memory of all processes together
     #[arg(short, long, value_name = "SIZE", value_parser = units::limit(units::size))]
     pub memory: Option<Limit<u64>>,
-    /// Memory and swap together; without it there is no swap
+    /// Memory and swap together. Without this there is no swap
     #[arg(long, value_name = "SIZE", value_parser = units::size, requires = "memory")]
     pub memory_swap: Option<u64>,
-    /// Processes and threads that there may be at once
+    /// Number of processes and threads
     #[arg(long, value_name = "N", value_parser = units::limit(units::count))]
     pub pids: Option<Limit<u64>>,
-    /// CPUs that may be used, as in 1.5
+    /// Number of CPUs, as in 1.5
     #[arg(long, value_name = "N", value_parser = units::limit(units::cpus))]
     pub cpus: Option<Limit<u64>>,
-    /// Its part of the CPUs where others want them too: 1 to 10000, and 100 is everybody's
+    /// Share of the CPUs when others compete for them: 1 to 10000, where 100 is the kernel's default
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000))]
     pub cpu_weight: Option<u64>,
-    /// Its part of what disks do where others want them too: 1 to 1000, and 100 is everybody's
+    /// Share of the disks when others compete for them: 1 to 1000, where 100 is the kernel's default
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1000))]
     pub io_weight: Option<u64>,
-    /// Bytes that may be read in a second from a disk, or from the one that a path is on (repeatable)
+    /// Bytes read per second from the disk that PATH is, or is on (repeatable)
     #[arg(long, value_name = "PATH:SIZE", value_parser = OsStringValueParser::new().try_map(values::read_bps))]
     pub io_read_bps: Vec<Throttle>,
-    /// Bytes that may be written in a second (repeatable)
+    /// Bytes written per second (repeatable)
     #[arg(long, value_name = "PATH:SIZE", value_parser = OsStringValueParser::new().try_map(values::write_bps))]
     pub io_write_bps: Vec<Throttle>,
-    /// Reads in a second (repeatable)
+    /// Reads per second (repeatable)
     #[arg(long, value_name = "PATH:N", value_parser = OsStringValueParser::new().try_map(values::read_iops))]
     pub io_read_iops: Vec<Throttle>,
-    /// Writes in a second (repeatable)
+    /// Writes per second (repeatable)
     #[arg(long, value_name = "PATH:N", value_parser = OsStringValueParser::new().try_map(values::write_iops))]
     pub io_write_iops: Vec<Throttle>,
-    /// The control group to make the sandbox's in, from the tree's root, in place of the caller's own
+    /// Create the sandbox's control group below this one instead of below the caller's. PATH starts at the
+    /// root of the tree
     #[arg(long, value_name = "PATH")]
     pub cgroup_parent: Option<PathBuf>,
-    /// What enforces memory, processes, CPUs and CPU time: a control group, for the whole sandbox, or
-    /// resource limits, which are weaker (memory and CPU time of each process)
+    /// What enforces the limits of memory, processes, CPUs and CPU time
     #[arg(long, value_name = "WAY")]
     pub limits: Option<Way>,
-    /// Time that may pass, also while the run is stopped (Ctrl-Z)
+    /// Wall-clock time. Time in which the run is stopped (Ctrl-Z) counts
     #[arg(long, value_name = "DURATION", value_parser = units::limit(units::duration))]
     pub timeout: Option<Limit<Duration>>,
-    /// CPU time that all processes together may use
+    /// CPU time of all processes together
     #[arg(long, value_name = "DURATION", value_parser = units::limit(units::duration))]
     pub cpu_time: Option<Limit<Duration>>,
-    /// Size that a file may reach
+    /// Size of each file that is written
     #[arg(long, value_name = "SIZE", value_parser = units::limit(units::size))]
     pub file_size: Option<Limit<u64>>,
-    /// Bytes that may be written to standard output and standard error together; beyond them the program is
-    /// ended or, with :truncate, what it writes is thrown away
+    /// Bytes written to standard output and standard error together. At the limit the program is killed; with
+    /// :truncate, further output is discarded instead
     #[arg(long, value_name = "SIZE[:truncate]", value_parser = units::limit(units::output))]
     pub output_limit: Option<Limit<(u64, bool)>>,
 }
@@ -204,32 +210,32 @@ pub(super) struct LimitOptions {
 /// `--limits`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Way {
-    /// A control group of the sandbox's own
+    /// A control group, for all processes together
     Cgroup,
-    /// Resource limits
+    /// Resource limits. They are weaker: memory and CPU time are limited for each process
     Rlimit,
 }
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Result")]
 pub(super) struct OutputOptions {
-    /// Write how it ended as JSON, also when belljar itself failed (-: to standard error)
+    /// Write a JSON report of how the run ended, also if belljar itself failed. - is standard error
     #[arg(long, value_name = "FILE|-", value_parser = OsStringValueParser::new().try_map(values::host_path))]
     pub report: Option<PathBuf>,
-    /// The same, to an open descriptor
+    /// Write the report to an open file descriptor
     #[arg(long, value_name = "N", value_parser = values::descriptor, conflicts_with = "report")]
     pub report_fd: Option<i32>,
-    /// Tell on standard error, while it runs, what everything in the sandbox uses: one line that changes on a
-    /// terminal, else a line of JSON each time (needs a limit that a control group holds)
+    /// Print resource usage to standard error while the program runs: one line that is updated on a terminal,
+    /// otherwise a line of JSON each time. Needs a limit that a control group enforces
     #[arg(
         long, value_name = "INTERVAL", num_args = 0..=1, require_equals = true, default_missing_value = "1s",
         value_parser = units::duration, conflicts_with = "tty"
     )]
     pub stats: Option<Duration>,
-    /// Tell where the time went, a line a step, on standard error and in the report
+    /// Print how long each step of the start took, to standard error and in the report
     #[arg(long, conflicts_with = "dry_run")]
     pub timing: bool,
-    /// Print what would be done, and stop; an error if it cannot be, as far as can be told
+    /// Print the plan and stop. Fails if the run would fail, as far as that can be known
     #[arg(long, conflicts_with_all = ["report", "report_fd", "stats"])]
     pub dry_run: bool,
     /// With --dry-run: print JSON

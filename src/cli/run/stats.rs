@@ -1,4 +1,4 @@
-//! `--stats`: what a sandbox uses, told while it runs.
+//! `--stats`: prints what a sandbox uses while it runs.
 
 use std::io::{self, IsTerminal as _};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
@@ -12,7 +12,7 @@ use crate::cli::error::Error;
 use crate::cli::{stdio, units};
 use crate::sandbox::Child;
 
-/// The thread that tells.
+/// The thread that prints.
 #[derive(Debug)]
 pub struct Stats {
     ended: Sender<()>,
@@ -29,13 +29,13 @@ struct Line<'a> {
 }
 
 impl Stats {
-    /// Tells at once, and then each `interval` until [`stop`](Self::stop).
+    /// Prints at once, and then each `interval` until [`stop`](Self::stop).
     pub fn start(child: &Child, interval: Duration) -> Result<Self, Error> {
         let meter = child.meter()?.ok_or(Error::StatsWithoutGroup)?;
         let (ended, end) = mpsc::channel();
         let terminal = io::stderr().is_terminal();
         let began = Instant::now();
-        let tell = move || {
+        let print = move || {
             let mut last = None;
             loop {
                 let sample = match meter.read() {
@@ -46,7 +46,7 @@ impl Stats {
                     }
                 };
                 let now = began.elapsed();
-                // A group that is gone has nothing more to tell.
+                // The control group may be removed by now.
                 if sample != Sample::default() {
                     stdio::complain(&if terminal {
                         on_terminal(now, &sample, last)
@@ -64,12 +64,12 @@ impl Stats {
                 stdio::complain("\r\x1b[K");
             }
         };
-        let thread = std::thread::Builder::new().name("belljar-stats".to_owned()).spawn(tell);
+        let thread = std::thread::Builder::new().name("belljar-stats".to_owned()).spawn(print);
         let thread = thread.map_err(|source| Error::Stats { source })?;
         Ok(Self { ended, thread })
     }
 
-    /// For when it has ended: nothing more is told once this returns.
+    /// Ends the thread. Nothing is printed after this returns.
     pub fn stop(self) {
         drop(self.ended);
         // A panic of the thread has printed itself.

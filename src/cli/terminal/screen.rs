@@ -1,6 +1,6 @@
-//! What the sandbox writes to its terminal, to the user's. It ends with the run, whoever still has the
-//! sandbox's terminal open (descriptors can be sent away), however much is written there, and whether or not
-//! the user's terminal takes it.
+//! Copies what the sandbox writes to its terminal to the user's terminal. This ends with the run, even if
+//! another process still has the sandbox's terminal open (descriptors can be sent away), writes without end, or
+//! the user's terminal blocks.
 
 use std::fs::File;
 use std::io::{self, PipeReader, Read as _, Write as _};
@@ -19,7 +19,7 @@ const LEFT_OVER: usize = 1 << 20;
 /// How long the user's terminal may take nothing once the run is over, in milliseconds.
 const PATIENCE_MS: u16 = 2000;
 
-/// The thread that shows it.
+/// The thread that copies it.
 #[derive(Debug)]
 pub(super) struct Screen {
     thread: JoinHandle<io::Result<()>>,
@@ -78,7 +78,7 @@ fn carry(mut inner: File, mut out: File, over: BorrowedFd<'_>, written: &AtomicU
         }
         let count = match inner.read(&mut buffer) {
             Ok(0) => return Ok(()),
-            // Nobody has the other end open any more.
+            // The other end is closed.
             Err(error) if error.raw_os_error() == Some(libc::EIO) => return Ok(()),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             read => read?,
