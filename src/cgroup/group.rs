@@ -1,6 +1,7 @@
 //! A sandbox's group, in every tree that has a part in its limits.
 
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 
 use nix::errno::Errno;
 
@@ -31,6 +32,15 @@ impl Site {
         let cleaner = Cleaner::start(&name, &places, own)?;
         Ok(Self { name, plan: plan.clone(), places, cleaner })
     }
+}
+
+/// Where the groups of a plan would be made; an error if they cannot be. Nothing is changed.
+pub(crate) fn look(plan: &Cgroup) -> Result<Vec<PathBuf>, CgroupError> {
+    let places = place::places(plan, Mode::Look)?;
+    for place in places.iter().filter(|place| !place.optional) {
+        limit::check(place, plan)?;
+    }
+    Ok(places.into_iter().map(|place| place.parent.path).collect())
 }
 
 /// Opens a group's cgroup_procs_fds, each time anew: v1 reads a list of processes again from a file that is

@@ -31,11 +31,10 @@ mod remove;
 
 pub use account::{Account, CgroupLimits, Events, Pressure, Stall, Usage};
 pub use error::CgroupError;
-pub(crate) use group::{Entrance, Group, Site};
+pub(crate) use group::{Entrance, Group, Site, look};
 pub use io::DiskLimit;
 pub use meter::{Meter, Sample};
 pub(crate) use parse::number;
-pub(crate) use place::look;
 
 /// What every group's name starts with.
 const PREFIX: &str = "belljar-";

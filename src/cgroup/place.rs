@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use super::dir::Dir;
 use super::error::CgroupError;
 use super::find::{self, Tree};
-use super::{Controller, Version, limit, parse};
+use super::{Controller, Version, parse};
 use crate::plan::Cgroup;
 
 /// A group that can have children with limits.
@@ -113,15 +113,6 @@ fn given(point: &Path, parent: &std::ffi::CStr) -> PathBuf {
     }
     let inside = parent.components().filter(|part| matches!(part, Component::Normal(_)));
     point.join(inside.collect::<PathBuf>())
-}
-
-/// Where the groups of a plan would be made; an error if they cannot be. Nothing is changed.
-pub(crate) fn look(plan: &Cgroup) -> Result<Vec<PathBuf>, CgroupError> {
-    let places = places(plan, Mode::Look)?;
-    for place in places.iter().filter(|place| !place.optional) {
-        limit::check(place, plan)?;
-    }
-    Ok(places.into_iter().map(|place| place.parent.path).collect())
 }
 
 /// v2: children have only the controllers that their parent gives.

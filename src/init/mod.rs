@@ -12,6 +12,7 @@ mod capabilities;
 mod cgroup;
 mod context;
 mod descriptors;
+mod detached;
 mod ending;
 mod exit;
 mod fds;

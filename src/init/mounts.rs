@@ -1,4 +1,4 @@
-//! New mounts, detached: nothing is visible before it has all its attributes.
+//! Makes the mounts of the Plan: copies of what is on the host, and new file systems.
 
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, OwnedFd};
@@ -9,12 +9,12 @@ use nix::sys::stat::{fstat, fstatat};
 use nix::sys::statfs::{Statfs, fstatfs};
 
 use super::context::Context;
-use super::place::MountPoint;
-use super::table::{Made, RELATIME};
+use super::detached::Detached;
+use super::table::RELATIME;
 use super::tree;
 use crate::plan::{Bind, Filesystem, Tmpfs};
 use crate::profile::{Atime, Propagation};
-use crate::protocol::{Fault, shown};
+use crate::protocol::Fault;
 use crate::sys;
 use crate::sys::mount::{
     ATTR_ATIME, ATTR_NODEV, ATTR_NOEXEC, ATTR_NOSUID, ATTR_RDONLY, Parameter, new_filesystem,
@@ -32,21 +32,8 @@ pub(super) fn make_private(context: &mut Context) -> Result<(), Fault> {
     sys::mount::set_propagation_of_all(propagation).map_err(Fault::on("mount_setattr", b"/"))
 }
 
-/// A mount that is not mounted yet.
-pub(super) struct New {
-    pub(super) tree: OwnedFd,
-    /// Whether its root is a directory.
-    pub(super) directory: bool,
-    /// What it was given.
-    pub(super) attributes: u64,
-    /// Device and inode of its root, where it is the host's.
-    pub(super) shows: Option<(u64, u64)>,
-    /// What propagates into it.
-    pub(super) propagation: Propagation,
-}
-
 /// A copy of the host's files.
-pub(super) fn bind(context: &mut Context, plan: &Bind) -> Result<New, Fault> {
+pub(super) fn bind(context: &mut Context, plan: &Bind) -> Result<Detached, Fault> {
     let Bind { source, readonly, noexec, attributes: more } = plan;
     let attributes = ATTR_NOSUID
         | ATTR_NODEV
@@ -59,7 +46,7 @@ pub(super) fn bind(context: &mut Context, plan: &Bind) -> Result<New, Fault> {
     sys::mount::change_all(tree.as_fd(), attributes, clear, propagation_flag(more.propagation))
         .map_err(Fault::on("mount_setattr", source.path.to_bytes()))?;
     let relatime = if more.atime == Some(Atime::Relatime) { RELATIME } else { 0 };
-    Ok(New {
+    Ok(Detached {
         tree,
         directory: source.directory,
         attributes: attributes | relatime,
@@ -69,7 +56,7 @@ pub(super) fn bind(context: &mut Context, plan: &Bind) -> Result<New, Fault> {
 }
 
 /// A new file system with its options, read back.
-pub(super) fn filesystem(plan: &Filesystem) -> Result<New, Fault> {
+pub(super) fn filesystem(plan: &Filesystem) -> Result<Detached, Fault> {
     let limits = plan.limits.as_ref().map(Limits::of).transpose()?;
     let own = limits.iter().flat_map(Limits::parameters);
     let data = plan.data.iter().map(|(key, value)| match value {
@@ -92,7 +79,7 @@ pub(super) fn filesystem(plan: &Filesystem) -> Result<New, Fault> {
     }
     let relatime = if plan.attributes & ATTR_ATIME == 0 { RELATIME } else { 0 };
     let attributes = plan.attributes | relatime;
-    Ok(New { tree, directory: true, attributes, shows: None, propagation: plan.propagation })
+    Ok(Detached { tree, directory: true, attributes, shows: None, propagation: plan.propagation })
 }
 
 fn is_subset_pid((key, value): &(CString, Option<CString>)) -> bool {
@@ -196,36 +183,4 @@ pub(super) fn new_mount(
         };
         Fault::system(refused.call, object.as_bytes(), refused.errno)
     })
-}
-
-/// Sets attributes on a mount and all below it. Whether it has them is read in the mount table, once it is
-/// mounted.
-pub(super) fn set_attributes(tree: &impl AsFd, attributes: u64, name: &[u8]) -> Result<(), Fault> {
-    sys::mount::set_attributes(tree.as_fd(), attributes, true).map_err(Fault::on("mount_setattr", name))
-}
-
-/// As [`set_attributes`], but of the one mount.
-pub(super) fn set_own_attributes(tree: &impl AsFd, attributes: u64, name: &[u8]) -> Result<(), Fault> {
-    sys::mount::set_attributes(tree.as_fd(), attributes, false).map_err(Fault::on("mount_setattr", name))
-}
-
-/// Asks whether a mount has attributes: one that will not be in the mount table.
-pub(super) fn has_attributes(tree: &impl AsFd, expected: u64, name: &[u8]) -> Result<(), Fault> {
-    let found = sys::mount::attributes(tree.as_fd()).map_err(Fault::on("fstatfs", name))?;
-    if found & expected == expected {
-        return Ok(());
-    }
-    let what = format!("the mount attributes of {}", shown(name));
-    Err(Fault::mismatch(&what, format!("{expected:#x}"), format!("{found:#x}")))
-}
-
-/// Mounts a detached tree at a place below the root. Whether the path leads to it is read in the mount table.
-pub(super) fn attach(made: &mut Made, new: &New, target: &MountPoint<'_>, path: &CStr) -> Result<(), Fault> {
-    let (directory, name) = match target {
-        MountPoint::Opened(target) => (target.as_fd(), c""),
-        MountPoint::Made { directory, name } => (*directory, name.as_c_str()),
-    };
-    sys::mount::attach(new.tree.as_fd(), directory, name)
-        .map_err(Fault::on("move_mount", path.to_bytes()))?;
-    made.add(&new.tree, path, new.attributes, new.shows, new.propagation)
 }

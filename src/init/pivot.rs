@@ -9,7 +9,7 @@ use nix::unistd::{chdir, chroot, fchdir};
 
 use super::context::Context;
 use super::table::Procfs;
-use super::{mounts, root};
+use super::{detached, mounts, root};
 use crate::capability::Capability;
 use crate::plan::Tmpfs;
 use crate::protocol::Fault;
@@ -58,7 +58,7 @@ pub(super) fn pivot(context: &mut Context) -> Result<(), Fault> {
 /// Landlock does not govern. When nothing of the new root is below the old one, these are this namespace's
 /// copies of the mounts, no others.
 fn close_for_writing(old_root: OwnedFd) -> Result<(), Fault> {
-    mounts::set_attributes(&old_root, ATTR_RDONLY, b"old root")
+    detached::set_attributes(&old_root, ATTR_RDONLY, b"old root")
 }
 
 /// Pivots away from the root of all mounts, which cannot be moved or unmounted: it is covered by a mount,

@@ -8,7 +8,7 @@ use nix::fcntl::OFlag;
 use nix::sys::statfs::{Statfs, fstatfs};
 
 use super::context::Context;
-use super::mounts::New;
+use super::detached::{self, Detached};
 use super::place::MountPoint;
 use super::table::Made;
 use super::{mounts, place, tree};
@@ -54,7 +54,7 @@ fn build_as(context: &mut Context, plan: &Root) -> Result<(), Fault> {
         make(context, root.as_fd(), &mut directories, path, node)?;
     }
     if plan.readonly {
-        mounts::set_own_attributes(&root, ATTR_RDONLY, b"/")?;
+        detached::set_own_attributes(&root, ATTR_RDONLY, b"/")?;
     }
     let shows = place::identity(&root).map_err(Fault::on("fstat", b"/"))?;
     let attributes = OWN | if plan.readonly { ATTR_RDONLY } else { 0 };
@@ -77,7 +77,7 @@ pub(super) fn over_old_root(tree: OwnedFd) -> Result<OwnedFd, Fault> {
 fn directory(context: &mut Context, source: &Source, readonly: bool) -> Result<OwnedFd, Fault> {
     let name = source.path.to_bytes();
     let tree = tree::of(context, source)?;
-    mounts::set_attributes(&tree, OWN | if readonly { ATTR_RDONLY } else { 0 }, name)?;
+    detached::set_attributes(&tree, OWN | if readonly { ATTR_RDONLY } else { 0 }, name)?;
     if readonly {
         match sys::mount::clear_attributes(tree.as_fd(), ATTR_RDONLY) {
             // EPERM: the host itself has it read-only, and it stays so.
@@ -91,8 +91,8 @@ fn directory(context: &mut Context, source: &Source, readonly: bool) -> Result<O
 /// A directory of the host below a tmpfs that takes the writes.
 fn overlay(context: &mut Context, lower: &Source, upper: &Tmpfs) -> Result<OwnedFd, Fault> {
     let lower_tree = tree::of(context, lower)?;
-    mounts::set_attributes(&lower_tree, OWN | ATTR_RDONLY, lower.path.to_bytes())?;
-    mounts::has_attributes(&lower_tree, OWN | ATTR_RDONLY, lower.path.to_bytes())?;
+    detached::set_attributes(&lower_tree, OWN | ATTR_RDONLY, lower.path.to_bytes())?;
+    detached::has_attributes(&lower_tree, OWN | ATTR_RDONLY, lower.path.to_bytes())?;
     let noexec = sys::mount::attributes(lower_tree.as_fd())
         .map_err(Fault::on("fstatfs", lower.path.to_bytes()))?
         & ATTR_NOEXEC;
@@ -182,7 +182,7 @@ fn make<'a>(
         Node::Filesystem(filesystem) => mounts::filesystem(filesystem).map_err(|fault| at(fault, path))?,
     };
     let target = directories.mount_point(root, path, new.directory)?;
-    mounts::attach(&mut context.made, &new, &target, path)?;
+    new.attach(&mut context.made, &target, path)?;
     directories.mounted(path);
     Ok(())
 }
@@ -204,13 +204,9 @@ fn pin(made: &mut Made, root: BorrowedFd<'_>, path: &CStr) -> Result<(), Fault> 
     let attributes = made.attributes_at(name) & BASIC | OWN;
     let shows = Some(place::identity(&target).map_err(Fault::on("fstat", name))?);
     let tree = sys::mount::clone_tree(target.as_fd()).map_err(Fault::on("open_tree", name))?;
-    mounts::set_attributes(&tree, attributes, name)?;
-    mounts::attach(
-        made,
-        &New { tree, directory: true, attributes, shows, propagation: PRIVATE },
-        &MountPoint::Opened(target),
-        path,
-    )
+    detached::set_attributes(&tree, attributes, name)?;
+    let pin = Detached { tree, directory: true, attributes, shows, propagation: PRIVATE };
+    pin.attach(made, &MountPoint::Opened(target), path)
 }
 
 /// What is at `path`, unless nothing is and nothing has to be.
@@ -229,7 +225,7 @@ fn mask(made: &mut Made, root: BorrowedFd<'_>, path: &CStr, presence: Presence) 
     let stat = sys::fstat(target.as_fd()).map_err(Fault::on("fstat", path.to_bytes()))?;
     let cover = if stat.st_mode & libc::S_IFMT == libc::S_IFDIR {
         let attributes = OWN | ATTR_RDONLY;
-        New {
+        Detached {
             tree: mounts::tmpfs(&EMPTY, attributes)?,
             directory: true,
             attributes,
@@ -241,7 +237,7 @@ fn mask(made: &mut Made, root: BorrowedFd<'_>, path: &CStr, presence: Presence) 
         tree::of_device(&Device { source, block: false, major: 1, minor: 3, readonly: false })?
     };
     made.cover(path);
-    mounts::attach(made, &cover, &MountPoint::Opened(target), path)
+    cover.attach(made, &MountPoint::Opened(target), path)
 }
 
 fn make_readonly(
@@ -254,7 +250,7 @@ fn make_readonly(
     let name = path.to_bytes();
     let attributes = made.attributes_at(name) & BASIC | ATTR_RDONLY;
     let tree = sys::mount::clone_tree(target.as_fd()).map_err(Fault::on("open_tree", name))?;
-    mounts::set_attributes(&tree, ATTR_RDONLY, name)?;
-    let copy = New { tree, directory: false, attributes, shows: None, propagation: PRIVATE };
-    mounts::attach(made, &copy, &MountPoint::Opened(target), path)
+    detached::set_attributes(&tree, ATTR_RDONLY, name)?;
+    let copy = Detached { tree, directory: false, attributes, shows: None, propagation: PRIVATE };
+    copy.attach(made, &MountPoint::Opened(target), path)
 }

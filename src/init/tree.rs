@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use nix::fcntl::OFlag;
 
 use super::context::Context;
-use super::mounts::{self, New};
+use super::detached::{self, Detached};
 use crate::plan::{Device, Node, Root, Source, Via};
 use crate::profile::Propagation;
 use crate::protocol::{Fault, shown};
@@ -64,7 +64,7 @@ pub(crate) fn check(fd: &impl AsFd, source: &Source) -> Result<(), Fault> {
 
 /// A device node of the host, checked to be that device (CVE-2025-31133: a symlink or another file in its
 /// place). What is looked at is the copy: whatever led to it, it is what will be mounted.
-pub(super) fn of_device(plan: &Device) -> Result<New, Fault> {
+pub(super) fn of_device(plan: &Device) -> Result<Detached, Fault> {
     let Device { block, major, minor, readonly, .. } = *plan;
     let name = plan.source.to_bytes();
     let tree = sys::mount::clone_mount(&plan.source).map_err(Fault::on("open_tree", name))?;
@@ -79,8 +79,8 @@ pub(super) fn of_device(plan: &Device) -> Result<New, Fault> {
         ));
     }
     let attributes = ATTR_NOSUID | ATTR_NOEXEC | if readonly { ATTR_RDONLY } else { 0 };
-    mounts::set_own_attributes(&tree, attributes, name)?;
-    Ok(New {
+    detached::set_own_attributes(&tree, attributes, name)?;
+    Ok(Detached {
         tree,
         directory: false,
         attributes,

@@ -5,11 +5,14 @@ use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 
-use super::limits::RLIMITS;
-use super::{
+use super::error::PlanError;
+use super::model::{
     Base, Cgroup, Ending, Filesystem, HookProgram, HostIdentity, Identity, Inner, Landlock, Node, Plan,
-    PlanError, Ranges, Root, Task, Walls, Workload, landlock, ranges,
+    RLIMITS, Ranges, Root, Task, Walls, Workload,
 };
+use super::paths::landlock;
+use super::ranges;
+use super::task::kept;
 use crate::profile::CapabilitySet;
 use crate::sys::mount::ATTR_NOSUID;
 
@@ -41,7 +44,7 @@ impl Plan {
         check_task(&self.task)?;
         ensure(
             (self.walls.inner != Inner::Needless)
-                == super::kept::inner(self.walls.namespaces, self.task.capabilities),
+                == kept::inner(self.walls.namespaces, self.task.capabilities),
             "capabilities that could undo a wall, or an inner user namespace without them",
         )?;
         self.cgroup.as_ref().map_or(Ok(()), check_cgroup)

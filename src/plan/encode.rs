@@ -4,7 +4,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
-use super::{Plan, PlanError, Task};
+use super::error::PlanError;
+use super::model::{Plan, Task};
 
 /// Bytes that an encoded plan may have: arguments and environment (6 MiB) and everything else, with room.
 pub const MAX_ENCODED: usize = 16 << 20;

@@ -1,6 +1,8 @@
 //! Who the sandbox is, inside and outside.
 
-use super::{BLOCK, HostIdentity, Identity, PlanError, RangeProblem, Ranges, RangesFrom, ranges};
+use super::error::{PlanError, RangeProblem};
+use super::model::{BLOCK, HostIdentity, Identity, Ranges, RangesFrom};
+use super::ranges;
 use crate::host::{Facts, Subordinate, SubordinateRange};
 use crate::profile::{IdMap, IdRange, Profile};
 

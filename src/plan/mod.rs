@@ -72,14 +72,14 @@ mod error;
 mod identity;
 mod model;
 mod partial;
-mod paths;
+pub(crate) mod paths;
 pub(crate) mod ranges;
 mod resolve;
 pub(crate) mod resources;
 #[cfg(any(test, feature = "internals"))]
 mod sample;
-mod show;
-mod task;
+pub(crate) mod show;
+pub(crate) mod task;
 #[cfg(test)]
 mod tests;
 
@@ -88,20 +88,12 @@ pub use encode::MAX_ENCODED;
 pub use error::{DestinationProblem, PlanError, RangeProblem, WallProblem};
 pub use model::*;
 pub(crate) use partial::PartialPlan;
-pub use paths::reach::Exposed;
 #[cfg(any(test, feature = "internals"))]
 pub use resolve::resolve;
 pub use resolve::resolve_with_notes;
 #[cfg(any(test, feature = "internals"))]
 pub(crate) use sample::empty;
 pub(crate) use show::note::NOTICE;
-pub use show::note::Note;
+pub use show::note::{Exposed, Note};
 #[cfg(test)]
 pub(crate) use task::elf::sample as sample_elf;
-
-pub(crate) use paths::{
-    candidate, configuration, dev, device, etc, filesystem, inputs, lite, marks, mount_points, mounts, place,
-    places, reach, root, sockets, source, view, walls,
-};
-pub(crate) use show::text;
-pub(crate) use task::{cwd, elf, env, filter, kept, landlock, limits, program, program_problem};

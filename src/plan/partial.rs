@@ -4,11 +4,16 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use super::text::c_path;
-use super::{
-    BLOCK, Call, Cgroup, HostIdentity, Identity, Joined, Limits, Namespaces, Note, PlanError, Ranges,
-    RangesFrom, Rlimit, env, identity, kept, limits, lite, resources,
+use super::call::Call;
+use super::error::PlanError;
+use super::model::{
+    BLOCK, Cgroup, HostIdentity, Identity, Joined, Limits, Namespaces, Ranges, RangesFrom, Rlimit,
 };
+use super::paths::convert::c_path;
+use super::paths::lite;
+use super::show::note::Note;
+use super::task::{env, kept, limits};
+use super::{identity, resources};
 use crate::capability::{Capability, CapabilitySet};
 use crate::host::Facts;
 use crate::host::kernel::{self, Version};

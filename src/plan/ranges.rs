@@ -1,6 +1,6 @@
 //! Ranges of ids, as a user namespace maps them (user_namespaces(7)).
 
-use super::{PlanError, RangeProblem};
+use super::error::{PlanError, RangeProblem};
 use crate::profile::IdRange;
 
 /// The kernel takes 340 ranges (`UID_GID_MAP_MAX_EXTENTS`), in a text that is shorter than a page.

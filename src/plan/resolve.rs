@@ -4,18 +4,22 @@ use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use super::call::{Call, TaskRequest};
 use super::check::role_name;
-use super::etc::Setting;
-use super::inputs::Inputs;
-use super::landlock::Rules;
-use super::places::Places;
-use super::program::Search;
-use super::text::c_path;
-use super::view::{RootBase, View};
-use super::{
-    Call, Ending, Exposed, Inner, Namespaces, Node, Note, PartialPlan, Plan, PlanError, Root, Task,
-    TaskRequest, Walls, Workload, cwd, env, filter, landlock, limits, lite, reach, root,
-};
+use super::error::PlanError;
+use super::model::{Ending, Inner, Namespaces, Node, Plan, Root, Task, Walls, Workload};
+use super::partial::PartialPlan;
+use super::paths::convert::c_path;
+use super::paths::etc::Setting;
+use super::paths::inputs::Inputs;
+use super::paths::landlock::{self, Rules};
+use super::paths::places::Places;
+use super::paths::view::{RootBase, View};
+use super::paths::{lite, reach, root};
+use super::show::note::Exposed;
+use super::show::note::Note;
+use super::task::program::Search;
+use super::task::{cwd, env, filter, limits};
 use crate::host::plain::PlainPathBuf;
 use crate::host::{Facts, Files};
 use crate::profile::{Namespace, Profile};

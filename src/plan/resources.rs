@@ -1,8 +1,11 @@
 //! Limits of the whole sandbox: a control group's, or by name the resource limits that stand in for one.
 
-use super::limits::whole_seconds;
-use super::text::c_path;
-use super::{Cgroup, Note, PlanError, Throttle};
+use std::time::Duration;
+
+use super::error::PlanError;
+use super::model::{Cgroup, Throttle};
+use super::paths::convert::c_path;
+use super::show::note::Note;
 use crate::profile::{self, Enforce, Namespace, Profile, Resources};
 
 const CPU: u32 = 0;
@@ -101,4 +104,13 @@ pub(super) fn stand_ins(profile: &Profile, notes: &mut Vec<Note>) -> Result<Vec<
         stand_in("resources.cpu.time", CPU, seconds, seconds.saturating_add(1));
     }
     Ok(limits)
+}
+
+/// CPU time as RLIMIT_CPU has it.
+pub(super) fn whole_seconds(time: Duration) -> Result<u64, PlanError> {
+    let problem = "the CPU time must be whole seconds, and not none";
+    if time.is_zero() || time.subsec_nanos() != 0 {
+        return Err(PlanError::Value { key: "limits.cpu_time", value: format!("{time:?}"), problem });
+    }
+    Ok(time.as_secs())
 }

@@ -1,6 +1,6 @@
 //! A plan for tests and for the fuzzers.
 
-use super::{Ending, HostIdentity, Identity, Inner, Limits, Namespaces, Plan, Task, Walls, Workload};
+use super::model::{Ending, HostIdentity, Identity, Inner, Limits, Namespaces, Plan, Task, Walls, Workload};
 
 /// A plan with nothing in it.
 pub(crate) fn empty() -> Plan {

@@ -140,7 +140,7 @@ fn node((path, node): &(CString, Node)) -> Value {
         Node::Symlink { target } => json!({ "type": "symlink", "path": path, "target": text(target) }),
         Node::File { mode, content } => json!({
             "type": "file", "path": path, "mode": format!("{mode:04o}"),
-            "content": crate::plan::text::escaped(content),
+            "content": crate::plan::show::text::escaped(content),
         }),
         Node::Pin => json!({ "type": "pin", "path": path }),
         Node::Mask { presence } => json!({ "type": "mask", "path": path, "presence": word(*presence) }),
@@ -229,7 +229,7 @@ fn names(mask: u64) -> Vec<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::names;
-    use crate::plan::landlock::handled_fs;
+    use crate::plan::paths::landlock::handled_fs;
 
     #[test]
     fn every_right_has_a_name() {

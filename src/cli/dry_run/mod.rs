@@ -5,8 +5,8 @@ mod person;
 
 use std::ffi::CString;
 
-use crate::plan::limits::RLIMITS;
-use crate::plan::text::escaped;
+use crate::plan::RLIMITS;
+use crate::plan::show::text::escaped;
 
 /// `CLONE_NEW*` by their OCI names, in the order in which people list them.
 const NAMESPACES: [(u64, &str); 8] = [
@@ -29,13 +29,13 @@ fn rlimit(resource: u32) -> &'static str {
 }
 
 fn scopes(mask: u64) -> Vec<&'static str> {
-    use crate::plan::landlock::access::{ABSTRACT_UNIX_SOCKET, SIGNAL};
+    use crate::plan::paths::landlock::access::{ABSTRACT_UNIX_SOCKET, SIGNAL};
     let names = [(ABSTRACT_UNIX_SOCKET, "abstract-unix-socket"), (SIGNAL, "signal")];
     names.iter().filter(|(bit, _)| mask & bit != 0).map(|(_, name)| *name).collect()
 }
 
 fn network_rights(mask: u64) -> Vec<&'static str> {
-    use crate::plan::landlock::access::{BIND_TCP, CONNECT_TCP};
+    use crate::plan::paths::landlock::access::{BIND_TCP, CONNECT_TCP};
     let names = [(BIND_TCP, "bind_tcp"), (CONNECT_TCP, "connect_tcp")];
     names.iter().filter(|(bit, _)| mask & bit != 0).map(|(_, name)| *name).collect()
 }

@@ -4,13 +4,12 @@ use std::fmt::{self, Write as _};
 
 use super::json::option;
 use super::{namespaces, network_rights, rlimit, scopes, text};
-use crate::plan::landlock::access::{EXECUTE, WRITE_FILE};
+use crate::plan::paths::landlock::access::{EXECUTE, WRITE_FILE};
 use crate::plan::{
     BLOCK, Base, Bind, Cgroup, Device, HostIdentity, Inner, Landlock, Mapped, Node, Note, Plan, Presence,
     Source, Throttle, Tmpfs, Via, Workload,
 };
-use crate::profile::IdRange;
-use crate::profile::Throttled;
+use crate::profile::{IdRange, Throttled};
 
 impl Plan {
     /// The plan for a person, for `--dry-run`: ends with a line break. Nothing in it can move a terminal's
@@ -24,7 +23,7 @@ impl Plan {
     }
 
     fn write(&self, out: &mut String, notes: &[Note]) -> fmt::Result {
-        line(out, "profile", &crate::plan::text::shown(&self.profile))?;
+        line(out, "profile", &crate::plan::show::text::shown(&self.profile))?;
         line(out, "task", &task(&self.task.workload))?;
         line(out, "directory", &text(&self.task.cwd))?;
         line(out, "user", &self.user())?;

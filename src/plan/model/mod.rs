@@ -6,6 +6,7 @@
 mod hook;
 mod node;
 mod root;
+mod source;
 mod task;
 mod walls;
 
@@ -15,8 +16,10 @@ use serde::{Deserialize, Serialize};
 
 #[doc(hidden)]
 pub use hook::HookProgram;
-pub use node::{Bind, Device, Filesystem, Node, Presence};
-pub use root::{Base, Mapped, Root, Source, Tmpfs, Via};
+pub use node::{Bind, Device, Filesystem, Node, Presence, Tmpfs};
+pub use root::{Base, Root};
+pub use source::{Mapped, Source, Via};
+pub(crate) use task::RLIMITS;
 pub use task::{Landlock, LandlockRule, Rlimit, Seccomp, Task, Workload};
 pub use walls::{
     BLOCK, Ending, HostIdentity, Identity, Inner, Joined, Namespaces, Ranges, RangesFrom, Walls,

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::root::{Source, Tmpfs};
+use super::source::Source;
 use crate::profile::{Attributes, Propagation};
 use crate::sys::mount::{ATTR_NOEXEC, ATTR_RDONLY};
 
@@ -109,6 +109,18 @@ pub struct Filesystem {
     pub propagation: Propagation,
     /// What `statfs(2)` must say of it.
     pub magic: u64,
+}
+
+/// Limits of a tmpfs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(clippy::exhaustive_structs)]
+pub struct Tmpfs {
+    /// `size=`, bytes.
+    pub size: u64,
+    /// `nr_inodes=`.
+    pub inodes: u64,
+    /// `mode=`.
+    pub mode: u32,
 }
 
 impl Node {

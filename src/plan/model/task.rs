@@ -115,3 +115,24 @@ pub enum Workload {
         function: i64,
     },
 }
+
+/// `RLIMIT_*` by their OCI names, lower case, at their numbers on x86-64 and aarch64
+/// (`asm-generic/resource.h`).
+pub(crate) const RLIMITS: [&str; 16] = [
+    "cpu",
+    "fsize",
+    "data",
+    "stack",
+    "core",
+    "rss",
+    "nproc",
+    "nofile",
+    "memlock",
+    "as",
+    "locks",
+    "sigpending",
+    "msgqueue",
+    "nice",
+    "rtprio",
+    "rttime",
+];

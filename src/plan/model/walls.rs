@@ -5,7 +5,8 @@ use std::ffi::CString;
 use serde::{Deserialize, Serialize};
 
 use super::node::Node;
-use super::root::{Base, Root, Source};
+use super::root::{Base, Root};
+use super::source::Source;
 use crate::profile::IdRange;
 
 /// What init builds and reads back before any task starts, in the order of the fields.

@@ -5,7 +5,7 @@ use std::ffi::CString;
 use std::path::PathBuf;
 
 use crate::host::plain::PlainPathBuf;
-use crate::plan::Node;
+use crate::plan::model::Node;
 
 /// A node that has no place yet.
 #[derive(Debug, Clone)]

@@ -24,9 +24,10 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use super::view::missing;
 use crate::host::{FileKind, Files, Stat};
-use crate::plan::view::missing;
-use crate::plan::{Note, PlanError};
+use crate::plan::error::PlanError;
+use crate::plan::show::note::Note;
 
 /// More than any `/etc` has, and more than a program's directory there: one that has more is not looked at.
 const MAX_ENTRIES: usize = 1024;

@@ -3,11 +3,12 @@
 use std::ffi::CStr;
 use std::path::Path;
 
+use super::candidate::{Candidate, Rank};
+use super::convert::c_path;
+use super::filesystem::{devpts, tmpfs};
 use crate::host::{FileKind, Files, Stat};
-use crate::plan::candidate::{Candidate, Rank};
-use crate::plan::filesystem::{devpts, tmpfs};
-use crate::plan::text::c_path;
-use crate::plan::{Device, Node, PlanError, Tmpfs};
+use crate::plan::error::PlanError;
+use crate::plan::model::{Device, Node, Tmpfs};
 
 /// Name, major and minor number of each device (`Documentation/admin-guide/devices.txt`).
 const DEVICES: [(&str, u32, u32); 6] =

@@ -3,9 +3,10 @@
 
 use std::path::{Path, PathBuf};
 
+use super::convert::c_path;
 use crate::host::{FileKind, Files, Stat};
-use crate::plan::text::c_path;
-use crate::plan::{Device, Node, PlanError};
+use crate::plan::error::PlanError;
+use crate::plan::model::{Device, Node};
 use crate::profile::{Mount, MountKind};
 
 /// More than a `/dev` has.

@@ -4,13 +4,15 @@ use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use super::candidate::{Candidate, Rank};
+use super::convert::c_path;
+use super::places::Places;
+use super::view::{Found, RootBase, View, missing};
 use crate::host::plain::PlainPath;
 use crate::host::{FileKind, Files, Stat};
-use crate::plan::candidate::{Candidate, Rank};
-use crate::plan::places::Places;
-use crate::plan::text::c_path;
-use crate::plan::view::{Found, RootBase, View, missing};
-use crate::plan::{Identity, Node, Note, PlanError};
+use crate::plan::error::PlanError;
+use crate::plan::model::{Identity, Node};
+use crate::plan::show::note::Note;
 
 /// More than any sensible `resolv.conf` or time zone has.
 const MAX_COPY: usize = 64 << 10;
@@ -179,7 +181,7 @@ fn copy(path: &Path, most: usize, files: &dyn Files) -> Result<Option<Vec<u8>>, 
 mod tests {
     use super::*;
     use crate::host::MemoryFiles;
-    use crate::plan::HostIdentity;
+    use crate::plan::model::HostIdentity;
 
     fn setting(uid: u32, gid: u32) -> Setting<'static> {
         let identity = Identity { uid, gid, host: HostIdentity::Unique };

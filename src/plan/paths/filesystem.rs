@@ -4,8 +4,9 @@
 
 use std::ffi::{CStr, CString};
 
-use crate::plan::inputs::Inputs;
-use crate::plan::{Filesystem, Node, PlanError, Tmpfs};
+use super::inputs::Inputs;
+use crate::plan::error::PlanError;
+use crate::plan::model::{Filesystem, Node, Tmpfs};
 use crate::profile::{Atime, Attributes, Mount, MountKind, Namespace, Propagation};
 use crate::sys::mount::{ATTR_NODEV, ATTR_NOEXEC, ATTR_NOSUID, ATTR_RDONLY};
 

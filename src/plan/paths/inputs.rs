@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use crate::host::{Facts, Files};
-use crate::plan::{HostIdentity, PlanError};
+use crate::plan::error::PlanError;
+use crate::plan::model::HostIdentity;
 use crate::profile::Profile;
 
 /// The inputs that all decisions about paths share.

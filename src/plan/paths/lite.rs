@@ -3,16 +3,18 @@
 
 use std::path::{Path, PathBuf};
 
+use super::convert::{normal, path_of};
+use super::dev::dev;
+use super::inputs::Inputs;
+use super::landlock::{self, Rules};
+use super::mounts;
+use super::source::{LeftOut, locate};
+use super::view::missing;
 use crate::host::Files;
 use crate::host::plain::{PlainPath, PlainPathBuf};
-use crate::plan::dev::dev;
-use crate::plan::inputs::Inputs;
-use crate::plan::landlock::{self, Rules};
-use crate::plan::mounts;
-use crate::plan::source::{LeftOut, locate};
-use crate::plan::text::{normal, path_of};
-use crate::plan::view::missing;
-use crate::plan::{Bind, HostIdentity, Node, Note, PlanError, WallProblem};
+use crate::plan::error::{PlanError, WallProblem};
+use crate::plan::model::{Bind, HostIdentity, Node};
+use crate::plan::show::note::Note;
 use crate::profile::{Attributes, Mount, MountKind, Profile, Workdir};
 
 fn refused(key: String, reason: &'static str, hint: &'static str) -> PlanError {

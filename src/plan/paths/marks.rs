@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use super::candidate::{Candidate, Rank};
+use super::convert::normal;
+use super::mounts::MAX_MOUNTS;
+use super::places::Places;
 use crate::host::plain::PlainPathBuf;
-use crate::plan::candidate::{Candidate, Rank};
-use crate::plan::mounts::MAX_MOUNTS;
-use crate::plan::places::Places;
-use crate::plan::text::normal;
-use crate::plan::{Node, PlanError, Presence};
+use crate::plan::error::PlanError;
+use crate::plan::model::{Node, Presence};
 
 /// A masked or read-only path.
 #[derive(Debug, Clone)]

@@ -3,12 +3,14 @@
 
 use std::path::{Path, PathBuf};
 
+use super::convert::path_of;
+use super::places::{Entry, Places};
+use super::view::missing;
 use crate::host::plain::PlainPath;
 use crate::host::{FileKind, Files};
-use crate::plan::places::{Entry, Places};
-use crate::plan::text::path_of;
-use crate::plan::view::missing;
-use crate::plan::{BLOCK, Base, HostIdentity, Mapped, Node, PlanError, Ranges, Tmpfs, ranges};
+use crate::plan::error::PlanError;
+use crate::plan::model::{BLOCK, Base, HostIdentity, Mapped, Node, Ranges, Tmpfs};
+use crate::plan::ranges;
 
 /// A root directory of the host's.
 pub(crate) struct Directory<'a> {

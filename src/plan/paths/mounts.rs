@@ -4,18 +4,20 @@
 use std::borrow::Cow;
 use std::path::Path;
 
+use super::candidate::{Candidate, Rank};
+use super::configuration::directories;
+use super::convert::normal;
+use super::dev::dev;
+use super::device::device;
+use super::filesystem::filesystem;
+use super::inputs::Inputs;
+use super::places::Places;
+use super::sockets::Look;
+use super::source::{LeftOut, locate};
 use crate::host::plain::PlainPathBuf;
-use crate::plan::candidate::{Candidate, Rank};
-use crate::plan::configuration::directories;
-use crate::plan::dev::dev;
-use crate::plan::device::device;
-use crate::plan::filesystem::filesystem;
-use crate::plan::inputs::Inputs;
-use crate::plan::places::Places;
-use crate::plan::sockets::Look;
-use crate::plan::source::{LeftOut, locate};
-use crate::plan::text::normal;
-use crate::plan::{DestinationProblem, Node, Note, PlanError, Tmpfs};
+use crate::plan::error::{DestinationProblem, PlanError};
+use crate::plan::model::{Node, Tmpfs};
+use crate::plan::show::note::Note;
 use crate::profile::{Attributes, Mount, MountKind, Profile, Propagation, Workdir};
 
 /// More mounts than any profile has; each costs init two system calls or more.

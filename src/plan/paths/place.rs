@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use super::candidate::{Candidate, Rank};
+use super::places::{Entry, Places};
+use super::view::{Found, RootBase, Stop, View};
 use crate::host::Files;
 use crate::host::plain::{PlainPath, PlainPathBuf};
-use crate::plan::candidate::{Candidate, Rank};
-use crate::plan::places::{Entry, Places};
-use crate::plan::view::{Found, RootBase, Stop, View};
-use crate::plan::{DestinationProblem, Node, PlanError};
+use crate::plan::error::{DestinationProblem, PlanError};
+use crate::plan::model::Node;
 
 /// Rounds until mounts and symlinks have settled; two are the rule.
 const ROUNDS: usize = 16;

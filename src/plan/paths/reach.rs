@@ -1,41 +1,15 @@
 //! Which paths of the host the task can write to, and whether others can reach what it makes there.
 
-use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use super::places::Places;
+use super::view::RootBase;
 use crate::host::{FileKind, Files};
-use crate::plan::places::Places;
-use crate::plan::view::RootBase;
-use crate::plan::{Base, Node, Root};
+use crate::plan::model::{Base, Node, Root};
+use crate::plan::show::note::Exposed;
 
 /// Anybody but the owner may go through.
 const SEARCH_OF_OTHERS: u32 = 0o011;
-
-/// What of the host the task can write to and others may reach.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Exposed {
-    /// Something that is shown to it writable: its path on the host.
-    Path(PathBuf),
-    /// A regular file that it is given by descriptor.
-    Given,
-    /// Without namespaces, all that the user may reach.
-    All,
-}
-
-impl fmt::Display for Exposed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Path(path) => {
-                let closed =
-                    "below a directory of mode 700 of the caller's, or with --overlay-tmp, they are allowed";
-                write!(f, "{path:?}; {closed}")
-            }
-            Self::Given => f.write_str("a file that is given as a stream or descriptor"),
-            Self::All => f.write_str("all that the caller may"),
-        }
-    }
-}
 
 /// A path of the host that the task can write to and that other users may reach: a set-user-ID file or one
 /// with capabilities would be theirs to execute there. `None` where there is no such path: what is written is

@@ -3,23 +3,26 @@
 use std::ffi::CString;
 use std::path::Path;
 
+use super::candidate::Candidate;
+use super::convert::c_path;
+use super::etc::{self, Setting};
+use super::inputs::Inputs;
+use super::landlock::Rules;
+use super::marks::{self, Mark};
+use super::mount_points::Directory;
+use super::mounts;
+use super::place::place;
+use super::places::Places;
+use super::sockets::Look;
+use super::source::{can_be_mapped, only_system_links, via};
+use super::view::{RootBase, View};
+use super::walls::Standing;
 use crate::host::plain::PlainPathBuf;
 use crate::host::{FileKind, Files};
-use crate::plan::candidate::Candidate;
-use crate::plan::etc::{self, Setting};
-use crate::plan::inputs::Inputs;
-use crate::plan::landlock::Rules;
-use crate::plan::marks::{self, Mark};
-use crate::plan::mount_points::Directory;
-use crate::plan::mounts;
-use crate::plan::place::place;
-use crate::plan::places::Places;
-use crate::plan::sockets::Look;
-use crate::plan::source::{can_be_mapped, only_system_links, via};
-use crate::plan::text::c_path;
-use crate::plan::view::{RootBase, View};
-use crate::plan::walls::Standing;
-use crate::plan::{Base, Call, Mapped, Node, Note, PlanError, Root, Source, Tmpfs};
+use crate::plan::call::Call;
+use crate::plan::error::PlanError;
+use crate::plan::model::{Base, Mapped, Node, Root, Source, Tmpfs};
+use crate::plan::show::note::Note;
 use crate::profile::{Profile, Symlinks};
 
 /// The root, and what it looks like from inside.

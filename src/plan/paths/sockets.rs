@@ -6,11 +6,11 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::{OsStr, OsString};
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::host::{Facts, FileKind, Files};
-use crate::plan::{Note, PlanError};
+use crate::plan::error::{PlanError, SocketsFound};
+use crate::plan::show::note::Note;
 use crate::profile::{Profile, Sockets};
 
 /// How far below the directory is looked.
@@ -21,30 +21,6 @@ const ENTRIES: usize = 1024;
 const LANDLOCK_HOLDS: u32 = 9;
 /// Where programs keep their sockets.
 const PLACES: [&str; 3] = ["/run", "/tmp", "/var/tmp"];
-
-/// Why a directory is thought to hold sockets or FIFOs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum SocketsFound {
-    /// There is one.
-    File {
-        /// Where, on the host.
-        path: PathBuf,
-        /// Which of the two.
-        kind: FileKind,
-    },
-    /// It is, or holds, a directory in which programs keep their sockets.
-    Place(PathBuf),
-}
-
-impl fmt::Display for SocketsFound {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File { path, kind } => write!(f, "{path:?} is a {kind} of the host"),
-            Self::Place(path) => write!(f, "programs of the host keep their sockets in {path:?}"),
-        }
-    }
-}
 
 /// What is looked for, and what is done then.
 pub(crate) struct Look<'a> {

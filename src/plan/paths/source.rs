@@ -4,13 +4,16 @@ use std::borrow::Cow;
 use std::ffi::CString;
 use std::path::{Path, PathBuf};
 
+use super::candidate::{Candidate, Rank};
+use super::convert::c_path;
+use super::inputs::Inputs;
+use super::view::missing;
 use crate::host::plain::{self, PlainPath};
 use crate::host::{FileKind, Files, Followed, Stat};
-use crate::plan::candidate::{Candidate, Rank};
-use crate::plan::inputs::Inputs;
-use crate::plan::text::c_path;
-use crate::plan::view::missing;
-use crate::plan::{Bind, Device, HostIdentity, Mapped, Node, Note, PlanError, Source, Via, ranges};
+use crate::plan::error::PlanError;
+use crate::plan::model::{Bind, Device, HostIdentity, Mapped, Node, Source, Via};
+use crate::plan::ranges;
+use crate::plan::show::note::Note;
 use crate::profile::{Attributes, Mount, Propagation, Symlinks};
 
 /// An optional mount whose source is missing.

@@ -7,12 +7,12 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::convert::path_of;
+use super::places::Places;
 use crate::host::plain::{PlainPath, PlainPathBuf};
 use crate::host::steps::Steps;
 use crate::host::{FileKind, Files, Stat};
-use crate::plan::places::Places;
-use crate::plan::text::path_of;
-use crate::plan::{Mapped, Node};
+use crate::plan::model::{Mapped, Node};
 
 /// Symlinks that one path may lead through (`path_resolution(7)`).
 const MAX_LINKS: usize = 40;

@@ -17,14 +17,15 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use super::landlock::{self, Rules};
+use super::marks::Mark;
+use super::places::Places;
+use super::source::LeftOut;
+use super::view::{Found, RootBase, Stop, View};
 use crate::host::plain::{self, PlainPath, PlainPathBuf};
 use crate::host::{FileKind, Files};
-use crate::plan::landlock::{self, Rules};
-use crate::plan::marks::Mark;
-use crate::plan::places::Places;
-use crate::plan::source::LeftOut;
-use crate::plan::view::{Found, RootBase, Stop, View};
-use crate::plan::{Bind, Node, PlanError, Presence, WallProblem};
+use crate::plan::error::{PlanError, WallProblem};
+use crate::plan::model::{Bind, Node, Presence};
 
 /// What is looked at below one read-only directory; a hundred thousand entries take about 0.1 s.
 const MAX_LOOKED_AT: usize = 400_000;

@@ -1,4 +1,4 @@
 //! What people read of a plan.
 
-pub(crate) mod note;
+pub(super) mod note;
 pub(crate) mod text;

@@ -3,9 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::plan::Exposed;
-use crate::plan::limits::RLIMITS;
-use crate::plan::sockets::SocketsFound;
+use crate::plan::error::SocketsFound;
+use crate::plan::model::RLIMITS;
 
 /// A decision that is not plain from the profile. Never a weakening.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,6 +132,32 @@ impl fmt::Display for Note {
                 f,
                 "set-user-ID and set-group-ID bits and file capabilities are refused, as others may reach {exposed}"
             ),
+        }
+    }
+}
+
+/// What of the host the task can write to and others may reach.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Exposed {
+    /// Something that is shown to it writable: its path on the host.
+    Path(PathBuf),
+    /// A regular file that it is given by descriptor.
+    Given,
+    /// Without namespaces, all that the user may reach.
+    All,
+}
+
+impl fmt::Display for Exposed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => {
+                let closed =
+                    "below a directory of mode 700 of the caller's, or with --overlay-tmp, they are allowed";
+                write!(f, "{path:?}; {closed}")
+            }
+            Self::Given => f.write_str("a file that is given as a stream or descriptor"),
+            Self::All => f.write_str("all that the caller may"),
         }
     }
 }

@@ -1,40 +1,8 @@
-//! Paths and strings on their way to the kernel, and back to a person.
+//! Bytes of any kind as text for a person.
 
-use std::ffi::{CStr, CString, OsStr};
+use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Component, Path, PathBuf};
-
-use crate::host::plain::PlainPath;
-use crate::plan::{DestinationProblem, PlanError};
-
-/// A path as the kernel takes it.
-pub(crate) fn c_path(path: &Path) -> Result<CString, PlanError> {
-    CString::new(path.as_os_str().as_bytes())
-        .map_err(|_| PlanError::Destination { path: path.to_owned(), problem: DestinationProblem::Nul })
-}
-
-/// A path that the kernel takes, as a path.
-pub(crate) fn path_of(path: &CStr) -> &Path {
-    Path::new(OsStr::from_bytes(path.to_bytes()))
-}
-
-/// An absolute path without `.`, `..` and doubled slashes; what is wrong with it otherwise.
-pub(crate) fn normal(path: &Path) -> Result<PathBuf, DestinationProblem> {
-    if path.as_os_str().as_bytes().contains(&0) {
-        return Err(DestinationProblem::Nul);
-    }
-    if PlainPath::new(path).is_some() {
-        return Ok(path.to_owned());
-    }
-    if !path.is_absolute() {
-        return Err(DestinationProblem::Relative);
-    }
-    if path.components().any(|c| c == Component::ParentDir) {
-        return Err(DestinationProblem::Parent);
-    }
-    Ok(path.components().collect())
-}
 
 /// Bytes for a person, and back without loss: printable UTF-8 as it is, a backslash doubled, everything else
 /// (control characters, invalid bytes, characters that reorder or hide text) as `\xNN`.
@@ -79,14 +47,6 @@ mod tests {
         assert_eq!(escaped(b"plain/\xc3\xa9"), "plain/\u{e9}");
         assert_eq!(escaped(b"a\x1b[31m\n\\\xff"), "a\\x1b[31m\\x0a\\\\\\xff");
         assert_eq!(escaped("\u{202e}".as_bytes()), "\\xe2\\x80\\xae");
-    }
-
-    #[test]
-    fn normalises() {
-        assert_eq!(normal(Path::new("//a/./b//")), Ok(PathBuf::from("/a/b")));
-        assert_eq!(normal(Path::new("a")), Err(DestinationProblem::Relative));
-        assert_eq!(normal(Path::new("/a/../b")), Err(DestinationProblem::Parent));
-        assert_eq!(normal(Path::new("/a\0b")), Err(DestinationProblem::Nul));
     }
 
     proptest::proptest! {

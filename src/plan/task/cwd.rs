@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use crate::host::plain::PlainPath;
 use crate::host::{Facts, Files};
-use crate::plan::text::normal;
-use crate::plan::view::{Found, Stop, View};
-use crate::plan::{Call, PlanError};
+use crate::plan::call::Call;
+use crate::plan::error::PlanError;
+use crate::plan::paths::convert::normal;
+use crate::plan::paths::view::{Found, Stop, View};
 use crate::profile::{Mount, MountKind, Profile, Workdir};
 
 /// The working directory that was asked for: the call's, else the profile's, else the caller's where it is

@@ -3,8 +3,9 @@
 use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use crate::plan::text::shown;
-use crate::plan::{Call, PlanError};
+use crate::plan::call::Call;
+use crate::plan::error::PlanError;
+use crate::plan::show::text::shown;
 use crate::profile::Profile;
 
 /// `MAX_ARG_STRLEN`: one argument or variable with its NUL, see `execve(2)`.

@@ -1,7 +1,10 @@
 //! The system-call filter, compiled for this machine.
 
 use crate::host::Facts;
-use crate::plan::{Exposed, Note, PlanError, Seccomp};
+use crate::plan::error::PlanError;
+use crate::plan::model::Seccomp;
+use crate::plan::show::note::Exposed;
+use crate::plan::show::note::Note;
 use crate::profile::Profile;
 use crate::seccomp::{Action, Data, Policy, Program, Unknown, compile, names};
 

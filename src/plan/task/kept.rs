@@ -1,7 +1,8 @@
 //! What a kept capability could undo: the walls are built in the user namespace in which the task would have
 //! it.
 
-use crate::plan::{Cgroup, HostIdentity, Namespaces, PlanError};
+use crate::plan::error::PlanError;
+use crate::plan::model::{Cgroup, HostIdentity, Namespaces};
 use crate::profile::{Capability, CapabilitySet};
 
 /// Those that undo a wall of their own user namespace. All others of the 41 count for nothing outside of the

@@ -1,32 +1,15 @@
 //! Limits and capabilities: from names to the kernel's numbers.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use crate::host::{Facts, HostLimit};
-use crate::plan::{Exposed, Limits, Note, PlanError, Rlimit};
+use crate::plan::error::PlanError;
+use crate::plan::model::{Limits, RLIMITS, Rlimit};
+use crate::plan::resources::{stand_ins, whole_seconds};
+use crate::plan::show::note::Exposed;
+use crate::plan::show::note::Note;
 use crate::profile::{Capability, CapabilitySet, Profile};
 
-/// `RLIMIT_*` by their OCI names, lower case, at their numbers on x86-64 and aarch64
-/// (`asm-generic/resource.h`).
-pub(crate) const RLIMITS: [&str; 16] = [
-    "cpu",
-    "fsize",
-    "data",
-    "stack",
-    "core",
-    "rss",
-    "nproc",
-    "nofile",
-    "memlock",
-    "as",
-    "locks",
-    "sigpending",
-    "msgqueue",
-    "nice",
-    "rtprio",
-    "rttime",
-];
 const CPU: u32 = 0;
 const FSIZE: u32 = 1;
 const CORE: u32 = 4;
@@ -83,7 +66,7 @@ pub(crate) fn rlimits(
         // SIGXCPU first; one second later SIGKILL, for those that ignore it.
         tighten(CPU, seconds, seconds.saturating_add(1));
     }
-    for (resource, value, hard) in crate::plan::resources::stand_ins(profile, notes)? {
+    for (resource, value, hard) in stand_ins(profile, notes)? {
         tighten(resource, value, hard);
     }
     if let Some((1.., _)) = wanted.get(&CORE)
@@ -109,14 +92,6 @@ pub(crate) fn rlimits(
             Rlimit { resource, soft: soft.min(own), hard: hard.min(own) }
         })
         .collect())
-}
-
-pub(crate) fn whole_seconds(time: Duration) -> Result<u64, PlanError> {
-    let problem = "the CPU time must be whole seconds, and not none";
-    if time.is_zero() || time.subsec_nanos() != 0 {
-        return Err(PlanError::Value { key: "limits.cpu_time", value: format!("{time:?}"), problem });
-    }
-    Ok(time.as_secs())
 }
 
 /// The caller's own soft limit, which init has, too.

@@ -5,14 +5,16 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use super::elf::{self, Elf};
 use crate::host::plain::{self, PlainPath, PlainPathBuf};
 use crate::host::{Facts, FileKind};
-use crate::plan::elf::{self, Elf};
-use crate::plan::landlock::{Rules, access::EXECUTE, granted};
-use crate::plan::program_problem::ProgramProblem;
-use crate::plan::text::shown;
-use crate::plan::view::{Found, HostFile, Stop, View};
-use crate::plan::{HostIdentity, Identity, Mapped, PlanError};
+use crate::plan::error::PlanError;
+use crate::plan::error::ProgramProblem;
+use crate::plan::model::{HostIdentity, Identity, Mapped};
+use crate::plan::paths::landlock::access::EXECUTE;
+use crate::plan::paths::landlock::{Rules, granted};
+use crate::plan::paths::view::{Found, HostFile, Stop, View};
+use crate::plan::show::text::shown;
 
 /// `PATH` where the sandbox has none: what `execvp(3)` uses.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";

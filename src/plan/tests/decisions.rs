@@ -3,14 +3,14 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
-use super::super::{
-    Call, HostIdentity, Identity, Mapped, Namespaces, Note, Plan, PlanError, Ranges, RangesFrom, Rlimit,
-    TaskRequest, Via, Workload, elf, resolve, resolve_with_notes,
-};
-use super::super::{Cgroup, Throttle};
 use super::fixtures::*;
 use crate::capability::CapabilitySet;
 use crate::host::{Facts, HostLimit, Subordinate, SubordinateError, SubordinateRange};
+use crate::plan::task::elf;
+use crate::plan::{
+    Call, Cgroup, HostIdentity, Identity, Mapped, Namespaces, Note, Plan, PlanError, Ranges, RangesFrom,
+    Rlimit, TaskRequest, Throttle, Via, Workload, resolve, resolve_with_notes,
+};
 use crate::profile::{self, IdMap, IdRange, MountKind, Namespace, Profile, User, Workdir};
 
 fn as_user(profile: &Profile, facts: &Facts) -> Result<Plan, PlanError> {
@@ -515,7 +515,7 @@ fn a_plan_that_could_not_be_is_refused() {
             "filter",
             Box::new(|p| {
                 let program = crate::seccomp::Program { instructions: vec![] };
-                p.task.seccomp = Some(super::super::Seccomp { flags: 0, program, readback: None });
+                p.task.seccomp = Some(crate::plan::Seccomp { flags: 0, program, readback: None });
             }),
         ),
     ];

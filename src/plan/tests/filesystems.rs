@@ -1,8 +1,8 @@
 //! New file systems by type, attributes of mounts and devices by number.
 
-use super::super::{Call, Device, Filesystem, Node, PlanError, Via, resolve};
 use super::fixtures::*;
 use crate::host::{Facts, FileKind};
+use crate::plan::{Call, Device, Filesystem, Node, PlanError, Via, resolve};
 use crate::profile::{Atime, Attributes, Mount, MountKind, Namespace, Profile, Propagation};
 
 fn new(destination: &str, fstype: &str, data: &[(&str, &str)]) -> Mount {

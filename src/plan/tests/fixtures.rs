@@ -3,9 +3,10 @@
 use std::ffi::CString;
 use std::path::{Path, PathBuf};
 
-use super::super::{Call, HostIdentity, Node, Note, Plan, PlanError, Source, elf, resolve_with_notes};
 use crate::capability::CapabilitySet;
 use crate::host::{Facts, MemoryFiles};
+use crate::plan::task::elf;
+use crate::plan::{Call, HostIdentity, Node, Note, Plan, PlanError, Source, resolve_with_notes};
 use crate::profile::{
     IdMap, Landlock, Limits, Mount, MountKind, Namespace, Process, Profile, Resources, Root, Sockets,
     Symlinks, Workdir,

@@ -4,9 +4,10 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::super::{Base, Call, Node, Plan, PlanError, Presence, WallProblem, elf, resolve};
 use super::fixtures::*;
 use crate::host::{Facts, FileKind, Files, MemoryFiles, Stat};
+use crate::plan::task::elf;
+use crate::plan::{Base, Call, Node, Plan, PlanError, Presence, WallProblem, resolve};
 use crate::profile::{Mount, Profile, Root, Workdir};
 
 fn on(profile: &Profile, files: &dyn Files) -> Result<Plan, PlanError> {
@@ -315,7 +316,7 @@ fn a_device_is_read_only_where_landlock_holds_it() {
         }
         let rules = on(&marked(profile(), mount), &files()).unwrap().task.landlock.unwrap().rules;
         let zero = rules.iter().find(|rule| text(&rule.path) == Path::new("/dev/zero")).unwrap();
-        assert_eq!(zero.access & super::super::landlock::access::WRITE_FILE, 0);
+        assert_eq!(zero.access & crate::plan::paths::landlock::access::WRITE_FILE, 0);
     }
 }
 

@@ -6,9 +6,9 @@ use std::path::{Component, Path, PathBuf};
 
 use proptest::prelude::*;
 
-use super::super::{Call, DestinationProblem, Node, Plan, PlanError, resolve};
 use super::fixtures::*;
 use crate::host::{FileKind, Files, MemoryFiles};
+use crate::plan::{Call, DestinationProblem, Node, Plan, PlanError, resolve};
 use crate::profile::{Mount, Profile, Root};
 
 const SOURCES: usize = 3;

@@ -4,14 +4,14 @@
 use std::ffi::CString;
 use std::path::{Path, PathBuf};
 
-use super::super::{
-    Base, Call, DestinationProblem as P, Device, Node, Note, PlanError, Presence, Via, resolve,
-};
 use super::fixtures::*;
 use crate::host::{Facts, FileKind, MemoryFiles};
+use crate::plan::{
+    Base, Call, DestinationProblem as P, Device, Node, Note, PlanError, Presence, Via, resolve,
+};
 use crate::profile::{Mount, MountKind, Namespace, Profile, Symlinks, Workdir};
 
-fn at(profile: &Profile, files: &MemoryFiles) -> Result<super::super::Plan, PlanError> {
+fn at(profile: &Profile, files: &MemoryFiles) -> Result<crate::plan::Plan, PlanError> {
     resolve(profile, &facts(), files, &Call::program(["sh"]))
 }
 
@@ -125,7 +125,7 @@ fn a_destination_is_resolved_inside() {
 #[test]
 fn a_destination_never_leaves_a_root_of_ones_own() {
     let files = files()
-        .file("/image/bin/sh", 0o755, super::super::elf::sample(62, None))
+        .file("/image/bin/sh", 0o755, crate::plan::task::elf::sample(62, None))
         .symlink("/image/up", "../../../../etc")
         .symlink("/image/abs", "/home/me")
         .symlink("/image/a", "b")
@@ -157,7 +157,7 @@ fn a_destination_never_leaves_a_root_of_ones_own() {
 #[test]
 fn a_root_of_ones_own_has_only_what_is_asked_for() {
     let files = files()
-        .file("/image/bin/sh", 0o755, super::super::elf::sample(62, None))
+        .file("/image/bin/sh", 0o755, crate::plan::task::elf::sample(62, None))
         .directory("/image/dev")
         .symlink("/img", "image");
     let mut profile = Profile { mounts: vec![mount("/dev", MountKind::Dev)], ..profile() };

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 
-use super::super::{Node, Plan, resolve};
 use super::fixtures::*;
 use crate::host::MemoryFiles;
+use crate::plan::{Node, Plan, resolve};
 use crate::profile::{Mount, Profile};
 
 const SOURCES: usize = 4;
@@ -58,7 +58,7 @@ proptest! {
         mounts in proptest::collection::vec(("/m(/[ab]){0,3}", 0..SOURCES, any::<bool>()), 0..8),
         paths in proptest::collection::vec("/m(/[ab]){0,5}", 8),
     ) {
-        let plan = resolve(&profile_of(&mounts), &facts(), &host(), &super::super::Call::program(["sh"])).unwrap();
+        let plan = resolve(&profile_of(&mounts), &facts(), &host(), &crate::plan::Call::program(["sh"])).unwrap();
         for path in paths {
             prop_assert_eq!(seen(&plan, Path::new(&path)), model(&mounts, Path::new(&path)), "{}", path);
         }
@@ -70,13 +70,13 @@ proptest! {
             .prop_map(|map| map.into_iter().map(|(to, (source, ro))| (to, source, ro)).collect::<Vec<_>>())
             .prop_flat_map(|list| (Just(list.clone()), Just(list).prop_shuffle())),
     ) {
-        let plan = |mounts| resolve(&profile_of(mounts), &facts(), &host(), &super::super::Call::program(["sh"])).unwrap();
+        let plan = |mounts| resolve(&profile_of(mounts), &facts(), &host(), &crate::plan::Call::program(["sh"])).unwrap();
         prop_assert_eq!(plan(&mounts).hash().unwrap(), plan(&shuffled).hash().unwrap());
     }
 
     #[test]
     fn parents_come_first(mounts in proptest::collection::vec(("/m(/[ab]){0,3}", 0..SOURCES, any::<bool>()), 0..8)) {
-        let plan = resolve(&profile_of(&mounts), &facts(), &host(), &super::super::Call::program(["sh"])).unwrap();
+        let plan = resolve(&profile_of(&mounts), &facts(), &host(), &crate::plan::Call::program(["sh"])).unwrap();
         let paths: Vec<PathBuf> = plan.walls.root.unwrap().nodes.iter().map(node_path).collect();
         for (i, path) in paths.iter().enumerate() {
             prop_assert!(!paths[..i].iter().any(|earlier| earlier.starts_with(path)), "{:?}", path);

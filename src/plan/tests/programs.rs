@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::super::program_problem::ProgramProblem as P;
-use super::super::{Call, Plan, PlanError, Task, Workload, elf, resolve};
 use super::fixtures::*;
 use crate::host::{Facts, MemoryFiles};
+use crate::plan::error::ProgramProblem as P;
+use crate::plan::task::elf;
+use crate::plan::{Call, Plan, PlanError, Task, Workload, resolve};
 use crate::profile::{Mount, Process, Profile, Workdir};
 
 fn host() -> MemoryFiles {

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::super::sockets::SocketsFound;
-use super::super::{Call, Note, Plan, PlanError, resolve_with_notes};
 use super::fixtures::*;
 use crate::host::{Facts, FileKind, MemoryFiles};
+use crate::plan::error::SocketsFound;
+use crate::plan::{Call, Note, Plan, PlanError, resolve_with_notes};
 use crate::profile::{Profile, Root, Sockets, Symlinks, Workdir};
 
 fn planned(profile: &Profile, facts: &Facts, files: &MemoryFiles) -> Result<(Plan, Vec<Note>), PlanError> {

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use super::super::landlock::{access::*, handled_fs};
-use super::super::{Call, Namespaces, Note, Plan, PlanError, resolve, resolve_with_notes};
 use super::fixtures::*;
 use crate::capability::Capability;
 use crate::host::Facts;
+use crate::plan::paths::landlock::access::*;
+use crate::plan::paths::landlock::handled_fs;
+use crate::plan::{Call, Namespaces, Note, Plan, PlanError, resolve, resolve_with_notes};
 use crate::profile::{Landlock, Mount, MountKind, Profile, Scope, Workdir};
 use crate::seccomp::{Action, Policy, Rule};
 

@@ -2,11 +2,12 @@
 //! `Documentation/userspace-api/landlock.rst`.
 
 use crate::host::plain::PlainPath;
-use crate::plan::marks::Mark;
-use crate::plan::places::Places;
-use crate::plan::text::c_path;
-use crate::plan::view::RootBase;
-use crate::plan::{Filesystem, Landlock, LandlockRule, Node, PlanError};
+use crate::plan::error::PlanError;
+use crate::plan::model::{Filesystem, Landlock, LandlockRule, Node};
+use crate::plan::paths::convert::c_path;
+use crate::plan::paths::marks::Mark;
+use crate::plan::paths::places::Places;
+use crate::plan::paths::view::RootBase;
 use crate::profile::{Profile, Scope};
 
 /// `LANDLOCK_ACCESS_FS_*`, `LANDLOCK_ACCESS_NET_*` and `LANDLOCK_SCOPE_*` of `linux/landlock.h`.

@@ -1,10 +1,15 @@
 //! What can be wrong with a profile, on this host, for this call.
 
+mod hint;
+mod problem;
+mod program;
+
 use std::io;
 use std::path::PathBuf;
 
-use super::program_problem::ProgramProblem;
-use super::sockets::SocketsFound;
+pub use problem::{DestinationProblem, RangeProblem, SocketsFound, WallProblem};
+pub use program::ProgramProblem;
+
 use crate::host::kernel::Version;
 use crate::host::{FileKind, SubordinateError};
 use crate::profile::IdRange;
@@ -335,135 +340,8 @@ pub enum PlanError {
     },
 }
 
-/// Why a range of ids cannot be mapped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum RangeProblem {
-    /// It has no ids, or such as do not exist.
-    #[error("ids are numbers of 0 to 4294967294")]
-    Numbers,
-    /// An id inside is mapped twice.
-    #[error("another range has ids of it inside")]
-    Inside,
-    /// An id of the host is mapped twice.
-    #[error("another range has ids of it on the host")]
-    Outside,
-    /// The host's root is among them.
-    #[error("the host's root (0) is among them")]
-    Root,
-    /// They are neither the caller's own nor its subordinate ids.
-    #[error("the caller may map its own id and its subordinate ids alone (subuid(5))")]
-    Foreign,
-}
-
-impl RangeProblem {
-    fn hint(self) -> &'static str {
-        match self {
-            Self::Numbers | Self::Inside | Self::Outside => {
-                "a range is INSIDE:OUTSIDE:COUNT, as in --uidmap 0:100000:65536"
-            }
-            Self::Root => {
-                "root inside is to be an ordinary id outside: map 0 inside to another id, as in --uidmap 0:100000:65536"
-            }
-            Self::Foreign => {
-                "take those that /etc/subuid and /etc/subgid name for this user, or leave the choice to belljar: --userns auto"
-            }
-        }
-    }
-}
-
 fn display_abi(abi: Option<u32>) -> String {
     abi.map_or_else(|| "none".to_owned(), |abi| format!("ABI {abi}"))
-}
-
-/// What is wrong with a destination.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum DestinationProblem {
-    /// It is relative.
-    #[error("it is not an absolute path")]
-    Relative,
-    /// It has a `..`, or a symlink on its way leads back over something that is not there.
-    #[error("it has `..` in it")]
-    Parent,
-    /// It is the root.
-    #[error("the root itself cannot be mounted over")]
-    Root,
-    /// It has a NUL.
-    #[error("it has a NUL byte in it")]
-    Nul,
-    /// It is below `/proc`, or is `/proc` and not a procfs.
-    #[error("only the sandbox's own procfs may be at /proc, and nothing below it")]
-    Proc,
-    /// It is below `/dev` and neither a device, nor a file system that belongs there.
-    #[error("below /dev only devices, a tmpfs at /dev/shm and message queues at /dev/mqueue may be")]
-    Dev,
-    /// Something on its way is a file.
-    #[error("something on its way is not a directory")]
-    NotADirectory,
-    /// Symlinks on its way lead in a circle, or mounts move each other.
-    #[error("symlinks on its way lead in a circle")]
-    Loop,
-    /// Symlinks lead it to where another mount goes, which either of them would hide.
-    #[error("a symlink leads it to the same place as another mount")]
-    Taken,
-    /// Symlinks lead it to a place above its own path, which the mount there hides.
-    #[error("a symlink leads it to a place that hides its own path")]
-    Hidden,
-    /// Something on its way cannot be seen before it is mounted.
-    #[error("it is on a file system whose content is not known")]
-    Unknown,
-}
-
-/// Why a read-only or masked path would not be held.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum WallProblem {
-    /// It is missing, and the task could make it.
-    #[error("it does not exist, and the task could make it, or has moved it away")]
-    Missing,
-    /// A symlink is on its way.
-    #[error("it leads through a symlink")]
-    Symlink {
-        /// Where to, if anywhere.
-        leads: Option<PathBuf>,
-    },
-    /// A named pipe that the task could write to: a read-only mount does not hold it, and Landlock's rights
-    /// add up.
-    #[error(
-        "a read-only mount does not hold the named pipe {found:?}, and a directory above it can be written to"
-    )]
-    Pipe {
-        /// The pipe on the host.
-        found: PathBuf,
-    },
-    /// A device, as for a pipe.
-    #[error("a read-only mount does not hold a device, and a directory above it can be written to")]
-    Device,
-    /// Without namespaces: a mount above it grants more.
-    #[error(
-        "without namespaces only Landlock holds it, whose rights add up, and {above:?} above it grants more"
-    )]
-    AddsUp {
-        /// What grants more.
-        above: PathBuf,
-    },
-    /// There may be a pipe in a directory that only those can use who know names.
-    #[error(
-        "a read-only mount does not hold named pipes, a directory above it can be written to, and {directory:?} cannot be listed"
-    )]
-    Closed {
-        /// The directory on the host.
-        directory: PathBuf,
-    },
-    /// There may be a pipe among so many files.
-    #[error(
-        "a read-only mount does not hold named pipes, a directory above it can be written to, and it has more than {limit} files"
-    )]
-    Unseen {
-        /// How many are looked at.
-        limit: usize,
-    },
 }
 
 impl PlanError {
@@ -476,109 +354,5 @@ impl PlanError {
             Self::TooLong { .. } => 126,
             _ => 125,
         }
-    }
-
-    /// What a person can do about it.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
-        let hint = match self {
-            Self::Destination { problem: DestinationProblem::Root, .. } => {
-                "give a root directory with --rootfs, or bind single directories"
-            }
-            Self::Destination { problem: DestinationProblem::Proc, .. } => {
-                "hide parts of /proc with masked_paths"
-            }
-            Self::SourceMissing { .. } => {
-                "create it, correct the path, or mark the mount as optional in the profile"
-            }
-            Self::Optional { .. } => {
-                "look for what an earlier run moved or removed; create it, or remove the mount from the profile"
-            }
-            Self::SourceLookup { .. } => "the caller itself must be able to reach what it shows to a sandbox",
-            Self::SourceKind { kind: FileKind::CharDevice, .. } => "a device can only be shown below /dev",
-            Self::SourceKind { kind: FileKind::Socket, .. } => {
-                "a socket of the host is a way out; pass a connected descriptor instead"
-            }
-            Self::SourceKind { kind: FileKind::Fifo, .. } => {
-                "pass the pipe as standard input or as a descriptor"
-            }
-            Self::SourceLink { path, .. } => {
-                return Some(format!(
-                    "give {path:?} itself if that is what you mean, or follow symlinks with --follow-symlinks \
-                     (symlinks = \"follow\" in a profile)"
-                ));
-            }
-            Self::Sockets { .. } => {
-                "show a directory without it, or allow what they reach with --allow-sockets (sockets = \"allow\" in a profile)"
-            }
-            Self::SourceProc { .. } => "give the path of the file itself",
-            Self::MountPoint { host, .. } => {
-                return Some(format!("create {host:?} on the host first, or mount elsewhere"));
-            }
-            Self::Contradiction { .. } => "remove one of the two",
-            Self::Wall { problem, .. } => return Some(problem.hint()),
-            Self::IdMap { .. } => {
-                "run belljar as the owner of the files, show them read-only (--ro-bind), or copy them to another file system"
-            }
-            Self::RootMount { .. } => {
-                "unmount it, or use the root without an overlay, with all mount points there: proc, dev, tmp"
-            }
-            Self::NoRoot => "give one with --rootfs DIR",
-            Self::Cwd { .. } => {
-                "go to another directory, choose one with --workdir, or show it by name with --bind"
-            }
-            Self::NoCwd => "change to a directory that exists",
-            Self::Unenforceable { hint, .. } => hint,
-            Self::RootWithoutCapabilities => {
-                "use -p lite, or run as an ordinary user, or with CAP_SYS_ADMIN, CAP_SETUID, CAP_SETGID and CAP_CHOWN"
-            }
-            Self::TooFewIds { .. } => {
-                "run belljar as an ordinary user, or map 65536 ids into this user namespace"
-            }
-            Self::IdRange { problem, .. } => problem.hint(),
-            Self::Subordinate { source } => return Some(source.hint()),
-            Self::User { .. } => "leave the user out, or use a profile with namespaces",
-            Self::RootWithoutNamespaces => {
-                "run belljar as an ordinary user (setpriv --reuid UID --regid GID --clear-groups belljar run …); to become another user \
-                 root needs CAP_SETUID, CAP_SETGID, CAP_CHOWN and CAP_KILL, and a free id"
-            }
-            Self::OutOfReach { .. } => {
-                "open the directory to others (chmod o+x), show a copy that is not below it, or run belljar as the user who may enter it"
-            }
-            Self::Kernel { .. } => "boot a newer kernel: no profile that ships can do without",
-            Self::Landlock { has: None, .. } => {
-                "boot a kernel with CONFIG_SECURITY_LANDLOCK and `landlock` in its lsm= list; 'belljar doctor' has the commands"
-            }
-            Self::Landlock { key: "landlock.scopes", .. } => {
-                "boot Linux 6.12 or later, or do without what they hold: --set landlock.scopes=[]"
-            }
-            Self::Landlock { .. } => "use a newer kernel, or do not require this in the profile",
-            Self::TooLong { .. } => "pass large data through a file or standard input",
-            Self::Program { program, problem: ProgramProblem::NotFound { path: Some(_) } }
-                if program.contains(char::is_whitespace) =>
-            {
-                "the name has spaces in it; a command line is for a shell: belljar run -- sh -c 'COMMAND'"
-            }
-            Self::Program { problem, .. } => return problem.hint(),
-            _ => return None,
-        };
-        Some(hint.to_owned())
-    }
-}
-
-impl WallProblem {
-    fn hint(&self) -> String {
-        match self {
-            Self::Missing => "look for what an earlier run moved or removed; name a path that exists, or leave it out",
-            Self::Symlink { leads: Some(leads) } => return format!("name the path that it leads to: {leads:?}"),
-            Self::Symlink { leads: None } => "name a path without symlinks",
-            Self::Pipe { .. } => {
-                "hide the pipe (maskedPaths), or show the directory outside of the writable one: --ro-bind SRC:DST"
-            }
-            Self::Device => "show it with --bind, or in a profile without a root directory of its own",
-            Self::AddsUp { .. } => "use a profile with namespaces, or leave one of the two out",
-            Self::Unseen { .. } | Self::Closed { .. } => "show the directory outside of the writable one: --ro-bind SRC:DST",
-        }
-        .to_owned()
     }
 }

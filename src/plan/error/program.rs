@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use crate::plan::text::shown;
+use crate::plan::show::text::shown;
 
 /// Why a program cannot be run.
 #[derive(Debug, thiserror::Error)]
