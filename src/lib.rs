@@ -17,9 +17,9 @@
 //! }
 //! ```
 //!
-//! [`Sandbox::builder`] says what a sandbox is: a profile and what differs from it. [`Command`] runs a program in
-//! it with the habits of [`std::process::Command`], [`Sandbox::call`] a function of this program. [`Outcome`]
-//! says how it ended and what it used, [`Error`] why it could not be had.
+//! [`Sandbox::builder`] says what a sandbox is: a profile and what differs from it. [`Command`] runs a
+//! program in it with the habits of [`std::process::Command`], [`Sandbox::call`] a function of this program.
+//! [`Outcome`] says how it ended and what it used, [`Error`] why it could not be had.
 //!
 //! `docs/library.md` in the repository is the guide: directories, limits, errors, tests, threads.
 //!

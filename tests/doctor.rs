@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::process::Output;
 use std::time::{Duration, Instant};
 
-use belljar::doctor::{self, Doctor, Finding, Layer, State};
+use belljar::doctor::{Doctor, Finding, Layer, State, verdicts};
+use belljar::internals::doctor::{exit_code, json};
 use belljar::profile::{Profile, builtin_names};
 
 belljar::enable_test_support!();
@@ -47,7 +48,7 @@ fn examine() -> Result<(), Box<dyn std::error::Error>> {
             return Err(std::io::Error::last_os_error().into());
         }
     }
-    doctor::json(&doctor().examine(), &mut std::io::stdout())?;
+    json(&doctor().examine(), &mut std::io::stdout())?;
     Ok(())
 }
 belljar::role!("examine", examine);
@@ -85,10 +86,10 @@ fn this_machine_has_what_the_tests_need() {
     }
     // What ships runs here, and the findings say what each profile stands on.
     let all: Vec<Finding> = findings.values().cloned().collect();
-    let verdicts = doctor::verdicts(&all);
+    let verdicts = verdicts(&all);
     assert_eq!(verdicts.len(), builtin_names().len(), "{verdicts:?}");
     assert!(verdicts.iter().all(|verdict| verdict.runs), "{verdicts:?}");
-    assert_eq!(doctor::exit_code(&all), 0);
+    assert_eq!(exit_code(&all), 0);
     // Against a hang; how long it takes is no test's business.
     assert!(took < Duration::from_secs(20), "{took:?}");
 }
@@ -139,8 +140,8 @@ fn without_user_namespaces_it_says_which_sysctl() {
         "{finding:?}"
     );
     let all: Vec<Finding> = findings.values().cloned().collect();
-    assert_eq!(doctor::exit_code(&all), 1);
-    for verdict in doctor::verdicts(&all) {
+    assert_eq!(exit_code(&all), 1);
+    for verdict in verdicts(&all) {
         // This is root: to an ordinary user *lite* would lack nothing.
         assert_eq!(verdict.lacks == [Layer::OrdinaryUser], verdict.profile == "lite", "{verdict:?}");
     }
@@ -159,7 +160,7 @@ fn without_user_namespaces() -> Result<(), Box<dyn std::error::Error>> {
     std::fs::write("/proc/self/uid_map", "0 0 1")?;
     std::fs::write("/proc/self/gid_map", "0 0 1")?;
     std::fs::write("/proc/sys/user/max_user_namespaces", "0")?;
-    doctor::json(&doctor().examine(), &mut std::io::stdout())?;
+    json(&doctor().examine(), &mut std::io::stdout())?;
     Ok(())
 }
 belljar::role!("without-user-namespaces", without_user_namespaces);
@@ -193,7 +194,7 @@ fn with_masked_proc() -> Result<(), Box<dyn std::error::Error>> {
     }
     mount(c"", c"/", c"", libc::MS_REC | libc::MS_PRIVATE)?;
     mount(c"tmpfs", c"/proc/sys/fs", c"tmpfs", libc::MS_RDONLY)?;
-    doctor::json(&doctor().examine(), &mut std::io::stdout())?;
+    json(&doctor().examine(), &mut std::io::stdout())?;
     Ok(())
 }
 belljar::role!("with-masked-proc", with_masked_proc);

@@ -5,7 +5,8 @@
 
 mod finding;
 mod layer;
-mod report;
+#[cfg(feature = "cli")]
+pub(crate) mod report;
 mod trial;
 
 use std::fs::File;
@@ -24,8 +25,10 @@ use crate::profile::Profile;
 use crate::reexec::{self, Launch, LaunchError, Stdio, Stream};
 
 pub use finding::{Finding, State, Verdict, verdicts};
-pub use layer::{Layer, needed};
-pub use report::{exit_code, json, render};
+pub use layer::Layer;
+pub(crate) use layer::needed;
+#[cfg(feature = "cli")]
+pub(crate) use report::{exit_code, json, render};
 
 /// The doctor's own role.
 const ROLE: &str = "belljar:doctor";

@@ -4,7 +4,7 @@
 //! A start decides first what needs no file, by which init can be on its way, and the rest while it is: init
 //! does nothing that only the Plan decides before it has it, and ends where there is none.
 //!
-//! [`resolve()`] is a pure function of what it is given: the profile, the host's
+//! The resolution is a pure function of what it is given: the profile, the host's
 //! [`Facts`](crate::host::Facts) and [`Files`](crate::host::Files), and the [`Call`]. init executes the plan
 //! and chooses nothing.
 //!

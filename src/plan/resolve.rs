@@ -35,10 +35,11 @@ pub fn resolve(profile: &Profile, facts: &Facts, files: &dyn Files, call: &Call)
     Ok(plan)
 }
 
-/// [`resolve`], with what a person may want to know besides.
+/// Makes the plan for one call of a profile on a host, with what a person may want to know besides. See
+/// [`super`] for the rules.
 ///
 /// # Errors
-/// As [`resolve`].
+/// [`PlanError`]: everything that cannot be had as asked, before anything is started.
 pub fn resolve_with_notes(
     profile: &Profile,
     facts: &Facts,
@@ -52,7 +53,7 @@ impl PartialPlan<'_> {
     /// Decides the rest: what has to do with files.
     ///
     /// # Errors
-    /// As [`resolve`].
+    /// [`PlanError`]: everything that cannot be had as asked, before anything is started.
     pub(crate) fn complete(self, files: &dyn Files) -> Result<(Plan, Vec<Note>), PlanError> {
         let Self { profile, facts, call, identity, variables, rlimits, mut notes, .. } = self;
         let workdir = cwd::shown(profile, facts, files, call)?;

@@ -30,7 +30,9 @@ pub struct Key {
     /// Its name, with the tables that it is in.
     pub name: &'static str,
     /// What it means.
+    #[cfg_attr(not(feature = "cli"), allow(dead_code))]
     pub meaning: &'static str,
+    #[cfg_attr(not(feature = "cli"), allow(dead_code))]
     takes: fn() -> String,
     /// `None` where it is a part of the value of the key before it.
     read: Option<Read>,
@@ -42,6 +44,7 @@ pub struct Key {
 
 type Read = fn(&mut Draft, &Value<'_>) -> Result<(), ProfileError>;
 
+#[cfg(feature = "cli")]
 impl Key {
     /// What it takes.
     #[must_use]
@@ -88,7 +91,7 @@ macro_rules! key {
 }
 
 /// Every key that an override can set, in the order in which they are printed; `process.rlimits` takes
-/// [`RLIMITS`](super::RLIMITS).
+/// [`RLIMITS`](super::names::RLIMITS).
 #[rustfmt::skip] // Rows of a table.
 pub static KEYS: &[Key] = &[
     key!("description", LINE, description, "one line for `belljar profile list`"),

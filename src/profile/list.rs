@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::builtin;
 use super::find::{self, Found};
-use super::{Chain, Origin, Profile, ProfileError, load};
+use super::{Profile, ProfileError, load};
 
 /// A profile that a name can be given for.
 #[derive(Debug)]
@@ -12,8 +12,6 @@ use super::{Chain, Origin, Profile, ProfileError, load};
 pub struct Listed {
     /// Its name.
     pub name: String,
-    /// Where it is.
-    pub origin: Origin,
     /// What it says it is for, or why it can not be loaded.
     pub description: Result<String, ProfileError>,
     /// Whether a built-in profile has the same name, which is the one that is used.
@@ -37,12 +35,11 @@ fn list_with(directory: Option<&Path>) -> Result<Vec<Listed>, ProfileError> {
     if let Some(directory) = directory {
         for name in find::list(directory)? {
             let shadowed = builtin::text(&name).is_some();
-            let origin = Origin::File(directory.join(format!("{name}.toml")));
             match find::read_named(directory, &name) {
                 Ok(Some(found)) => all.push(Listed { shadowed, ..describe(&name, found, Some(directory)) }),
                 // Gone since the directory was read.
                 Ok(None) => {}
-                Err(error) => all.push(Listed { name, origin, description: Err(error), shadowed }),
+                Err(error) => all.push(Listed { name, description: Err(error), shadowed }),
             }
         }
     }
@@ -50,10 +47,9 @@ fn list_with(directory: Option<&Path>) -> Result<Vec<Listed>, ProfileError> {
 }
 
 fn describe(name: &str, found: Found, directory: Option<&Path>) -> Listed {
-    let origin = found.origin.clone();
     let description =
         load::build::<&str>(found, name, &[], directory).map(|(profile, _)| profile.description);
-    Listed { name: name.to_owned(), origin, description, shadowed: false }
+    Listed { name: name.to_owned(), description, shadowed: false }
 }
 
 /// A profile as it is written, and as it is meant.
@@ -62,8 +58,6 @@ fn describe(name: &str, found: Found, directory: Option<&Path>) -> Listed {
 pub struct Shown {
     /// The text that it was loaded from.
     pub source: String,
-    /// It, and what it extends, in that order.
-    pub chain: Chain,
     /// What comes out.
     pub profile: Profile,
 }
@@ -84,14 +78,15 @@ pub fn show(name_or_path: &str) -> Result<Shown, ProfileError> {
     let directory = find::user_directory();
     let found = find::find(name_or_path, None, directory.as_deref())?;
     let source = found.text.clone();
-    let (profile, chain) = load::build::<&str>(found, name_or_path, &[], directory.as_deref())?;
-    Ok(Shown { source, chain, profile })
+    let (profile, _) = load::build::<&str>(found, name_or_path, &[], directory.as_deref())?;
+    Ok(Shown { source, profile })
 }
 
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
+    use super::super::Origin;
     use super::*;
 
     fn write(directory: &Path, name: &str, text: &str) {

@@ -34,6 +34,7 @@ impl Profile {
     ///
     /// # Errors
     /// As [`Self::load`]; an override that fits no key.
+    #[doc(hidden)]
     pub fn load_with<S: AsRef<str>>(name_or_path: &str, overrides: &[S]) -> Result<Self, ProfileError> {
         if overrides.is_empty()
             && let Some(profile) = built::profile(name_or_path)
@@ -66,6 +67,7 @@ impl Profile {
     ///
     /// # Errors
     /// As [`Self::load`].
+    #[doc(hidden)]
     pub fn from_slice(bytes: &[u8], name: &str) -> Result<Self, ProfileError> {
         let origin = Origin::Text(name.to_owned());
         find::bounded(bytes.len(), &origin)?;

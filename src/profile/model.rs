@@ -12,45 +12,64 @@ use crate::seccomp;
 #[non_exhaustive]
 pub struct Profile {
     /// The name it was asked for by, or the file's path.
+    #[doc(hidden)]
     pub name: String,
     /// One line for `belljar profile list`.
+    #[doc(hidden)]
     pub description: String,
     /// The namespaces to create. Empty means *lite*: only the layers that need no namespace.
     /// Otherwise `user`, `mount` and `pid` are always among them.
+    #[doc(hidden)]
     pub namespaces: BTreeSet<Namespace>,
     /// Namespaces that are there already and are joined (`network`, `ipc`, `uts`, `cgroup`), by a path to
     /// each (`/run/netns/NAME`, `/proc/PID/ns/net`). None of them is among `namespaces`, and what needs one
     /// of the sandbox's own refuses it.
+    #[doc(hidden)]
     pub joined: BTreeMap<Namespace, PathBuf>,
     /// The user ids that the sandbox's user namespace maps.
+    #[doc(hidden)]
     pub uid_mappings: IdMap,
     /// The group ids; ranges and [`IdMap::Auto`] go together with the same of `uid_mappings`.
+    #[doc(hidden)]
     pub gid_mappings: IdMap,
     /// The host name inside (needs the `uts` namespace).
+    #[doc(hidden)]
     pub hostname: Option<String>,
     /// Whether, and how, the caller's working directory is shown inside.
+    #[doc(hidden)]
     pub workdir: Workdir,
     /// Which symlinks a source of a mount, the root or the working directory may lead through.
+    #[doc(hidden)]
     pub symlinks: Symlinks,
     /// What is done where a socket or FIFO of the host would be shown.
+    #[doc(hidden)]
     pub sockets: Sockets,
     /// The root file system.
+    #[doc(hidden)]
     pub root: Root,
     /// The process that is started.
+    #[doc(hidden)]
     pub process: Process,
     /// What is mounted in the root; order does not matter, the most specific destination wins.
+    #[doc(hidden)]
     pub mounts: Vec<Mount>,
     /// Paths that are hidden behind an empty file or directory.
+    #[doc(hidden)]
     pub masked_paths: Vec<PathBuf>,
     /// Paths that are made read-only.
+    #[doc(hidden)]
     pub readonly_paths: Vec<PathBuf>,
     /// The system-call filter. `None` only where a profile says `seccomp.mode = "off"`.
+    #[doc(hidden)]
     pub seccomp: Option<seccomp::Policy>,
     /// Landlock, the second layer over the same paths.
+    #[doc(hidden)]
     pub landlock: Landlock,
     /// Limits that belljar's supervisor enforces.
+    #[doc(hidden)]
     pub limits: Limits,
     /// Limits that only a control group can enforce.
+    #[doc(hidden)]
     pub resources: Resources,
 }
 
@@ -109,7 +128,7 @@ pub enum Namespace {
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub enum IdMap {
-    /// The id of [`Process::user`] alone: the caller's own on the host or, for root, one that nothing else
+    /// The id of `process.user` alone: the caller's own on the host or, for root, one that nothing else
     /// has.
     #[default]
     One,
@@ -501,7 +520,7 @@ pub enum Throttled {
     WriteIops,
 }
 
-/// What enforces [`Resources`].
+/// What enforces the limits of memory, processes, CPUs and CPU time (`resources`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]

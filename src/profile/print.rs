@@ -8,6 +8,12 @@ use super::form::Written;
 use super::keys::{KEYS, Key};
 
 impl Profile {
+    /// The name it was asked for by, or the file's path.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The profile as a TOML text that is complete in itself: no `extends`, no groups, no defaults. Read
     /// again, it makes the same profile (but for its name; a path that is not UTF-8 is shown, but can not be
     /// read again).

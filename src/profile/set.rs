@@ -19,6 +19,8 @@ pub enum Network {
     Host,
 }
 
+/// For [`Builder`](crate::Builder); no part of the interface.
+#[doc(hidden)]
 impl Profile {
     /// Changes the profile, and checks it; where it is not right, it stays as it was.
     ///

@@ -202,6 +202,7 @@ pub fn count(text: &str) -> Result<u64, ValueError> {
 ///
 /// # Errors
 /// 0, not a decimal number with at most three digits after the point, or more than 2^20 CPUs.
+#[cfg(feature = "cli")]
 pub fn cpus(text: &str) -> Result<u64, ValueError> {
     const EXPECTED: &str = "a number of CPUs (as in 1.5, with at most three digits after the point)";
     let malformed = || ValueError::Malformed { text: text.to_owned(), expected: EXPECTED };

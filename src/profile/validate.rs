@@ -9,6 +9,7 @@ impl Profile {
     /// # Errors
     /// [`ProfileError::Value`] for a value that its key cannot have, and [`ProfileError::Conflict`] with the
     /// key and what it is at odds with.
+    #[doc(hidden)]
     pub fn validate(&self) -> Result<(), ProfileError> {
         for key in KEYS {
             (key.check)(self).map_err(|source| ProfileError::Value {
@@ -26,7 +27,8 @@ impl Profile {
     /// [`Self::validate`], and whether everything is given that has to be before something can run.
     ///
     /// # Errors
-    /// As [`Self::validate`]; [`Conflict::RootRequired`].
+    /// As [`Self::validate`]; a root that is required and not given.
+    #[doc(hidden)]
     pub fn validate_complete(&self) -> Result<(), ProfileError> {
         self.validate()?;
         if self.root.path_required && self.root.path.is_none() {

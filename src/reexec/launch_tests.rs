@@ -205,7 +205,10 @@ fn ordinary_roles_do_not_run_in_new_namespaces() {
     let (null, argv) = (null(), strings(&["shown"]));
     let wanted = Launch { role: "launch-test-ordinary", clone_flags: NEW, ..plain(&argv, null.as_fd()) };
     let error = launch(&wanted).unwrap().wait_ready(Duration::from_secs(5)).unwrap_err();
-    assert!(matches!(error, LaunchError::Refused { source: super::Refusal::NotASandbox }), "{error:?}");
+    assert!(
+        matches!(error, LaunchError::Refused { source: super::refusal::Refusal::NotASandbox }),
+        "{error:?}"
+    );
 }
 
 #[test]

@@ -33,20 +33,19 @@
 //!
 //! # It is no fork bomb
 //!
-//! A process that does not call [`init`] or [`dispatch()`] cannot launch anything
-//! ([`LaunchError::InitNotCalled`], [`LaunchError::NotInitialised`]). A re-executed one is ended as well,
-//! with a message that names the missing call, after 0.8 s that it has computed or slept: the time that it
-//! waits for a processor does not count. In tests, doctests and benches, where the harness owns `main`, the
-//! call is [`enable_test_support!`](crate::enable_test_support).
+//! A process that does not call [`init`] or [`dispatch()`] cannot launch anything. A re-executed one is ended
+//! as well, with a message that names the missing call, after 0.8 s that it has computed or slept: the time
+//! that it waits for a processor does not count. In tests, doctests and benches, where the harness owns
+//! `main`, the call is [`enable_test_support!`](crate::enable_test_support).
 //!
 //! # Limits
 //!
 //! * A parent whose `/proc/<pid>/exe` its child may not read (it changed its user and so lost its dumpable
-//!   flag, or has more capabilities than the child) is refused: [`Refusal::UnreadableParent`]. So is one that
-//!   called `unshare(CLONE_NEWPID)`: [`Refusal::NotTheParent`].
+//!   flag, or has more capabilities than the child) is refused. So is one that
+//!   called `unshare(CLONE_NEWPID)`.
 //! * The image has to hold this crate's own code. A program that was started through its loader (`ld.so
 //!   PROGRAM`), an emulator or another interpreter, and a library that another program has loaded
-//!   (`dlopen(3)`), are refused: [`ImageError::Interpreter`], [`ImageError::SharedLibrary`].
+//!   (`dlopen(3)`), are refused.
 //! * Where `/proc` is out of reach the child sees who its parent is, but not which program it runs.
 
 #[cfg(any(test, feature = "internals"))]
@@ -59,33 +58,33 @@ mod dispatch;
 mod dropped;
 mod guard;
 mod hello;
-mod image;
+pub(crate) mod image;
 mod inside;
 mod launch;
-mod launch_error;
+pub(crate) mod launch_error;
 #[cfg(test)]
 mod launch_tests;
 mod own_code;
 mod peer;
 mod process;
-mod refusal;
-mod registry;
+pub(crate) mod refusal;
+pub(crate) mod registry;
 mod stdio;
 mod syscall;
 mod test_support;
 mod wait;
 
-pub use child::Step;
+#[cfg(feature = "doctor")]
+pub(crate) use child::Step;
 pub use command::{Command, CommandError, command};
-pub use credential::{MAX_PAYLOAD, MAX_ROLE_NAME};
 pub use dispatch::{DispatchError, dispatch, init};
-pub use guard::EXIT_REFUSED;
-pub use image::{ImageError, SelfExe, self_exe};
-pub use launch_error::LaunchError;
+pub use image::{SelfExe, self_exe};
+pub(crate) use launch_error::LaunchError;
 pub use process::Child;
-pub use refusal::Refusal;
-pub use registry::{LookupError, RegisterError, RoleError, RoleOutcome, RoleResult, register, roles};
-pub use stdio::{Stdio, Stream};
+pub(crate) use registry::LookupError;
+pub use registry::{RegisterError, RoleError, RoleOutcome, RoleResult, register, roles};
+pub use stdio::Stdio;
+pub(crate) use stdio::Stream;
 
 pub(crate) use clone::clone_beside;
 pub(crate) use credential::FIRST_EXTRA_FD;

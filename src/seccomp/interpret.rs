@@ -54,6 +54,7 @@ impl Program {
     ///
     /// # Errors
     /// [`EvaluateError`] where the program would not pass [`Program::validate`].
+    #[doc(hidden)]
     pub fn evaluate(&self, data: &Data) -> Result<u32, EvaluateError> {
         let mut machine = Machine { a: 0, x: 0, memory: [0; MEMORY_WORDS as usize] };
         let mut at = 0;
@@ -72,6 +73,7 @@ impl Program {
     /// This is the kernel's own test (`seccomp_is_const_allow`): where the result is [`Action::Allow`], such
     /// calls do not run the filter at all.
     #[must_use]
+    #[doc(hidden)]
     pub fn constant(&self, nr: u32, arch: Arch) -> Option<u32> {
         let (audit, mut a, mut at) = (arch.audit(), 0, 0_usize);
         loop {
@@ -98,6 +100,7 @@ impl Program {
     ///
     /// # Errors
     /// [`EvaluateError`] as [`Program::evaluate`].
+    #[doc(hidden)]
     pub fn readback(&self, arch: Arch) -> Result<Option<i32>, EvaluateError> {
         let number = match arch {
             Arch::X86_64 => 157,

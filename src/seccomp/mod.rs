@@ -1,29 +1,30 @@
-//! System-call filters: groups, OCI JSON and the compiler. Pure; no kernel in reach.
+//! System-call filters: a [`Policy`] as the kernel takes it. Pure; no kernel in reach.
 //!
-//! * [`groups`]: what a profile can name (`@file-system`, `@belljar-strict`, …), with the table of all names.
-//! * [`oci::parse`]: Docker's and the OCI runtime-spec's JSON profiles.
+//! What a sandbox needs of it is said in a profile (`seccomp.syscalls`, `seccomp.profile`); this is for a
+//! program that loads a filter itself.
+//!
+//! * [`parse_oci`]: Docker's and the OCI runtime-spec's JSON profiles.
 //! * [`compile()`]: a [`Policy`] to a [`Program`] of BPF instructions.
-//! * [`Program::evaluate`], [`Program::constant`], [`Program::validate`]: what the kernel would do with it.
 
 mod arch;
 mod compile;
-mod errno;
-pub mod groups;
-mod interpret;
-pub mod names;
-pub mod oci;
+pub(crate) mod errno;
+pub(crate) mod groups;
+pub(crate) mod interpret;
+pub(crate) mod names;
+pub(crate) mod oci;
 mod packed;
 mod policy;
 mod program;
-mod rules;
+pub(crate) mod rules;
 mod tables;
-mod validate;
+pub(crate) mod validate;
 
 pub use arch::Arch;
 pub use compile::{CompileError, Compiled, Unknown, compile};
-pub use errno::errno;
-pub use interpret::{Data, EvaluateError};
+pub(crate) use errno::errno;
+pub(crate) use interpret::Data;
+pub use oci::{Context as OciContext, OciError, parse as parse_oci};
 pub use policy::{Action, Condition, Op, Policy, Rule};
 pub use program::{Instruction, Program};
-pub use rules::Rules;
-pub use validate::ValidateError;
+pub(crate) use rules::Rules;

@@ -39,8 +39,7 @@ impl Policy {
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct Rule {
-    /// Names of system calls; groups (`@…`) are already expanded, see
-    /// [`groups::resolve`](super::groups::resolve).
+    /// Names of system calls; groups (`@…`) are already expanded.
     pub names: Vec<String>,
     /// What happens.
     pub action: Action,
@@ -136,6 +135,7 @@ pub struct Condition {
 impl Condition {
     /// Whether it holds for these arguments; false for an index above 5.
     #[must_use]
+    #[doc(hidden)]
     pub fn holds(&self, args: &[u64; 6]) -> bool {
         args.get(usize::from(self.index)).is_some_and(|&arg| match self.op {
             Op::Eq => arg == self.value,

@@ -59,6 +59,7 @@ impl Program {
     ///
     /// # Errors
     /// [`ValidateError`] with the first instruction that is wrong.
+    #[doc(hidden)]
     pub fn validate(&self) -> Result<(), ValidateError> {
         let length = self.instructions.len();
         if !(1..=MAX_INSTRUCTIONS).contains(&length) {

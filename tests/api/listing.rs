@@ -170,6 +170,9 @@ impl Listing<'_> {
                     traits.entry(own).or_default().extend(derived(attributes(item)));
                 }
                 let Item::Impl(block) = item else { continue };
+                if is_hidden(&block.attrs) {
+                    continue;
+                }
                 let Some(definition) = self.subject(path, block) else { continue };
                 let Some(place) = self.places.get(&definition).cloned() else { continue };
                 match &block.trait_ {

@@ -52,6 +52,7 @@ fn what_a_user_can_name_is_listed_once() {
             pub struct Given { pub one: u8, two: u8, pub(crate) three: u8 }
             impl Given { pub fn new() -> Self { todo!() } fn own(&self) {} pub const MOST: u8 = 1; }
             impl super::Shown for Given { fn show(&self) {} }
+            #[doc(hidden)] impl Given { pub fn unseen(&self) {} }
             pub struct NotGiven;
         }
         pub mod open {

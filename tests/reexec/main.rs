@@ -6,7 +6,8 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, Instant};
 
-use belljar::reexec::{self, CommandError, LookupError, Stdio, command};
+use belljar::internals::reexec::LookupError;
+use belljar::reexec::{self, CommandError, Stdio, command};
 
 belljar::enable_test_support!();
 

@@ -1,7 +1,8 @@
 //! A test program without `enable_test_support!`: a re-executed child would be this harness again. Nothing is
 //! launched, and what is missing is said.
 
-use belljar::reexec::{LaunchError, command};
+use belljar::internals::reexec::LaunchError;
+use belljar::reexec::command;
 
 belljar::role!("never", || println!("BODY"));
 

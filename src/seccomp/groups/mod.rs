@@ -111,7 +111,7 @@
 //! as its last entry, for those that are known and not allowed. It costs no more than a few instructions.
 //!
 //! ```
-//! use belljar::seccomp::{Action, Arch, Policy, Unknown, compile, groups};
+//! use belljar::internals::seccomp::{Action, Arch, Policy, Unknown, compile, groups};
 //!
 //! let policy = Policy::new(Action::Errno(38)) // ENOSYS
 //!     .with(groups::resolve(&["@belljar-strict"], Action::Allow, &[])?)
@@ -128,7 +128,9 @@ mod sets;
 
 use std::fmt;
 
-use super::packed::{Words, words};
+use super::packed::Words;
+#[cfg(any(test, feature = "internals"))]
+use super::packed::words;
 use super::{Action, Condition};
 pub use resolve::{GroupError, resolve};
 
@@ -159,6 +161,7 @@ impl fmt::Debug for Group {
 
 impl Group {
     /// The system calls and nested groups (`@…`) that it names, in order, without the conditions.
+    #[cfg(any(test, feature = "internals"))]
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
         self.entries.iter().flat_map(|entry| match entry.what {
             What::Names(names) | What::Rule { names, .. } => names.iter(),
