@@ -3,9 +3,9 @@
 //!
 //! `library WHAT [OPTION VALUE]...`, WHAT one of
 //!
-//! * `program FOLDER`: `/job/noop` with FOLDER as /job, from spawn to exit
+//! * `program DIRECTORY`: `/job/noop` with DIRECTORY as /job, from spawn to exit
 //! * `role`, `call`: an empty role, an empty function
-//! * `idle FOLDER`: no server; writes what belljar's processes take of memory for `/job/pause`, in KiB (PSS)
+//! * `idle DIRECTORY`: no server; writes what belljar's processes take of memory for `/job/pause`, in KiB (PSS)
 //! * `filter`: no server; writes the profile's system-call filter to standard output, as an array of `struct
 //!   sock_filter`
 //! * `linear`: no server; as `filter`, but the same list as one comparison after the other, as most other
