@@ -81,7 +81,7 @@ pub(super) fn status(bytes: &[u8]) -> bool {
             assert_eq!(decoded, message);
             assert_eq!(status_of(*end), status_of(*end));
         }
-        Message::RootBuilt | Message::Created | Message::Started | Message::Terminal => {
+        Message::RootBuilt | Message::Created | Message::Listener | Message::Started | Message::Terminal => {
             assert_eq!(decoded, message)
         }
     }

@@ -140,5 +140,5 @@ fn prepare(execution: &Execution<'_>) -> Result<(), Fault> {
             .map_err(Fault::on("dup2", to.to_string().as_bytes()))?;
     }
     sys::close_on_exec_from(3).map_err(Fault::on("close_range", b"3"))?;
-    execution.filter.map_or(Ok(()), seccomp::load)
+    execution.filter.map_or(Ok(()), seccomp::load_alone)
 }

@@ -23,6 +23,7 @@ mod identity;
 mod inner;
 mod landlock;
 mod limits;
+mod listener;
 mod lite;
 mod loopback;
 mod mounts;

@@ -10,10 +10,10 @@ use nix::errno::Errno;
 use nix::unistd::ForkResult;
 
 use super::context::Context;
-use super::exit::exit;
+use super::exit::{exit, trap};
 use super::handover::Handover;
 use super::{FOR_TASK, TASK, capabilities, descriptors, seccomp, signals, walk};
-use crate::plan::Workload;
+use crate::plan::{Seccomp, Workload};
 use crate::protocol::{Failure, Fault, Message, Stage};
 use crate::{reexec, sys};
 
@@ -152,7 +152,8 @@ extern "C" fn execute(argument: *mut c_void) -> ! {
     let execution = unsafe { &mut *argument.cast::<Execution<'_>>() };
     let failure = walk(TASK, execution.context).err().or_else(|| {
         if let Some(filter) = &execution.context.plan.task.seccomp
-            && let Err(fault) = seccomp::load(filter)
+            && let Err(fault) =
+                execution.context.task_fds.channel().and_then(|own| seccomp::load(filter, own))
         {
             return Some(Fault::at(Stage::Seccomp)(fault));
         }
@@ -166,7 +167,13 @@ extern "C" fn execute(argument: *mut c_void) -> ! {
         Some(Fault::at(Stage::Execute)(fault))
     });
     execution.failure = failure;
-    exit(NOT_HANDED_OVER)
+    give_up(execution.context.plan.task.seccomp.as_ref())
+}
+
+/// The end of a process that could not hand over; the filter may be loaded.
+fn give_up(filter: Option<&Seccomp>) -> ! {
+    // Nothing answers yet for what it notifies of.
+    if filter.is_some_and(Seccomp::has_listener) { trap() } else { exit(NOT_HANDED_OVER) }
 }
 
 /// What runs in a role's process.
@@ -202,11 +209,13 @@ fn become_role(context: &mut Context, body: Body, handover: Handover) -> ! {
         let call = context.task_fds.take_call();
         let mut keep = context.plan.task.descriptors.clone();
         keep.extend(call.iter().flat_map(|(argument, result)| [argument.as_raw_fd(), result.as_raw_fd()]));
-        keep.sort_unstable();
-        // The channel goes with everything else: a role has no way to talk to the caller but what it was
-        // given.
-        ignore_broken_pipes().map_err(Fault::at(Stage::Signals))?;
         let filter = context.plan.task.seccomp.take();
+        let own = context.task_fds.channel().map_err(Fault::at(Stage::Descriptors))?;
+        // The channel goes with everything else: a role has no way to talk to the caller but what it was
+        // given. Where the filter has a listener, it goes with that.
+        keep.extend(filter.iter().filter(|filter| filter.has_listener()).map(|_| own));
+        keep.sort_unstable();
+        ignore_broken_pipes().map_err(Fault::at(Stage::Signals))?;
         descriptors::close_all_but(&keep).map_err(|errno| Failure {
             stage: Stage::Descriptors,
             fault: Fault::system("close_range", b"3", errno),
@@ -215,9 +224,9 @@ fn become_role(context: &mut Context, body: Body, handover: Handover) -> ! {
             let fault = Fault::mismatch(&format!("descriptor {number}"), "closed", "open");
             return Err(Fault::at(Stage::Descriptors)(fault));
         }
-        Ok((call, filter))
+        Ok((call, filter, own))
     });
-    let (call, filter) = match prepared {
+    let (call, filter, own) = match prepared {
         Ok(parts) => parts,
         Err(failure) => {
             handover.failed(&failure);
@@ -225,10 +234,10 @@ fn become_role(context: &mut Context, body: Body, handover: Handover) -> ! {
         }
     };
     if let Some(filter) = &filter
-        && let Err(fault) = seccomp::load(filter)
+        && let Err(fault) = seccomp::load(filter, own)
     {
         handover.failed(&Failure { stage: Stage::Seccomp, fault });
-        exit(NOT_HANDED_OVER);
+        give_up(Some(filter));
     }
     handover.done();
     let code = catch_unwind(AssertUnwindSafe(|| match (body, call) {

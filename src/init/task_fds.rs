@@ -16,12 +16,16 @@ pub(super) struct TaskFds {
 impl TaskFds {
     /// Sends from the task's process.
     pub(super) fn send(&self, message: &Message) -> Result<(), Fault> {
-        let lost = || Fault::Protocol { what: "the task's process cannot reach the caller".to_owned() };
-        let number = self.channel.ok_or_else(lost)?;
+        let number = self.channel()?;
         // SAFETY: `arrange` made the descriptor in this process; it is closed by number, later, by the
         // execution.
         let channel = ManuallyDrop::new(Channel::new(unsafe { OwnedFd::from_raw_fd(number) }));
         channel.send(message).map_err(|_| lost())
+    }
+
+    /// The number of the channel to the caller.
+    pub(super) fn channel(&self) -> Result<RawFd, Fault> {
+        self.channel.ok_or_else(lost)
     }
 
     /// The highest number that it knows of.
@@ -36,4 +40,8 @@ impl TaskFds {
         // SAFETY: `arrange` made both in this process, and they are taken once.
         Some(unsafe { (OwnedFd::from_raw_fd(argument), OwnedFd::from_raw_fd(result)) })
     }
+}
+
+fn lost() -> Fault {
+    Fault::Protocol { what: "the task's process cannot reach the caller".to_owned() }
 }

@@ -24,6 +24,8 @@ pub struct Call {
     pub files_given: bool,
     /// Whether the task gets a terminal of its own.
     pub terminal: bool,
+    /// Whether the caller takes the listener of a filter that notifies of system calls.
+    pub seccomp_listener: bool,
     /// See [`Plan::hooks`](super::Plan::hooks).
     #[doc(hidden)]
     pub create_container: Vec<HookProgram>,
@@ -69,6 +71,7 @@ impl Call {
             descriptors: Vec::new(),
             files_given: false,
             terminal: false,
+            seccomp_listener: false,
             create_container: Vec::new(),
             start_container: Vec::new(),
         }

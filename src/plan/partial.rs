@@ -12,7 +12,7 @@ use super::model::{
 use super::paths::convert::c_path;
 use super::paths::lite;
 use super::show::note::Note;
-use super::task::{env, kept, limits};
+use super::task::{env, filter, kept, limits};
 use super::{identity, resources};
 use crate::capability::{Capability, CapabilitySet};
 use crate::host::Facts;
@@ -66,6 +66,7 @@ impl<'a> PartialPlan<'a> {
                 hint: "choose a profile with namespaces, or leave them out",
             });
         }
+        filter::notifies(profile, facts, call)?;
         let limits = limits::limits(profile)?;
         if call.terminal && limits.output.is_some() {
             return Err(terminal_limit());

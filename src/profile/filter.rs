@@ -34,9 +34,10 @@ pub(crate) enum ActionWord {
     KillThread,
     Trap,
     Trace,
+    Notify,
 }
 
-pub(crate) const ACTIONS: [(&str, ActionWord); 7] = [
+pub(crate) const ACTIONS: [(&str, ActionWord); 8] = [
     ("allow", ActionWord::Allow),
     ("log", ActionWord::Log),
     ("errno", ActionWord::Errno),
@@ -44,13 +45,15 @@ pub(crate) const ACTIONS: [(&str, ActionWord); 7] = [
     ("killThread", ActionWord::KillThread),
     ("trap", ActionWord::Trap),
     ("trace", ActionWord::Trace),
+    ("notify", ActionWord::Notify),
 ];
 
-/// `SECCOMP_FILTER_FLAG_*` (`linux/seccomp.h`) that make sense without a listener.
-pub(crate) const FLAGS: [(&str, u64); 3] = [
+/// `SECCOMP_FILTER_FLAG_*` (`linux/seccomp.h`). That of a listener comes with the action "notify".
+pub(crate) const FLAGS: [(&str, u64); 4] = [
     ("SECCOMP_FILTER_FLAG_TSYNC", libc::SECCOMP_FILTER_FLAG_TSYNC),
     ("SECCOMP_FILTER_FLAG_LOG", libc::SECCOMP_FILTER_FLAG_LOG),
     ("SECCOMP_FILTER_FLAG_SPEC_ALLOW", libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW),
+    ("SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV),
 ];
 
 /// OCI's words and the operators that they stand for; both are understood.
@@ -172,7 +175,7 @@ impl FilterLayer {
             policy.rules.extend(below.rules);
             policy.flags |= below.flags;
         }
-        Ok(Some(policy))
+        Ok(Some(policy.with_listener_flag()))
     }
 }
 
@@ -229,11 +232,17 @@ fn rule(t: &Table<'_>, entry: &Value<'_>) -> Result<RuleLayer, ProfileError> {
 }
 
 pub(crate) fn action_word(text: &str) -> Result<ActionWord, ValueError> {
-    if text == "notify" {
-        let why = "nothing outside of the sandbox answers for it";
-        return Err(ValueError::Refused { word: text.to_owned(), why });
-    }
     word(text, "action", &ACTIONS)
+}
+
+pub(crate) fn default_word(text: &str) -> Result<ActionWord, ValueError> {
+    match action_word(text)? {
+        ActionWord::Notify => {
+            let why = "the caller would have to answer for every system call";
+            Err(ValueError::Refused { word: text.to_owned(), why })
+        }
+        word => Ok(word),
+    }
 }
 
 fn action(word: ActionWord, errno: Option<u16>) -> Result<Action, ValueError> {
@@ -246,6 +255,7 @@ fn action(word: ActionWord, errno: Option<u16>) -> Result<Action, ValueError> {
         (ActionWord::Kill, None) => Ok(Action::KillProcess),
         (ActionWord::KillThread, None) => Ok(Action::KillThread),
         (ActionWord::Trap, None) => Ok(Action::Trap),
+        (ActionWord::Notify, None) => Ok(Action::Notify),
     }
 }
 

@@ -179,7 +179,7 @@ pub static KEYS: &[Key] = &[
         |profile| Written::Value(Single::write(&MODE, &filter::Mode::of(profile.seccomp.as_ref()))),
         "whether there is a system-call filter"),
     key!("seccomp.defaultAction", "`allow`, `log`, `errno`, `kill`, `killThread`, `trap`, `trace`",
-        |draft, value| { draft.filter.default = Some(value.parse(filter::action_word)?); Ok(()) },
+        |draft, value| { draft.filter.default = Some(value.parse(filter::default_word)?); Ok(()) },
         |profile| policy(profile, filter_text::default_action),
         "what happens to a call that no rule names"),
     key!("seccomp.defaultErrnoRet", "error name or number",

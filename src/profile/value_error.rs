@@ -126,9 +126,6 @@ pub enum ValueError {
     /// A group of system calls that is not known, or that is not used as it can be.
     #[error(transparent)]
     Group(#[from] crate::seccomp::groups::GroupError),
-    /// An OCI profile that asks a supervisor.
-    #[error("SCMP_ACT_NOTIFY is used, but nothing outside of the sandbox answers for it")]
-    Notify,
 }
 
 impl ValueError {

@@ -179,6 +179,9 @@ pub(crate) enum Message {
         #[serde(deserialize_with = "fault::tame")]
         text: String,
     },
+    /// With it comes the listener of the task's filter: once, as soon as the filter is loaded, and only where the
+    /// Plan has one.
+    Listener,
     /// With it comes the outer end of the task's terminal. Once, before the walls stand, and only where the
     /// Plan has one.
     Terminal,

@@ -1,12 +1,13 @@
 //! A child that shares the launcher's memory until it has replaced its own (`CLONE_VM | CLONE_VFORK`): safe
 //! with any number of threads, and its price does not grow with the launcher's memory.
 
-use std::ffi::c_void;
+use std::ffi::{c_int, c_void};
 use std::io;
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicI32, Ordering};
 
 use super::syscall::{clone_call, syscall};
 
@@ -135,6 +136,45 @@ pub(super) unsafe fn clone_into(
     let flags = flags | libc::CLONE_VFORK as u64;
     // SAFETY: the caller's promise. The stack lives until the child has another memory or has ended.
     unsafe { clone_on(&stack, flags, exit_signal, cgroup, entry, argument, must_clear_handlers) }
+}
+
+/// Runs `entry(argument)` in another thread of this process while this one does `work`, and returns once that
+/// thread is gone. From the end of `work` on this thread makes no system call.
+///
+/// # Safety
+/// `entry` makes system calls only, uses nothing of libc, does not return or unwind, and ends its thread by
+/// itself once `work` is done. `argument` is what it expects.
+pub(crate) unsafe fn beside_thread<R>(
+    entry: extern "C" fn(*mut c_void) -> !,
+    argument: *mut c_void,
+    work: impl FnOnce() -> R,
+) -> io::Result<R> {
+    const FLAGS: c_int = libc::CLONE_VM
+        | libc::CLONE_FS
+        | libc::CLONE_FILES
+        | libc::CLONE_SIGHAND
+        | libc::CLONE_THREAD
+        | libc::CLONE_SYSVSEM
+        | libc::CLONE_CHILD_CLEARTID;
+    let stack = Stack::new()?;
+    // 0 once the thread is gone (CLONE_CHILD_CLEARTID).
+    let there = AtomicI32::new(1);
+    let top = stack.usable().addr() + STACK_SIZE;
+    let address = ptr::from_ref(&there).addr();
+    // SAFETY: clone(flags, stack, parent_tid, child_tid and tls, in either order): without CLONE_SETTLS the
+    // kernel uses one of the two. The stack is the thread's alone until it is gone; the rest is the caller's
+    // promise.
+    let pid =
+        unsafe { clone_call(libc::SYS_clone, [FLAGS as usize, top, 0, address, address], entry, argument) };
+    if pid < 0 {
+        return Err(io::Error::from_raw_os_error(-pid as i32));
+    }
+    let result = work();
+    while there.load(Ordering::Acquire) != 0 {
+        std::hint::spin_loop();
+    }
+    // The stack becomes the spare one, whose place is free since `Stack::new`: no call.
+    Ok(result)
 }
 
 /// A child of [`clone_beside`]: ended and reaped when the value is dropped.

@@ -86,7 +86,7 @@ pub use registry::{RegisterError, RoleError, RoleOutcome, RoleResult, register, 
 pub use stdio::Stdio;
 pub(crate) use stdio::Stream;
 
-pub(crate) use clone::clone_beside;
+pub(crate) use clone::{beside_thread, clone_beside};
 pub(crate) use credential::FIRST_EXTRA_FD;
 pub(crate) use dispatch::{Inherited, inherited};
 pub(crate) use dropped::{Dropped, keep as keep_dropped};
@@ -94,6 +94,7 @@ pub(crate) use image::proc_in_reach;
 pub(crate) use launch::{Launch, Launched, launch};
 pub(crate) use registry::{ROLES, Role, find, is_reserved};
 pub(crate) use stdio::Prepared;
+pub(crate) use syscall::syscall;
 
 /// What the macros expand to. Not for use by hand.
 #[doc(hidden)]

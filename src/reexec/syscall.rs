@@ -11,7 +11,7 @@ use std::arch::asm;
 /// # Safety
 /// As for the system call that is named by `number`.
 #[inline(always)]
-pub(super) unsafe fn syscall(number: libc::c_long, args: [usize; 5]) -> isize {
+pub(crate) unsafe fn syscall(number: libc::c_long, args: [usize; 5]) -> isize {
     let result: isize;
     #[cfg(target_arch = "x86_64")]
     // SAFETY: the kernel's calling convention: it changes rax, rcx and r11 and touches no stack of ours. The

@@ -7,18 +7,18 @@ use std::time::{Duration, Instant};
 use super::error::Error;
 use super::exec::Orders;
 use super::given::Given;
+use super::handover::{self, HandedOver};
 use super::hooks::Hooks;
 use super::host_id::HostId;
 use super::kill_handle::KillRef;
 use super::lent::Lent;
 use super::spawn::{MOST_MESSAGES, Started, failure, log, sent, task_name};
 use super::supervisor::{self, Supervisor};
-use super::terminal;
 use super::timing::Stopwatch;
-use super::watch::{self, GRACE, Seen};
+use super::watch::{self, GRACE};
 use crate::cgroup::Group;
 use crate::plan::Plan;
-use crate::protocol::{Channel, ChannelError, End, Message, ReadBack, Word};
+use crate::protocol::{Channel, ChannelError, Message, Word};
 use crate::{reexec, sys};
 
 /// A sandbox whose walls are being built or stand, and in which nothing has run. Dropped, it ends.
@@ -99,19 +99,23 @@ impl Built {
     ) -> Result<(Started, Plan), Error> {
         // Dropped in the reverse order.
         let Self { hooks, host_id, given, group, orders, began, told, channel, mut half, pid, plan } = self;
-        let handed = hand_over(&channel, told, &plan, half.pidfd()?, supervisor);
-        let (readback, terminal) = match handed.and_then(|handed| hooks.started().map(|()| handed)) {
-            Ok(handed) => handed,
-            Err(error) => {
-                let account = group.as_ref().and_then(|group| group.account().ok());
-                // It ends before its group is removed.
-                drop(half);
-                return Err(match account.and_then(|account| account.memory_too_low(error.errno())) {
-                    Some(limit) => Error::MemoryTooLow { limit },
-                    None => error,
-                });
-            }
-        };
+        let handed = handover::wait(&channel, &plan, deadline(&plan)?, supervisor, || Error::Silent {
+            status: half.status(),
+        });
+        let handed = handed.and_then(|handed| told.map(|()| handed).map_err(|_| Error::Protocol));
+        let HandedOver { readback, terminal, listener } =
+            match handed.and_then(|handed| hooks.started().map(|()| handed)) {
+                Ok(handed) => handed,
+                Err(error) => {
+                    let account = group.as_ref().and_then(|group| group.account().ok());
+                    // It ends before its group is removed.
+                    drop(half);
+                    return Err(match account.and_then(|account| account.memory_too_low(error.errno())) {
+                        Some(limit) => Error::MemoryTooLow { limit },
+                        None => error,
+                    });
+                }
+            };
         // init's own began before.
         let deadline = deadline(&plan)?;
         let pidfd = half.keep()?;
@@ -124,6 +128,7 @@ impl Built {
             began,
             deadline,
             terminal,
+            listener,
             orders: orders.map(Arc::new),
             lent: Lent::default(),
             group,
@@ -185,54 +190,4 @@ fn deadline(plan: &Plan) -> Result<Option<Duration>, Error> {
     let limit = plan.limits.timeout_ms.map(|ms| Duration::from_millis(ms).saturating_add(GRACE));
     let deadline = limit.map(|limit| Ok(watch::now()?.saturating_add(limit))).transpose();
     deadline.map_err(|source| Error::Child { action: "read the time for", source })
-}
-
-fn not_started(plan: &Plan) -> Error {
-    Error::NotStarted { limit_ms: plan.limits.timeout_ms.unwrap_or_default() }
-}
-
-/// Waits until the task has started; gives the outer end of its terminal, if it has one of its own.
-fn hand_over(
-    channel: &Channel,
-    sent: Result<(), ChannelError>,
-    plan: &Plan,
-    pidfd: BorrowedFd<'_>,
-    supervisor: &mut dyn Supervisor,
-) -> Result<(ReadBack, Option<OwnedFd>), Error> {
-    let mut ready = None;
-    let mut terminal = None;
-    let mut started = false;
-    let deadline = deadline(plan)?;
-    for _ in 0..MOST_MESSAGES {
-        // A signal that ends belljar does so by itself: nothing is known to run yet.
-        match watch::wait(&[channel.as_fd()], deadline, supervisor).map_err(supervisor::failed)? {
-            Seen::Ready | Seen::Force => {}
-            Seen::Overdue => return Err(not_started(plan)),
-        }
-        let expected = plan.task.terminal && terminal.is_none();
-        match terminal::receive(channel, expected) {
-            Ok(Some((_, Some(outer)))) => terminal = Some(outer),
-            Ok(Some((Message::Ready(readback), _))) if ready.is_none() && !expected => {
-                ready = Some(readback);
-            }
-            Ok(Some((Message::Started, _))) if !started => started = true,
-            Ok(Some((Message::Log { level, text }, _))) => log(level, &text),
-            Ok(Some((Message::Failed(failure), _))) => {
-                return Err(Error::from_init(failure, &task_name(plan)));
-            }
-            Ok(Some((Message::Disturbed(source), _))) => return Err(Error::Disturbed { source }),
-            // A role's process that was not at its body yet.
-            Ok(Some((Message::Ended { end: End::Timeout, .. }, _))) => return Err(not_started(plan)),
-            Ok(None) => {
-                let status =
-                    sys::process::wait_pidfd(pidfd, 0).ok().flatten().map_or(0, |waited| waited.status);
-                return Err(Error::Silent { status });
-            }
-            Ok(Some(_)) | Err(_) => return Err(Error::Protocol),
-        }
-        if started && let Some(readback) = ready.take() {
-            return sent.map(|()| (readback, terminal)).map_err(|_| Error::Protocol);
-        }
-    }
-    Err(Error::Protocol)
 }

@@ -6,7 +6,6 @@ use std::process::{ChildStderr, ChildStdin, ChildStdout, ExitStatus};
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::error::Error;
 use super::kill_handle::KillRef;
@@ -16,7 +15,7 @@ use super::relay::{Finishing, Relay};
 use super::spawn::{MOST_MESSAGES, Started, log};
 use super::supervisor::{self, Supervisor};
 use super::timing::{Stopwatch, Timing};
-use super::watch::{self, Seen};
+use super::watch::{self, Seen, is_ready};
 use crate::cgroup::{Account, CgroupError, Group, Meter};
 use crate::plan::Plan;
 use crate::protocol::{End, Message, PASSED_ON, Used};
@@ -38,6 +37,10 @@ pub struct Child {
     /// it, and the window's size set on it (`TIOCSWINSZ`). Reading gives `EIO` once the task and all that it
     /// started are gone.
     pub terminal: Option<OwnedFd>,
+    /// The listener of the filter ([`Command::seccomp_listener`](super::Command::seccomp_listener)): the
+    /// system calls that have the action `notify` wait for its answers (seccomp_unotify(2)). Once it is
+    /// closed they fail with `ENOSYS`.
+    pub seccomp_listener: Option<OwnedFd>,
     pub(super) plan: Plan,
     pub(super) profile_hash: String,
     pub(super) plan_hash: String,
@@ -197,13 +200,13 @@ impl Child {
             return Ok(Some(outcome.status));
         }
         if self.over.is_none() {
-            if !ready(self.started().map_err(cannot_wait)?.pidfd.as_fd()).map_err(cannot_wait)? {
+            if !is_ready(self.started().map_err(cannot_wait)?.pidfd.as_fd()).map_err(cannot_wait)? {
                 return Ok(None);
             }
             self.over = Some(self.reap()?);
         }
         if let Some(relay) = self.over.as_ref().and_then(|over| over.relay.as_ref())
-            && !ready(relay.done()).map_err(cannot_wait)?
+            && !is_ready(relay.done()).map_err(cannot_wait)?
         {
             return Ok(None);
         }
@@ -266,7 +269,7 @@ impl Child {
             // take time.
             self.watch(&reading::open(pipes), supervisor).map_err(supervisor::failed)?;
             if pipes.is_empty()
-                || ready(self.started().map_err(cannot_wait)?.pidfd.as_fd()).map_err(cannot_wait)?
+                || is_ready(self.started().map_err(cannot_wait)?.pidfd.as_fd()).map_err(cannot_wait)?
             {
                 return Ok(());
             }
@@ -300,7 +303,7 @@ impl Child {
             drop(fds);
             let read = pipes.iter_mut().try_for_each(Reading::read_some);
             read.map_err(|source| Error::Child { action: "read the output of", source })?;
-            if seen != Seen::Ready || ready(relay.done()).map_err(cannot_wait)? {
+            if seen != Seen::Ready || is_ready(relay.done()).map_err(cannot_wait)? {
                 return Ok(());
             }
         }
@@ -439,17 +442,6 @@ impl Child {
 
 fn cannot_wait(source: io::Error) -> Error {
     Error::Child { action: "wait for", source }
-}
-
-/// Whether there is something to be read, or an end.
-fn ready(fd: BorrowedFd<'_>) -> io::Result<bool> {
-    loop {
-        match poll(&mut [PollFd::new(fd, PollFlags::POLLIN)], PollTimeout::ZERO) {
-            Ok(ready) => return Ok(ready > 0),
-            Err(Errno::EINTR) => {}
-            Err(errno) => return Err(errno.into()),
-        }
-    }
 }
 
 impl Drop for Child {

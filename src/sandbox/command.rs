@@ -47,6 +47,7 @@ pub struct Command<'a> {
     pub(crate) every_kind: bool,
     /// See [`more_tasks`](Self::more_tasks).
     more_tasks: bool,
+    seccomp_listener: bool,
     hooks: Vec<Hook>,
     /// Whether one of belljar's own roles is meant.
     pub(crate) own: bool,
@@ -82,6 +83,7 @@ impl<'a> Command<'a> {
             #[cfg(feature = "cli")]
             every_kind: false,
             more_tasks: false,
+            seccomp_listener: false,
             hooks: Vec::new(),
             own: false,
             #[cfg(feature = "cli")]
@@ -171,6 +173,16 @@ impl<'a> Command<'a> {
         self
     }
 
+    /// Takes the listener of a filter that notifies of system calls: rules with the action `notify`
+    /// (`SCMP_ACT_NOTIFY`). Without this such a profile is refused. The listener is
+    /// [`Child::seccomp_listener`], and `None` where the filter notifies of nothing. It has to be served, or
+    /// what is notified of waits until the run ends. The `execve` that starts the program is let through
+    /// before; every other call is the owner's to answer.
+    pub fn seccomp_listener(&mut self, on: bool) -> &mut Self {
+        self.seccomp_listener = on;
+        self
+    }
+
     /// Adds what is done at a point of the start; see [`Hook`].
     #[doc(hidden)]
     pub fn hook(&mut self, hook: Hook) -> &mut Self {
@@ -214,6 +226,7 @@ impl<'a> Command<'a> {
         call.descriptors = self.kept.iter().map(|(_, number)| *number).collect();
         call.descriptors.sort_unstable();
         call.terminal = self.terminal;
+        call.seccomp_listener = self.seccomp_listener;
         hooks::ask(&self.hooks, &mut call);
         call
     }

@@ -53,13 +53,14 @@ impl Created {
         let Self { built, ours, lent, relayed, profile_hash, plan_hash, mut stopwatch } = self;
         let (mut started, plan) = built.start(supervisor, &mut stopwatch)?;
         started.lent = lent;
-        let terminal = started.terminal.take();
+        let (terminal, seccomp_listener) = (started.terminal.take(), started.listener.take());
         let [stdin, stdout, stderr] = ours;
         let mut child = Child {
             stdin: stdin.map(Into::into),
             stdout: stdout.map(Into::into),
             stderr: stderr.map(Into::into),
             terminal,
+            seccomp_listener,
             profile_hash,
             plan_hash,
             plan,

@@ -12,6 +12,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use super::command::{Command, Streams};
 use super::error::{Error, Step};
 use super::given::Given;
+use super::handover;
 use super::hooks::Hook;
 use super::id_maps::IdMaps;
 use super::lent::Lent;
@@ -123,12 +124,14 @@ impl Orders {
                 .map_err(|_| Error::Protocol)?;
         }
         drop((ends, theirs));
-        let terminal = started(&channel, plan)?;
+        // init starts one at a time, each in milliseconds, and its end ends the channel.
+        let handed = handover::wait(&channel, plan, None, &mut (), || Error::Over)?;
         Ok(Exec {
             stdin: stdin.map(Into::into),
             stdout: stdout.map(Into::into),
             stderr: stderr.map(Into::into),
-            terminal,
+            terminal: handed.terminal,
+            seccomp_listener: handed.listener,
             program: task_name(plan),
             channel,
             ended: None,
@@ -136,28 +139,6 @@ impl Orders {
             _lent: lent,
         })
     }
-}
-
-/// Waits until it runs; gives the outer end of its terminal, if it has one. init starts one at a time, each
-/// in milliseconds, and its end ends the channel.
-fn started(channel: &Channel, plan: &Plan) -> Result<Option<OwnedFd>, Error> {
-    let (mut ready, mut terminal) = (false, None);
-    for _ in 0..MOST_MESSAGES {
-        let expected = plan.task.terminal && terminal.is_none();
-        match terminal::receive(channel, expected) {
-            Ok(Some((_, Some(outer)))) => terminal = Some(outer),
-            Ok(Some((Message::Ready(_), _))) if !ready && !expected => ready = true,
-            Ok(Some((Message::Started, _))) if ready => return Ok(terminal),
-            Ok(Some((Message::Started, _))) => return Err(Error::Protocol),
-            Ok(Some((Message::Log { level, text }, _))) => log(level, &text),
-            Ok(Some((Message::Failed(failure), _))) => {
-                return Err(Error::from_init(failure, &task_name(plan)));
-            }
-            Ok(None) => return Err(Error::Over),
-            Ok(Some(_)) | Err(_) => return Err(Error::Protocol),
-        }
-    }
-    Err(Error::Protocol)
 }
 
 /// A task that was started in a sandbox beside the first ([`Child::exec`]). Dropping it ends it, with its
@@ -172,6 +153,8 @@ pub struct Exec {
     pub stderr: Option<ChildStderr>,
     /// The caller's end of its terminal, if it has one of its own; see [`Child::terminal`].
     pub terminal: Option<OwnedFd>,
+    /// The listener of its filter; see [`Child::seccomp_listener`].
+    pub seccomp_listener: Option<OwnedFd>,
     program: String,
     channel: Channel,
     ended: Option<ExitStatus>,
@@ -222,6 +205,7 @@ impl Exec {
             stdout,
             stderr,
             terminal: None,
+            seccomp_listener: None,
             program,
             channel,
             ended: None,

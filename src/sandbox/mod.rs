@@ -2,6 +2,7 @@
 //! walls of its own.
 
 mod accepted;
+mod brought;
 mod builder;
 mod built;
 pub(crate) mod call;
@@ -12,6 +13,7 @@ mod created;
 mod error;
 pub(crate) mod exec;
 mod given;
+mod handover;
 mod hints;
 mod hooks;
 mod host_id;
@@ -20,6 +22,7 @@ mod joined;
 pub(crate) mod kill_handle;
 mod lent;
 mod limits;
+mod listener;
 mod newidmap;
 mod oom_score;
 pub(crate) mod outcome;

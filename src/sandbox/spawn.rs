@@ -71,6 +71,8 @@ pub(super) struct Started {
     pub(super) deadline: Option<Duration>,
     /// The outer end of its terminal, if it has one of its own, until the child has it.
     pub(super) terminal: Option<OwnedFd>,
+    /// The listener of its filter, if it has one, until the child has it.
+    pub(super) listener: Option<OwnedFd>,
     /// The caller's terminal, put back as soon as the sandbox has ended.
     pub(super) lent: Lent,
     /// Where more tasks are asked for, if they may be.

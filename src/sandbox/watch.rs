@@ -68,3 +68,14 @@ pub(super) fn wait(
         }
     }
 }
+
+/// Whether there is something to be read, or an end.
+pub(super) fn is_ready(fd: BorrowedFd<'_>) -> io::Result<bool> {
+    loop {
+        match poll(&mut [PollFd::new(fd, PollFlags::POLLIN)], PollTimeout::ZERO) {
+            Ok(ready) => return Ok(ready > 0),
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+}

@@ -28,6 +28,14 @@ impl Policy {
         self
     }
 
+    /// With the flag for a listener where a rule notifies.
+    pub(crate) fn with_listener_flag(mut self) -> Self {
+        if self.rules.iter().any(|rule| rule.action == Action::Notify) {
+            self.flags |= libc::SECCOMP_FILTER_FLAG_NEW_LISTENER;
+        }
+        self
+    }
+
     /// With `@no-set-id` before everything that it says.
     pub(crate) fn without_set_id(&self) -> Self {
         let first = super::groups::no_set_id();

@@ -37,9 +37,11 @@ pub(crate) fn load_filter(program: &[Instruction], flags: libc::c_ulong) -> Resu
 
 /// As [`load_filter`], with `SECCOMP_FILTER_FLAG_NEW_LISTENER` (Linux 5.0): the descriptor of its
 /// notifications.
-#[cfg(feature = "doctor")]
-pub(crate) fn load_filter_with_listener(program: &[Instruction]) -> Result<OwnedFd, Errno> {
-    owned(set_filter(program, libc::SECCOMP_FILTER_FLAG_NEW_LISTENER)?)
+pub(crate) fn load_filter_with_listener(
+    program: &[Instruction],
+    flags: libc::c_ulong,
+) -> Result<OwnedFd, Errno> {
+    owned(set_filter(program, flags | libc::SECCOMP_FILTER_FLAG_NEW_LISTENER)?)
 }
 
 fn set_filter(program: &[Instruction], flags: libc::c_ulong) -> Result<libc::c_long, Errno> {

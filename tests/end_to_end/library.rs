@@ -84,6 +84,7 @@ pub fn run_case() {
         .iter()
         .chain(crate::more_tasks::CASES)
         .chain(crate::hooks::CASES)
+        .chain(crate::notified::CASES)
         .chain(&hidden)
         .find(|(known, _)| *known == name)
         .expect("a known case");
@@ -98,7 +99,12 @@ pub fn run_case() {
 pub fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
     for (caller, needs) in [(Caller::Root, &[Need::Root][..]), (Caller::User, &[])] {
-        for (name, _) in CASES.iter().chain(crate::more_tasks::CASES).chain(crate::hooks::CASES) {
+        for (name, _) in CASES
+            .iter()
+            .chain(crate::more_tasks::CASES)
+            .chain(crate::hooks::CASES)
+            .chain(crate::notified::CASES)
+        {
             trials.push(trial(format!("library::{name} as {caller:?}"), needs, move || {
                 let program = caller::shelf().join("end_to_end");
                 let mut command = Command::new(program);

@@ -22,6 +22,7 @@ mod library;
 mod more_tasks;
 mod named;
 mod need;
+mod notified;
 mod outcome;
 mod programs;
 mod races;

@@ -146,10 +146,7 @@ fn errors_name_the_key_the_line_and_the_nearest_key() {
             "extends = \"strict\"\n[[seccomp.syscalls]]\nnames = [\"read\"]\naction = \"errno\"\nerrnoRet = \"ENOPE\"",
             &["unknown errno \"ENOPE\""],
         ),
-        (
-            "extends = \"strict\"\n[[seccomp.syscalls]]\nnames = [\"read\"]\naction = \"notify\"",
-            &["\"notify\" is refused"],
-        ),
+        ("extends = \"strict\"\n[seccomp]\ndefaultAction = \"notify\"", &["\"notify\" is refused"]),
         (
             "extends = \"strict\"\n[[seccomp.syscalls]]\nnames = [\"read\"]\naction = \"allow\"\nargs = [{ index = 6, op = \"==\", value = 0 }]",
             &["out of range (0 to 5)"],

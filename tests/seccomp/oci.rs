@@ -268,15 +268,21 @@ fn flags_and_listeners() {
             "listenerPath":"/run/agent.sock","listenerMetadata":"x"}"#,
     );
     assert_eq!(policy.flags, 1 | 2 | 4);
+    // A listener where an entry notifies, and its flag with it.
+    let policy = read(
+        r#"{"defaultAction":"SCMP_ACT_ALLOW","flags":["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"],
+            "syscalls":[{"names":["mount"],"action":"SCMP_ACT_NOTIFY"}]}"#,
+    );
+    assert_eq!(policy.flags, 8 | 32);
+    assert_eq!(answer(&policy, "mount", &[]), Action::Notify);
     for (text, place) in [
-        (entries(r#"{"names":["mount"],"action":"SCMP_ACT_NOTIFY"}"#), Place::Entry(0)),
-        (r#"{"defaultAction":"SCMP_ACT_NOTIFY"}"#.into(), Place::Default),
+        (r#"{"defaultAction":"SCMP_ACT_NOTIFY"}"#, Place::Default),
         (
-            r#"{"defaultAction":"SCMP_ACT_ALLOW","flags":["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"]}"#.into(),
+            r#"{"defaultAction":"SCMP_ACT_ALLOW","flags":["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"]}"#,
             Place::Flags,
         ),
     ] {
-        let error = fails(&text);
+        let error = fails(text);
         assert!(matches!(error, OciError::Notify { place: at } if at == place), "{error}");
     }
 }

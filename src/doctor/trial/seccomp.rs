@@ -55,7 +55,7 @@ pub(super) fn filter() -> Trial {
 
 pub(super) fn notify() -> Trial {
     set_no_new_privs().at(Step::Call, "prctl", "PR_SET_NO_NEW_PRIVS")?;
-    sys::process::load_filter_with_listener(&program(libc::SECCOMP_RET_USER_NOTIF))
+    sys::process::load_filter_with_listener(&program(libc::SECCOMP_RET_USER_NOTIF), 0)
         .map(|_listener| String::new())
         .at(Step::Seccomp, "seccomp", "SECCOMP_SET_MODE_FILTER")
 }

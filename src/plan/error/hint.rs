@@ -49,6 +49,9 @@ impl PlanError {
             Self::RootMount { .. } => {
                 "unmount it, or use the root without an overlay, with all mount points there: proc, dev, tmp"
             }
+            Self::NoListener => {
+                "start it from a program that answers: Command::seccomp_listener in the library"
+            }
             Self::NoRoot => "give one with --rootfs DIR",
             Self::Cwd { .. } => {
                 "go to another directory, choose one with --workdir, or show it by name with --bind"

@@ -278,6 +278,9 @@ pub enum PlanError {
         /// Why.
         source: crate::seccomp::CompileError,
     },
+    /// The filter notifies of system calls, and the caller takes no listener.
+    #[error("plan: the filter has the action notify, and nothing answers the notifications")]
+    NoListener,
     /// An environment variable that cannot be.
     #[error("plan: environment variable {name:?} {problem}")]
     Env {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::HookProgram;
 use crate::capability::CapabilitySet;
+use crate::seccomp::{Action, Arch, Data};
 
 /// What init starts within the walls, in the order of the fields.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,6 +89,22 @@ pub struct Seccomp {
     /// What `prctl(PR_GET_SECCOMP)` must return below the filter: 2 where it is allowed, a negative errno
     /// where the filter answers with one (an unfiltered process would not), `None` where asking would kill.
     pub readback: Option<i32>,
+}
+
+impl Seccomp {
+    /// Whether its caller gets a listener.
+    #[must_use]
+    pub(crate) fn has_listener(&self) -> bool {
+        self.flags & libc::SECCOMP_FILTER_FLAG_NEW_LISTENER != 0
+    }
+
+    /// Whether execve(2) is notified of, with any arguments.
+    #[must_use]
+    pub(crate) fn notifies_of_execve(&self) -> bool {
+        let number = libc::SYS_execve.unsigned_abs() as u32;
+        let answer = self.program.evaluate(&Data::new(number, Arch::NATIVE, [0; 6]));
+        answer.map(Action::from_return) == Ok(Action::Notify)
+    }
 }
 
 /// What runs.

@@ -1,6 +1,8 @@
 //! The system-call filter, compiled for this machine.
 
 use crate::host::Facts;
+use crate::host::kernel::Version;
+use crate::plan::call::Call;
 use crate::plan::error::PlanError;
 use crate::plan::model::Seccomp;
 use crate::plan::show::note::Exposed;
@@ -40,7 +42,53 @@ pub(crate) fn filter(
     }
     // A program that was just compiled evaluates; an answer that is unknown is treated as one that kills.
     let readback = program.readback(facts.arch).unwrap_or(None);
-    Ok(Some(Seccomp { flags: policy.flags, program, readback }))
+    // A task's process has one thread when it loads the filter; one that sends the listener must stay out of
+    // it.
+    let flags = if listens(policy) { policy.flags & !libc::SECCOMP_FILTER_FLAG_TSYNC } else { policy.flags };
+    Ok(Some(Seccomp { flags, program, readback }))
+}
+
+fn listens(policy: &Policy) -> bool {
+    policy.flags & libc::SECCOMP_FILTER_FLAG_NEW_LISTENER != 0
+}
+
+/// What a filter that notifies of system calls needs (seccomp_unotify(2)): a caller that takes its listener,
+/// a kernel that lets a call go on after that, and a start that can be told from what comes after it.
+pub(crate) fn notifies(profile: &Profile, facts: &Facts, call: &Call) -> Result<(), PlanError> {
+    let killable = libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+    let Some(policy) = &profile.seccomp else { return Ok(()) };
+    if !listens(policy) {
+        return match policy.flags & killable {
+            0 => Ok(()),
+            _ => Err(PlanError::Unenforceable {
+                key: "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV".to_owned(),
+                reason: "no rule of the filter has the action notify",
+                hint: "leave it out of seccomp.flags",
+            }),
+        };
+    }
+    if !call.seccomp_listener {
+        return Err(PlanError::NoListener);
+    }
+    let has = Version { major: facts.kernel.0, minor: facts.kernel.1 };
+    let since = |what, call, major, minor| match (Version { major, minor }) {
+        needs if has < needs => Err(PlanError::Kernel { what, call, needs, has }),
+        _ => Ok(()),
+    };
+    since("a filter with the action notify", "SECCOMP_USER_NOTIF_FLAG_CONTINUE", 5, 5)?;
+    if policy.flags & killable != 0 {
+        since("a filter flag", "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", 5, 19)?;
+    }
+    // init's own execve is let through, and no other: see `sandbox::listener`.
+    let rules = || policy.rules.iter().filter(|rule| rule.names.iter().any(|name| name == "execve"));
+    if rules().any(|rule| rule.action == Action::Notify) && rules().any(|rule| !rule.args.is_empty()) {
+        return Err(PlanError::Unenforceable {
+            key: "the action notify for some arguments of execve".to_owned(),
+            reason: "the start of the program could not be told from what it starts itself",
+            hint: "notify of execve without args, or not at all",
+        });
+    }
+    Ok(())
 }
 
 fn compiled(policy: &Policy, facts: &Facts, notes: &mut Vec<Note>) -> Result<Program, PlanError> {

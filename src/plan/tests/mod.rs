@@ -1,5 +1,6 @@
 //! Plans for hosts in memory, without privileges.
 
+mod callers;
 mod decisions;
 mod filesystems;
 pub(super) mod fixtures;

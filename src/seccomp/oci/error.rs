@@ -65,8 +65,10 @@ pub enum OciError {
         /// The index.
         index: u32,
     },
-    /// `SCMP_ACT_NOTIFY`, or a flag for it: nothing listens.
-    #[error("{place}: SCMP_ACT_NOTIFY needs a supervisor, and there is none; every such call would fail")]
+    /// `SCMP_ACT_NOTIFY` as the default action, or a flag for it without an entry that has it.
+    #[error(
+        "{place}: SCMP_ACT_NOTIFY is for entries, not the default, and the flags for it need such an entry"
+    )]
     Notify {
         /// Where.
         place: Place,

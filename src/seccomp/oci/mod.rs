@@ -17,8 +17,9 @@
 //! errno, trace, log, allow).
 //!
 //! What is never taken from a profile: `architectures` and `archMap` are checked for their spelling, but no
-//! foreign architecture is opened. 32-bit and x32 calls kill the process. `SCMP_ACT_NOTIFY` is an error, as
-//! nothing listens; `listenerPath` and `listenerMetadata` alone are ignored.
+//! foreign architecture is opened. 32-bit and x32 calls kill the process. The listener of `SCMP_ACT_NOTIFY` is
+//! the caller's, whatever `listenerPath` and `listenerMetadata` say; as the default action it is an error, as in
+//! runc.
 
 mod error;
 mod json;
@@ -67,10 +68,13 @@ pub fn parse(json: &[u8], context: &Context) -> Result<Policy, OciError> {
         return Err(OciError::Architectures);
     }
     if profile.listener_path.is_some() || profile.listener_metadata.is_some() {
-        log::debug!("seccomp: the listener is ignored, as nothing is sent to it");
+        log::debug!("seccomp: listenerPath and listenerMetadata are ignored: the caller has the listener");
     }
     let default =
         action(profile.default_action, profile.default_errno, profile.default_errno_ret, Place::Default)?;
+    if default == Action::Notify {
+        return Err(OciError::Notify { place: Place::Default });
+    }
     let mut merger = Merger::new(default);
     for (at, entry) in profile.syscalls.unwrap_or_default().iter().enumerate() {
         let place = Place::Entry(at);
@@ -93,7 +97,13 @@ pub fn parse(json: &[u8], context: &Context) -> Result<Policy, OciError> {
         }
     }
     let mut policy = Policy::new(default).with(merger.rules());
-    policy.flags = flags(&profile.flags.unwrap_or_default())?;
+    policy.flags = flags(&profile.flags.unwrap_or_default());
+    let policy = policy.with_listener_flag();
+    let (listener, killable) =
+        (libc::SECCOMP_FILTER_FLAG_NEW_LISTENER, libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV);
+    if policy.flags & (listener | killable) == killable {
+        return Err(OciError::Notify { place: Place::Flags });
+    }
     Ok(policy)
 }
 
@@ -114,7 +124,7 @@ fn action(
     let plain = match action {
         json::Action::Errno => return Ok(Action::Errno(errno()?)),
         json::Action::Trace => return Ok(Action::Trace(errno()?)),
-        json::Action::Notify => return Err(OciError::Notify { place }),
+        json::Action::Notify => Action::Notify,
         json::Action::Kill | json::Action::KillThread => Action::KillThread,
         json::Action::KillProcess => Action::KillProcess,
         json::Action::Trap => Action::Trap,
@@ -208,12 +218,13 @@ fn has(cap: &str, context: &Context) -> bool {
     capability::parse(cap).is_some_and(|cap| context.capabilities.contains(cap))
 }
 
-fn flags(flags: &[json::Flag]) -> Result<u64, OciError> {
-    flags.iter().try_fold(0, |all, flag| match flag {
-        json::Flag::Tsync => Ok(all | libc::SECCOMP_FILTER_FLAG_TSYNC),
-        json::Flag::Log => Ok(all | libc::SECCOMP_FILTER_FLAG_LOG),
-        json::Flag::SpecAllow => Ok(all | libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW),
-        // The kernel takes it only together with a listener.
-        json::Flag::WaitKillableRecv => Err(OciError::Notify { place: Place::Flags }),
+fn flags(flags: &[json::Flag]) -> u64 {
+    flags.iter().fold(0, |all, flag| {
+        all | match flag {
+            json::Flag::Tsync => libc::SECCOMP_FILTER_FLAG_TSYNC,
+            json::Flag::Log => libc::SECCOMP_FILTER_FLAG_LOG,
+            json::Flag::SpecAllow => libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW,
+            json::Flag::WaitKillableRecv => libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV,
+        }
     })
 }
