@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Profile;
-use super::builtin::{NAMES, text};
+use super::builtin::{self, PROFILES};
 use crate::seccomp::{Action, Arch, Policy, Program, Rules};
 
 /// Of all texts, when the files were written.
@@ -17,26 +17,12 @@ const FRESH: bool = u64::from_le_bytes(TEXTS) == fingerprint();
 
 static FILTERS: &[u8] = include_bytes!("../../profiles/built/filters.postcard");
 
-fn bytes(name: &str) -> &'static [u8] {
-    match name {
-        "strict" => include_bytes!("../../profiles/built/strict.postcard"),
-        "standard" => include_bytes!("../../profiles/built/standard.postcard"),
-        "build" => include_bytes!("../../profiles/built/build.postcard"),
-        "network" => include_bytes!("../../profiles/built/network.postcard"),
-        "container" => include_bytes!("../../profiles/built/container.postcard"),
-        "nested" => include_bytes!("../../profiles/built/nested.postcard"),
-        "lite" => include_bytes!("../../profiles/built/lite.postcard"),
-        _ => &[],
-    }
-}
-
 /// FNV-1a over all texts: no protection, it tells that somebody forgot to write the files again.
 const fn fingerprint() -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     let mut index = 0;
-    while index < NAMES.len() {
-        let Some(text) = text(NAMES[index]) else { return 0 };
-        let text = text.as_bytes();
+    while index < PROFILES.len() {
+        let text = PROFILES[index].text.as_bytes();
         let mut at = 0;
         while at < text.len() {
             hash = (hash ^ text[at] as u64).wrapping_mul(0x0000_0100_0000_01b3);
@@ -52,7 +38,7 @@ pub(super) fn profile(name: &str) -> Option<Profile> {
     if !FRESH {
         return None;
     }
-    let Built { mut profile, filter } = postcard::from_bytes(bytes(name)).ok()?;
+    let Built { mut profile, filter } = postcard::from_bytes(builtin::find(name)?.encoded).ok()?;
     if let Some(at) = filter {
         profile.seccomp = Some(filters()?.get(usize::from(at))?.policy());
     }
@@ -135,6 +121,7 @@ mod tests {
 
     use sha2::{Digest as _, Sha256};
 
+    use super::super::builtin::NAMES;
     use super::super::load::build;
     use super::super::{find, print};
     use super::*;
@@ -161,7 +148,7 @@ mod tests {
     fn what_is_built_in_is_what_the_texts_make() {
         check("texts.hash", &fingerprint().to_le_bytes());
         let mut filters: Vec<(Policy, Encoded)> = Vec::new();
-        for name in NAMES {
+        for &name in NAMES {
             let mut profile = of_text(name);
             let filter = profile.seccomp.take().map(|policy| {
                 let known = filters.iter().position(|(known, _)| *known == policy);
@@ -219,7 +206,7 @@ mod tests {
     fn what_is_loaded_is_what_the_texts_make() {
         let written = u64::from_le_bytes(TEXTS);
         assert_eq!(written, fingerprint(), "profiles/built/ is older than the texts");
-        for name in NAMES {
+        for &name in NAMES {
             let expected = of_text(name);
             assert_eq!(profile(name).as_ref(), Some(&expected), "{name}");
             assert_eq!(Profile::load(name).unwrap(), expected, "{name}");

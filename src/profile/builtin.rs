@@ -1,25 +1,36 @@
-//! The profiles that are built in: `profiles/*.toml` of the source tree.
+//! The profiles that are built in: `profiles/*.toml` of the source tree, and what `profiles/built/` has of them.
 
-/// Their names, the default first.
-pub(crate) const NAMES: [&str; 7] = ["strict", "standard", "build", "network", "container", "nested", "lite"];
+/// A profile that is built in.
+pub(super) struct BuiltIn {
+    pub(super) name: &'static str,
+    /// Its source.
+    pub(super) text: &'static str,
+    /// What the source makes, encoded.
+    pub(super) encoded: &'static [u8],
+}
 
-/// The source text of a built-in profile.
-pub(crate) const fn text(name: &str) -> Option<&'static str> {
-    // (A `const fn` compares bytes, not strings.)
-    Some(match name.as_bytes() {
-        b"strict" => include_str!("../../profiles/strict.toml"),
-        b"standard" => include_str!("../../profiles/standard.toml"),
-        b"build" => include_str!("../../profiles/build.toml"),
-        b"network" => include_str!("../../profiles/network.toml"),
-        b"container" => include_str!("../../profiles/container.toml"),
-        b"nested" => include_str!("../../profiles/nested.toml"),
-        b"lite" => include_str!("../../profiles/lite.toml"),
-        _ => return None,
-    })
+macro_rules! built_in {
+    ($($name:literal)*) => {
+        /// Their names, the default first.
+        pub(super) const NAMES: &[&str] = &[$($name),*];
+
+        pub(super) const PROFILES: &[BuiltIn] = &[$(BuiltIn {
+            name: $name,
+            text: include_str!(concat!("../../profiles/", $name, ".toml")),
+            encoded: include_bytes!(concat!("../../profiles/built/", $name, ".postcard")),
+        }),*];
+    };
+}
+
+built_in!("strict" "standard" "build" "network" "container" "nested" "lite");
+
+/// A built-in profile.
+pub(super) fn find(name: &str) -> Option<&'static BuiltIn> {
+    PROFILES.iter().find(|profile| profile.name == name)
 }
 
 /// The names of the profiles that are built in, the default (`strict`) first.
 #[must_use]
 pub fn builtin_names() -> &'static [&'static str] {
-    &NAMES
+    NAMES
 }

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::filter::{self, FilterLayer};
-use super::form::{Edit, Single, Written, list, quote, quote_path};
-use super::kinds::{INSIDE, TIME};
+use super::form::{Edit, Form as _, Or, Written, list, quote, quote_path};
+use super::kinds::{CPU_QUOTA, INSIDE};
 use super::names::{namespace, of_namespace};
 use super::reader::{Table, Value};
 use super::value_error::ValueError;
@@ -118,8 +118,7 @@ fn cpus(quota: Duration, period: Duration) -> Result<u64, Conflict> {
 pub(super) fn written_quota(profile: &Profile) -> Written {
     let period = u64::try_from(PERIOD.as_micros()).unwrap_or(0);
     let quota = |cpus: u64| Duration::from_micros(cpus.saturating_mul(period / 1000));
-    let show = |cpus| Single::write(&TIME, &quota(cpus));
-    Written::Value(profile.resources.cpus.map_or_else(|| quote("unlimited"), show))
+    Or("unlimited", CPU_QUOTA).write(&profile.resources.cpus.map(quota))
 }
 
 /// `namespaces`: words for new ones, and tables with a `type` and a `path` for those that are joined.
@@ -130,7 +129,7 @@ pub(super) fn read_namespaces(draft: &mut Draft, value: &Value<'_>) -> Result<()
     for entry in tables {
         let (kind, path) = entry.keys(|t| {
             let kind = t.read("type", |v| v.parse(namespace))?;
-            let path = t.read("path", |v| Single::read(&INSIDE, v))?;
+            let path = t.read("path", |v| INSIDE.value(v))?;
             Ok((t.need("type", kind)?, t.need("path", path)?))
         })?;
         let own = match &edit {

@@ -65,10 +65,10 @@ pub(crate) fn find(
     if !is_name(name_or_path) {
         return Err(ProfileError::Name { name: name_or_path.to_owned() });
     }
-    if let Some(text) = builtin::text(name_or_path) {
+    if let Some(found) = builtin::find(name_or_path) {
         return Ok(Found {
             origin: Origin::BuiltIn(name_or_path.to_owned()),
-            text: text.to_owned(),
+            text: found.text.to_owned(),
             identity: None,
         });
     }

@@ -34,37 +34,7 @@ pub(super) trait Form {
     fn write(&self, at: &Self::Value) -> Written;
 }
 
-/// A [`Form`] without parts: the value takes the place of the inherited one.
-pub(super) trait Single {
-    type Value;
-    fn takes(&self) -> String;
-    fn read(&self, value: &Value<'_>) -> Result<Self::Value, ProfileError>;
-    fn check(&self, value: &Self::Value) -> Result<(), ValueError>;
-    fn write(&self, value: &Self::Value) -> String;
-}
-
-impl<S: Single> Form for S {
-    type Value = S::Value;
-
-    fn takes(&self) -> String {
-        Single::takes(self)
-    }
-
-    fn read(&self, at: &mut S::Value, value: &Value<'_>) -> Result<(), ProfileError> {
-        *at = Single::read(self, value)?;
-        Ok(())
-    }
-
-    fn check(&self, at: &S::Value) -> Result<(), ValueError> {
-        Single::check(self, at)
-    }
-
-    fn write(&self, at: &S::Value) -> Written {
-        Written::Value(Single::write(self, at))
-    }
-}
-
-/// A value that is read, checked and written in one piece.
+/// A value in one piece, which takes the place of the inherited one.
 pub(super) struct One<T: 'static> {
     pub(super) takes: &'static str,
     pub(super) read: fn(&Value<'_>) -> Result<T, ProfileError>,
@@ -72,96 +42,107 @@ pub(super) struct One<T: 'static> {
     pub(super) write: fn(&T) -> String,
 }
 
-impl<T> Single for One<T> {
+impl<T> One<T> {
+    pub(super) fn value(&self, value: &Value<'_>) -> Result<T, ProfileError> {
+        let read = (self.read)(value)?;
+        (self.check)(&read).map_err(|error| value.fail(error))?;
+        Ok(read)
+    }
+}
+
+impl<T> Form for One<T> {
     type Value = T;
 
     fn takes(&self) -> String {
         self.takes.to_owned()
     }
 
-    fn read(&self, value: &Value<'_>) -> Result<T, ProfileError> {
-        let read = (self.read)(value)?;
-        (self.check)(&read).map_err(|error| value.fail(error))?;
-        Ok(read)
+    fn read(&self, at: &mut T, value: &Value<'_>) -> Result<(), ProfileError> {
+        *at = self.value(value)?;
+        Ok(())
     }
 
-    fn check(&self, value: &T) -> Result<(), ValueError> {
-        (self.check)(value)
+    fn check(&self, at: &T) -> Result<(), ValueError> {
+        (self.check)(at)
     }
 
-    fn write(&self, value: &T) -> String {
-        (self.write)(value)
+    fn write(&self, at: &T) -> Written {
+        Written::Value((self.write)(at))
     }
 }
 
 /// One of a few words, with what they are called together.
 pub(super) struct Words<T: 'static>(pub(super) &'static str, pub(super) &'static [(&'static str, T)]);
 
-impl<T: Copy + PartialEq> Single for Words<T> {
+impl<T: Copy + PartialEq> Form for Words<T> {
     type Value = T;
 
     fn takes(&self) -> String {
         self.1.iter().map(|(word, _)| format!("`{word}`")).collect::<Vec<_>>().join(", ")
     }
 
-    fn read(&self, value: &Value<'_>) -> Result<T, ProfileError> {
-        value.parse(|text| word(text, self.0, self.1))
+    fn read(&self, at: &mut T, value: &Value<'_>) -> Result<(), ProfileError> {
+        *at = value.parse(|text| word(text, self.0, self.1))?;
+        Ok(())
     }
 
     fn check(&self, _: &T) -> Result<(), ValueError> {
         Ok(())
     }
 
-    fn write(&self, value: &T) -> String {
-        quote(word_for(self.1, value))
+    fn write(&self, at: &T) -> Written {
+        Written::Value(quote(word_for(self.1, at)))
     }
 }
 
-/// A value, or a word for none.
-pub(super) struct Or<S>(pub(super) &'static str, pub(super) S);
+/// A value that may be missing, which is said by a word.
+pub(super) struct Or<F>(pub(super) &'static str, pub(super) F);
 
-impl<S: Single> Single for Or<S> {
-    type Value = Option<S::Value>;
+impl<F: Form<Value: Default>> Form for Or<F> {
+    type Value = Option<F::Value>;
 
     fn takes(&self) -> String {
         let word = if self.0.is_empty() { "\"\"" } else { self.0 };
-        format!("{}, `{word}`", Single::takes(&self.1))
+        format!("{}, `{word}`", self.1.takes())
     }
 
-    fn read(&self, value: &Value<'_>) -> Result<Self::Value, ProfileError> {
-        if value.is_word(self.0) { Ok(None) } else { Single::read(&self.1, value).map(Some) }
+    fn read(&self, at: &mut Self::Value, value: &Value<'_>) -> Result<(), ProfileError> {
+        if value.is_word(self.0) {
+            *at = None;
+            return Ok(());
+        }
+        self.1.read(at.get_or_insert_default(), value)
     }
 
-    fn check(&self, value: &Self::Value) -> Result<(), ValueError> {
-        value.as_ref().map_or(Ok(()), |value| Single::check(&self.1, value))
+    fn check(&self, at: &Self::Value) -> Result<(), ValueError> {
+        at.as_ref().map_or(Ok(()), |value| self.1.check(value))
     }
 
-    fn write(&self, value: &Self::Value) -> String {
-        value.as_ref().map_or_else(|| quote(self.0), |value| Single::write(&self.1, value))
+    fn write(&self, at: &Self::Value) -> Written {
+        at.as_ref().map_or_else(|| Written::Value(quote(self.0)), |value| self.1.write(value))
     }
 }
 
 /// A value that may be missing, for which there is no word.
-pub(super) struct Maybe<S>(pub(super) S);
+pub(super) struct Maybe<F>(pub(super) F);
 
-impl<S: Single> Form for Maybe<S> {
-    type Value = Option<S::Value>;
+impl<F: Form<Value: Default>> Form for Maybe<F> {
+    type Value = Option<F::Value>;
 
     fn takes(&self) -> String {
-        Single::takes(&self.0)
+        self.0.takes()
     }
 
     fn read(&self, at: &mut Self::Value, value: &Value<'_>) -> Result<(), ProfileError> {
-        *at = Some(Single::read(&self.0, value)?);
-        Ok(())
+        self.0.read(at.get_or_insert_default(), value)
     }
 
     fn check(&self, at: &Self::Value) -> Result<(), ValueError> {
-        at.as_ref().map_or(Ok(()), |value| Single::check(&self.0, value))
+        at.as_ref().map_or(Ok(()), |value| self.0.check(value))
     }
 
     fn write(&self, at: &Self::Value) -> Written {
-        at.as_ref().map_or(Written::Nothing, |value| Written::Value(Single::write(&self.0, value)))
+        at.as_ref().map_or(Written::Nothing, |value| self.0.write(value))
     }
 }
 
@@ -171,6 +152,7 @@ pub(super) struct Set<C: 'static, T: 'static> {
     pub(super) takes: &'static str,
     pub(super) parse: fn(&str) -> Result<T, ValueError>,
     pub(super) show: fn(&T) -> String,
+    pub(super) check: fn(&C) -> Result<(), ValueError>,
     /// The entries of what holds them, and back.
     pub(super) entries: fn(&C) -> BTreeSet<T>,
     pub(super) collect: fn(BTreeSet<T>) -> C,
@@ -190,7 +172,7 @@ impl<C, T: Ord> Form for Set<C, T> {
     }
 
     fn check(&self, at: &C) -> Result<(), ValueError> {
-        (self.entries)(at).iter().try_for_each(|entry| (self.parse)(&(self.show)(entry)).map(drop))
+        (self.check)(at)
     }
 
     fn write(&self, at: &C) -> Written {

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::draft::{Draft, read_namespaces, written_namespaces, written_quota};
-use super::form::{Form, Maybe, One, Or, Set, Single, Words, Written};
+use super::form::{Form, Maybe, One, Or, Set, Words, Written};
 use super::kinds::{
     COUNT, CPU_PERIOD, CPU_QUOTA, CPU_SHARES, CPU_TIME, CWD, Environment, FLAG, HOST_PATH, HOSTNAME, ID_MAP,
     INSIDE, IO_WEIGHT, LINE, Output, PATHS, Rlimits, SIZE, TIME, Throttles, UMASK, USER, set,
@@ -63,12 +63,12 @@ macro_rules! key {
     };
     ($name:literal, $form:expr, $($field:ident).+, $meaning:literal) => {
         Key {
-            check: |profile| Form::check(&$form, &profile.$($field).+),
+            check: |profile| $form.check(&profile.$($field).+),
             ..key!(
                 $name,
-                Form::takes(&$form),
-                |draft, value| Form::read(&$form, &mut draft.profile.$($field).+, value),
-                |profile| Form::write(&$form, &profile.$($field).+),
+                $form.takes(),
+                |draft, value| $form.read(&mut draft.profile.$($field).+, value),
+                |profile| $form.write(&profile.$($field).+),
                 $meaning
             )
         }
@@ -128,7 +128,7 @@ pub static KEYS: &[Key] = &[
     key!("process.cwd", Maybe(CWD), process.cwd,
         "the working directory; without it the caller's where `workdir` shows it, else /tmp, else /"),
     key!("process.env", Environment, process.env, "the environment: set, or passed on from the caller"),
-    key!("process.user", Or("default", USER), process.user, needs namespaces,
+    key!("process.user", USER, process.user, needs namespaces,
         "the ids inside; `default`: the caller's own, or 1000 for root; 0 where `uidMappings` is `auto`"),
     key!("process.user.uid", "number", "the user id alone"),
     key!("process.user.gid", "number", "the group id alone"),
@@ -148,11 +148,11 @@ pub static KEYS: &[Key] = &[
     Key {
         check: |profile| profile.resources.cpus.map_or(Ok(()), |cpus| units::within(cpus, 1, units::MAX_CPUS)),
         ..key!("resources.cpu.quota", "time, `unlimited`",
-            |draft, value| Form::read(&Maybe(Or("unlimited", CPU_QUOTA)), &mut draft.quota, value), written_quota,
+            |draft, value| Maybe(Or("unlimited", CPU_QUOTA)).read(&mut draft.quota, value), written_quota,
             "CPU time in each period (`--cpus`)")
     },
     key!("resources.cpu.period", "time",
-        |draft, value| Form::read(&Maybe(CPU_PERIOD), &mut draft.period, value), |_| Written::Nothing,
+        |draft, value| Maybe(CPU_PERIOD).read(&mut draft.period, value), |_| Written::Nothing,
         "the period of the quota; 100ms unless it is given"),
     key!("resources.cpu.shares", Or("default", CPU_SHARES), resources.cpu_shares,
         "its part of the CPUs where others want them, too"),
@@ -174,37 +174,33 @@ pub static KEYS: &[Key] = &[
     key!("landlock.mode", Words("Landlock mode", &[("require", true), ("off", false)]), landlock.require,
         "whether the same paths are held by Landlock, too"),
     key!("landlock.scopes", SCOPES, landlock.scopes, "Landlock's scopes (Linux 6.12)"),
-    key!("seccomp.mode", Form::takes(&MODE),
-        |draft, value| Form::read(&Maybe(MODE), &mut draft.filter.mode, value),
-        |profile| Written::Value(Single::write(&MODE, &filter::Mode::of(profile.seccomp.as_ref()))),
+    key!("seccomp.mode", MODE.takes(),
+        |draft, value| MODE.read(draft.filter.mode.get_or_insert(filter::Mode::Filter), value),
+        |profile| MODE.write(&filter::Mode::of(profile.seccomp.as_ref())),
         "whether there is a system-call filter"),
     key!("seccomp.defaultAction", "`allow`, `log`, `errno`, `kill`, `killThread`, `trap`, `trace`",
-        |draft, value| { draft.filter.default = Some(value.parse(filter::default_word)?); Ok(()) },
-        |profile| policy(profile, filter_text::default_action),
+        |draft, value| { draft.filter.default = Some(filter_text::default_action(value)?); Ok(()) },
+        |profile| policy(profile, filter_text::written_action),
         "what happens to a call that no rule names"),
     key!("seccomp.defaultErrnoRet", "error name or number",
         |draft, value| { draft.filter.default_errno = Some(spanned(value, value.number(errno)?)); Ok(()) },
-        |profile| policy(profile, filter_text::default_errno),
+        |profile| policy(profile, filter_text::written_errno),
         "the error that it gets"),
     key!("seccomp.profile", "path",
         |draft, value| { draft.filter.oci_file = Some(spanned(value, value.host_path()?)); Ok(()) },
         |_| Written::Nothing,
         "a filter in OCI's JSON, as Docker's"),
-    key!("seccomp.unknownNames", Form::takes(&UNKNOWN),
-        |draft, value| Form::read(&Maybe(UNKNOWN), &mut draft.filter.unknown, value),
+    key!("seccomp.unknownNames", UNKNOWN.takes(),
+        |draft, value| UNKNOWN.read(draft.filter.unknown.get_or_insert(Unknown::Refuse), value),
         |_| Written::Nothing,
         "what is done with a name that no known system call has; without it, one in `seccomp.syscalls` is refused and one in `seccomp.profile` skipped"),
     key!("seccomp.flags", "list of `SECCOMP_FILTER_FLAG_…`",
-        |draft, value| {
-            let flags = value.each(|v| v.parse(|text| word(text, "filter flag", &filter::FLAGS)))?;
-            draft.filter.flags = Some(flags.into_iter().collect());
-            Ok(())
-        },
-        |profile| policy(profile, filter_text::flags),
+        |draft, value| { draft.filter.flags = Some(filter_text::flags(value)?); Ok(()) },
+        |profile| policy(profile, filter_text::written_flags),
         "flags of seccomp(2): TSYNC, LOG, SPEC_ALLOW"),
     key!("seccomp.syscalls", "list of tables: `names`, `action`, `errnoRet`, `args`",
-        |draft, value| { draft.filter.rules = value.each(filter::entry)?; Ok(()) },
-        |profile| policy(profile, filter_text::syscalls),
+        |draft, value| { draft.filter.rules = filter_text::rules(value)?; Ok(()) },
+        |profile| policy(profile, filter_text::written_rules),
         "the rules; the first that matches decides; a name with `@` is a group"),
     key!("mounts", Mounts, mounts,
         "what is mounted; at one destination the later entry wins; `type`: bind (the default), tmpfs, proc, dev, mqueue, sysfs, cgroup2, devpts, binfmt_misc, c or b (a device by number)"),
@@ -214,6 +210,7 @@ const CAPABILITIES: Set<CapabilitySet, CapabilitySet> = Set {
     takes: "list of `CAP_…`",
     parse: |text| capability(text).map(CapabilitySet::from),
     show: |set| set.iter().map(|capability| capability.to_string()).collect(),
+    check: |_| Ok(()),
     entries: |all| all.iter().map(CapabilitySet::from).collect(),
     collect: |entries| entries.into_iter().collect(),
 };
@@ -222,12 +219,17 @@ const SCOPES: Set<BTreeSet<Scope>, Scope> = set(
     "list of `signal`, `abstract-unix-socket`",
     |text| word(text, "Landlock scope", &SCOPE_WORDS),
     |scope| word_for(&SCOPE_WORDS, scope).to_owned(),
+    |_| Ok(()),
 );
 const SCOPE_WORDS: [(&str, Scope); 2] =
     [("signal", Scope::Signal), ("abstract-unix-socket", Scope::AbstractUnixSocket)];
 
-const PROGRAMS: Set<BTreeSet<String>, String> =
-    set("list of names, or `*`", |text| check::program_name(text).map(str::to_owned), String::clone);
+const PROGRAMS: Set<BTreeSet<String>, String> = set(
+    "list of names, or `*`",
+    |text| check::program_name(text).map(str::to_owned),
+    String::clone,
+    |names| names.iter().try_for_each(|name| check::program_name(name).map(drop)),
+);
 
 const PARENT: One<PathBuf> = One { takes: "path from the tree's root", ..INSIDE };
 

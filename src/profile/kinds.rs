@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::check;
-use super::form::{Form, One, Set, Single, Written, list, quote, quote_path};
+use super::form::{Form, One, Set, Written, list, quote, quote_path};
 use super::names;
 use super::reader::Value;
 use super::units;
@@ -110,6 +110,7 @@ pub(super) const PATHS: Set<Vec<PathBuf>, PathBuf> = Set {
     takes: "list of paths inside",
     parse: |text| check::inside(Path::new(text)).map(|()| PathBuf::from(text)),
     show: |path| path.to_string_lossy().into_owned(),
+    check: |paths| paths.iter().try_for_each(|path| check::inside(path)),
     entries: |paths| paths.iter().cloned().collect(),
     collect: |paths| paths.into_iter().collect(),
 };
@@ -119,29 +120,34 @@ pub(super) const fn set<T: Ord + Clone>(
     takes: &'static str,
     parse: fn(&str) -> Result<T, ValueError>,
     show: fn(&T) -> String,
+    check: fn(&BTreeSet<T>) -> Result<(), ValueError>,
 ) -> Set<BTreeSet<T>, T> {
-    Set { takes, parse, show, entries: Clone::clone, collect: |entries| entries }
+    Set { takes, parse, show, check, entries: Clone::clone, collect: |entries| entries }
 }
 
-/// `UID[:GID]` or `{ uid, gid }`.
-pub(super) const USER: One<User> = One {
-    takes: "`UID[:GID]`",
+/// `UID[:GID]`, `{ uid, gid }`, or what belljar chooses.
+pub(super) const USER: One<Option<User>> = One {
+    takes: "`UID[:GID]`, `default`",
     read: |v| match v.is_table() {
         true => v.keys(|t| {
             let id = |v: &Value<'_>| v.number(units::id_in_range);
             let (uid, gid) = (t.read("uid", id)?, t.read("gid", id)?);
             let uid = t.need("uid", uid)?;
-            Ok(User { uid, gid: gid.unwrap_or(uid) })
+            Ok(Some(User { uid, gid: gid.unwrap_or(uid) }))
         }),
-        false => v.number(units::user),
+        false if v.is_word("default") => Ok(None),
+        false => v.number(units::user).map(Some),
     },
-    check: |user| units::user(&show_user(*user)).map(drop),
-    write: |user| quote(&show_user(*user)),
+    check: |user| match user {
+        Some(User { uid, gid }) if [*uid, *gid].contains(&u32::MAX) => {
+            Err(ValueError::Range { text: format!("{uid}:{gid}"), min: 0, max: u64::from(u32::MAX) - 1 })
+        }
+        _ => Ok(()),
+    },
+    write: |user| {
+        quote(&user.map_or_else(|| "default".to_owned(), |user| format!("{}:{}", user.uid, user.gid)))
+    },
 };
-
-fn show_user(user: User) -> String {
-    format!("{}:{}", user.uid, user.gid)
-}
 
 /// A list of ranges, or what belljar chooses.
 pub(super) const ID_MAP: One<IdMap> = One {
@@ -201,7 +207,7 @@ impl Form for Output {
     }
 
     fn check(&self, at: &Limits) -> Result<(), ValueError> {
-        at.output.map_or(Ok(()), |bytes| Single::check(&SIZE, &bytes))
+        at.output.map_or(Ok(()), |bytes| SIZE.check(&bytes))
     }
 
     fn write(&self, at: &Limits) -> Written {
@@ -315,7 +321,7 @@ impl Form for Throttles {
         let mut above = Vec::new();
         for entry in value.list()? {
             let throttle = entry.keys(|t| {
-                let path = t.read("path", |v| Single::read(&INSIDE, v))?;
+                let path = t.read("path", |v| INSIDE.value(v))?;
                 let rate = t.read("rate", |v| v.number(|text| units::rate(text, kind)))?;
                 Ok(Throttle { path: t.need("path", path)?, kind, rate: t.need("rate", rate)? })
             })?;

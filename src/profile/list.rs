@@ -28,13 +28,13 @@ pub fn list() -> Result<Vec<Listed>, ProfileError> {
 
 fn list_with(directory: Option<&Path>) -> Result<Vec<Listed>, ProfileError> {
     let mut all: Vec<Listed> = Vec::new();
-    for name in builtin::NAMES {
+    for &name in builtin::NAMES {
         let found = find::find(name, None, None)?;
         all.push(describe(name, found, None));
     }
     if let Some(directory) = directory {
         for name in find::list(directory)? {
-            let shadowed = builtin::text(&name).is_some();
+            let shadowed = builtin::find(&name).is_some();
             match find::read_named(directory, &name) {
                 Ok(Some(found)) => all.push(Listed { shadowed, ..describe(&name, found, Some(directory)) }),
                 // Gone since the directory was read.

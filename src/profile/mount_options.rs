@@ -59,34 +59,11 @@ impl Attributes {
     }
 }
 
+#[rustfmt::skip] // A list of words.
 pub(super) const OPTIONS: [&str; 27] = [
-    "ro",
-    "rw",
-    "exec",
-    "noexec",
-    "optional",
-    "system",
-    "idmap",
-    "size=",
-    "nr_inodes=",
-    "mode=",
-    "subset=pid",
-    "nosuid",
-    "nodev",
-    "relatime",
-    "noatime",
-    "strictatime",
-    "nodiratime",
-    "nosymfollow",
-    "rprivate",
-    "rslave",
-    "runbindable",
-    "uid=",
-    "gid=",
-    "major=",
-    "minor=",
-    "bind",
-    "rbind",
+    "ro", "rw", "exec", "noexec", "optional", "system", "idmap", "size=", "nr_inodes=", "mode=", "subset=pid",
+    "nosuid", "nodev", "relatime", "noatime", "strictatime", "nodiratime", "nosymfollow", "rprivate", "rslave",
+    "runbindable", "uid=", "gid=", "major=", "minor=", "bind", "rbind",
 ];
 
 impl Options {

@@ -30,46 +30,12 @@ enum Type {
     Other(&'static str),
 }
 
-impl Type {
-    /// The name of a new file system.
-    fn filesystem(self) -> Option<&'static str> {
-        match self {
-            Self::Tmpfs => Some("tmpfs"),
-            Self::Proc => Some("proc"),
-            Self::Mqueue => Some("mqueue"),
-            Self::Other(name) => Some(name),
-            Self::Bind | Self::Dev | Self::Node { .. } => None,
-        }
-    }
-}
-
 /// File systems without a short form of their own. Which of them are possible the plan decides, and says why
 /// not.
+#[rustfmt::skip] // A list of words.
 const OTHERS: [&str; 24] = [
-    "sysfs",
-    "cgroup2",
-    "devpts",
-    "binfmt_misc",
-    "cgroup",
-    "ramfs",
-    "overlay",
-    "fuse",
-    "bpf",
-    "devtmpfs",
-    "debugfs",
-    "tracefs",
-    "securityfs",
-    "ext2",
-    "ext3",
-    "ext4",
-    "xfs",
-    "btrfs",
-    "vfat",
-    "iso9660",
-    "squashfs",
-    "nfs",
-    "9p",
-    "virtiofs",
+    "sysfs", "cgroup2", "devpts", "binfmt_misc", "cgroup", "ramfs", "overlay", "fuse", "bpf", "devtmpfs",
+    "debugfs", "tracefs", "securityfs", "ext2", "ext3", "ext4", "xfs", "btrfs", "vfat", "iso9660", "squashfs", "nfs", "9p", "virtiofs",
 ];
 
 /// What is mounted, each destination once: an entry takes the place of the inherited one, or of nothing.
@@ -210,70 +176,69 @@ fn build(
     source: Option<PathBuf>,
     o: &Options,
 ) -> Result<Mount, ValueError> {
-    let only =
-        |used: bool, with: &'static str| if used { Err(ValueError::OnlyWith { with }) } else { Ok(()) };
-    if kind != Type::Bind {
-        only(o.optional, "type \"bind\" (option optional)")?;
-        only(o.system, "type \"bind\" (option system)")?;
-        only(o.idmap, "type \"bind\" (option idmap)")?;
-    }
-    if kind != Type::Tmpfs {
-        only(o.size.is_some(), "type \"tmpfs\" (option size=)")?;
-        only(o.inodes.is_some(), "type \"tmpfs\" (option nr_inodes=)")?;
-    }
-    if kind.filesystem().is_none() && !matches!(kind, Type::Node { .. }) {
-        only(o.mode.is_some(), "a new file system or a device (option mode=)")?;
-        if let Some((key, value)) = o.data.first() {
-            let text = value.as_ref().map_or_else(|| key.clone(), |value| format!("{key}={value}"));
-            return Err(ValueError::unknown(&text, "mount option", OPTIONS));
-        }
-    }
-    if kind != Type::Proc {
-        only(o.subset_pid, "type \"proc\" (option subset=pid)")?;
-    }
+    fits(kind, o)?;
+    let readonly = match kind {
+        Type::Bind => o.readonly.ok_or(ValueError::BindAccess)?,
+        _ => o.readonly.unwrap_or(false),
+    };
+    let noexec = match kind {
+        Type::Node { .. } => true,
+        Type::Bind | Type::Tmpfs => o.noexec.unwrap_or(false),
+        _ => o.noexec.unwrap_or(true),
+    };
     let attributes = o.attributes();
-    if kind == Type::Dev {
-        // Its access is fixed.
-        only(o.readonly.is_some(), "another type than \"dev\" (options ro and rw)")?;
-        only(o.noexec == Some(false), "another type than \"dev\" (option exec)")?;
-    }
-    if matches!(kind, Type::Dev | Type::Node { .. }) {
-        only(
-            attributes != Attributes::default(),
-            "a bind or a new file system (access times and propagation)",
-        )?;
-    }
     let short = attributes == Attributes::default() && o.data.is_empty();
-    let changed = o.readonly == Some(true) || o.noexec == Some(false) || o.mode.is_some();
-    let (kind, readonly, noexec) = match kind {
-        Type::Tmpfs if !short => {
-            (general("tmpfs", o), o.readonly.unwrap_or(false), o.noexec.unwrap_or(false))
-        }
-        Type::Proc | Type::Mqueue | Type::Other(_) if changed || !short || matches!(kind, Type::Other(_)) => {
-            let name = kind.filesystem().unwrap_or_default();
-            (general(name, o), o.readonly.unwrap_or(false), o.noexec.unwrap_or(true))
-        }
-        Type::Node { block } => (node(block, o)?, o.readonly.unwrap_or(false), true),
+    let usual = short && !readonly && noexec && o.mode.is_none();
+    let kind = match kind {
         Type::Bind => {
-            let readonly = o.readonly.ok_or(ValueError::BindAccess)?;
             let source = source.unwrap_or_else(|| destination.clone());
-            (MountKind::Bind { source, idmap: o.idmap }, readonly, o.noexec.unwrap_or(false))
+            MountKind::Bind { source, idmap: o.idmap }
         }
-        Type::Tmpfs => {
-            let kind = MountKind::Tmpfs {
-                size: o.size.unwrap_or(DEFAULT_SIZE),
-                inodes: o.inodes.unwrap_or(DEFAULT_INODES),
-                mode: o.mode.unwrap_or(DEFAULT_MODE),
-            };
-            (kind, o.readonly.unwrap_or(false), o.noexec.unwrap_or(false))
-        }
-        Type::Proc => (MountKind::Proc { subset_pid: o.subset_pid }, false, true),
-        Type::Dev => (MountKind::Dev, false, true),
-        Type::Mqueue => (MountKind::Mqueue, false, true),
-        // All of these are matched above.
-        Type::Other(name) => (general(name, o), false, true),
+        Type::Tmpfs if short => MountKind::Tmpfs {
+            size: o.size.unwrap_or(DEFAULT_SIZE),
+            inodes: o.inodes.unwrap_or(DEFAULT_INODES),
+            mode: o.mode.unwrap_or(DEFAULT_MODE),
+        },
+        Type::Proc if usual => MountKind::Proc { subset_pid: o.subset_pid },
+        Type::Mqueue if usual => MountKind::Mqueue,
+        Type::Dev => MountKind::Dev,
+        Type::Node { block } => node(block, o)?,
+        Type::Tmpfs => general("tmpfs", o),
+        Type::Proc => general("proc", o),
+        Type::Mqueue => general("mqueue", o),
+        Type::Other(name) => general(name, o),
     };
     Ok(Mount { destination, kind, readonly, noexec, optional: o.optional, system: o.system, attributes })
+}
+
+/// Whether the options are some of this type's.
+fn fits(kind: Type, o: &Options) -> Result<(), ValueError> {
+    let (bind, tmpfs, dev) = (kind == Type::Bind, kind == Type::Tmpfs, kind == Type::Dev);
+    let node = matches!(kind, Type::Node { .. });
+    let attributes = o.attributes() != Attributes::default();
+    let others = [
+        (!bind && o.optional, "type \"bind\" (option optional)"),
+        (!bind && o.system, "type \"bind\" (option system)"),
+        (!bind && o.idmap, "type \"bind\" (option idmap)"),
+        (!tmpfs && o.size.is_some(), "type \"tmpfs\" (option size=)"),
+        (!tmpfs && o.inodes.is_some(), "type \"tmpfs\" (option nr_inodes=)"),
+        ((bind || dev) && o.mode.is_some(), "a new file system or a device (option mode=)"),
+        (kind != Type::Proc && o.subset_pid, "type \"proc\" (option subset=pid)"),
+        // Its access is fixed.
+        (dev && o.readonly.is_some(), "another type than \"dev\" (options ro and rw)"),
+        (dev && o.noexec == Some(false), "another type than \"dev\" (option exec)"),
+        ((dev || node) && attributes, "a bind or a new file system (access times and propagation)"),
+    ];
+    if let Some((_, with)) = others.into_iter().find(|(used, _)| *used) {
+        return Err(ValueError::OnlyWith { with });
+    }
+    match o.data.first() {
+        Some((key, value)) if bind || dev => {
+            let text = value.as_ref().map_or_else(|| key.clone(), |value| format!("{key}={value}"));
+            Err(ValueError::unknown(&text, "mount option", OPTIONS))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The general form.

@@ -40,21 +40,10 @@ pub(crate) fn capability(text: &str) -> Result<Capability, ValueError> {
 }
 
 /// Resource limits (`getrlimit(2)`) that a profile sets by name, with what they count.
+#[rustfmt::skip] // A list of words.
 pub const RLIMITS: [&str; 14] = [
-    "as",
-    "core",
-    "data",
-    "locks",
-    "memlock",
-    "msgqueue",
-    "nice",
-    "nofile",
-    "nproc",
-    "rss",
-    "rtprio",
-    "rttime",
-    "sigpending",
-    "stack",
+    "as", "core", "data", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio", "rttime",
+    "sigpending", "stack",
 ];
 
 /// A resource limit's name as [`RLIMITS`] has it; `RLIMIT_NOFILE` is understood too.

@@ -74,10 +74,7 @@ pub fn size(text: &str) -> Result<u64, ValueError> {
     if number.is_empty() || !unit.bytes().all(|b| b.is_ascii_alphabetic()) {
         return Err(ValueError::Malformed { text: text.to_owned(), expected });
     }
-    let number = decimal(number, expected).map_err(|e| match e {
-        ValueError::Malformed { .. } => ValueError::Malformed { text: text.to_owned(), expected },
-        other => other,
-    })?;
+    let number = decimal_in(number, text, expected)?;
     if number == 0 {
         return Err(ValueError::Zero);
     }
@@ -215,8 +212,7 @@ pub fn cpus(text: &str) -> Result<u64, ValueError> {
         }
         None => (text, 0),
     };
-    let whole = decimal(whole, EXPECTED)
-        .map_err(|e| if let ValueError::Malformed { .. } = e { malformed() } else { e })?;
+    let whole = decimal_in(whole, text, EXPECTED)?;
     match whole.checked_mul(1000).and_then(|w| w.checked_add(fraction)) {
         Some(0) => Err(ValueError::Zero),
         Some(n) if n <= MAX_CPUS => Ok(n),
@@ -238,10 +234,7 @@ pub fn user(text: &str) -> Result<User, ValueError> {
 }
 
 fn id(text: &str, whole: &str) -> Result<u32, ValueError> {
-    let id = decimal(text, "a user id, or UID:GID (as in 1000:1000)").map_err(|e| match e {
-        ValueError::Malformed { expected, .. } => ValueError::Malformed { text: whole.to_owned(), expected },
-        other => other,
-    })?;
+    let id = decimal_in(text, whole, "a user id, or UID:GID (as in 1000:1000)")?;
     u32::try_from(id)
         .ok()
         .filter(|&id| id != u32::MAX)
@@ -324,9 +317,14 @@ fn show(value: u64, units: &[(&str, u64)], smallest: &str) -> String {
 
 /// Decimal digits, without a sign and without leading zeros.
 fn decimal(text: &str, expected: &'static str) -> Result<u64, ValueError> {
+    decimal_in(text, text, expected)
+}
+
+/// The same, as a part of a text.
+fn decimal_in(text: &str, whole: &str, expected: &'static str) -> Result<u64, ValueError> {
     let canonical = text == "0" || !text.starts_with('0');
     if text.is_empty() || !canonical || !text.bytes().all(|b| b.is_ascii_digit()) {
-        return Err(ValueError::Malformed { text: text.to_owned(), expected });
+        return Err(ValueError::Malformed { text: whole.to_owned(), expected });
     }
     text.parse().map_err(|_| range(text, 0, MAX))
 }
