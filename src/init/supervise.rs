@@ -1,5 +1,6 @@
 //! PID 1's life: it reaps, forwards signals, watches the caller and the clock, and ends with the task.
 
+use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
@@ -123,52 +124,25 @@ fn heard() -> SigSet {
 /// orphans) then gets a bounded part of it.
 fn watch(context: &mut Context, task: &Running, posts: &WatchPosts) -> Result<Option<End>, Fault> {
     let mut further = Furthers::new(context.orders.is_some());
-    let mut settled = false;
-    let mut more = false;
+    let mut pace = Pace { more: false, settled: false };
     loop {
         // The task alone: it may be one of many that have ended.
         let ended = sys::process::wait_pidfd(task.pidfd.as_fd(), libc::WNOHANG | libc::__WALL);
         if let Some(waited) = ended.map_err(Fault::on("waitid", b"task"))? {
             return Ok(Some(End::Status(waited.status)));
         }
-        let patience = match (more, context.watches.is_empty(), settled) {
-            (true, _, _) => EpollTimeout::ZERO,
-            (false, false, _) => EpollTimeout::from(TICK),
-            (false, true, false) => EpollTimeout::from(SETTLED),
-            (false, true, true) => EpollTimeout::NONE,
-        };
         let mut events = [EpollEvent::empty(); 8];
-        let ready = match posts.any.wait(&mut events, patience) {
-            Ok(0) if !more && !settled => {
-                settled = true;
-                // If it cannot be had, it is only the memory of one process.
-                sys::image::drop_clean_pages().ok();
-                0
-            }
-            Ok(ready) => ready,
-            Err(Errno::EINTR) => 0,
-            Err(errno) => return Err(Fault::system("epoll_wait", b"", errno)),
-        };
-        let is = |what: u64| events.iter().take(ready).any(|event| event.data() == what);
-        if is(CALLER) {
-            return Ok(None);
+        let ready = pace.wait(posts, !context.watches.is_empty(), &mut events)?;
+        let events = events.get(..ready).unwrap_or_default();
+        if let ControlFlow::Break(end) = reason_to_end(context, posts, events)? {
+            return Ok(end);
         }
-        if is(STOP) {
-            return Ok(Some(End::Stopped));
-        }
-        // By the time itself, too: the timer's interrupt comes a moment later, and its event is one of
-        // several.
-        if is(CLOCK) || posts.deadline.is_some_and(|end| boot_time().is_ok_and(|now| now >= end)) {
-            return Ok(Some(End::Timeout));
-        }
-        if let Some(what) = cgroup::passed(&context.watches)? {
-            return Ok(Some(End::Limit(what)));
-        }
-        if is(SIGNAL) {
+        let signalled = has(events, SIGNAL);
+        if signalled {
             forward(task)?;
         }
-        further.handle(context, posts, events.get(..ready).unwrap_or_default())?;
-        if more || is(SIGNAL) {
+        further.handle(context, posts, events)?;
+        if pace.more || signalled {
             let mut status = None;
             let reaped = reap(|waited| {
                 if waited.pid == task.pid {
@@ -180,7 +154,63 @@ fn watch(context: &mut Context, task: &Running, posts: &WatchPosts) -> Result<Op
             if let Some(status) = status {
                 return Ok(Some(End::Status(status)));
             }
-            more = reaped == Reaped::Batch;
+            pace.more = reaped == Reaped::Batch;
+        }
+    }
+}
+
+/// Whether something of this kind is ready.
+fn has(events: &[EpollEvent], what: u64) -> bool {
+    events.iter().any(|event| event.data() == what)
+}
+
+/// What ends the run besides the task's own end; none where the caller is gone.
+fn reason_to_end(
+    context: &Context,
+    posts: &WatchPosts,
+    events: &[EpollEvent],
+) -> Result<ControlFlow<Option<End>>, Fault> {
+    if has(events, CALLER) {
+        return Ok(ControlFlow::Break(None));
+    }
+    if has(events, STOP) {
+        return Ok(ControlFlow::Break(Some(End::Stopped)));
+    }
+    // By the time itself, too: the timer's interrupt comes a moment later, and its event is one of several.
+    if has(events, CLOCK) || posts.deadline.is_some_and(|end| boot_time().is_ok_and(|now| now >= end)) {
+        return Ok(ControlFlow::Break(Some(End::Timeout)));
+    }
+    let passed = cgroup::passed(&context.watches)?;
+    Ok(passed.map_or(ControlFlow::Continue(()), |what| ControlFlow::Break(Some(End::Limit(what)))))
+}
+
+/// How long a turn may wait.
+struct Pace {
+    /// There may be more children that have ended.
+    more: bool,
+    /// The run is not one of the short ones.
+    settled: bool,
+}
+
+impl Pace {
+    /// Waits for something to be ready; gives how many are. `looks`: accounts are looked at meanwhile.
+    fn wait(&mut self, posts: &WatchPosts, looks: bool, events: &mut [EpollEvent]) -> Result<usize, Fault> {
+        let patience = match (self.more, looks, self.settled) {
+            (true, _, _) => EpollTimeout::ZERO,
+            (false, true, _) => EpollTimeout::from(TICK),
+            (false, false, false) => EpollTimeout::from(SETTLED),
+            (false, false, true) => EpollTimeout::NONE,
+        };
+        match posts.any.wait(events, patience) {
+            Ok(0) if !self.more && !self.settled => {
+                self.settled = true;
+                // If it cannot be had, it is only the memory of one process.
+                sys::image::drop_clean_pages().ok();
+                Ok(0)
+            }
+            Ok(ready) => Ok(ready),
+            Err(Errno::EINTR) => Ok(0),
+            Err(errno) => Err(Fault::system("epoll_wait", b"", errno)),
         }
     }
 }
@@ -212,7 +242,7 @@ impl Furthers {
                 posts.any.delete(task.channel()).map_err(Fault::on("epoll_ctl", b"DEL"))?;
             }
         }
-        if !events.iter().any(|event| event.data() == ORDERS) {
+        if !has(events, ORDERS) {
             return Ok(());
         }
         match orders::take(context, self.next, self.tasks.len()) {

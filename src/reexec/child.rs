@@ -146,34 +146,53 @@ pub(super) extern "C" fn run(plan: *mut c_void) -> ! {
     }
 }
 
+/// A step that failed, with its errno.
+type Failed = (Step, i32);
+
+macro_rules! call {
+    ($n:expr, $a:expr) => { syscall($n, [$a as usize, 0, 0, 0, 0]) };
+    ($n:expr, $a:expr, $b:expr) => { syscall($n, [$a as usize, $b as usize, 0, 0, 0]) };
+    ($n:expr, $a:expr, $b:expr, $c:expr) => { syscall($n, [$a as usize, $b as usize, $c as usize, 0, 0]) };
+    ($n:expr, $a:expr, $b:expr, $c:expr, $d:expr) => {
+        syscall($n, [$a as usize, $b as usize, $c as usize, $d as usize, 0])
+    };
+    ($n:expr, $a:expr, $b:expr, $c:expr, $d:expr, $e:expr) => {
+        syscall($n, [$a as usize, $b as usize, $c as usize, $d as usize, $e as usize])
+    };
+}
+
+/// A call whose failure ends the step.
+macro_rules! check {
+    ($step:expr, $number:expr, $($arg:expr),* $(,)?) => {{
+        // SAFETY: a system call on values of the plan; see each call.
+        let result = unsafe { call!($number, $($arg),*) };
+        if result < 0 {
+            return Err(($step, (result as i32).wrapping_neg()));
+        }
+        result
+    }};
+}
+
 /// Returns only on failure.
 ///
 /// # Safety
 /// The child of a `CLONE_VM | CLONE_VFORK` clone, with a valid plan.
 #[inline(always)]
-unsafe fn attempt(plan: &ChildPlan) -> (Step, i32) {
-    macro_rules! call {
-        ($n:expr, $a:expr) => { syscall($n, [$a as usize, 0, 0, 0, 0]) };
-        ($n:expr, $a:expr, $b:expr) => { syscall($n, [$a as usize, $b as usize, 0, 0, 0]) };
-        ($n:expr, $a:expr, $b:expr, $c:expr) => { syscall($n, [$a as usize, $b as usize, $c as usize, 0, 0]) };
-        ($n:expr, $a:expr, $b:expr, $c:expr, $d:expr) => {
-            syscall($n, [$a as usize, $b as usize, $c as usize, $d as usize, 0])
-        };
-        ($n:expr, $a:expr, $b:expr, $c:expr, $d:expr, $e:expr) => {
-            syscall($n, [$a as usize, $b as usize, $c as usize, $d as usize, $e as usize])
-        };
+unsafe fn attempt(plan: &ChildPlan) -> Failed {
+    // SAFETY: the caller's promise.
+    match unsafe { prepare(plan) } {
+        // SAFETY: the same.
+        Ok(image) => unsafe { execute(plan, image) },
+        Err(failed) => failed,
     }
-    macro_rules! check {
-        ($step:expr, $number:expr, $($arg:expr),* $(,)?) => {{
-            // SAFETY: a system call on values of the plan; see each call.
-            let result = unsafe { call!($number, $($arg),*) };
-            if result < 0 {
-                return ($step, (result as i32).wrapping_neg());
-            }
-            result
-        }};
-    }
+}
 
+/// All but the execution; gives the image's descriptor, or -1.
+///
+/// # Safety
+/// As [`attempt`].
+#[inline(always)]
+unsafe fn prepare(plan: &ChildPlan) -> Result<c_int, Failed> {
     if plan.new_session {
         check!(Step::Session, libc::SYS_setsid, 0);
     }
@@ -182,17 +201,33 @@ unsafe fn attempt(plan: &ChildPlan) -> (Step, i32) {
         // 0: the launcher is outside of our pid namespace and cannot be named.
         let parent = check!(Step::DeathSignal, libc::SYS_getppid, 0) as i32;
         if parent != plan.parent && parent != 0 {
-            return (Step::LauncherGone, libc::ESRCH);
+            return Err((Step::LauncherGone, libc::ESRCH));
         }
     }
+    // SAFETY: the caller's promise.
+    let image = unsafe { place_descriptors(plan) }?;
+    if plan.raise_capabilities != 0 {
+        raise_capabilities(plan.raise_capabilities)?;
+    }
+    if !plan.cwd.is_null() {
+        check!(Step::WorkingDirectory, libc::SYS_chdir, plan.cwd);
+    }
+    reset_signals(plan.clear_handlers)?;
+    Ok(image)
+}
 
-    // First everything out of the way of the numbers that are to be given, then into place.
+/// First everything out of the way of the numbers that are to be given, then into place.
+///
+/// # Safety
+/// As [`attempt`].
+#[inline(always)]
+unsafe fn place_descriptors(plan: &ChildPlan) -> Result<c_int, Failed> {
     let mut index = 0;
     while index < plan.fd_count {
         // SAFETY: both arrays have fd_count elements.
         let source = unsafe { *plan.fds.add(index) };
         let high = check!(Step::Duplicate, libc::SYS_fcntl, source, libc::F_DUPFD_CLOEXEC, plan.fd_count);
-        // SAFETY: as above, and nobody else uses the scratch space.
+        // SAFETY: as above, and nothing else uses the scratch space.
         unsafe { *plan.scratch.add(index) = high as c_int };
         index = index.wrapping_add(1);
     }
@@ -209,87 +244,69 @@ unsafe fn attempt(plan: &ChildPlan) -> (Step, i32) {
         index = index.wrapping_add(1);
     }
     check!(Step::CloseOthers, libc::SYS_close_range, plan.fd_count, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
+    Ok(image)
+}
 
-    if plan.raise_capabilities != 0 {
-        let mut header = CapabilityHeader { version: CAPABILITY_VERSION, pid: 0 };
-        let mut data = [CapabilityData { effective: 0, permitted: 0, inheritable: 0 }; 2];
-        check!(Step::Capabilities, libc::SYS_capget, &raw mut header, &raw mut data);
-        let [low, high] = &mut data;
-        low.inheritable = low.permitted & plan.raise_capabilities as u32;
-        high.inheritable = high.permitted & (plan.raise_capabilities >> 32) as u32;
-        let mut left = u64::from(low.inheritable) | u64::from(high.inheritable) << 32;
-        check!(Step::Capabilities, libc::SYS_capset, &raw mut header, &raw const data);
-        while left != 0 {
-            let capability = left.trailing_zeros();
-            left &= left.wrapping_sub(1);
-            check!(
-                Step::Ambient,
-                libc::SYS_prctl,
-                libc::PR_CAP_AMBIENT,
-                libc::PR_CAP_AMBIENT_RAISE,
-                capability,
-                0,
-                0
-            );
-        }
+/// Makes those of `wanted` that are permitted inheritable, and raises them as ambient.
+#[inline(always)]
+fn raise_capabilities(wanted: u64) -> Result<(), Failed> {
+    let mut header = CapabilityHeader { version: CAPABILITY_VERSION, pid: 0 };
+    let mut data = [CapabilityData { effective: 0, permitted: 0, inheritable: 0 }; 2];
+    check!(Step::Capabilities, libc::SYS_capget, &raw mut header, &raw mut data);
+    let [low, high] = &mut data;
+    low.inheritable = low.permitted & wanted as u32;
+    high.inheritable = high.permitted & (wanted >> 32) as u32;
+    let mut left = u64::from(low.inheritable) | u64::from(high.inheritable) << 32;
+    check!(Step::Capabilities, libc::SYS_capset, &raw mut header, &raw const data);
+    while left != 0 {
+        let capability = left.trailing_zeros();
+        left &= left.wrapping_sub(1);
+        check!(
+            Step::Ambient,
+            libc::SYS_prctl,
+            libc::PR_CAP_AMBIENT,
+            libc::PR_CAP_AMBIENT_RAISE,
+            capability,
+            0,
+            0
+        );
     }
-    if !plan.cwd.is_null() {
-        check!(Step::WorkingDirectory, libc::SYS_chdir, plan.cwd);
-    }
+    Ok(())
+}
 
-    // SIGPIPE back to its default and no signal blocked, as std's Command does; SIGCHLD too, as a child that
-    // inherits it ignored can wait for nothing that it starts. Handlers were cleared by the clone.
+/// SIGPIPE back to its default and no signal blocked, as std's Command does; SIGCHLD too, as a child that
+/// inherits it ignored can wait for nothing that it starts. Handlers were cleared by the clone, or are here.
+#[inline(always)]
+fn reset_signals(clear_handlers: bool) -> Result<(), Failed> {
+    const SIZE: usize = size_of::<u64>();
     let default = KernelSigaction { handler: libc::SIG_DFL, flags: 0, restorer: 0, mask: 0 };
-    if plan.clear_handlers {
-        let mut signal = 1i32;
-        while signal <= 64 {
-            let mut old = KernelSigaction { handler: 0, flags: 0, restorer: 0, mask: 0 };
-            check!(Step::Signals, libc::SYS_rt_sigaction, signal, 0, &raw mut old, size_of::<u64>());
-            if old.handler != libc::SIG_DFL && old.handler != libc::SIG_IGN {
-                check!(
-                    Step::Signals,
-                    libc::SYS_rt_sigaction,
-                    signal,
-                    &raw const default,
-                    0,
-                    size_of::<u64>()
-                );
-            }
-            signal = signal.wrapping_add(1);
+    let mut signal = 1i32;
+    while clear_handlers && signal <= 64 {
+        let mut old = KernelSigaction { handler: 0, flags: 0, restorer: 0, mask: 0 };
+        check!(Step::Signals, libc::SYS_rt_sigaction, signal, 0, &raw mut old, SIZE);
+        if old.handler != libc::SIG_DFL && old.handler != libc::SIG_IGN {
+            check!(Step::Signals, libc::SYS_rt_sigaction, signal, &raw const default, 0, SIZE);
         }
+        signal = signal.wrapping_add(1);
     }
-    check!(Step::Signals, libc::SYS_rt_sigaction, libc::SIGPIPE, &raw const default, 0, size_of::<u64>());
-    check!(Step::Signals, libc::SYS_rt_sigaction, libc::SIGCHLD, &raw const default, 0, size_of::<u64>());
+    check!(Step::Signals, libc::SYS_rt_sigaction, libc::SIGPIPE, &raw const default, 0, SIZE);
+    check!(Step::Signals, libc::SYS_rt_sigaction, libc::SIGCHLD, &raw const default, 0, SIZE);
     let none = 0u64;
     // SAFETY: a mask of the kernel's size.
     unsafe { sigprocmask(libc::SIG_SETMASK, &none, std::ptr::null_mut()) };
+    Ok(())
+}
 
+/// Executes the image: by its name, by the path of procfs, by its descriptor.
+///
+/// # Safety
+/// As [`attempt`].
+#[inline(always)]
+unsafe fn execute(plan: &ChildPlan, image: c_int) -> Failed {
     let mut errno = libc::ENOENT;
     if !plan.named.is_null() {
-        // In a mount namespace of its own, and the image by its name there (see `image::Named`). Where that
-        // is another file by now, or cannot be had, the ways below lead to the image for sure. SAFETY: a path
-        // that ends with NUL.
-        let found = unsafe {
-            call!(
-                libc::SYS_openat,
-                libc::AT_FDCWD,
-                plan.named,
-                libc::O_PATH | libc::O_CLOEXEC | libc::O_NOFOLLOW
-            )
-        };
-        if found >= 0 {
-            let mut file = MaybeUninit::<libc::stat>::uninit();
-            // SAFETY: an open descriptor, and room for what the kernel writes.
-            let result = unsafe { call!(libc::SYS_fstat, found, file.as_mut_ptr()) };
-            // SAFETY: written, if the call says so.
-            if result == 0 && unsafe { ((*file.as_ptr()).st_dev, (*file.as_ptr()).st_ino) } == plan.identity {
-                // SAFETY: an empty path relative to the descriptor, and two arrays that end with a null
-                // pointer.
-                unsafe {
-                    call!(libc::SYS_execveat, found, c"".as_ptr(), plan.argv, plan.envp, libc::AT_EMPTY_PATH)
-                };
-            }
-        }
+        // SAFETY: the caller's promise.
+        unsafe { execute_named(plan) };
     }
     if plan.by_path {
         // SAFETY: a literal path, and two arrays that end with a null pointer.
@@ -309,4 +326,27 @@ unsafe fn attempt(plan: &ChildPlan) -> (Step, i32) {
         errno = (result as i32).wrapping_neg();
     }
     (Step::Exec, errno)
+}
+
+/// In a mount namespace of its own, the image by its name there (see `image::Named`). Where that is another
+/// file by now, or cannot be had, it returns: the other ways lead to the image for sure.
+///
+/// # Safety
+/// As [`attempt`]; there is a name.
+#[inline(always)]
+unsafe fn execute_named(plan: &ChildPlan) {
+    let flags = libc::O_PATH | libc::O_CLOEXEC | libc::O_NOFOLLOW;
+    // SAFETY: a path that ends with NUL.
+    let found = unsafe { call!(libc::SYS_openat, libc::AT_FDCWD, plan.named, flags) };
+    if found < 0 {
+        return;
+    }
+    let mut file = MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: an open descriptor, and room for what the kernel writes.
+    let result = unsafe { call!(libc::SYS_fstat, found, file.as_mut_ptr()) };
+    // SAFETY: written, if the call says so.
+    if result == 0 && unsafe { ((*file.as_ptr()).st_dev, (*file.as_ptr()).st_ino) } == plan.identity {
+        // SAFETY: an empty path relative to the descriptor, and two arrays that end with a null pointer.
+        unsafe { call!(libc::SYS_execveat, found, c"".as_ptr(), plan.argv, plan.envp, libc::AT_EMPTY_PATH) };
+    }
 }

@@ -93,21 +93,9 @@ pub(crate) fn launch(wanted: &Launch<'_>) -> Result<Launched, LaunchError> {
     check(wanted)?;
     let image = image::locate()?;
     let nonce = credential::nonce().map_err(|source| LaunchError::Credential { source })?;
-    let mut flags = 0;
-    if wanted.clone_flags & NEW_USER_OR_PID != 0 {
-        flags |= credential::FLAG_OTHER_NAMESPACE;
-    }
-    if wanted.clone_flags & libc::CLONE_NEWPID as u64 != 0 {
-        flags |= credential::FLAG_PID_NAMESPACE;
-    }
-    if wanted.death_watch {
-        flags |= credential::FLAG_DEATH_WATCH;
-    }
     // Without /proc the child could not find its image by itself, to launch in turn.
     let image_for_child = if image.by_path { None } else { image.descriptor };
-    if image_for_child.is_some() {
-        flags |= credential::FLAG_IMAGE;
-    }
+    let flags = flags(wanted, image_for_child.is_some());
     let credential = credential::seal(flags, &nonce, wanted.extra.len() as u32, wanted.role, wanted.payload)
         .map_err(|source| LaunchError::Credential { source })?;
     let (channel, theirs) = channel().map_err(|source| LaunchError::Channel { source })?;
@@ -163,6 +151,19 @@ pub(crate) fn launch(wanted: &Launch<'_>) -> Result<Launched, LaunchError> {
         return Err(LaunchError::Setup { step, source: io::Error::from_raw_os_error(errno) });
     }
     Ok(Launched { pid: cloned.pid, pidfd: cloned.pidfd, channel, nonce })
+}
+
+/// What the child is told of itself.
+fn flags(wanted: &Launch<'_>, has_image: bool) -> u32 {
+    [
+        (wanted.clone_flags & NEW_USER_OR_PID != 0, credential::FLAG_OTHER_NAMESPACE),
+        (wanted.clone_flags & libc::CLONE_NEWPID as u64 != 0, credential::FLAG_PID_NAMESPACE),
+        (wanted.death_watch, credential::FLAG_DEATH_WATCH),
+        (has_image, credential::FLAG_IMAGE),
+    ]
+    .into_iter()
+    .filter(|(holds, _)| *holds)
+    .fold(0, |all, (_, flag)| all | flag)
 }
 
 fn check(wanted: &Launch<'_>) -> Result<(), LaunchError> {

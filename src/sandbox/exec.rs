@@ -11,12 +11,12 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 
 use super::command::{Command, Streams};
 use super::error::{Error, Step};
-use super::given::Given;
+use super::given::{Given, give};
 use super::handover;
 use super::hooks::Hook;
 use super::id_maps::IdMaps;
 use super::lent::Lent;
-use super::spawn::{MOST_MESSAGES, give, log, task_name};
+use super::spawn::{MOST_MESSAGES, log, task_name};
 use super::{Child, terminal};
 #[cfg(feature = "cli")]
 use super::{

@@ -1,13 +1,15 @@
-//! Regular files that a task is given by descriptor. Who owns a file can change its mode through any
+//! What a task is given by descriptor: rights to pipes, and regular files. Who owns a file can change its mode through any
 //! descriptor of it, and an ordinary user's sandbox has its caller's id: mode and owner are put back when the
 //! run is over.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::stat::{Mode, fchmod};
 use nix::unistd::{Gid, Uid, fchown};
 
+use super::error::{Error, Step};
 use super::spawn::errno_of;
 use crate::plan::HostIdentity;
 use crate::sys;
@@ -80,6 +82,56 @@ fn put_back(file: BorrowedFd<'_>, before: Attributes) -> Result<bool, Errno> {
     fchmod(file, Mode::from_bits_truncate(before.mode))?;
     Ok(true)
 }
+
+/// Gives streams and descriptors to a task that has ids of its own (`ids`), or the caller's: its rights to
+/// them, and what is put back afterwards.
+pub(super) fn give(
+    stdio: &[OwnedFd; 3],
+    descriptors: &[BorrowedFd<'_>],
+    host: &HostIdentity,
+    ids: Option<(u32, u32)>,
+) -> Result<Given, Error> {
+    if let Some((_, group)) = ids {
+        give_pipes(stdio, group)?;
+    }
+    if !host.may_own_files() {
+        return Ok(Given::default());
+    }
+    let all = stdio.iter().map(AsFd::as_fd).chain(descriptors.iter().copied());
+    Given::note(all, host).map_err(Error::prepare(Step::Descriptors, "fstat", "streams"))
+}
+
+/// `/dev/stdout` and the like open the stream again, and a pipe belongs to the user that made it. The
+/// sandbox's own id gets the right to open those that lead to its streams, in their direction only; it does
+/// not own them, or it could give itself the other. Files and terminals stay as they are.
+///
+/// What is written to is opened by group, what is read by everybody else: a pipe between two sandboxes serves
+/// both. Others do not come near a pipe: it has no name but that in /proc/PID/fd.
+fn give_pipes(stdio: &[OwnedFd; 3], id: u32) -> Result<(), Error> {
+    let group = Gid::from_raw(id);
+    for fd in stdio {
+        let failed = |call| Error::prepare(Step::Descriptors, call, "standard stream");
+        let kind = nix::sys::statfs::fstatfs(fd).map_err(failed("fstatfs"))?.filesystem_type();
+        if kind != PIPEFS {
+            continue;
+        }
+        let flags = OFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFL).map_err(failed("fcntl"))?);
+        let more = match flags & OFlag::O_ACCMODE {
+            OFlag::O_RDONLY => Mode::S_IROTH,
+            OFlag::O_WRONLY => Mode::S_IWGRP,
+            _ => Mode::S_IRGRP | Mode::S_IWGRP,
+        };
+        let before = sys::fstat(fd.as_fd()).map_err(failed("fstat"))?.st_mode;
+        if more.intersects(Mode::S_IWGRP) {
+            fchown(fd, None, Some(group)).map_err(failed("fchown"))?;
+        }
+        fchmod(fd, Mode::from_bits_truncate(before) | more).map_err(failed("fchmod"))?;
+    }
+    Ok(())
+}
+
+/// `PIPEFS_MAGIC`: pipes without a name, not FIFOs in a directory of somebody's.
+const PIPEFS: nix::sys::statfs::FsType = nix::sys::statfs::FsType(0x5049_5045);
 
 #[cfg(test)]
 mod tests {

@@ -7,14 +7,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::stat::{Mode, fchmod};
 
 use super::built::{Built, Half};
 use super::error::{Error, Step};
 use super::exec::Orders;
-use super::given::Given;
+use super::given::{Given, give};
 use super::hooks::{Hook, Hooks};
 use super::host_id::HostId;
 use super::id_maps::IdMaps;
@@ -27,7 +25,7 @@ use super::{terminal, trees};
 use crate::capability::CapabilitySet;
 use crate::cgroup::{Group, Site};
 use crate::host::{RealFiles, Remembered};
-use crate::plan::{Ending, HostIdentity, Namespaces, PartialPlan, Plan, Workload};
+use crate::plan::{Ending, Namespaces, PartialPlan, Plan, Workload};
 use crate::protocol::{Channel, ChannelError, Go, MAX_SENT, Message, ReadBack, Trees};
 use crate::{init, reexec, sys};
 
@@ -97,29 +95,7 @@ pub(super) fn build(
     stopwatch: &mut Stopwatch,
 ) -> Result<Built, Error> {
     let began = Instant::now();
-    // The id maps are written there, and *lite* finds the task's descendants there: it must not be missed
-    // only then.
-    if !reexec::proc_in_reach() {
-        return Err(Error::prepare(Step::Proc, "statfs", "/proc/self")(Errno::ENOENT));
-    }
-    let host_id = HostId::of(&mut partial).map_err(Error::prepare(Step::HostId, "bind", ""))?;
-    let maps = IdMaps::of(&partial.identity, host_id.as_ref().map(HostId::id));
-    let task_ids = maps.given_to(&partial.identity);
-    let given = give(&handed.stdio, &handed.descriptors, &partial.identity.host, task_ids)?;
-    let own = sys::process::pidfd_open(nix::unistd::getpid().as_raw()).map_err(Error::prepare(
-        Step::Descriptors,
-        "pidfd_open",
-        "own process",
-    ))?;
-    let by_cgroup = |source| Error::Cgroup { source };
-    // First of all what takes its time on another processor: the group's cleaner, then init; the plan and the
-    // group when both are on their way.
-    let site = partial
-        .cgroup
-        .as_ref()
-        .map(|cgroup| Site::find(cgroup, own.as_fd()))
-        .transpose()
-        .map_err(by_cgroup)?;
+    let Prepared { host_id, maps, task_ids, given, own, site } = prepare(&mut partial, handed)?;
     stopwatch.mark("prepare");
     let launched = match launch(&partial, handed, &own) {
         Ok(launched) => launched,
@@ -135,62 +111,27 @@ pub(super) fn build(
     let hooks = Hooks::new(handed.hooks, pid);
     let mut group = None;
     let half = Half { launched: Some(launched), pid_namespace: !partial.namespaces.is_lite() };
-    let (launched, pidfd) = (half.launched()?, half.pidfd()?);
-    let channel = Channel::new(
-        launched
-            .channel
-            .try_clone()
-            .map_err(|source| Error::Child { action: "keep the channel to", source })?,
-    );
-    let (plan, notes) = partial.complete(&Remembered::new(&RealFiles))?;
-    #[cfg(feature = "cli")]
-    let plan = handed.amend.into_iter().fold(plan, |mut plan, amend| {
-        amend(&mut plan);
-        plan
-    });
-    notes.iter().for_each(crate::plan::Note::log);
+    let channel = half.launched()?.channel.try_clone().map(Channel::new);
+    let channel = channel.map_err(|source| Error::Child { action: "keep the channel to", source })?;
+    let plan = complete(partial, handed)?;
     stopwatch.mark("plan");
     let told = sent(channel.send_long(&plan.encode()?))?;
     if let Some(site) = site {
-        group = Some(Group::make(site).map_err(by_cgroup)?);
+        group = Some(Group::make(site).map_err(|source| Error::Cgroup { source })?);
         stopwatch.mark("control group");
     }
-    let cgroup_procs_fds =
-        group.as_ref().map_or(Ok(Vec::new()), Group::cgroup_procs_fds).map_err(by_cgroup)?;
-    let watches = group.as_ref().map_or(Ok(Vec::new()), Group::watches).map_err(by_cgroup)?;
-    let (watches, watched): (Vec<_>, Vec<_>) = watches.into_iter().unzip();
-    let window = plan.task.terminal.then(terminal::size);
-    let more =
-        handed.more_tasks.then(|| Orders::new(&plan, host_id.as_ref().map(HostId::id), group.as_ref()));
-    let (orders, inits) = more.transpose()?.unzip();
-    let cgroup_procs_count = u32::try_from(cgroup_procs_fds.len()).unwrap_or(u32::MAX);
-    let go = Go {
-        cgroup_procs_fds: cgroup_procs_count,
-        watches,
-        window,
-        hooks: hooks.any_before_pivot(),
-        hold: handed.hold,
-        orders: inits.is_some(),
-    };
-    let descriptors: Vec<BorrowedFd<'_>> =
-        inits.iter().chain(&cgroup_procs_fds).chain(&watched).map(AsFd::as_fd).collect();
+    let id = host_id.as_ref().map(HostId::id);
+    let GoAhead { go, descriptors, orders } = GoAhead::of(&plan, handed, group.as_ref(), id, &hooks)?;
     // The maps come only after the new image is up: the kernel tells it its ids while it is executed (AT_UID,
     // AT_EUID, AT_GID, AT_EGID), one after the other, and to musl two that differ mean a set-user-ID program.
-    launched
+    half.launched()?
         .wait_ready(PATIENCE)
         .map_err(|source| Error::Launch { namespaces: plan.walls.namespaces, source })?;
     stopwatch.mark("start of the image");
-    if plan.walls.ending == Ending::Children && sys::process::number_in_proc(pidfd) != Ok(pid) {
-        // init ends by number what `/proc` lists.
-        return Err(Error::ForeignProc);
-    }
-    // Here as init is still dumpable: its files in /proc are its own user's.
-    oom_score::raise(pidfd).map_err(|error| failure(&channel, &plan).unwrap_or(error))?;
-    if !plan.walls.namespaces.is_lite() {
-        // An init that has ended already has said why.
-        maps.write(pidfd).map_err(|error| failure(&channel, &plan).unwrap_or(error))?;
-    }
+    // An init that has ended already has said why.
+    give_ids(&half, &plan, &maps, pid).map_err(|error| failure(&channel, &plan).unwrap_or(error))?;
     supervisor.before().map_err(supervisor::failed)?;
+    let descriptors: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
     let told = told.and(sent(channel.send_with(&go, &descriptors))?);
     let told = told.and(hand_trees(&channel, &plan, &maps, task_ids)?);
     stopwatch.mark("trees");
@@ -198,6 +139,97 @@ pub(super) fn build(
     let mut built = Built { plan, pid, half, channel, told, began, orders, group, given, host_id, hooks };
     built.call_hooks(supervisor)?;
     Ok(built)
+}
+
+/// What is there before init is.
+struct Prepared {
+    host_id: Option<HostId>,
+    maps: IdMaps,
+    /// The host's ids of a task that does not have the caller's.
+    task_ids: Option<(u32, u32)>,
+    given: Given,
+    /// A pidfd of this process.
+    own: OwnedFd,
+    /// Where the control group is made; its cleaner is on its way.
+    site: Option<Site>,
+}
+
+fn prepare(partial: &mut PartialPlan<'_>, handed: &Handed<'_>) -> Result<Prepared, Error> {
+    // The id maps are written there, and *lite* finds the task's descendants there: it must not be missed
+    // only then.
+    if !reexec::proc_in_reach() {
+        return Err(Error::prepare(Step::Proc, "statfs", "/proc/self")(Errno::ENOENT));
+    }
+    let host_id = HostId::of(partial).map_err(Error::prepare(Step::HostId, "bind", ""))?;
+    let maps = IdMaps::of(&partial.identity, host_id.as_ref().map(HostId::id));
+    let task_ids = maps.given_to(&partial.identity);
+    let given = give(&handed.stdio, &handed.descriptors, &partial.identity.host, task_ids)?;
+    let own = sys::process::pidfd_open(nix::unistd::getpid().as_raw());
+    let own = own.map_err(Error::prepare(Step::Descriptors, "pidfd_open", "own process"))?;
+    // First of all what takes its time on another processor: the group's cleaner, then init; the plan and the
+    // group when both are on their way.
+    let site = partial.cgroup.as_ref().map(|cgroup| Site::find(cgroup, own.as_fd())).transpose();
+    let site = site.map_err(|source| Error::Cgroup { source })?;
+    Ok(Prepared { host_id, maps, task_ids, given, own, site })
+}
+
+/// The plan; what a person may want to know of it is in the log.
+fn complete(partial: PartialPlan<'_>, handed: &Handed<'_>) -> Result<Plan, Error> {
+    let (plan, notes) = partial.complete(&Remembered::new(&RealFiles))?;
+    #[cfg(feature = "cli")]
+    let plan = handed.amend.into_iter().fold(plan, |mut plan, amend| {
+        amend(&mut plan);
+        plan
+    });
+    #[cfg(not(feature = "cli"))]
+    let _ = handed;
+    notes.iter().for_each(crate::plan::Note::log);
+    Ok(plan)
+}
+
+/// The go-ahead, and what goes with it.
+struct GoAhead {
+    go: Go,
+    descriptors: Vec<OwnedFd>,
+    /// The caller's end of the channel for more tasks.
+    orders: Option<Orders>,
+}
+
+impl GoAhead {
+    fn of(
+        plan: &Plan,
+        handed: &Handed<'_>,
+        group: Option<&Group>,
+        host_id: Option<u32>,
+        hooks: &Hooks,
+    ) -> Result<Self, Error> {
+        let by_cgroup = |source| Error::Cgroup { source };
+        let cgroup_procs = group.map_or(Ok(Vec::new()), Group::cgroup_procs_fds).map_err(by_cgroup)?;
+        let watches = group.map_or(Ok(Vec::new()), Group::watches).map_err(by_cgroup)?;
+        let (watches, watched): (Vec<_>, Vec<_>) = watches.into_iter().unzip();
+        let (orders, inits) =
+            handed.more_tasks.then(|| Orders::new(plan, host_id, group)).transpose()?.unzip();
+        let go = Go {
+            cgroup_procs_fds: u32::try_from(cgroup_procs.len()).unwrap_or(u32::MAX),
+            watches,
+            window: plan.task.terminal.then(terminal::size),
+            hooks: hooks.any_before_pivot(),
+            hold: handed.hold,
+            orders: inits.is_some(),
+        };
+        Ok(Self { go, descriptors: inits.into_iter().chain(cgroup_procs).chain(watched).collect(), orders })
+    }
+}
+
+/// The ids, by their maps, to an init that is still dumpable: its files in /proc are its own user's.
+fn give_ids(half: &Half, plan: &Plan, maps: &IdMaps, pid: i32) -> Result<(), Error> {
+    let pidfd = half.pidfd()?;
+    if plan.walls.ending == Ending::Children && sys::process::number_in_proc(pidfd) != Ok(pid) {
+        // init ends by number what `/proc` lists.
+        return Err(Error::ForeignProc);
+    }
+    oom_score::raise(pidfd)?;
+    if plan.walls.namespaces.is_lite() { Ok(()) } else { maps.write(pidfd) }
 }
 
 /// Starts init, which begins with what needs no plan.
@@ -234,56 +266,6 @@ fn launch(partial: &PartialPlan<'_>, handed: &Handed<'_>, own: &OwnedFd) -> Resu
         .with(|| reexec::launch(&wanted))?
         .map_err(|source| Error::Launch { namespaces: partial.namespaces, source })
 }
-
-/// Gives streams and descriptors to a task that has ids of its own (`ids`), or the caller's: its rights to
-/// them, and what is put back afterwards.
-pub(super) fn give(
-    stdio: &[OwnedFd; 3],
-    descriptors: &[BorrowedFd<'_>],
-    host: &HostIdentity,
-    ids: Option<(u32, u32)>,
-) -> Result<Given, Error> {
-    if let Some((_, group)) = ids {
-        give_pipes(stdio, group)?;
-    }
-    if !host.may_own_files() {
-        return Ok(Given::default());
-    }
-    let all = stdio.iter().map(AsFd::as_fd).chain(descriptors.iter().copied());
-    Given::note(all, host).map_err(Error::prepare(Step::Descriptors, "fstat", "streams"))
-}
-
-/// `/dev/stdout` and the like open the stream again, and a pipe belongs to the user that made it. The
-/// sandbox's own id gets the right to open those that lead to its streams, in their direction only; it does
-/// not own them, or it could give itself the other. Files and terminals stay as they are.
-///
-/// What is written to is opened by group, what is read by everybody else: a pipe between two sandboxes serves
-/// both. Others do not come near a pipe: it has no name but that in /proc/PID/fd.
-fn give_pipes(stdio: &[OwnedFd; 3], id: u32) -> Result<(), Error> {
-    let group = nix::unistd::Gid::from_raw(id);
-    for fd in stdio {
-        let failed = |call| Error::prepare(Step::Descriptors, call, "standard stream");
-        let kind = nix::sys::statfs::fstatfs(fd).map_err(failed("fstatfs"))?.filesystem_type();
-        if kind != PIPEFS {
-            continue;
-        }
-        let flags = OFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFL).map_err(failed("fcntl"))?);
-        let more = match flags & OFlag::O_ACCMODE {
-            OFlag::O_RDONLY => Mode::S_IROTH,
-            OFlag::O_WRONLY => Mode::S_IWGRP,
-            _ => Mode::S_IRGRP | Mode::S_IWGRP,
-        };
-        let before = sys::fstat(fd.as_fd()).map_err(failed("fstat"))?.st_mode;
-        if more.intersects(Mode::S_IWGRP) {
-            nix::unistd::fchown(fd, None, Some(group)).map_err(failed("fchown"))?;
-        }
-        fchmod(fd, Mode::from_bits_truncate(before) | more).map_err(failed("fchmod"))?;
-    }
-    Ok(())
-}
-
-/// `PIPEFS_MAGIC`: pipes without a name, not FIFOs in a directory of somebody's.
-const PIPEFS: nix::sys::statfs::FsType = nix::sys::statfs::FsType(0x5049_5045);
 
 /// Makes the trees and sends them behind the go-ahead: never more at once than go with one message, as each
 /// is a descriptor.
