@@ -85,7 +85,7 @@ mod tests;
 
 pub use call::{Call, TaskRequest};
 pub use encode::MAX_ENCODED;
-pub use error::{DestinationProblem, PlanError, RangeProblem, WallProblem};
+pub use error::PlanError;
 pub use model::*;
 pub(crate) use partial::PartialPlan;
 #[cfg(any(test, feature = "internals"))]
@@ -94,6 +94,6 @@ pub use resolve::resolve_with_notes;
 #[cfg(any(test, feature = "internals"))]
 pub(crate) use sample::empty;
 pub(crate) use show::note::NOTICE;
-pub use show::note::{Exposed, Note};
+pub use show::note::Note;
 #[cfg(test)]
 pub(crate) use task::elf::sample as sample_elf;

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use super::fixtures::*;
 use crate::host::{Facts, FileKind, Files, MemoryFiles, Stat};
+use crate::plan::error::WallProblem;
 use crate::plan::task::elf;
-use crate::plan::{Base, Call, Node, Plan, PlanError, Presence, WallProblem, resolve};
+use crate::plan::{Base, Call, Node, Plan, PlanError, Presence, resolve};
 use crate::profile::{Mount, Profile, Root, Workdir};
 
 fn on(profile: &Profile, files: &dyn Files) -> Result<Plan, PlanError> {

@@ -8,7 +8,8 @@ use proptest::prelude::*;
 
 use super::fixtures::*;
 use crate::host::{FileKind, Files, MemoryFiles};
-use crate::plan::{Call, DestinationProblem, Node, Plan, PlanError, resolve};
+use crate::plan::error::DestinationProblem;
+use crate::plan::{Call, Node, Plan, PlanError, resolve};
 use crate::profile::{Mount, Profile, Root};
 
 const SOURCES: usize = 3;

@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::fixtures::*;
 use crate::host::{Facts, FileKind, MemoryFiles};
-use crate::plan::{
-    Base, Call, DestinationProblem as P, Device, Node, Note, PlanError, Presence, Via, resolve,
-};
+use crate::plan::error::DestinationProblem as P;
+use crate::plan::{Base, Call, Device, Node, Note, PlanError, Presence, Via, resolve};
 use crate::profile::{Mount, MountKind, Namespace, Profile, Symlinks, Workdir};
 
 fn at(profile: &Profile, files: &MemoryFiles) -> Result<crate::plan::Plan, PlanError> {

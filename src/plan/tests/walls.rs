@@ -224,7 +224,7 @@ fn a_persons_view() {
 /// Set-user-ID bits and file capabilities are let through where nobody else can reach them, and nowhere else.
 #[test]
 fn set_id_bits_are_for_what_nobody_else_reaches() {
-    use crate::plan::Exposed;
+    use crate::plan::show::note::Exposed;
     use crate::seccomp::Data;
     let files = || {
         let files =
