@@ -147,79 +147,97 @@ impl Account {
         controllers: &[Controller],
         plan: &Cgroup,
     ) -> Result<(), CgroupError> {
-        let number = |file: &'static str, key: &str| {
-            let text = group.read_if_there(file)?;
-            Ok::<_, CgroupError>(text.and_then(|text| parse::number(&text, key)))
-        };
-        let Self { limits, usage, events } = self;
-        // v2 counts in one group what nothing is asked of, too; not where v1 has the controller.
-        let v2_has = |file: &str| version == Version::V2 && group.has(file);
-        let has = |controller: Controller, file| controllers.contains(&controller) || v2_has(file);
+        let group = Files { group, version };
+        let has =
+            |controller: Controller, file| controllers.contains(&controller) || group.counts_unasked(file);
         if has(Controller::Memory, "memory.max") {
-            let (peak, kills, limit) = match version {
-                Version::V1 => (
-                    number("memory.max_usage_in_bytes", "")?,
-                    number("memory.oom_control", "oom_kill")?,
-                    number("memory.limit_in_bytes", "")?,
-                ),
-                Version::V2 => (
-                    number("memory.peak", "")?,
-                    number("memory.events", "oom_kill")?,
-                    number("memory.max", "")?,
-                ),
-            };
-            events.memory_limit_met = match version {
-                // Newer kernels do not count (`memory.failcnt` stays 0): the peak tells.
-                Version::V1 => peak.zip(limit).map(|(peak, limit)| peak.saturating_add(SLACK) >= limit),
-                Version::V2 => number("memory.events", "oom")?.map(|n| n > 0),
-            };
-            usage.memory_peak_bytes = peak;
-            events.oom_kills = kills;
-            limits.memory_bytes = limit.filter(|limit| *limit < u64::MAX / 4);
-            limits.swap_bytes = limits.memory_bytes.map(|_| plan.swap);
+            self.add_memory(&group, plan)?;
         }
         if has(Controller::Pids, "pids.max") {
-            usage.pids_peak = number("pids.peak", "")?;
-            events.pids_refused = number("pids.events", "max")?;
-            limits.pids = number("pids.max", "")?;
+            self.usage.pids_peak = group.number("pids.peak", "")?;
+            self.events.pids_refused = group.number("pids.events", "max")?;
+            self.limits.pids = group.number("pids.max", "")?;
         }
         if has(Controller::Cpu, "cpu.max") {
-            limits.cpus_thousandths = plan.cpus;
-            usage.throttled_micros = match version {
-                Version::V1 => number("cpu.stat", "throttled_time")?.map(|nanos| nanos / 1000),
-                Version::V2 => number("cpu.stat", "throttled_usec")?,
-            };
+            self.limits.cpus_thousandths = plan.cpus;
+            self.usage.throttled_micros = group.micros("throttled_time", "throttled_usec")?;
         }
         if has(Controller::Cpuacct, "cpu.stat") {
-            limits.cpu_time_ms = plan.cpu_time_ms;
-            let counted = match version {
-                Version::V1 => number("cpuacct.usage", "")?.map(|nanos| nanos / 1000),
-                Version::V2 => number("cpu.stat", "usage_usec")?,
-            };
-            usage.cpu_micros = counted.or(usage.cpu_micros);
+            self.limits.cpu_time_ms = plan.cpu_time_ms;
+            self.usage.cpu_micros = group.cpu_micros()?.or(self.usage.cpu_micros);
         }
         if controllers.contains(&Controller::Io) {
-            (limits.io_weight, limits.disks) = io::in_force(group, version)?;
+            (self.limits.io_weight, self.limits.disks) = io::in_force(group.group, version)?;
         }
         if version == Version::V2 {
-            let stall = |file| {
-                match group.read_if_there(file) {
-                    Ok(text) => Ok(text.as_deref().and_then(Stall::parse)),
-                    // The kernel was started without (psi=0).
-                    Err(CgroupError::System { call: "read", .. }) => Ok(None),
-                    Err(error) => Err(error),
-                }
-            };
-            usage.pressure = Pressure {
-                cpu: stall("cpu.pressure")?,
-                memory: stall("memory.pressure")?,
-                io: stall("io.pressure")?,
-            };
+            let [cpu, memory, io] = ["cpu.pressure", "memory.pressure", "io.pressure"];
+            self.usage.pressure =
+                Pressure { cpu: group.stall(cpu)?, memory: group.stall(memory)?, io: group.stall(io)? };
         }
-        if let Some((read, written)) = meter::io_bytes(group, version)? {
-            (usage.io_read_bytes, usage.io_written_bytes) = (Some(read), Some(written));
+        if let Some((read, written)) = meter::io_bytes(group.group, version)? {
+            (self.usage.io_read_bytes, self.usage.io_written_bytes) = (Some(read), Some(written));
         }
         Ok(())
+    }
+
+    fn add_memory(&mut self, group: &Files<'_>, plan: &Cgroup) -> Result<(), CgroupError> {
+        let [peak, limit, kills] = match group.version {
+            Version::V1 => ["memory.max_usage_in_bytes", "memory.limit_in_bytes", "memory.oom_control"],
+            Version::V2 => ["memory.peak", "memory.max", "memory.events"],
+        };
+        let (peak, limit) = (group.number(peak, "")?, group.number(limit, "")?);
+        self.usage.memory_peak_bytes = peak;
+        self.events.oom_kills = group.number(kills, "oom_kill")?;
+        self.events.memory_limit_met = match group.version {
+            // Newer kernels do not count (`memory.failcnt` stays 0): the peak tells.
+            Version::V1 => peak.zip(limit).map(|(peak, limit)| peak.saturating_add(SLACK) >= limit),
+            Version::V2 => group.number("memory.events", "oom")?.map(|times| times > 0),
+        };
+        self.limits.memory_bytes = limit.filter(|limit| *limit < u64::MAX / 4);
+        self.limits.swap_bytes = self.limits.memory_bytes.map(|_| plan.swap);
+        Ok(())
+    }
+}
+
+/// The files of one tree's group.
+struct Files<'a> {
+    group: &'a Dir,
+    version: Version,
+}
+
+impl Files<'_> {
+    /// v2 counts in one group what nothing is asked of, too; not where v1 has the controller.
+    fn counts_unasked(&self, file: &str) -> bool {
+        self.version == Version::V2 && self.group.has(file)
+    }
+
+    fn number(&self, file: &'static str, key: &str) -> Result<Option<u64>, CgroupError> {
+        let text = self.group.read_if_there(file)?;
+        Ok(text.and_then(|text| parse::number(&text, key)))
+    }
+
+    /// A time in `cpu.stat`: v1 has nanoseconds.
+    fn micros(&self, v1: &str, v2: &str) -> Result<Option<u64>, CgroupError> {
+        match self.version {
+            Version::V1 => Ok(self.number("cpu.stat", v1)?.map(|nanos| nanos / 1000)),
+            Version::V2 => self.number("cpu.stat", v2),
+        }
+    }
+
+    fn cpu_micros(&self) -> Result<Option<u64>, CgroupError> {
+        match self.version {
+            Version::V1 => Ok(self.number("cpuacct.usage", "")?.map(|nanos| nanos / 1000)),
+            Version::V2 => self.number("cpu.stat", "usage_usec"),
+        }
+    }
+
+    fn stall(&self, file: &'static str) -> Result<Option<Stall>, CgroupError> {
+        match self.group.read_if_there(file) {
+            Ok(text) => Ok(text.as_deref().and_then(Stall::parse)),
+            // The kernel was started without (psi=0).
+            Err(CgroupError::System { call: "read", .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::{Component, Path};
 use super::error::PlanError;
 use super::model::{
     Base, Cgroup, Ending, Filesystem, HookProgram, HostIdentity, Identity, Inner, Landlock, Node, Plan,
-    RLIMITS, Ranges, Root, Task, Walls, Workload,
+    RLIMITS, Ranges, Rlimit, Root, Task, Walls, Workload,
 };
 use super::paths::landlock;
 use super::ranges;
@@ -95,15 +95,7 @@ fn check_ids(identity: &Identity, lite: bool) -> Result<(), PlanError> {
 
 fn check_task(task: &Task) -> Result<(), PlanError> {
     path(&task.cwd)?;
-    let mut last = None;
-    for limit in &task.rlimits {
-        ensure(
-            (limit.resource as usize) < RLIMITS.len() && last < Some(limit.resource),
-            "unknown or double limits",
-        )?;
-        ensure(limit.soft <= limit.hard, "a soft limit above the hard one")?;
-        last = Some(limit.resource);
-    }
+    check_rlimits(&task.rlimits)?;
     ensure(task.umask <= 0o777, "a umask beyond 0777")?;
     ensure(CapabilitySet::NAMED.contains_all(task.capabilities), "unknown capabilities")?;
     if let Some(landlock) = &task.landlock {
@@ -116,18 +108,33 @@ fn check_task(task: &Task) -> Result<(), PlanError> {
     let named = |entry: &CString| entry.as_bytes().iter().position(|&b| b == b'=').is_some_and(|at| at > 0);
     ensure(task.env.iter().all(named), "an environment variable without a name")?;
     check_hooks(&task.hooks)?;
-    match &task.workload {
-        Workload::Program { path: program, argv } => {
-            path(program)?;
-            ensure(!argv.is_empty(), "a program without argv[0]")?;
-            count("arguments", argv.len(), MAX_STRINGS)?;
-        }
-        Workload::Role { name } => ensure(role_name(name), "a role without a proper name")?,
-        Workload::Call { .. } => {}
-    }
+    check_workload(&task.workload)?;
     count("descriptors", task.descriptors.len(), MAX_DESCRIPTORS)?;
     ensure(task.descriptors.first().is_none_or(|first| *first > 2), "descriptors below 3")?;
     ensure(task.descriptors.is_sorted_by(|a, b| a < b), "descriptors out of order")
+}
+
+fn check_rlimits(rlimits: &[Rlimit]) -> Result<(), PlanError> {
+    let mut last = None;
+    for limit in rlimits {
+        let is_next = (limit.resource as usize) < RLIMITS.len() && last < Some(limit.resource);
+        ensure(is_next, "unknown or double limits")?;
+        ensure(limit.soft <= limit.hard, "a soft limit above the hard one")?;
+        last = Some(limit.resource);
+    }
+    Ok(())
+}
+
+fn check_workload(workload: &Workload) -> Result<(), PlanError> {
+    match workload {
+        Workload::Program { path: program, argv } => {
+            path(program)?;
+            ensure(!argv.is_empty(), "a program without argv[0]")?;
+            count("arguments", argv.len(), MAX_STRINGS)
+        }
+        Workload::Role { name } => ensure(role_name(name), "a role without a proper name"),
+        Workload::Call { .. } => Ok(()),
+    }
 }
 
 fn check_hooks(hooks: &[HookProgram]) -> Result<(), PlanError> {

@@ -146,8 +146,13 @@ fn invalid(failure: &Failure, symptoms: &Symptoms) -> Option<Cause> {
 
 /// EPERM and EACCES, in the order of the module's text.
 fn refused(failure: &Failure, symptoms: &Symptoms) -> Option<Cause> {
-    let creates_user = failure.step == Step::Namespace(Namespace::User);
-    let admin = symptoms.capable(Capability::CAP_SYS_ADMIN);
+    refused_by_step(failure, symptoms)
+        .or_else(|| refused_by_module(failure, symptoms))
+        .or_else(|| refused_without_admin(failure, symptoms))
+}
+
+/// What the step alone tells, and a filter around belljar.
+fn refused_by_step(failure: &Failure, symptoms: &Symptoms) -> Option<Cause> {
     match failure.step {
         // Where even the proc mount was reached, tmpfs could be mounted: the masks are the surer reading.
         Step::MountProc
@@ -165,12 +170,14 @@ fn refused(failure: &Failure, symptoms: &Symptoms) -> Option<Cause> {
         _ => {}
     }
     // A map is written and an interface is set up by calls that no filter refuses.
-    if symptoms.filtered() && !matches!(failure.step, Step::IdMap | Step::Loopback) {
-        return Some(Cause::OuterSeccomp { syscall: failure.syscall.clone() });
-    }
-    if creates_user && symptoms.userns_clone == Some(0) && !admin {
-        return Some(Cause::UsernsCloneOff);
-    }
+    let filtered = symptoms.filtered() && !matches!(failure.step, Step::IdMap | Step::Loopback);
+    filtered.then(|| Cause::OuterSeccomp { syscall: failure.syscall.clone() })
+}
+
+/// The host's switches and security modules.
+fn refused_by_module(failure: &Failure, symptoms: &Symptoms) -> Option<Cause> {
+    let creates_user = failure.step == Step::Namespace(Namespace::User);
+    let admin = symptoms.capable(Capability::CAP_SYS_ADMIN);
     // Ubuntu's restriction lets the clone pass and takes the capabilities away in the new namespace.
     let restricted = symptoms.apparmor_userns.is_some_and(|on| on != 0) && !admin;
     let in_namespace = matches!(
@@ -182,24 +189,23 @@ fn refused(failure: &Failure, symptoms: &Symptoms) -> Option<Cause> {
             | Step::Loopback
             | Step::Namespace(_)
     );
-    if restricted && in_namespace && (!creates_user || failure.errno == Errno::EACCES) {
-        return Some(Cause::AppArmorRestricts);
-    }
-    if let Some(label) = symptoms.confined() {
-        return Some(Cause::AppArmorProfile { label: label.to_owned() });
-    }
-    if creates_user && symptoms.chrooted == Some(true) {
-        return Some(Cause::Chroot);
-    }
-    if creates_user && symptoms.uid_unmapped {
-        return Some(Cause::UnmappedIds);
-    }
-    if symptoms.selinux_enforcing == Some(true) {
-        return Some(Cause::Selinux);
-    }
-    if restricted && creates_user {
-        return Some(Cause::AppArmorRestricts);
-    }
+    let restricts = restricted && in_namespace && (!creates_user || failure.errno == Errno::EACCES);
+    let label = symptoms.confined().unwrap_or_default();
+    let causes = [
+        (creates_user && symptoms.userns_clone == Some(0) && !admin, Cause::UsernsCloneOff),
+        (restricts, Cause::AppArmorRestricts),
+        (symptoms.confined().is_some(), Cause::AppArmorProfile { label: label.to_owned() }),
+        (creates_user && symptoms.chrooted == Some(true), Cause::Chroot),
+        (creates_user && symptoms.uid_unmapped, Cause::UnmappedIds),
+        (symptoms.selinux_enforcing == Some(true), Cause::Selinux),
+        (restricted && creates_user, Cause::AppArmorRestricts),
+    ];
+    causes.into_iter().find_map(|(holds, cause)| holds.then_some(cause))
+}
+
+/// The caller's own capabilities.
+fn refused_without_admin(failure: &Failure, symptoms: &Symptoms) -> Option<Cause> {
+    let admin = symptoms.capable(Capability::CAP_SYS_ADMIN);
     match failure.step {
         Step::Namespace(_)
         | Step::Mount

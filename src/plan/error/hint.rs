@@ -7,7 +7,31 @@ impl PlanError {
     /// What a person can do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
-        let hint = match self {
+        match self {
+            Self::Wall { problem, .. } => Some(problem.hint()),
+            Self::Subordinate { source } => Some(source.hint()),
+            Self::IdRange { problem, .. } => Some(problem.hint().to_owned()),
+            Self::Program { program, problem: ProgramProblem::NotFound { path: Some(_) } }
+                if program.contains(char::is_whitespace) =>
+            {
+                let hint = "the name has spaces in it; a command line is for a shell: belljar run -- sh -c 'COMMAND'";
+                Some(hint.to_owned())
+            }
+            Self::Program { problem, .. } => problem.hint(),
+            Self::SourceLink { path, .. } => Some(format!(
+                "give {path:?} itself if that is what you mean, or follow symlinks with --follow-symlinks \
+                 (symlinks = \"follow\" in a profile)"
+            )),
+            Self::MountPoint { host, .. } => {
+                Some(format!("create {host:?} on the host first, or mount elsewhere"))
+            }
+            _ => self.hint_of_path().or_else(|| self.hint_of_means()).map(str::to_owned),
+        }
+    }
+
+    /// For what cannot be shown where it is asked for.
+    fn hint_of_path(&self) -> Option<&'static str> {
+        Some(match self {
             Self::Destination { problem: DestinationProblem::Root, .. } => {
                 "give a root directory with --rootfs, or bind single directories"
             }
@@ -28,21 +52,11 @@ impl PlanError {
             Self::SourceKind { kind: FileKind::Fifo, .. } => {
                 "pass the pipe as standard input or as a descriptor"
             }
-            Self::SourceLink { path, .. } => {
-                return Some(format!(
-                    "give {path:?} itself if that is what you mean, or follow symlinks with --follow-symlinks \
-                     (symlinks = \"follow\" in a profile)"
-                ));
-            }
             Self::Sockets { .. } => {
                 "show a directory without it, or allow what they reach with --allow-sockets (sockets = \"allow\" in a profile)"
             }
             Self::SourceProc { .. } => "give the path of the file itself",
-            Self::MountPoint { host, .. } => {
-                return Some(format!("create {host:?} on the host first, or mount elsewhere"));
-            }
             Self::Contradiction { .. } => "remove one of the two",
-            Self::Wall { problem, .. } => return Some(problem.hint()),
             Self::IdMap { .. } => {
                 "run belljar as the owner of the files, show them read-only (--ro-bind), or copy them to another file system"
             }
@@ -57,6 +71,16 @@ impl PlanError {
                 "go to another directory, choose one with --workdir, or show it by name with --bind"
             }
             Self::NoCwd => "change to a directory that exists",
+            Self::OutOfReach { .. } => {
+                "open the directory to others (chmod o+x), show a copy that is not below it, or run belljar as the user who may enter it"
+            }
+            _ => return None,
+        })
+    }
+
+    /// For what this host, or this caller, has no means for.
+    fn hint_of_means(&self) -> Option<&'static str> {
+        Some(match self {
             Self::Unenforceable { hint, .. } => hint,
             Self::RootWithoutCapabilities => {
                 "use -p lite, or run as an ordinary user, or with CAP_SYS_ADMIN, CAP_SETUID, CAP_SETGID and CAP_CHOWN"
@@ -64,15 +88,10 @@ impl PlanError {
             Self::TooFewIds { .. } => {
                 "run belljar as an ordinary user, or map 65536 ids into this user namespace"
             }
-            Self::IdRange { problem, .. } => problem.hint(),
-            Self::Subordinate { source } => return Some(source.hint()),
             Self::User { .. } => "leave the user out, or use a profile with namespaces",
             Self::RootWithoutNamespaces => {
                 "run belljar as an ordinary user (setpriv --reuid UID --regid GID --clear-groups belljar run …); to become another user \
                  root needs CAP_SETUID, CAP_SETGID, CAP_CHOWN and CAP_KILL, and a free id"
-            }
-            Self::OutOfReach { .. } => {
-                "open the directory to others (chmod o+x), show a copy that is not below it, or run belljar as the user who may enter it"
             }
             Self::Kernel { .. } => "boot a newer kernel: no profile that ships can do without",
             Self::Landlock { has: None, .. } => {
@@ -83,15 +102,8 @@ impl PlanError {
             }
             Self::Landlock { .. } => "use a newer kernel, or do not require this in the profile",
             Self::TooLong { .. } => "pass large data through a file or standard input",
-            Self::Program { program, problem: ProgramProblem::NotFound { path: Some(_) } }
-                if program.contains(char::is_whitespace) =>
-            {
-                "the name has spaces in it; a command line is for a shell: belljar run -- sh -c 'COMMAND'"
-            }
-            Self::Program { problem, .. } => return problem.hint(),
             _ => return None,
-        };
-        Some(hint.to_owned())
+        })
     }
 }
 

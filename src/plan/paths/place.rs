@@ -171,19 +171,8 @@ fn check(candidate: &Candidate, entry: &Entry<'_, Node>, view: &View<'_>) -> Res
         let path = candidate.label();
         Err(PlanError::Mismatch { path, destination: asked.path().to_owned() })
     };
-    let is_proc = node.is_filesystem("proc");
-    if place.is_in(PlainPath::PROC) != is_proc || (is_proc && place != PlainPath::PROC) {
-        return wrong(DestinationProblem::Proc);
-    }
-    let belongs = match node {
-        Node::Device(_) => true,
-        Node::Filesystem(filesystem) => {
-            BELOW_DEV.iter().any(|(name, at)| filesystem.is(name) && place.path() == Path::new(at))
-        }
-        _ => candidate.rank == Rank::Device,
-    };
-    if place.is_in(PlainPath::DEV) && !belongs {
-        return wrong(DestinationProblem::Dev);
+    if let Some(problem) = misplaced(candidate, place, node) {
+        return wrong(problem);
     }
     if !node.is_directory() && has_below {
         return mismatch();
@@ -197,6 +186,22 @@ fn check(candidate: &Candidate, entry: &Entry<'_, Node>, view: &View<'_>) -> Res
         Found::Symlink(_) => mismatch(),
         Found::Unknown => wrong(DestinationProblem::Unknown),
     }
+}
+
+/// Whether it is at or below `/proc` or `/dev` and does not belong there, or is a procfs elsewhere.
+fn misplaced(candidate: &Candidate, place: PlainPath<'_>, node: &Node) -> Option<DestinationProblem> {
+    let is_proc = node.is_filesystem("proc");
+    if place.is_in(PlainPath::PROC) != is_proc || (is_proc && place != PlainPath::PROC) {
+        return Some(DestinationProblem::Proc);
+    }
+    let belongs = match node {
+        Node::Device(_) => true,
+        Node::Filesystem(filesystem) => {
+            BELOW_DEV.iter().any(|(name, at)| filesystem.is(name) && place.path() == Path::new(at))
+        }
+        _ => candidate.rank == Rank::Device,
+    };
+    (place.is_in(PlainPath::DEV) && !belongs).then_some(DestinationProblem::Dev)
 }
 
 /// Whether something missing can be made: on the sandbox's own file systems and in its root directory, never

@@ -14,7 +14,7 @@ use super::mounts;
 use super::place::place;
 use super::places::Places;
 use super::sockets::Look;
-use super::source::{can_be_mapped, only_system_links, via};
+use super::source::{LeftOut, can_be_mapped, only_system_links, via};
 use super::view::{RootBase, View};
 use super::walls::Standing;
 use crate::host::plain::PlainPathBuf;
@@ -59,23 +59,11 @@ pub(crate) fn build(
     workdir: Option<&Path>,
     notes: &mut Vec<Note>,
 ) -> Result<Built, PlanError> {
-    let Inputs { profile, facts, files, host } = *inputs;
+    let Inputs { profile, files, host, .. } = *inputs;
     let (base, root_base) = base(inputs)?;
-    let own_etc = profile.root.synthetic_etc && profile.root.path.is_none();
-    let asked = mounts::asked(profile, workdir)?;
-    let mut candidates: Vec<Candidate> = Vec::new();
-    if own_etc {
-        candidates.extend(etc::etc(setting, files, notes)?);
-        candidates.extend(mounts::programs(inputs, &asked, notes)?);
-    }
-    let look = Look::new(profile, facts, &call.caller_env, files);
-    let (found, left_out) = mounts::candidates(inputs, &asked, look.as_ref(), notes)?;
-    candidates.extend(found);
-    if let (Some(look), RootBase::Directory { path, .. }) = (&look, &root_base) {
-        look.at(path, Path::new("/"), notes)?;
-    }
+    let (candidates, left_out) = candidates(inputs, setting, call, workdir, &root_base, notes)?;
     let mut nodes = place(&candidates, &root_base, files)?;
-    if own_etc {
+    if has_own_etc(profile) {
         etc::add_localtime(&mut nodes, &root_base, files)?;
     }
     let masked = marks::paths("masked_paths", &profile.masked_paths)?;
@@ -100,6 +88,36 @@ pub(crate) fn build(
     let ordered = in_order(&nodes, &standing.pins(&marks), &marks)?;
     let root = Root { base, readonly: profile.root.readonly, nodes: ordered };
     Ok(Built { root, root_base, nodes, masked, marks })
+}
+
+/// All that is asked for, and what of it is left out. What is shown of the host is looked at for sockets.
+fn candidates(
+    inputs: &Inputs<'_>,
+    setting: &Setting<'_>,
+    call: &Call,
+    workdir: Option<&Path>,
+    root_base: &RootBase,
+    notes: &mut Vec<Note>,
+) -> Result<(Vec<Candidate>, Vec<LeftOut>), PlanError> {
+    let Inputs { profile, facts, files, .. } = *inputs;
+    let asked = mounts::asked(profile, workdir)?;
+    let mut candidates = Vec::new();
+    if has_own_etc(profile) {
+        candidates.extend(etc::etc(setting, files, notes)?);
+        candidates.extend(mounts::programs(inputs, &asked, notes)?);
+    }
+    let look = Look::new(profile, facts, &call.caller_env, files);
+    let (found, left_out) = mounts::candidates(inputs, &asked, look.as_ref(), notes)?;
+    candidates.extend(found);
+    if let (Some(look), RootBase::Directory { path, .. }) = (&look, root_base) {
+        look.at(path, Path::new("/"), notes)?;
+    }
+    Ok((candidates, left_out))
+}
+
+/// Whether `/etc` is synthetic.
+fn has_own_etc(profile: &Profile) -> bool {
+    profile.root.synthetic_etc && profile.root.path.is_none()
 }
 
 /// In the order in which init makes them: pins among the mounts by path, marks over everything.

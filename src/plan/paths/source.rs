@@ -49,38 +49,13 @@ pub(crate) fn locate(
     (source, idmap): (&Path, bool),
     destination: &Path,
 ) -> Result<Result<Candidate, LeftOut>, PlanError> {
-    let Inputs { profile, files, .. } = *inputs;
     let asked = inputs.absolute(source)?;
-    let destination = destination.to_owned();
-    let fail = |source: std::io::Error| {
-        let (path, destination) = (asked.clone(), destination.clone());
-        if missing(&source) {
-            PlanError::SourceMissing { path, destination }
-        } else {
-            PlanError::SourceLookup { path, destination, source }
-        }
+    let path = match follow(inputs, mount, &asked, destination)? {
+        Ok(path) => path,
+        Err(left_out) => return Ok(Err(left_out)),
     };
-    // What is below /proc is refused by its text, before the kernel is asked.
-    let proc = || PlanError::SourceProc { path: asked.clone(), destination: destination.clone() };
-    if plain::is_in(&asked, PlainPath::PROC) {
-        return Err(proc());
-    }
-    let followed = match files.follow_until(&asked) {
-        Err(stopped) if mount.optional && missing(&stopped.error) => {
-            let directory = stopped.at.parent().unwrap_or(Path::new("/")).to_owned();
-            let roots = is_roots(&directory, inputs.host, files);
-            return Ok(Err(LeftOut { source: asked, destination, directory, system: mount.system, roots }));
-        }
-        followed => followed.map_err(|stopped| fail(stopped.error))?,
-    };
-    if followed.through_proc {
-        return Err(proc());
-    }
-    if !mount.system && profile.symlinks == Symlinks::System {
-        only_system_links(&followed, &destination, files)?;
-    }
-    let path = followed.path;
-    let stat = files.lstat(&path).map_err(fail)?;
+    let fail = |source| lookup(source, &asked, destination);
+    let stat = inputs.files.lstat(&path).map_err(fail)?;
     let directory = match stat.kind {
         FileKind::Directory => true,
         FileKind::File => false,
@@ -88,14 +63,14 @@ pub(crate) fn locate(
             let (major, minor) = (libc::major(stat.rdev), libc::minor(stat.rdev));
             let readonly = mount.readonly;
             let node = Node::Device(Device { source: c_path(&path)?, major, minor, block: false, readonly });
-            return Ok(Ok(Candidate::new(destination, node, Rank::Mount)));
+            return Ok(Ok(Candidate::new(destination.to_owned(), node, Rank::Mount)));
         }
-        kind => return Err(PlanError::SourceKind { path: asked, destination, kind }),
+        kind => return Err(PlanError::SourceKind { path: asked, destination: destination.to_owned(), kind }),
     };
     // What root's sandbox writes on the host must be the owner's there, not some stranger's.
     let via = via(inputs, None, idmap || !mount.readonly, &path, &stat).map_err(fail)?;
     let via = changed(via, mount, inputs.host)?;
-    can_be_mapped(via, &path, files)?;
+    can_be_mapped(via, &path, inputs.files)?;
     let Mount { readonly, noexec, attributes, .. } = *mount;
     let source = Source {
         path: c_path(&path)?,
@@ -106,11 +81,51 @@ pub(crate) fn locate(
         via,
     };
     let node = Node::Bind(Bind { source, readonly, noexec, attributes });
-    let link = if mount.system { link_text(&asked, files) } else { None };
-    Ok(Ok(Candidate { link, ..Candidate::new(destination, node, Rank::Mount) }))
+    let link = if mount.system { link_text(&asked, inputs.files) } else { None };
+    Ok(Ok(Candidate { link, ..Candidate::new(destination.to_owned(), node, Rank::Mount) }))
 }
 
-/// The same, where the mount's attributes have a say.
+/// Where a source leads on the host, through the symlinks that may be followed.
+fn follow(
+    inputs: &Inputs<'_>,
+    mount: &Mount,
+    asked: &Path,
+    destination: &Path,
+) -> Result<Result<PathBuf, LeftOut>, PlanError> {
+    let Inputs { profile, files, host, .. } = *inputs;
+    // What is below /proc is refused by its text, before the kernel is asked.
+    let proc = || PlanError::SourceProc { path: asked.to_owned(), destination: destination.to_owned() };
+    if plain::is_in(asked, PlainPath::PROC) {
+        return Err(proc());
+    }
+    let followed = match files.follow_until(asked) {
+        Err(stopped) if mount.optional && missing(&stopped.error) => {
+            let directory = stopped.at.parent().unwrap_or(Path::new("/")).to_owned();
+            let roots = is_roots(&directory, host, files);
+            let (source, destination) = (asked.to_owned(), destination.to_owned());
+            return Ok(Err(LeftOut { source, destination, directory, system: mount.system, roots }));
+        }
+        followed => followed.map_err(|stopped| lookup(stopped.error, asked, destination))?,
+    };
+    if followed.through_proc {
+        return Err(proc());
+    }
+    if !mount.system && profile.symlinks == Symlinks::System {
+        only_system_links(&followed, destination, files)?;
+    }
+    Ok(Ok(followed.path))
+}
+
+fn lookup(source: std::io::Error, asked: &Path, destination: &Path) -> PlanError {
+    let (path, destination) = (asked.to_owned(), destination.to_owned());
+    if missing(&source) {
+        PlanError::SourceMissing { path, destination }
+    } else {
+        PlanError::SourceLookup { path, destination, source }
+    }
+}
+
+/// How init gets hold of a source whose mount has attributes of its own.
 fn changed(via: Via, mount: &Mount, host: &HostIdentity) -> Result<Via, PlanError> {
     let attributes = mount.attributes;
     // Only in the host's own namespace can access times be changed; slaves are copies of what propagates

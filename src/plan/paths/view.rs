@@ -129,55 +129,57 @@ impl View<'_> {
 
     /// What is at a path in what covers it.
     pub fn look_in(&self, cover: Option<(PlainPath<'_>, &Node)>, path: PlainPath<'_>) -> Result<Found, Stop> {
-        let (at, node) = match cover {
-            Some((at, node)) => (at, Some(node)),
-            None => (PlainPath::ROOT, None),
-        };
-        let rest = path.rest(at).unwrap_or(path.path());
-        let here = rest.as_os_str().is_empty();
-        let found = match node {
-            None => match self.root_base {
-                RootBase::Tmpfs if here => Found::Directory(None),
-                RootBase::Tmpfs => Found::Missing,
-                RootBase::Directory { path: host, owner } => {
-                    let file = |path, stat| HostFile {
-                        path,
-                        stat,
-                        noexec: false,
-                        readonly: false,
-                        owner: *owner,
-                        mount: PathBuf::from("/"),
-                    };
-                    self.host(host, rest, &file)?
+        match cover {
+            Some((at, node)) => self.look_in_node(at, node, path.rest(at).unwrap_or(path.path())),
+            None => self.look_in_root(path.rest(PlainPath::ROOT).unwrap_or(path.path())),
+        }
+    }
+
+    fn look_in_root(&self, rest: &Path) -> Result<Found, Stop> {
+        match self.root_base {
+            RootBase::Tmpfs if rest.as_os_str().is_empty() => Ok(Found::Directory(None)),
+            RootBase::Tmpfs => Ok(Found::Missing),
+            RootBase::Directory { path: host, owner } => self.host(host, rest, &|path, stat| HostFile {
+                path,
+                stat,
+                noexec: false,
+                readonly: false,
+                owner: *owner,
+                mount: PathBuf::from("/"),
+            }),
+        }
+    }
+
+    fn look_in_node(&self, at: PlainPath<'_>, node: &Node, rest: &Path) -> Result<Found, Stop> {
+        if let Node::Bind(bind) = node {
+            return self.host(bind.source.host_path(), rest, &|path, stat| HostFile {
+                path,
+                stat,
+                noexec: bind.noexec,
+                readonly: bind.readonly,
+                owner: bind.source.mapped(),
+                mount: at.path().to_owned(),
+            });
+        }
+        if rest.as_os_str().is_empty() {
+            return Ok(match node {
+                Node::Symlink { target } => Found::Symlink(path_of(target).to_owned()),
+                node if node.is_directory() => Found::Directory(None),
+                _ => Found::Made,
+            });
+        }
+        match node {
+            Node::Directory { .. } => Ok(Found::Missing),
+            Node::Filesystem(filesystem) => Ok(match filesystem.fstype.to_bytes() {
+                b"tmpfs" => Found::Missing,
+                // The kernel has mount points for others there.
+                b"sysfs" if SYSFS_DIRECTORIES.iter().any(|directory| rest == Path::new(directory)) => {
+                    Found::Directory(None)
                 }
-            },
-            Some(Node::Bind(bind)) => {
-                let file = |path, stat| HostFile {
-                    path,
-                    stat,
-                    noexec: bind.noexec,
-                    readonly: bind.readonly,
-                    owner: bind.source.mapped(),
-                    mount: at.path().to_owned(),
-                };
-                self.host(bind.source.host_path(), rest, &file)?
-            }
-            Some(Node::Symlink { target }) if here => Found::Symlink(path_of(target).to_owned()),
-            Some(Node::File { .. } | Node::Device(_)) if here => Found::Made,
-            Some(node) if here && node.is_directory() => Found::Directory(None),
-            Some(Node::Directory { .. }) => Found::Missing,
-            Some(Node::Filesystem(filesystem)) if filesystem.is("tmpfs") => Found::Missing,
-            // The kernel has mount points for others there.
-            Some(Node::Filesystem(filesystem))
-                if filesystem.is("sysfs")
-                    && SYSFS_DIRECTORIES.contains(&rest.to_str().unwrap_or_default()) =>
-            {
-                Found::Directory(None)
-            }
-            Some(Node::Filesystem(_)) => Found::Unknown,
-            Some(_) => return Err(Stop::NotADirectory),
-        };
-        Ok(found)
+                _ => Found::Unknown,
+            }),
+            _ => Err(Stop::NotADirectory),
+        }
     }
 
     fn host(

@@ -169,44 +169,52 @@ impl Standing<'_> {
         pins.into_iter().collect()
     }
 
-    /// What is read-only for every kind of file, or an error. `rules`: of Landlock, `None` where it is off.
+    /// Whether what is read-only is so for every kind of file. `rules`: of Landlock, `None` where it is off.
     pub fn hold(&self, rules: Option<&Rules>, marks: &[Mark], root_readonly: bool) -> Result<(), PlanError> {
         let by_landlock = |path| {
             rules.is_some_and(|rules| landlock::granted(rules, path) & landlock::access::WRITE_FILE == 0)
         };
-        let is_marked =
-            |path: PlainPath<'_>| marks.iter().any(|mark| !mark.masked && path.is_in(mark.path.plain()));
-        for (path, item) in self.nodes.iter().filter(|(path, _)| !by_landlock(*path)) {
-            match item {
-                Node::Device(device) if device.readonly || is_marked(path) => {
-                    let problem = WallProblem::Device;
-                    return Err(PlanError::Wall { path: path.path().to_owned(), problem });
-                }
-                Node::Bind(bind) if bind.readonly && bind.source.directory => {
-                    self.look_through(path, bind.source.host_path(), marks)?;
-                }
-                _ => {}
-            }
+        for (path, node) in self.nodes.iter().filter(|(path, _)| !by_landlock(*path)) {
+            self.node_holds(path, node, marks)?;
         }
-        for mark in marks.iter().filter(|mark| !mark.masked && mark.presence == Presence::There) {
-            let path = mark.path.plain();
-            if by_landlock(path) {
-                continue;
-            }
-            match self.view().look(path) {
-                Ok(Found::Directory(Some(file))) => self.look_through(path, &file.path, marks)?,
-                Ok(Found::File(file)) if file.stat.kind == FileKind::Fifo => {
-                    let problem = WallProblem::Pipe { found: file.path };
-                    return Err(PlanError::Wall { path: path.path().to_owned(), problem });
-                }
-                // Devices in a directory of the host's are of no use on a `nodev` mount.
-                _ => {}
-            }
+        for mark in marks.iter().filter(|mark| !by_landlock(mark.path.plain())) {
+            self.mark_holds(mark, marks)?;
         }
         match self.root_base {
             RootBase::Directory { path, .. } if root_readonly && !by_landlock(PlainPath::ROOT) => {
                 self.look_through(PlainPath::ROOT, path, marks)
             }
+            _ => Ok(()),
+        }
+    }
+
+    /// Without Landlock's help.
+    fn node_holds(&self, path: PlainPath<'_>, node: &Node, marks: &[Mark]) -> Result<(), PlanError> {
+        let is_marked = || marks.iter().any(|mark| !mark.masked && path.is_in(mark.path.plain()));
+        match node {
+            Node::Device(device) if device.readonly || is_marked() => {
+                Err(PlanError::Wall { path: path.path().to_owned(), problem: WallProblem::Device })
+            }
+            Node::Bind(bind) if bind.readonly && bind.source.directory => {
+                self.look_through(path, bind.source.host_path(), marks)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Without Landlock's help.
+    fn mark_holds(&self, mark: &Mark, marks: &[Mark]) -> Result<(), PlanError> {
+        if mark.masked || mark.presence != Presence::There {
+            return Ok(());
+        }
+        let path = mark.path.plain();
+        match self.view().look(path) {
+            Ok(Found::Directory(Some(file))) => self.look_through(path, &file.path, marks),
+            Ok(Found::File(file)) if file.stat.kind == FileKind::Fifo => {
+                let problem = WallProblem::Pipe { found: file.path };
+                Err(PlanError::Wall { path: path.path().to_owned(), problem })
+            }
+            // Devices in a directory of the host's are of no use on a `nodev` mount.
             _ => Ok(()),
         }
     }

@@ -52,37 +52,28 @@ pub(crate) fn inspect(read: impl Fn(u64, usize) -> io::Result<Vec<u8>>, arch: Ar
     if !matches!(kind, 2 | 3) {
         return Ok(Elf::Broken);
     }
-    let Some(((start, size), count)) = u64_at(&header, 32).zip(u16_at(&header, 54)).zip(u16_at(&header, 56))
-    else {
-        return Ok(Elf::Broken);
-    };
-    if size != PROGRAM_HEADER || count == 0 || count > MAX_HEADERS {
-        return Ok(Elf::Broken);
-    }
-    let length = usize::from(size) * usize::from(count);
+    with_loader(&read, &header)
+}
+
+/// A program for this machine, with the loader that it names, if any.
+fn with_loader(read: &impl Fn(u64, usize) -> io::Result<Vec<u8>>, header: &[u8]) -> io::Result<Elf> {
+    let fields = u64_at(header, 32).zip(u16_at(header, 54)).zip(u16_at(header, 56));
+    let Some(((start, PROGRAM_HEADER), count @ 1..=MAX_HEADERS)) = fields else { return Ok(Elf::Broken) };
+    let length = usize::from(PROGRAM_HEADER) * usize::from(count);
     let table = read(start, length)?;
     if table.len() != length {
         return Ok(Elf::Broken);
     }
-    for entry in table.chunks_exact(usize::from(PROGRAM_HEADER)) {
-        if u32_at(entry, 0) != Some(PT_INTERP) {
-            continue;
-        }
-        let (Some(offset), Some(length)) = (u64_at(entry, 8), u64_at(entry, 32)) else {
-            return Ok(Elf::Broken);
-        };
-        if !(2..=MAX_INTERPRETER).contains(&length) {
-            return Ok(Elf::Broken);
-        }
-        let mut loader = read(offset, length as usize)?;
-        return Ok(match loader.pop() {
-            Some(0) if loader.len() as u64 == length - 1 && !loader.contains(&0) => {
-                Elf::Here { loader: Some(loader) }
-            }
-            _ => Elf::Broken,
-        });
-    }
-    Ok(Elf::Here { loader: None })
+    let mut entries = table.chunks_exact(usize::from(PROGRAM_HEADER));
+    let Some(entry) = entries.find(|entry| u32_at(entry, 0) == Some(PT_INTERP)) else {
+        return Ok(Elf::Here { loader: None });
+    };
+    let Some((offset, length @ 2..=MAX_INTERPRETER)) = u64_at(entry, 8).zip(u64_at(entry, 32)) else {
+        return Ok(Elf::Broken);
+    };
+    let mut loader = read(offset, length as usize)?;
+    let ends = loader.pop() == Some(0) && loader.len() as u64 == length - 1 && !loader.contains(&0);
+    Ok(if ends { Elf::Here { loader: Some(loader) } } else { Elf::Broken })
 }
 
 fn machine_name(class: u8, order: u8, machine: u16) -> String {

@@ -143,44 +143,15 @@ impl Search<'_> {
 
     /// The file of the host that a path inside leads to, if it may be executed.
     fn executable(&self, path: &Path) -> Result<HostFile, ProgramProblem> {
+        let file = self.file(path)?;
         let path = path.to_owned();
-        let resolved = match self.view.resolve(&path) {
-            Ok(resolved) => resolved,
-            Err(Stop::NotADirectory) => return Err(ProgramProblem::NotFound { path: None }),
-            Err(Stop::Loop) => return Err(ProgramProblem::Broken { path }),
-            Err(Stop::Parent) => return Err(ProgramProblem::NotFound { path: None }),
-            Err(Stop::Unknown) => return Err(ProgramProblem::Unknown { path }),
-            Err(Stop::Host { path, source }) => return Err(ProgramProblem::Host { path, source }),
-        };
-        let file = match resolved.found {
-            Found::Missing => {
-                let link = self.view.resolve_parent(&path).map(|r| r.found);
-                if matches!(link, Ok(Found::Symlink(_))) {
-                    return Err(ProgramProblem::Dangling { link: path, target: resolved.path.into_path() });
-                }
-                return Err(ProgramProblem::NotFound { path: None });
-            }
-            Found::Directory(_) => return Err(ProgramProblem::Directory { path }),
-            Found::Made | Found::Symlink(_) => return Err(ProgramProblem::Special { path }),
-            Found::Unknown => return Err(ProgramProblem::Unknown { path }),
-            Found::File(file) => file,
-        };
         if file.stat.kind != FileKind::File {
             return Err(ProgramProblem::Special { path });
         }
-        if let Some(rules) = self.rules {
-            let host = PlainPathBuf::from(file.path.clone());
-            if granted(rules, host.plain()) & EXECUTE == 0 {
-                let show = self.show(&file.path);
-                let rustup = self.rustup(&file.path);
-                return Err(ProgramProblem::NotVisible {
-                    host: file.path,
-                    show,
-                    other: None,
-                    by: None,
-                    rustup,
-                });
-            }
+        let host = PlainPathBuf::from(file.path.clone());
+        if self.rules.is_some_and(|rules| granted(rules, host.plain()) & EXECUTE == 0) {
+            let (show, rustup) = (self.show(&file.path), self.rustup(&file.path));
+            return Err(ProgramProblem::NotVisible { host: file.path, show, other: None, by: None, rustup });
         }
         if file.noexec {
             return Err(ProgramProblem::NoExec { path, mount: file.mount });
@@ -192,6 +163,30 @@ impl Search<'_> {
             Ok(false) => Ok(file),
             Ok(true) => Err(ProgramProblem::HostNoExec { path, host: file.path }),
             Err(source) => Err(ProgramProblem::Host { path: file.path, source }),
+        }
+    }
+
+    /// The file of the host that a path inside leads to.
+    fn file(&self, path: &Path) -> Result<HostFile, ProgramProblem> {
+        let resolved = self.view.resolve(path);
+        let path = path.to_owned();
+        let resolved = resolved.map_err(|stop| match stop {
+            Stop::NotADirectory | Stop::Parent => ProgramProblem::NotFound { path: None },
+            Stop::Loop => ProgramProblem::Broken { path: path.clone() },
+            Stop::Unknown => ProgramProblem::Unknown { path: path.clone() },
+            Stop::Host { path, source } => ProgramProblem::Host { path, source },
+        })?;
+        match resolved.found {
+            Found::File(file) => Ok(file),
+            Found::Missing => match self.view.resolve_parent(&path).map(|parent| parent.found) {
+                Ok(Found::Symlink(_)) => {
+                    Err(ProgramProblem::Dangling { link: path, target: resolved.path.into_path() })
+                }
+                _ => Err(ProgramProblem::NotFound { path: None }),
+            },
+            Found::Directory(_) => Err(ProgramProblem::Directory { path }),
+            Found::Made | Found::Symlink(_) => Err(ProgramProblem::Special { path }),
+            Found::Unknown => Err(ProgramProblem::Unknown { path }),
         }
     }
 

@@ -77,24 +77,7 @@ pub fn parse(json: &[u8], context: &Context) -> Result<Policy, OciError> {
     }
     let mut merger = Merger::new(default);
     for (at, entry) in profile.syscalls.unwrap_or_default().iter().enumerate() {
-        let place = Place::Entry(at);
-        // Also of an entry that does not count here: the profile is wrong all the same.
-        let action = action(entry.action, entry.errno, entry.errno_ret, place)?;
-        let args = args(entry, place)?;
-        let names = match (&entry.name, &entry.names) {
-            (Some(name), None) => std::slice::from_ref(name),
-            (None, Some(names)) => names.as_slice(),
-            _ => return Err(OciError::Names { place }),
-        };
-        let counts =
-            included(entry.includes.as_ref(), context) && !excluded(entry.excludes.as_ref(), context);
-        let alternatives = alternatives(args, place, context.unknown)?;
-        for name in names {
-            let here = exists(name, place, context)?;
-            for args in alternatives.iter().filter(|_| counts && here) {
-                merger.add(name, action, args)?;
-            }
-        }
+        merge(&mut merger, entry, Place::Entry(at), context)?;
     }
     let mut policy = Policy::new(default).with(merger.rules());
     policy.flags = flags(&profile.flags.unwrap_or_default());
@@ -105,6 +88,31 @@ pub fn parse(json: &[u8], context: &Context) -> Result<Policy, OciError> {
         return Err(OciError::Notify { place: Place::Flags });
     }
     Ok(policy)
+}
+
+fn merge(
+    merger: &mut Merger,
+    entry: &json::Syscall,
+    place: Place,
+    context: &Context,
+) -> Result<(), OciError> {
+    // Also of an entry that does not count here: the profile is wrong all the same.
+    let action = action(entry.action, entry.errno, entry.errno_ret, place)?;
+    let args = args(entry, place)?;
+    let names = match (&entry.name, &entry.names) {
+        (Some(name), None) => std::slice::from_ref(name),
+        (None, Some(names)) => names.as_slice(),
+        _ => return Err(OciError::Names { place }),
+    };
+    let counts = included(entry.includes.as_ref(), context) && !excluded(entry.excludes.as_ref(), context);
+    let alternatives = alternatives(args, place, context.unknown)?;
+    for name in names {
+        let here = exists(name, place, context)?;
+        for args in alternatives.iter().filter(|_| counts && here) {
+            merger.add(name, action, args)?;
+        }
+    }
+    Ok(())
 }
 
 fn action(
