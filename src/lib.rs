@@ -72,8 +72,8 @@ pub mod cli;
 pub use cgroup::{Account, CgroupLimits, DiskLimit, Events, Meter, Pressure, Sample, Stall, Usage};
 pub use reexec::init;
 pub use sandbox::{
-    Builder, Child, Command, Created, Ended, Error, Exec, Limit, Limits, Outcome, Output, Protections,
-    Sandbox, TimedProcess, TimedStep, Timing,
+    Builder, Child, Command, Created, Ended, Error, Exec, Lifetime, Limit, Limits, Outcome, Output,
+    Protections, Sandbox, Side, StartNotifier, TimedProcess, TimedStep, Timing,
 };
 #[doc(hidden)]
 pub use sandbox::{Hook, HookFn, HookProgram};

@@ -213,14 +213,6 @@ pub enum Error {
         /// Its number.
         number: i32,
     },
-    /// `--detach`.
-    #[error("--detach: {action}")]
-    Detach {
-        /// What was tried.
-        action: &'static str,
-        /// Why it failed.
-        source: io::Error,
-    },
     /// The self-test.
     #[error("selftest")]
     SelfTest {

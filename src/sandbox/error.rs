@@ -65,6 +65,21 @@ pub enum Error {
     /// The walls stand already, and the task is not the first.
     #[error("one more task of a sandbox can have startContainer hooks only")]
     HooksOfWalls,
+    /// The sandbox could not be given an owner of its own ([`Lifetime::Kept`](super::Lifetime::Kept)).
+    #[error("cannot make an owner for the sandbox: {action}")]
+    Owner {
+        /// What was being done.
+        action: &'static str,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Only a process with one thread can be split ([`Lifetime::Kept`](super::Lifetime::Kept)).
+    #[error("a process with {threads} threads cannot make an owner for a sandbox")]
+    Threads {
+        /// How many there are.
+        threads: usize,
+    },
     /// The sandbox has ended, and with it the task.
     #[error("the sandbox has ended")]
     Over,

@@ -25,6 +25,7 @@ impl Error {
             Self::Cgroup { source } => source.hints(),
             Self::IdMapProgram { program, .. } => vec![id_map_program(program)],
             Self::ForeignProc => vec!["mount this namespace's own: mount -t proc proc /proc".to_owned()],
+            Self::Threads { .. } => vec!["begin before any thread is started".to_owned()],
             Self::MemoryTooLow { .. } => vec!["raise it with --memory".to_owned()],
             Self::DescriptorKind { kind, .. } => vec![kind.hint().to_owned()],
             Self::Execute { .. } => vec![

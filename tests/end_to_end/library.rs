@@ -85,6 +85,7 @@ pub fn run_case() {
         .chain(crate::more_tasks::CASES)
         .chain(crate::hooks::CASES)
         .chain(crate::notified::CASES)
+        .chain(crate::lifetime::CASES)
         .chain(&hidden)
         .find(|(known, _)| *known == name)
         .expect("a known case");
@@ -104,6 +105,7 @@ pub fn trials() -> Vec<Trial> {
             .chain(crate::more_tasks::CASES)
             .chain(crate::hooks::CASES)
             .chain(crate::notified::CASES)
+            .chain(crate::lifetime::CASES)
         {
             trials.push(trial(format!("library::{name} as {caller:?}"), needs, move || {
                 let program = caller::shelf().join("end_to_end");

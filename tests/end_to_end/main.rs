@@ -19,6 +19,7 @@ mod joined;
 mod kept;
 mod leftovers;
 mod library;
+mod lifetime;
 mod more_tasks;
 mod named;
 mod need;

@@ -5,7 +5,6 @@
 //! requests from its own user and from root.
 
 mod client;
-pub(super) mod detach;
 mod request;
 mod server;
 

@@ -17,7 +17,6 @@ use supervised::Supervised;
 use task::Task;
 
 use super::error::{Error, display_name};
-use super::named::detach::{self, Side, Started};
 use super::named::{Name, Server};
 use super::report::Report;
 use super::signals::{self, Heard};
@@ -25,7 +24,9 @@ use super::sink::Sink;
 use super::{ended, stdio, terminal};
 use crate::profile::{Enforce, Limits};
 use crate::sandbox::timing::Stopwatch;
-use crate::sandbox::{Command, Ended, Outcome, Sandbox, TimedProcess, TimedStep, Timing};
+use crate::sandbox::{
+    Command, Ended, Lifetime, Outcome, Sandbox, Side, StartNotifier, TimedProcess, TimedStep, Timing,
+};
 
 /// What has been done.
 #[derive(Debug)]
@@ -48,10 +49,10 @@ struct Ran {
 
 /// Runs it. The result is the exit status of belljar.
 pub fn main(args: &RunArgs, stopwatch: Stopwatch) -> Result<u8, Error> {
-    let started = match args.process.detach.then(detach::split).transpose()? {
-        Some(Side::Caller(code)) => return Ok(code),
-        Some(Side::Runner(started)) => Some(started),
-        None => None,
+    let lifetime = if args.process.detach { Lifetime::Kept } else { Lifetime::WithCaller };
+    let started = match lifetime.begin()? {
+        Side::Caller(code) => return Ok(code),
+        Side::Owner(started) => started,
     };
     // First, before belljar opens descriptors that could have the same numbers.
     let kept = descriptors::take(&args.process.keep_fd);
@@ -111,7 +112,7 @@ pub fn report_refusal(argv: &[OsString], error: Error) -> Error {
 fn execute(
     args: &RunArgs,
     kept: Vec<(OwnedFd, i32)>,
-    started: Option<Started>,
+    started: StartNotifier,
     mut stopwatch: Stopwatch,
 ) -> Result<Done, Error> {
     let task = args.task()?;

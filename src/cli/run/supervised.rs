@@ -7,10 +7,9 @@ use std::time::Duration;
 use super::stats::Stats;
 use crate::cli::error::Error;
 use crate::cli::named::Server;
-use crate::cli::named::detach::Started;
 use crate::cli::signals::{Forwarder, Heard, Receiver, Target};
 use crate::cli::terminal::Terminal;
-use crate::sandbox::{Child, Command, Outcome};
+use crate::sandbox::{Child, Command, Outcome, StartNotifier};
 
 /// A sandbox that runs, and its signals.
 pub(super) struct Supervised {
@@ -31,7 +30,7 @@ impl Supervised {
         mut self,
         stats: Option<Duration>,
         server: Result<Option<Server>, Error>,
-        started: Option<Started>,
+        started: StartNotifier,
     ) -> Result<(Outcome, Heard, Option<Server>), Error> {
         let connected = server.and_then(|server| {
             let terminal = self.connect()?;
@@ -48,9 +47,7 @@ impl Supervised {
                 return Err(error);
             }
         };
-        if let Some(started) = started {
-            started.tell();
-        }
+        started.tell();
         let outcome = child.wait_reading(&mut signals, &mut []);
         if let Some(stats) = stats {
             stats.stop();
