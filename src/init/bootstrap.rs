@@ -49,12 +49,12 @@ fn read(payload: &[u8], launcher_checked: bool) -> Result<(Duration, Prelude, Ow
     // Away from the caller's terminal and process group; what should reach the task comes from the caller.
     nix::unistd::setsid().map_err(Fault::on("setsid", b""))?;
     if prctl::get_pdeathsig().map_err(Fault::on("prctl", b"PR_GET_PDEATHSIG"))?.is_none() {
-        // Where the caller's end is only seen by looking, an init that somebody has stopped has to go on to
+        // Where the caller's end is only seen by looking, an init that was stopped (SIGSTOP) has to go on to
         // see it. (It comes at the end of the thread that launched us; to one that runs it means nothing.)
         prctl::set_pdeathsig(Signal::SIGCONT).map_err(Fault::on("prctl", b"PR_SET_PDEATHSIG"))?;
     }
     let prelude: Prelude = decode(payload).map_err(|_| Fault::Protocol { what: "prelude".to_owned() })?;
-    // One that somebody else wrote must not turn into a role's body without walls around it.
+    // One that another program wrote must not turn into a role's body without walls around it.
     let genuine = if prelude.namespaces.is_lite() { launcher_checked } else { std::process::id() == 1 };
     if !genuine {
         return Err(Fault::Protocol { what: "not started by this program".to_owned() });

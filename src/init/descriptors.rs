@@ -46,8 +46,8 @@ pub(super) fn place_streams(streams: [OwnedFd; 3]) -> Result<(), Fault> {
     Ok(())
 }
 
-/// In init, once the task has its own: gives up the task's descriptors, so that whoever is at their other
-/// ends sees the task close them. Where more tasks may follow, the numbers 0, 1 and 2 stay taken, by what
+/// In init, once the task has its own: gives up the task's descriptors, so that the processes at their other
+/// ends see the task close them. Where more tasks may follow, the numbers 0, 1 and 2 stay taken, by what
 /// nothing can be read from or written to.
 pub(super) fn release(context: &mut Context) {
     context.descriptors.clear();

@@ -19,7 +19,7 @@ use crate::sys::process::Waited;
 /// accounts only.
 const ACCOUNTS: Duration = Duration::from_millis(100);
 
-/// How long it waits in *lite*, where nobody else does.
+/// How long it waits in *lite*, where no other process does.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The most that is reaped in a row.

@@ -13,6 +13,6 @@ pub(super) fn trap() -> ! {
 
 /// `_exit(2)`: no destructors and no `atexit` handlers of the program's.
 pub(super) fn exit(code: i32) -> ! {
-    // SAFETY: ends the process, whatever its state.
+    // SAFETY: ends the process, in any state.
     unsafe { libc::_exit(code) }
 }

@@ -79,7 +79,7 @@ impl Handover {
 
 impl Drop for Handover {
     fn drop(&mut self) {
-        // SAFETY: our own mapping, used by nobody after this.
+        // SAFETY: our own mapping, not used after this.
         unsafe { libc::munmap(self.0.cast(), size_of::<Page>()) };
     }
 }

@@ -16,8 +16,8 @@ use crate::sys;
 /// More than the kernel shows of 340 ranges, each in a line of 33 bytes.
 const MAX_MAP: usize = 16 << 10;
 
-/// In a user namespace of its own an unprivileged caller's process is refused; without one it is no business
-/// of who stays who they are, but who steps down is to have no groups.
+/// In a user namespace of its own an unprivileged caller's process is refused; without one a process
+/// that keeps its ids keeps its groups, and one that gives up root has none.
 fn may_be_refused(context: &Context) -> bool {
     let Identity { uid, host, .. } = &context.plan.walls.identity;
     let stays = !context.plan.walls.namespaces.is_lite() || nix::unistd::geteuid().as_raw() == *uid;

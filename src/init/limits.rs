@@ -56,7 +56,7 @@ fn choose_attributes() -> Result<(), Fault> {
         })
         .map_err(Fault::on("sched_setscheduler", b"SCHED_OTHER"))?;
     }
-    // After the policy, which it follows from where nobody has set it.
+    // After the policy, which it follows from where it was not set.
     if real_time_io()? {
         // SAFETY: numbers only; 0 is this process.
         Errno::result(unsafe { libc::syscall(libc::SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_NONE) })

@@ -1,5 +1,5 @@
-//! Places in the new root: opened and made below it, never through a symlink and never above it, whatever a
-//! root directory of somebody else's holds (CVE-2021-30465, CVE-2024-45310).
+//! Places in the new root: opened and made below it, never through a symlink and never above it,
+//! also in a root directory that others write to (CVE-2021-30465, CVE-2024-45310).
 
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -27,13 +27,13 @@ pub(super) fn parent(root: BorrowedFd<'_>, path: &CStr) -> Result<(OwnedFd, CStr
     Ok((directories(root, above)?, name))
 }
 
-/// Directories of a root that is a tmpfs of init's own, where nobody else can exchange anything: the last one
+/// Directories of a root that is a tmpfs of init's own, where no other process can exchange anything: the last one
 /// is kept open, and a mount point that is made need not be looked for before and after.
 #[derive(Debug, Default)]
 pub(super) struct OwnDirectories<'a> {
     /// Whether the root is such a tmpfs.
     own: bool,
-    /// What was mounted in it: below there somebody else's files begin.
+    /// What was mounted in it: below there other files begin.
     mounted: Vec<&'a [u8]>,
     last: Option<(&'a [u8], OwnedFd)>,
 }
@@ -125,7 +125,7 @@ impl<'a> OwnDirectories<'a> {
 pub(super) enum MountPoint<'a> {
     /// What is on the top there.
     Opened(OwnedFd),
-    /// An empty file or directory that was just made, in a directory where nobody else can exchange it.
+    /// An empty file or directory that was just made, in a directory where no other process can exchange it.
     Made { directory: BorrowedFd<'a>, name: CString },
 }
 
@@ -152,7 +152,7 @@ fn directories(root: BorrowedFd<'_>, path: &[u8]) -> Result<OwnedFd, Fault> {
     }
 }
 
-/// `mkdirat(2)`, whatever the umask; an existing entry is left as it is.
+/// `mkdirat(2)`, without the umask; an existing entry is left as it is.
 pub(super) fn make_directory(parent: BorrowedFd<'_>, name: &CStr, mode: u32) -> Result<(), Errno> {
     match mkdirat(parent, name, Mode::from_bits_truncate(mode)) {
         Ok(()) | Err(Errno::EEXIST) => Ok(()),

@@ -1,4 +1,4 @@
-//! The primitives that open and make places, while somebody else exchanges a directory on the way for a
+//! The primitives that open and make places, while another process exchanges a directory on the way for a
 //! symlink or for another directory (CVE-2021-30465, CVE-2024-45310; rename(2) `RENAME_EXCHANGE`).
 
 use std::collections::BTreeSet;
@@ -87,7 +87,7 @@ fn c_path(path: &Path) -> CString {
     CString::new(path.as_os_str().as_bytes()).expect("a path")
 }
 
-/// `root/sub` with a file, `root/other` to exchange it for, and `victim`, which nobody should come to.
+/// `root/sub` with a file, `root/other` to exchange it for, and `victim`, which must not be reached.
 struct Scene {
     _dir: tempfile::TempDir,
     base: PathBuf,

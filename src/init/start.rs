@@ -18,7 +18,7 @@ const FAILED: i32 = 125;
 /// The role's body: never returns to the program.
 fn enter() {
     let Some(inherited) = reexec::inherited() else {
-        // Only `reexec` calls roles, and it hands over what it inherited: there is nobody to tell.
+        // Only `reexec` calls roles, and it hands over what it inherited: there is no channel to tell it on.
         std::process::exit(FAILED);
     };
     let channel = Channel::new(inherited.channel);

@@ -50,7 +50,7 @@ pub(super) fn boot_time() -> Result<Duration, Fault> {
 }
 
 /// Waits for the task's end, or for a reason to end it; ends all that is left, and tells the caller. From the
-/// start of the task on nothing is a refusal, whatever happens, and nothing here takes memory, a descriptor
+/// start of the task on nothing is a refusal, and nothing here takes memory, a descriptor
 /// or a process: the task may have changed init's limits (prlimit(2)).
 pub(super) fn run(context: &mut Context, task: &Running, posts: &WatchPosts, ender: &KillHandle) {
     let end = super::task::settle(context, task)
@@ -249,7 +249,7 @@ impl Furthers {
             Ok(Some(task)) => {
                 let event = EpollEvent::new(EpollFlags::EPOLLIN, task.token);
                 if posts.any.add(task.channel(), event).is_err() {
-                    // Nobody could end it; the others go on.
+                    // Its caller could not end it; the others go on.
                     task.kill();
                     return Ok(());
                 }
@@ -258,7 +258,7 @@ impl Furthers {
                 Ok(())
             }
             Ok(None) => Ok(()),
-            // Nobody asks any more.
+            // No more tasks are asked for.
             Err(_) => match context.orders.take() {
                 Some(orders) => posts.any.delete(orders).map_err(Fault::on("epoll_ctl", b"DEL")),
                 None => Ok(()),

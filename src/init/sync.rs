@@ -20,7 +20,7 @@ use crate::protocol::{Channel, FIRST_DESCRIPTOR, Fault, Go, Message, Prelude, Wa
 /// How long the rest of an order may take.
 const ORDER: TimeVal = TimeVal::new(2, 0);
 
-/// Waits for it. Before, this process has no ids: it can make nothing that somebody owns.
+/// Waits for it. Before, this process has no ids: it can make no file that has an owner.
 pub(super) fn wait(bootstrap: Bootstrap) -> Result<Context, (Fault, Channel)> {
     let Bootstrap { prelude, channel, caller, readback, began } = bootstrap;
     match receive(&prelude, &channel) {
@@ -78,7 +78,7 @@ fn receive(prelude: &Prelude, channel: &Channel) -> Result<Received, Fault> {
         Ok(None) => return Err(gone()),
         Err(_) => return Err(Fault::Protocol { what: "go-ahead".to_owned() }),
     };
-    // From here on nobody of the same id can look into this process (CVE-2016-9962). Not before: /proc/PID of
+    // From here on no process of the same id can look into this one (CVE-2016-9962). Not before: /proc/PID of
     // a process that is not dumpable belongs to root, and an unprivileged caller could not write the id maps.
     prctl::set_dumpable(false).map_err(Fault::on("prctl", b"PR_SET_DUMPABLE"))?;
     let cgroup_procs_fds = usize::try_from(go.cgroup_procs_fds).unwrap_or(usize::MAX);

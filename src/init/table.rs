@@ -76,7 +76,7 @@ impl Made {
         }
     }
 
-    /// Looks at each path as the task will: what is on top there is what was mounted, whatever came with a
+    /// Looks at each path as the task will: what is on top there is what was mounted, and nothing that came with a
     /// tree.
     pub(super) fn verify_shown(&self) -> Result<(), Fault> {
         for mount in self.0.values() {

@@ -256,7 +256,7 @@ fn become_role(context: &mut Context, body: Body, handover: Handover) -> ! {
     std::process::exit(code)
 }
 
-/// A Rust function expects an error from a pipe that nobody reads, as std arranges before `main`. (std's
+/// A Rust function expects an error from a pipe without a reader, as std arranges before `main`. (std's
 /// `Command` gives programs that it starts the default again.)
 fn ignore_broken_pipes() -> Result<(), Fault> {
     // SAFETY: SIG_IGN is no handler that could run.

@@ -63,7 +63,7 @@ pub(crate) fn check(fd: &impl AsFd, source: &Source) -> Result<(), Fault> {
 }
 
 /// A device node of the host, checked to be that device (CVE-2025-31133: a symlink or another file in its
-/// place). What is looked at is the copy: whatever led to it, it is what will be mounted.
+/// place). What is looked at is the copy: it is what will be mounted, by any path.
 pub(super) fn of_device(plan: &Device) -> Result<Detached, Fault> {
     let Device { block, major, minor, readonly, .. } = *plan;
     let name = plan.source.to_bytes();

@@ -195,7 +195,7 @@ pub(crate) fn shown(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// A string that the other side sent, as [`shown`] leaves it, whatever that side did.
+/// A string that the other side sent, as [`shown`] leaves it.
 pub(super) fn tame<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     String::deserialize(deserializer).map(|text| shown(text.as_bytes()))
 }
@@ -244,7 +244,7 @@ mod tests {
 
     /// init cuts and cleans what it sends; something in its place would not.
     #[test]
-    fn what_comes_in_is_tame_whatever_was_sent() {
+    fn what_comes_in_is_made_tame() {
         let wild = format!("\u{1b}[2J\r\nbelljar: all is well\u{9b}{}", "x".repeat(5000));
         let harmless = |text: &str| text.len() <= 3 * OBJECT_LIMIT && !text.chars().any(char::is_control);
         let sent = |message: &Message| {

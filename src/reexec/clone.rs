@@ -32,7 +32,7 @@ pub(super) struct Cloned {
 #[derive(Debug)]
 struct Stack(*mut c_void);
 
-// SAFETY: a mapping that is used by whoever has the value.
+// SAFETY: a mapping that is used by the owner of the value.
 unsafe impl Send for Stack {}
 
 /// One that is not used at the moment. Most callers start one child after the other, and to unmap memory that
@@ -78,7 +78,7 @@ impl Drop for Stack {
     fn drop(&mut self) {
         match SPARE.try_lock() {
             Ok(mut spare) if spare.is_none() => *spare = Some(Stack(self.0)),
-            // SAFETY: our own mapping, and nobody runs on it.
+            // SAFETY: our own mapping, and no thread runs on it.
             _ => drop(unsafe { libc::munmap(self.0, GUARD_SIZE + STACK_SIZE) }),
         }
     }
@@ -196,7 +196,7 @@ impl Drop for Supervisor {
         }
         // In doubt the stack stays as it is: another child may get it.
         if crate::sys::process::wait_pidfd(self.pidfd.as_fd(), libc::__WALL).is_ok() {
-            // SAFETY: dropped once, and nobody is left to run on it.
+            // SAFETY: dropped once, and no thread is left to run on it.
             unsafe { ManuallyDrop::drop(&mut self.stack) };
         }
     }
@@ -234,7 +234,7 @@ extern "C" fn idle(parent: *mut c_void) -> ! {
 }
 
 /// # Safety
-/// As [`clone_into`], and the stack is nobody else's until the child has called `execve` or ended.
+/// As [`clone_into`], and the stack is the child's alone until it has called `execve` or ended.
 unsafe fn clone_on(
     stack: &Stack,
     flags: u64,

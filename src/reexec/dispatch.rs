@@ -105,7 +105,7 @@ fn accept() -> Option<Job> {
     if !peer::is_channel(CHANNEL_FD) {
         refuse("?", None, Refusal::Channel, None);
     }
-    // SAFETY: open, put there by the launcher, and nobody else's.
+    // SAFETY: open, put there by the launcher, and used here only.
     let memfd = unsafe { OwnedFd::from_raw_fd(CREDENTIAL_FD) };
     // SAFETY: open, and from here on ours.
     let channel = unsafe { OwnedFd::from_raw_fd(CHANNEL_FD) };
@@ -191,7 +191,7 @@ fn name_process(role: &str) {
 
 fn send(channel: BorrowedFd<'_>, greeting: &Greeting) {
     let bytes = greeting.encode();
-    // SAFETY: a buffer of the length that is given. If nobody listens any more, nobody needs it.
+    // SAFETY: a buffer of the length that is given. A launcher that is gone needs none.
     unsafe {
         libc::send(
             channel.as_raw_fd(),

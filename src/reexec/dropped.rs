@@ -34,7 +34,7 @@ pub(crate) fn sweep() {
     drop(ended);
 }
 
-/// Also of one whose status somebody else has taken.
+/// Also of one whose status another thread has taken.
 fn has_ended(child: &dyn Dropped) -> bool {
     !matches!(sys::process::wait_pidfd(child.pidfd(), libc::WNOHANG), Ok(None))
 }

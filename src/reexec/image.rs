@@ -141,7 +141,7 @@ pub(super) fn adopt(number: i32) -> io::Result<()> {
     if unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) } != 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: open, put there by the launcher, and nobody else's.
+    // SAFETY: open, put there by the launcher, and used here only.
     let fd = unsafe { OwnedFd::from_raw_fd(number) };
     if remembered().is_some() {
         return Ok(());
@@ -189,7 +189,7 @@ pub(super) fn named() -> Option<Named> {
     Some(Named { path, identity: (DEVICE.load(Ordering::Relaxed), INODE.load(Ordering::Relaxed)) })
 }
 
-/// The remembered descriptor, unless somebody closed it and the number means another file now.
+/// The remembered descriptor, unless it was closed and the number means another file now.
 fn remembered() -> Option<BorrowedFd<'static>> {
     let raw = DESCRIPTOR.load(Ordering::Acquire);
     if raw < 0 {
@@ -263,7 +263,7 @@ fn is_this_program(fd: BorrowedFd<'_>) -> bool {
                 break;
             }
             let start = (info.dlpi_addr as usize).wrapping_add(header.p_vaddr as usize) as *const u8;
-            // SAFETY: a readable segment, mapped for as long as the program runs and written by nobody.
+            // SAFETY: a readable segment, mapped for as long as the program runs and never written.
             let memory = unsafe { std::slice::from_raw_parts(start, header.p_filesz as usize) };
             if !same_bytes(search.file, header.p_offset, memory) {
                 search.same = false;

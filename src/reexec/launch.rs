@@ -260,8 +260,8 @@ impl Launched {
         }
     }
 
-    /// Ends the child, whatever it does, and takes its status away. It may have ended and been reaped by
-    /// somebody else (`SIGCHLD` ignored): then there is nothing left to do, and that is all that can fail
+    /// Kills the child, and takes its status. It may have ended and been reaped by
+    /// another thread (`SIGCHLD` ignored): then there is nothing left to do, and that is all that can fail
     /// here.
     fn end(&self) {
         let _ = wait::signal(self.pidfd.as_fd(), libc::SIGKILL);
@@ -269,7 +269,7 @@ impl Launched {
     }
 }
 
-/// `None` if the status is not to be had: the kernel or somebody else reaped the child (`SIGCHLD` ignored).
+/// `None` if the status is not to be had: the kernel or another thread reaped the child (`SIGCHLD` ignored).
 fn unless_taken(status: io::Result<ExitStatus>) -> io::Result<Option<ExitStatus>> {
     match status {
         Err(error) if error.raw_os_error() == Some(libc::ECHILD) => Ok(None),

@@ -96,7 +96,7 @@ pub enum LaunchError {
         described(.status)
     )]
     EndedEarly {
-        /// How it ended; `None` if somebody else took its status (`SIGCHLD` is ignored).
+        /// How it ended; `None` if another thread took its status (`SIGCHLD` is ignored).
         status: Option<ExitStatus>,
     },
     /// The child did not answer, and was killed.
@@ -117,5 +117,8 @@ pub enum LaunchError {
 }
 
 fn described(status: &Option<ExitStatus>) -> String {
-    status.map_or_else(|| "its status was taken by somebody else".to_owned(), |status| status.to_string())
+    status.map_or_else(
+        || "its status was taken by another thread, or SIGCHLD is ignored".to_owned(),
+        |status| status.to_string(),
+    )
 }

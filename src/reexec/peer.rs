@@ -24,8 +24,8 @@ pub(super) fn is_channel(fd: i32) -> bool {
 
 /// Is the launcher our parent, running our program.
 pub(super) fn check(channel: BorrowedFd<'_>) -> Result<(), Refusal> {
-    let nobody = libc::ucred { pid: 0, uid: 0, gid: 0 };
-    let peer = option(channel.as_raw_fd(), libc::SO_PEERCRED, nobody).map_err(|_| Refusal::Channel)?;
+    let none = libc::ucred { pid: 0, uid: 0, gid: 0 };
+    let peer = option(channel.as_raw_fd(), libc::SO_PEERCRED, none).map_err(|_| Refusal::Channel)?;
     // SAFETY: no preconditions.
     let parent = unsafe { libc::getppid() };
     // 0: in another pid namespace, where it cannot be looked at.

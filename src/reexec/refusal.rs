@@ -20,7 +20,7 @@ pub enum Refusal {
     #[error("descriptor 4 is not a channel to a launcher")]
     Channel,
     /// The other end of the channel was not made by the parent process.
-    #[error("the credential was not made by the parent process (it has ended, or somebody else made it)")]
+    #[error("the credential was not made by the parent process (it has ended, or another process made it)")]
     NotTheParent,
     /// The parent runs another program.
     #[error("the credential was made by another program than this one")]
