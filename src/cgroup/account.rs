@@ -124,8 +124,8 @@ impl Account {
     }
 
     /// Whether the memory limit kept the task from starting: something was killed for it, or a call failed
-    /// for want of memory, as nobody is killed who still shares init's. To execve(2) arguments that find no
-    /// room are too long.
+    /// for want of memory, as the kernel kills no process that still shares init's. To execve(2)
+    /// arguments that find no room are too long.
     pub(crate) fn memory_too_low(&self, errno: Option<Errno>) -> Option<u64> {
         let want = matches!(errno, Some(Errno::ENOMEM | Errno::E2BIG));
         let refused = want && self.events.memory_limit_met == Some(true);

@@ -86,14 +86,14 @@ impl Cleaner {
         })
     }
 
-    /// Tells it the numbers of the groups that were made, each behind its parent's, for when somebody has
-    /// given one another name. It reads them at the end.
+    /// Tells it the numbers of the groups that were made, each behind its parent's, in case one
+    /// gets another name. It reads them at the end.
     pub(super) fn tell(&self, inodes: &[(u64, u64)]) -> Result<(), CgroupError> {
         let Some(launched) = &self.launched else { return Ok(()) };
         let needs = |source| CgroupError::CleanerNeeds { what: "the groups' numbers", source };
         let text = postcard::to_stdvec(inodes).map_err(|_| needs(std::io::ErrorKind::InvalidData.into()))?;
         let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
-        // One that somebody has killed leaves the group to us.
+        // One that was killed leaves the group to the caller.
         match send(launched.channel.as_raw_fd(), &text, flags) {
             Ok(_) | Err(Errno::EPIPE | Errno::ECONNRESET) => Ok(()),
             Err(errno) => Err(needs(errno.into())),
@@ -137,7 +137,7 @@ fn keep(inherited: &reexec::Inherited) -> Option<bool> {
         .iter()
         .map(|version| Some((*version, Dir::adopt(fds.next()?))))
         .collect::<Option<_>>()?;
-    // While nobody waits for it.
+    // While no process waits for it.
     for (_, parent) in &parents {
         remove::sweep(parent);
     }
@@ -149,7 +149,7 @@ fn keep(inherited: &reexec::Inherited) -> Option<bool> {
         ];
         match poll(&mut watched, PollTimeout::NONE) {
             Err(Errno::EINTR) => {}
-            // Whatever else it is: the group must not stay.
+            // After any other answer, too: the group must not stay.
             _ => break,
         }
     }

@@ -88,7 +88,7 @@ impl Dir {
         sys::fstat(self.as_fd()).map(|stat| stat.st_ino).map_err(CgroupError::on("fstat", &self.path))
     }
 
-    /// The child of that number, whatever it is called now. Looks at a bounded number of them.
+    /// The child of that number, under the name that it has by now. Looks at a bounded number of them.
     pub(super) fn name_of(&self, inode: u64) -> Result<Option<String>, Errno> {
         const MOST: usize = 100_000;
         let mut dir = nix::dir::Dir::from_fd(self.at(".", libc::O_RDONLY | libc::O_DIRECTORY)?)?;
@@ -175,7 +175,7 @@ impl Dir {
         since.and_then(|since| since.elapsed().ok()).unwrap_or_default()
     }
 
-    /// Marks it as somebody's for as long as the descriptor is open. False: it is somebody else's.
+    /// Locks it for as long as the descriptor is open (flock(2)). False: another process has locked it.
     pub(super) fn lock(&self) -> Result<bool, Errno> {
         // SAFETY: numbers only.
         match Errno::result(unsafe { libc::flock(self.fd.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) }) {

@@ -51,11 +51,11 @@ pub(crate) struct Entrance(Vec<(Version, Dir)>);
 impl Entrance {
     /// As [`Group::cgroup_procs_fds`].
     pub(crate) fn cgroup_procs_fds(&self) -> Result<Vec<OwnedFd>, CgroupError> {
-        self.0.iter().map(|(version, dir)| door(dir, *version)).collect()
+        self.0.iter().map(|(version, dir)| procs_fd(dir, *version)).collect()
     }
 }
 
-fn door(dir: &Dir, version: Version) -> Result<OwnedFd, CgroupError> {
+fn procs_fd(dir: &Dir, version: Version) -> Result<OwnedFd, CgroupError> {
     let file = match version {
         Version::V1 => "tasks",
         Version::V2 => "cgroup.procs",
@@ -94,8 +94,7 @@ impl Group {
 
     fn part(&self, place: &Place) -> Result<Dir, CgroupError> {
         let dir = place.parent.make(&self.name)?;
-        // Somebody who sweeps may have been quicker; the name is new, so that he is the only one who has seen
-        // it.
+        // A process that removes old groups may have locked it first. No other has seen the new name.
         if !dir.lock().map_err(CgroupError::on("flock", &dir.path))? {
             return Err(CgroupError::on("flock", &dir.path)(Errno::EWOULDBLOCK));
         }
@@ -107,7 +106,7 @@ impl Group {
     /// caller's rights. v1 takes a thread that moves itself without the lock that all others take, and whose
     /// price is some milliseconds.
     pub(crate) fn cgroup_procs_fds(&self) -> Result<Vec<OwnedFd>, CgroupError> {
-        self.parts.iter().map(|(place, dir)| door(dir, place.version)).collect()
+        self.parts.iter().map(|(place, dir)| procs_fd(dir, place.version)).collect()
     }
 
     /// What opens them again, for a later task.
@@ -164,7 +163,7 @@ impl Group {
         Ok(account)
     }
 
-    /// Removes it, with whatever is left in it.
+    /// Removes it, with what is left in it.
     pub(crate) fn remove(mut self) -> Result<(), CgroupError> {
         if self.end() { Ok(()) } else { Err(CgroupError::Left { name: self.name.clone() }) }
     }
@@ -174,7 +173,7 @@ impl Group {
         for (place, _) in &self.parts {
             place.parent.remove(&self.name).ok();
         }
-        // A cleaner that somebody has killed leaves it to us.
+        // A cleaner that was killed leaves it to the caller.
         self.cleaner.finish()
             || self.parts.iter().fold(true, |all, (place, dir)| {
                 remove::remove(&place.parent, place.version, &self.name, dir.inode().ok()) && all
@@ -190,7 +189,7 @@ impl Drop for Group {
     }
 }
 
-/// A name that nobody has.
+/// A name that no other group has.
 fn name() -> Result<String, CgroupError> {
     let mut bytes = [0u8; 8];
     // SAFETY: the buffer is writable and its length is given.

@@ -5,7 +5,7 @@
 //! exists. init stays in the caller's group, so that no limit of the task's keeps it from reporting; the
 //! task's process joins the new one before anything untrusted runs, and reads back that it is in it. Once the
 //! run is over the caller's side reads the kernel's accounts, and a small process outside of the sandbox (the
-//! cleaner) removes the group: it outlives the caller, so that the group goes, whatever ends the run.
+//! cleaner) removes the group: it outlives the caller, so that the group goes, however the run ends.
 //!
 //! | | v1 | v2 |
 //! | --- | --- | --- |

@@ -1,4 +1,4 @@
-//! The group of a sandbox that somebody else has started.
+//! The group of a sandbox that another process has started.
 
 use std::path::Path;
 

@@ -22,7 +22,7 @@ const NEW: Duration = Duration::from_secs(10);
 /// The most processes that are killed in a row, where they are killed one by one.
 const BATCH: usize = 256;
 
-/// Ends whatever is left in the group and removes it, under the name that it has by now (v1 groups can be
+/// Ends what is left in the group and removes it, under the name that it has by now (v1 groups can be
 /// renamed) if its number is known. False: it is still there.
 pub(super) fn remove(parent: &Dir, version: Version, name: &str, inode: Option<u64>) -> bool {
     let began = Instant::now();
@@ -83,7 +83,7 @@ fn pids(group: &Dir) -> Result<Vec<libc::pid_t>, CgroupError> {
     Ok(group.read("cgroup.procs")?.split_ascii_whitespace().filter_map(|word| word.parse().ok()).collect())
 }
 
-/// Removes groups whose owner is gone, and whose cleaner was killed: nobody holds their lock. Those with
+/// Removes groups whose owner is gone, and whose cleaner was killed: their lock is free. Those with
 /// processes stay, as do those of other users.
 pub(super) fn sweep(parent: &Dir) {
     let Ok(names) = parent.children() else { return };
@@ -91,13 +91,13 @@ pub(super) fn sweep(parent: &Dir) {
         let Ok(group) = parent.child(name) else { continue };
         // A new one may not be locked yet.
         if group.age() > NEW && group.lock() == Ok(true) {
-            // EBUSY: something runs in it that nobody of ours answers for.
+            // EBUSY: something runs in it that no caller of belljar waits for.
             parent.remove(name).ok();
         }
     }
 }
 
-/// Whether it is a name as ours are: one that somebody has thought of is somebody's.
+/// Whether it is a name as belljar makes them. Any other is not belljar's group.
 pub(super) fn ours(name: &str) -> bool {
     name.strip_prefix(PREFIX)
         .is_some_and(|rest| rest.len() == 16 && rest.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))

@@ -1,7 +1,7 @@
 //! The doctor: tries each layer in a child and says what works, what does not, and what fixes it.
 //!
 //! Nothing is tried in the calling process. The caller launches one re-executed child, which has a single
-//! thread whatever the caller has, and that child forks a further one for each trial.
+//! thread, and that child forks a further one for each trial.
 
 mod finding;
 mod layer;

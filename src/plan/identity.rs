@@ -15,8 +15,8 @@ const NO_ID: u32 = u32::MAX;
 /// namespace to give them another name: the kernel's overflow id.
 const CHOSEN_LATER: Identity = Identity { uid: 65_534, gid: 65_534, host: HostIdentity::Unique };
 
-/// An ordinary user is itself, whatever it is called inside. Root gives the sandbox an id that nothing else
-/// has, and is refused where it cannot: a sandbox never has the host's uid 0. A root who is somebody else
+/// An ordinary user is itself, under any id inside. Root gives the sandbox an id that nothing else
+/// has, and is refused where it cannot: a sandbox never has the host's uid 0. A root that is another user
 /// outside of its user namespace, and has no other id to give, is as an ordinary user.
 pub(super) fn identity(profile: &Profile, facts: &Facts) -> Result<Identity, PlanError> {
     let asked = profile.process.user;

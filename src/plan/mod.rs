@@ -10,7 +10,7 @@
 //!
 //! # The rules for paths
 //!
-//! **Precedence.** The most specific destination wins, whatever the order of the list: a mount at
+//! **Precedence.** The most specific destination wins, in any order of the list: a mount at
 //! `/usr/local/x` shows in a mount at `/usr`, read-only in writable and writable in read-only. At the *same*
 //! destination the later mount of the list replaces the earlier (the call's come after the profile's); two
 //! destinations that symlinks lead to one place are an error, and so is one that they lead to a place above

@@ -51,7 +51,7 @@ pub(crate) struct PartialPlan<'a> {
 
 impl<'a> PartialPlan<'a> {
     /// # Errors
-    /// What cannot be had as asked, whatever the files.
+    /// What cannot be had as asked, for reasons that no file changes.
     pub(crate) fn new(profile: &'a Profile, facts: &'a Facts, call: &'a Call) -> Result<Self, PlanError> {
         let mut notes = Vec::new();
         let namespaces = namespaces(profile)?;

@@ -147,7 +147,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(3000))]
 
-        /// Nobody becomes the host's root, nobody is two, and the kernel's text is read as it is written.
+        /// No id becomes the host's root, none is mapped twice, and the kernel's text is read as it is
+        /// written.
         #[test]
         fn what_is_accepted_is_one_to_one(ranges in list(), id in 0..30_u32) {
             prop_assert_eq!(read(&text(&ranges)), Some(sorted(ranges.clone())));

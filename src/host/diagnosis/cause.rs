@@ -135,7 +135,7 @@ pub enum Cause {
     /// The map was not accepted.
     #[error("the kernel refuses the id map: it asks for ids that this process may not give away")]
     IdMapRefused,
-    /// The control group belongs to somebody else.
+    /// The control group belongs to another user.
     #[error("the control group {object} is not delegated to this user")]
     CgroupNotDelegated {
         /// Which.
@@ -217,8 +217,8 @@ const LITE: &str = "belljar run -p lite …";
 /// The profile that does without what containers refuse where they let namespaces be made.
 const NESTED: &str = "belljar run -p nested …";
 
-/// Root's sandbox has an id of its own, so what it writes needs the map; nobody else's does, nor what is only
-/// read.
+/// Root's sandbox has an id of its own, so what it writes needs the map; no other user's does, nor what
+/// is only read.
 fn without_id_map() -> Vec<String> {
     vec!["belljar run --ro-bind DIR …".to_owned(), "sudo -u USER belljar run --bind DIR …".to_owned()]
 }

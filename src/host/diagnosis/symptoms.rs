@@ -23,7 +23,7 @@ pub struct Symptoms {
     pub uid: u32,
     /// `CapEff` of the caller.
     pub capabilities: Option<CapabilitySet>,
-    /// `Seccomp` of the caller: 2 is a filter that somebody put over it.
+    /// `Seccomp` of the caller: 2 is a filter that was put over it.
     pub seccomp: Option<u64>,
     /// Threads of the caller.
     pub threads: Option<u64>,
@@ -147,7 +147,7 @@ impl Symptoms {
         self.capabilities.is_some_and(|set| set.contains(capability))
     }
 
-    /// Whether somebody put a system-call filter over the caller.
+    /// Whether a system-call filter was put over the caller.
     pub(crate) fn filtered(&self) -> bool {
         self.seccomp == Some(2)
     }

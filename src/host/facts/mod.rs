@@ -31,15 +31,15 @@ const NEEDED: CapabilitySet = CapabilitySet::of(&[
     Capability::CAP_SETUID,
     Capability::CAP_SYS_ADMIN,
 ]);
-/// Those that it uses to run the sandbox as somebody else: the ids, pipes that become theirs, and to end it.
+/// Those that it uses to run the sandbox as another user: the ids, pipes that become theirs, and to end it.
 const NEEDED_TO_STEP_DOWN: CapabilitySet = CapabilitySet::of(&[
     Capability::CAP_CHOWN,
     Capability::CAP_KILL,
     Capability::CAP_SETGID,
     Capability::CAP_SETUID,
 ]);
-/// Ids that nobody hands out, the first choice first (systemd's UIDS-GIDS table): 1879048192 to 2147352575 is
-/// unused; 61184 to 65519 are its dynamic users, of which there are none in a container that maps 65536 ids.
+/// Ids that no tool hands out, the first choice first (systemd's UIDS-GIDS table): 1879048192 to 2147352575
+/// is unused; 61184 to 65519 are its dynamic users, of which there are none in a container that maps 65536 ids.
 const SPARE: [(u32, u32); 2] = [(0x7000_0000, 0x7800_0000), (61_184, 65_520)];
 /// The other half of the unused ones, for sandboxes with a range of ids.
 const SPARE_BLOCKS: (u32, u32) = (0x7800_0000, 0x7ffe_0000);

@@ -100,7 +100,7 @@ pub enum SubordinateError {
         /// The number of the line.
         line: usize,
     },
-    /// A range has ids that are somebody else's, or are there twice.
+    /// A range has ids that are another user's, or are there twice.
     #[error("line {line} of {file} has ids that are also {whose}")]
     Overlap {
         /// The file.
@@ -121,7 +121,7 @@ impl SubordinateError {
             }
             Self::NoRange { user, .. } => format!(
                 "as root: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user}; another range, if that one is \
-                 somebody else's already"
+                 another user's already"
             ),
             Self::Read { file, .. } => format!("{file} must be readable to all: chmod 644 {file}"),
             Self::TooMuch { file, .. } | Self::Malformed { file, .. } | Self::Overlap { file, .. } => {
@@ -294,12 +294,12 @@ mod tests {
             let found = of(&format!("you:1:1\n{line}\n"));
             assert_eq!(found, Err(SubordinateError::Malformed { file: FILE, line: 2 }), "{line:?}");
         }
-        // Those of others are nobody's business.
+        // Those of others are not looked at.
         assert_eq!(of("you:5\n\u{0}\nyou:9:99999999999\nme:5:5"), some(&[(5, 5)]));
     }
 
     #[test]
-    fn ids_that_are_also_somebody_elses_are_refused() {
+    fn ids_that_are_also_anothers_are_refused() {
         for (text, line, whose) in [
             ("me:999:2", 1, "the user's own"),
             ("me:2000:5\nme:2004:1", 2, "in an earlier line of the user's"),

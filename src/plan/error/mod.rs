@@ -73,7 +73,7 @@ pub enum PlanError {
         /// Where it should appear.
         destination: PathBuf,
     },
-    /// The source leads through a symlink that somebody else, or an earlier run, can have made.
+    /// The source leads through a symlink that another user, or an earlier run, can have made.
     #[error("plan: cannot mount at {destination:?}: {link:?} is a symlink, and leads to {path:?}")]
     SourceLink {
         /// The symlink.

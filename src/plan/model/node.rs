@@ -89,7 +89,8 @@ pub struct Device {
     pub major: u32,
     /// Minor number.
     pub minor: u32,
-    /// The mount is read-only. It keeps nobody from writing to the device: Landlock does (`Task::landlock`).
+    /// The mount is read-only. That alone does not keep the device from being written to: Landlock does
+    /// (`Task::landlock`).
     pub readonly: bool,
 }
 

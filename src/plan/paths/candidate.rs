@@ -18,7 +18,7 @@ pub(crate) struct Candidate {
     pub link: Option<CString>,
 }
 
-/// Who asked for it: at the same path the later variant wins, whatever the order of the list.
+/// Who asked for it: at the same path the later variant wins. The order of the list plays no part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Rank {
     /// The synthetic `/etc`: gives way to any mount over it.

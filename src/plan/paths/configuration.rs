@@ -7,7 +7,7 @@
 //!   or by `*`;
 //! * the rest of the program is installed: `/usr/share/NAME`, `/usr/bin/NAME`, `/usr/bin/NAME` without the
 //!   version, or NAME among the libraries of this architecture;
-//! * it is a directory, not a symlink, that belongs to root and that everybody may read and nobody else may
+//! * it is a directory, not a symlink, that belongs to root and that all users may read and only root may
 //!   change;
 //! * so does all that is directly in it: where one file is not for everybody, the others are not for a
 //!   sandbox;

@@ -87,7 +87,7 @@ fn no_more_from_above(rules: &Rules) -> Result<(), PlanError> {
     use landlock::access::{EXECUTE, WRITE_FILE};
     for entry in rules.entries() {
         let Some((above, _)) = entry.above else { continue };
-        // A device is never executed, whatever is granted.
+        // A device is never executed, even where that is granted.
         let telling = if entry.path.is_in(PlainPath::DEV) { WRITE_FILE } else { WRITE_FILE | EXECUTE };
         if landlock::granted(rules, above) & !*entry.value & telling != 0 {
             let (path, above) = (entry.path.path().to_owned(), above.path().to_owned());

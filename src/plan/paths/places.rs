@@ -72,7 +72,7 @@ impl<T> Places<T> {
         let mut list = self.up_to(path);
         loop {
             let ((at, value), before) = list.split_last()?;
-            // Whatever lies between a path and one above it is below the latter, too.
+            // All paths between a path and one above it are below the latter, too.
             path = path.shared(at.plain());
             if path != at.plain() {
                 list = &before[..before.partition_point(|(at, _)| at.plain() <= path)];

@@ -35,7 +35,7 @@ pub(crate) fn exposed(
     open.map(|path| Exposed::Path(path.to_path_buf()))
 }
 
-/// Whether a directory above `path` lets nobody through but the caller and root, and is out of the task's own
+/// Whether a directory above `path` lets only the caller and root through, and is out of the task's own
 /// reach. One that cannot be looked at does not count.
 fn closed(path: &Path, writable: &[&Path], caller: u32, files: &dyn Files) -> bool {
     let above = path.ancestors().skip(1);

@@ -1,8 +1,8 @@
-//! Sockets and FIFOs of the host in what is shown: whoever reaches one talks to a process outside.
+//! Sockets and FIFOs of the host in what is shown: a task that reaches one talks to a process outside.
 //!
 //! Before Landlock's ABI 9 nothing holds a connection to a socket by its path but the socket's own mode, and
-//! a read-only mount does not either. The look is bounded: it finds what is left lying about, not what
-//! somebody hides.
+//! a read-only mount does not either. The look is bounded: it finds what is in plain sight, not what
+//! is hidden on purpose.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::{OsStr, OsString};

@@ -22,7 +22,7 @@ pub(crate) struct LeftOut {
     /// The source on the host, as it was asked for.
     pub source: PathBuf,
     pub destination: PathBuf,
-    /// The directory of the host in which somebody would have to make something for the source to be there.
+    /// The directory of the host in which something would have to be made for the source to be there.
     pub directory: PathBuf,
     /// Whether it would have been the system's own.
     pub system: bool,
@@ -144,7 +144,7 @@ fn changed(via: Via, mount: &Mount, host: &HostIdentity) -> Result<Via, PlanErro
     Ok(via)
 }
 
-/// Refuses a path that led through a symlink which somebody else, or an earlier run, can have made.
+/// Refuses a path that led through a symlink which another user, or an earlier run, can have made.
 pub(crate) fn only_system_links(
     followed: &Followed,
     destination: &Path,
@@ -173,7 +173,7 @@ fn is_distributions(directory: &Path) -> bool {
     TOP.iter().any(|top| directory == Path::new(top)) || TREES.iter().any(|tree| directory.starts_with(tree))
 }
 
-/// Whether a symlink is part of the system: root's, where nobody else can write. That it is root's is not
+/// Whether a symlink is part of the system: root's, where no other user can write. That it is root's is not
 /// enough, as what an earlier sandbox of root's wrote can be root's, too.
 fn is_systems(link: &Path, files: &dyn Files) -> std::io::Result<bool> {
     let Some(above) = link.parent() else { return Ok(false) };

@@ -29,7 +29,7 @@ use crate::plan::model::{Bind, Node, Presence};
 
 /// What is looked at below one read-only directory; a hundred thousand entries take about 0.1 s.
 const MAX_LOOKED_AT: usize = 400_000;
-/// Static data that the system's packages own (FHS 3.0, chapter 4): nobody else makes files there, and no
+/// Static data that the system's packages own (FHS 3.0, chapter 4): nothing else makes files there, and no
 /// package makes pipes.
 const SYSTEM: PlainPath<'_> = PlainPath::USR;
 
@@ -82,7 +82,7 @@ impl Standing<'_> {
             Err(Stop::Unknown) => Ok(Presence::Unknown),
             Ok(resolved) if resolved.found == Found::Unknown => Ok(Presence::Unknown),
             Ok(resolved) if resolved.found != Found::Missing => Ok(Presence::There),
-            // Nothing of the host's own lies below these two in a root of somebody else's.
+            // Nothing of the host's own lies below these two in a root directory that is not the host's.
             Ok(_) | Err(Stop::NotADirectory)
                 if path.is_in(PlainPath::PROC) || path.path().starts_with("/sys") =>
             {
@@ -114,7 +114,7 @@ impl Standing<'_> {
         if self.shows_writable(missing) {
             return Ok(true);
         }
-        // The system's own shows the same whatever is made there.
+        // The system's own shows the same in any case.
         if missing.system {
             return Ok(false);
         }

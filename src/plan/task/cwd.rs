@@ -77,7 +77,7 @@ fn is_covered(path: &Path, profile: &Profile) -> bool {
 }
 
 /// Why a working directory cannot be shown: the host's root, or one that brings the caller's home with it, a
-/// slip that shows every key and token to what runs. Whoever means it binds the directory by name.
+/// mistake that shows every key and token to what runs. To show it on purpose, bind it by name.
 fn unfit(path: &Path, profile: &Profile, files: &dyn Files, call: &Call) -> Option<&'static str> {
     if path == Path::new("/") {
         return Some("the whole of the host would be its working directory");

@@ -190,14 +190,14 @@ impl Search<'_> {
         }
     }
 
-    /// Whether the mount that shows a file to the host is `noexec`. Nobody asks below `/usr`: the host itself
-    /// would run nothing.
+    /// Whether the mount that shows a file to the host is `noexec`. Below `/usr` it is not asked: the host
+    /// itself would run nothing.
     fn noexec_on_host(&self, file: &Path) -> std::io::Result<bool> {
         Ok(!plain::is_in(file, PlainPath::USR) && self.view.files.noexec(file)?)
     }
 
     /// The permission bits, as far as they tell: access control lists and capabilities are the kernel's to
-    /// judge, and it will. A file that nobody may execute is refused in any case.
+    /// judge, and it will. A file without any execute bit is refused in any case.
     fn may_execute(&self, file: &HostFile) -> bool {
         let stat = &file.stat;
         let (owner, group) = match &self.identity.host {
