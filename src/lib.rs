@@ -72,7 +72,7 @@ pub mod cli;
 pub use cgroup::{Account, CgroupLimits, DiskLimit, Events, Meter, Pressure, Sample, Stall, Usage};
 pub use reexec::init;
 pub use sandbox::{
-    Builder, Child, Command, Created, Ended, Error, Exec, Lifetime, Limit, Limits, Outcome, Output,
+    Builder, Child, Command, Created, DryRun, Ended, Error, Exec, Lifetime, Limit, Limits, Outcome, Output,
     Protections, Sandbox, Side, StartNotifier, TimedProcess, TimedStep, Timing,
 };
 #[doc(hidden)]

@@ -18,7 +18,7 @@ pub struct DoctorArgs {
 pub fn main(args: &DoctorArgs) -> Result<u8, Error> {
     let mut profiles = Vec::new();
     for name in builtin_names() {
-        profiles.push(Profile::load(name)?);
+        profiles.push(Profile::load_with::<&str>(name, &[])?);
     }
     let findings = Doctor::new(profiles).examine();
     let mut text = Vec::new();

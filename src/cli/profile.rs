@@ -50,7 +50,7 @@ pub fn main(args: &ProfileArgs) -> Result<u8, Error> {
         Action::Check { file } => {
             // Without a slash it would be a name.
             let path = if file.contains('/') { file.clone() } else { format!("./{file}") };
-            Profile::load(&path)?;
+            Profile::load_with::<&str>(&path, &[])?;
         }
     }
     Ok(0)

@@ -112,7 +112,7 @@ fn what_went_wrong_after_the_start_is_no_failure_to_set_up() {
     let fault = crate::protocol::Fault::Protocol { what: "x".to_owned() };
     let source = crate::protocol::Failure { stage: crate::protocol::Stage::Supervise, fault };
     for (error, kind) in [
-        (crate::Error::Disturbed { source }, "disturbed"),
+        (crate::Error::Disturbed { source: Box::new(source) }, "disturbed"),
         (crate::Error::Left { left: Some(3) }, "left"),
         (crate::Error::Protocol, "setup-error"),
     ] {

@@ -73,7 +73,7 @@ pub(super) fn status(bytes: &[u8]) -> bool {
         }
         Message::Disturbed(failure) => {
             assert_tame(&failure.to_string());
-            let error = Error::Disturbed { source: failure.clone() };
+            let error = Error::Disturbed { source: Box::new(failure.clone()) };
             assert_tame(&crate::error_chain(&error));
             assert_eq!(error.exit_code(), 125);
         }

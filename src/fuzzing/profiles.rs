@@ -43,7 +43,7 @@ fn same(profile: &Profile) {
     let text = profile.to_toml();
     assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "control characters in {text:?}");
     // An effective profile of many groups may be longer than a text may be; see `Profile::to_toml`.
-    match Profile::from_toml(&text, &profile.name) {
+    match Profile::from_toml_with::<&str>(&text, &profile.name, &[]) {
         Ok(again) => {
             assert_eq!(&again, profile, "{text}");
             assert_eq!(again.to_toml(), text);

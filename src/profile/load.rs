@@ -8,6 +8,7 @@ use super::draft::Draft;
 use super::find::{self, Found};
 use super::reader::{Source, Table};
 use super::{Chain, Origin, Profile, ProfileError, built, keys, overrides};
+use crate::Error;
 
 /// How many profiles may extend each other, the first one counted.
 pub const MAX_CHAIN: usize = 8;
@@ -18,22 +19,22 @@ impl Profile {
     /// Loads a profile by its name (built in, else from the user's directory) or by a path with a `/` in it.
     ///
     /// # Errors
-    /// [`ProfileError`]: no such profile, a file that others can write to, text that is not a profile, a
+    /// [`Error::Profile`]: no such profile, a file that others can write to, text that is not a profile, a
     /// circle of `extends`, or parts that do not go together.
-    pub fn load(name_or_path: &str) -> Result<Self, ProfileError> {
-        Self::load_with::<&str>(name_or_path, &[])
+    pub fn load(name_or_path: &str) -> Result<Self, Error> {
+        Ok(Self::load_with::<&str>(name_or_path, &[])?)
+    }
+
+    /// A profile from a text. `name` is what it is called in messages and reports; a path that it extends, or
+    /// binds, starts at the current directory.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn from_toml(text: &str, name: &str) -> Result<Self, Error> {
+        Ok(Self::from_toml_with::<&str>(text, name, &[])?)
     }
 
     /// [`Self::load`], with overrides (`KEY=VALUE`, the last one wins).
-    ///
-    /// ```
-    /// let profile = belljar::profile::Profile::load_with("strict", &["limits.timeout=5s"])?;
-    /// assert_eq!(profile.limits.timeout, Some(std::time::Duration::from_secs(5)));
-    /// # Ok::<(), belljar::profile::ProfileError>(())
-    /// ```
-    ///
-    /// # Errors
-    /// As [`Self::load`]; an override that fits no key.
     #[doc(hidden)]
     pub fn load_with<S: AsRef<str>>(name_or_path: &str, overrides: &[S]) -> Result<Self, ProfileError> {
         if overrides.is_empty()
@@ -46,17 +47,13 @@ impl Profile {
         build(found, name_or_path, overrides, user_directory.as_deref()).map(|(profile, _)| profile)
     }
 
-    /// A profile from a text. `name` is what it is called in messages and reports; a path that it extends, or
-    /// binds, starts at the current directory.
-    ///
-    /// # Errors
-    /// As [`Self::load`].
-    pub fn from_toml(text: &str, name: &str) -> Result<Self, ProfileError> {
-        Self::from_toml_with(text, name, &[])
-    }
-
     /// [`Self::from_toml`], with overrides.
-    pub(crate) fn from_toml_with(text: &str, name: &str, overrides: &[&str]) -> Result<Self, ProfileError> {
+    #[doc(hidden)]
+    pub fn from_toml_with<S: AsRef<str>>(
+        text: &str,
+        name: &str,
+        overrides: &[S],
+    ) -> Result<Self, ProfileError> {
         let origin = Origin::Text(name.to_owned());
         find::bounded(text.len(), &origin)?;
         let found = Found { origin, text: text.to_owned(), identity: None };
@@ -64,9 +61,7 @@ impl Profile {
     }
 
     /// Like [`Self::from_toml`], for bytes that may not even be text.
-    ///
-    /// # Errors
-    /// As [`Self::load`].
+    #[cfg(feature = "internals")]
     #[doc(hidden)]
     pub fn from_slice(bytes: &[u8], name: &str) -> Result<Self, ProfileError> {
         let origin = Origin::Text(name.to_owned());

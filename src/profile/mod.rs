@@ -107,7 +107,6 @@ pub use crate::capability::{Capability, CapabilitySet};
 pub(crate) use built::filter as built_filter;
 pub use builtin::builtin_names;
 pub(crate) use conflict::Conflict;
-pub use error::ProfileError;
 pub(crate) use error::*;
 #[cfg(feature = "cli")]
 pub(crate) use keys::{KEYS, Key};

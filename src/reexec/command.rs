@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::launch::{Launch, launch};
 use super::launch_error::LaunchError;
 use super::process::Child;
-use super::registry::{self, LookupError};
+use super::registry;
 use super::stdio::{Prepared, Stdio, Stream};
 use crate::capability::CapabilitySet;
 
@@ -28,8 +28,8 @@ pub enum CommandError {
     Role {
         /// The role's name.
         role: String,
-        /// Why.
-        source: LookupError,
+        /// Why: none, or more than one, has the name.
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The name is one of belljar's own.
     #[error("role {role:?} is belljar's own and cannot be run by name")]
@@ -46,12 +46,12 @@ pub enum CommandError {
         what: &'static str,
     },
     /// A standard stream could not be made ready.
-    #[error("cannot prepare {stream:?} of role {role:?} (pipe, or /dev/null)")]
+    #[error("cannot prepare standard {stream} of role {role:?} (pipe, or /dev/null)")]
     Stdio {
         /// The role's name.
         role: String,
-        /// Which.
-        stream: Stream,
+        /// Which: `input`, `output` or `error`.
+        stream: String,
         /// From the kernel.
         source: io::Error,
     },
@@ -61,7 +61,7 @@ pub enum CommandError {
         /// The role's name.
         role: String,
         /// Why.
-        source: LaunchError,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// Waiting for it, or reading its output, failed.
     #[error("cannot wait for role {role:?}")]
@@ -251,7 +251,8 @@ impl Command {
             return Err(CommandError::Reserved { role: role() });
         }
         // The child would refuse too, but here the error costs no process and lists the names.
-        registry::find(&self.role).map_err(|source| CommandError::Role { role: role(), source })?;
+        registry::find(&self.role)
+            .map_err(|source| CommandError::Role { role: role(), source: source.into() })?;
 
         let nul = |what| move |_: NulError| CommandError::Nul { role: role(), what };
         let argv = std::iter::once(OsStr::new(&self.role))
@@ -270,7 +271,7 @@ impl Command {
         // So that no descriptor that is made here is one of them.
         crate::sys::streams::fill().map_err(|source| CommandError::Stdio {
             role: role(),
-            stream: Stream::Stdin,
+            stream: Stream::Stdin.to_string(),
             source,
         })?;
         let (default_input, default_output) = (input(), output());
@@ -278,7 +279,7 @@ impl Command {
         let stdout = self.prepare(self.stdout.as_ref().unwrap_or(&default_output), Stream::Stdout)?;
         let stderr = self.prepare(self.stderr.as_ref().unwrap_or(&default_output), Stream::Stderr)?;
 
-        let failed = |source| CommandError::Launch { role: role(), source };
+        let failed = |source: LaunchError| CommandError::Launch { role: role(), source: source.into() };
         let launched = launch(&Launch {
             role: &self.role,
             payload: &[],
@@ -307,7 +308,7 @@ impl Command {
     fn prepare<'a>(&self, stdio: &'a Stdio, stream: Stream) -> Result<Prepared<'a>, CommandError> {
         stdio.prepare(stream).map_err(|source| CommandError::Stdio {
             role: self.role.clone(),
-            stream,
+            stream: stream.to_string(),
             source,
         })
     }

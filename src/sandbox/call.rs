@@ -82,8 +82,7 @@ impl Sandbox {
         let entry: Entry = perform::<A, R>;
         let task =
             TaskRequest::Function { entry: offset(entry as usize)?, function: offset(function as usize)? };
-        let bytes = codec::encode(argument)
-            .map_err(|source| Error::Value { action: "encode the argument", source })?;
+        let bytes = codec::encode(argument).map_err(|source| value("encode the argument", source))?;
         let failed = |source: std::io::Error| {
             Error::prepare(Step::Descriptors, "write", "a call's argument")(errno_of(&source))
         };
@@ -115,15 +114,11 @@ pub(crate) fn decode_reply<R: DeserializeOwned>(bytes: &[u8]) -> Result<R, Error
     match codec::decode(bytes) {
         Ok(Reply::Returned(value)) => Ok(value),
         Ok(Reply::Panicked { message, location }) => Err(Error::Panicked { message, location }),
-        Ok(Reply::ArgumentRefused(text)) => {
-            Err(Error::Value { action: "decode the argument", source: CodecError::Type(text) })
-        }
-        Ok(Reply::ResultRefused(text)) => {
-            Err(Error::Value { action: "encode the result", source: CodecError::Type(text) })
-        }
+        Ok(Reply::ArgumentRefused(text)) => Err(value("decode the argument", CodecError::Type(text))),
+        Ok(Reply::ResultRefused(text)) => Err(value("encode the result", CodecError::Type(text))),
         Err(CodecError::Depth { limit }) => Err(Error::ResultTooDeep { limit }),
         Err(CodecError::Memory { limit }) => Err(Error::ResultTooLarge { limit }),
-        Err(source) => Err(Error::Value { action: "decode the result", source }),
+        Err(source) => Err(value("decode the result", source)),
     }
 }
 
@@ -133,6 +128,10 @@ pub(crate) fn encode_reply<R: Serialize>(value: &R) -> Result<Vec<u8>, CodecErro
 }
 
 /// What a call that panicked sends.
+fn value(action: &'static str, source: CodecError) -> Error {
+    Error::Value { action, source: Box::new(source) }
+}
+
 #[cfg(test)]
 pub(crate) fn encode_panic(message: &str, location: &str) -> Vec<u8> {
     let (message, location) = (message.to_owned(), location.to_owned());

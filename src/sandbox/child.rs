@@ -96,7 +96,7 @@ impl Child {
     /// A descriptor cannot be duplicated.
     pub fn meter(&self) -> Result<Option<Meter>, Error> {
         let group = self.started.as_ref().and_then(|started| started.group.as_ref());
-        group.map(Group::meter).transpose().map_err(|source| Error::Cgroup { source })
+        group.map(Group::meter).transpose().map_err(Error::from)
     }
 
     /// Sends a signal to the task, through init: INT, QUIT, HUP, TSTP, CONT and WINCH to its whole process

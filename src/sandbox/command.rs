@@ -13,6 +13,7 @@ use super::Sandbox;
 use super::accepted::{self, Accepted};
 use super::child::{Child, Output};
 use super::created::Created;
+use super::dry_run::DryRun;
 use super::error::{Error, Step};
 use super::hooks::{self, Hook};
 use super::kill_handle::KillHandle;
@@ -190,23 +191,6 @@ impl<'a> Command<'a> {
         self
     }
 
-    /// What would be done: everything is decided and checked, nothing is started.
-    ///
-    /// # Errors
-    /// If the profile cannot be had on this host or for this task.
-    pub fn plan(&self) -> Result<Plan, Error> {
-        self.plan_with_notes().map(|(plan, _)| plan)
-    }
-
-    /// [`plan`](Self::plan), with what a person may want to know besides: what was clamped, skipped or added.
-    /// Descriptors are not looked at, as [`dry_run`](Self::dry_run) does.
-    ///
-    /// # Errors
-    /// As [`plan`](Self::plan).
-    pub fn plan_with_notes(&self) -> Result<(Plan, Vec<Note>), Error> {
-        self.planned(false)
-    }
-
     fn planned(&self, files_given: bool) -> Result<(Plan, Vec<Note>), Error> {
         let (call, facts) = (Call { files_given, ..self.call() }, self.facts()?);
         let files = crate::host::Remembered::new(&crate::host::RealFiles);
@@ -231,12 +215,13 @@ impl<'a> Command<'a> {
         call
     }
 
-    /// [`plan_with_notes`](Self::plan_with_notes), and whether the control group that it asks for can be
-    /// made: that is not part of a plan, but found at each start. Nothing is made.
+    /// What would be done: everything is decided and checked, and whether the control group can be made that
+    /// is asked for. Nothing is started, and nothing is made.
     ///
     /// # Errors
-    /// As [`plan`](Self::plan); and if the group cannot be made.
-    pub fn dry_run(&self) -> Result<(Plan, Vec<Note>), Error> {
+    /// [`Error::Profile`], [`Error::Plan`], [`Error::Cgroup`]: the profile cannot be had on this host, or for
+    /// this task.
+    pub fn dry_run(&self) -> Result<DryRun, Error> {
         let mut files = self.accept_kept()?;
         for (stdio, stream) in self.stdio.iter().zip(STREAMS) {
             // A terminal of its own takes the place of all three.
@@ -251,10 +236,10 @@ impl<'a> Command<'a> {
         }
         let (plan, mut notes) = self.planned(files)?;
         if let Some(cgroup) = &plan.cgroup {
-            let parents = crate::cgroup::look(cgroup).map_err(|source| Error::Cgroup { source })?;
+            let parents = crate::cgroup::look(cgroup)?;
             notes.push(Note::ControlGroup { parents });
         }
-        Ok((plan, notes))
+        Ok(DryRun { plan, notes })
     }
 
     /// Starts the task. Once this returns, all walls stand and were read back, and the program was executed.

@@ -123,9 +123,8 @@ impl Child {
         }
         // One that was ended from here and whose status went elsewhere.
         let status = if waited.is_none() && end.is_none() { libc::SIGKILL } else { status };
-        let by_cgroup = |source| Error::Cgroup { source };
         if let Some(source) = left {
-            return Err(by_cgroup(source));
+            return Err(source.into());
         }
         // What the group had in it went with it.
         if self.plan.walls.namespaces.is_lite() && account.is_none() {
@@ -136,7 +135,7 @@ impl Child {
                 None => {}
             }
         }
-        let account = account.transpose().map_err(by_cgroup)?;
+        let account = account.transpose()?;
         let how = RawOutcome { end, flooded, killed: self.killed, overdue: self.overdue, init: status };
         let ended = Ended::new(&self.plan, &how, account.as_ref());
         let used = self.last.and_then(|last| last.used);
@@ -176,7 +175,9 @@ impl Child {
                 }
                 Ok(Some(Message::Log { level, text })) => log(level, &text),
                 Ok(Some(Message::Failed(failure))) => return Err(Error::from_init(failure, &program)),
-                Ok(Some(Message::Disturbed(source))) => return Err(Error::Disturbed { source }),
+                Ok(Some(Message::Disturbed(source))) => {
+                    return Err(Error::Disturbed { source: Box::new(source) });
+                }
                 Ok(None) => return Ok(()),
                 // Whatever it was, it was not our init.
                 Ok(Some(_)) | Err(_) => return Err(Error::Protocol),

@@ -5,6 +5,7 @@ use std::io;
 use nix::errno::Errno;
 
 use crate::cgroup::CgroupError;
+use crate::host::FactsError;
 use crate::plan::PlanError;
 use crate::profile::ProfileError;
 use crate::protocol::{Failure, Stage};
@@ -19,9 +20,9 @@ use super::accepted::RefusedKind;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The profile cannot be used.
+    /// There is no such profile, or it has a mistake.
     #[error(transparent)]
-    Profile(#[from] ProfileError),
+    Profile(Cause),
     /// What an option of [`Builder`](super::Builder) or [`Limits`](super::Limits) was given fits no sandbox,
     /// or not this profile.
     #[error("{option}")]
@@ -33,22 +34,14 @@ pub enum Error {
     },
     /// The profile cannot be had on this host, or for this task.
     #[error(transparent)]
-    Plan(#[from] PlanError),
-    /// The host cannot be asked what it can do.
+    Plan(Cause),
+    /// A wall could not be built or did not read back as planned, init could not be started, or the host cannot
+    /// be asked what it can do. [`hints`](Self::hints) asks the host why.
     #[error(transparent)]
-    Host(#[from] crate::host::FactsError),
+    Start(Cause),
     /// The role cannot be run: none, or more than one, has the name.
     #[error(transparent)]
-    Role(#[from] LookupError),
-    /// The re-executed image did not come up.
-    #[error("cannot start the sandbox's init")]
-    Launch {
-        /// The namespaces that were asked for.
-        namespaces: crate::plan::Namespaces,
-        /// Why.
-        #[source]
-        source: LaunchError,
-    },
+    Role(Cause),
     /// More tasks were not asked for ([`Command::more_tasks`](super::Command::more_tasks)), or it has been
     /// waited for.
     #[error("this sandbox takes no more tasks")]
@@ -83,39 +76,11 @@ pub enum Error {
     /// The sandbox has ended, and with it the task.
     #[error("the sandbox has ended")]
     Over,
-    /// The caller's side of the preparation failed.
-    #[error("{step}: {call}{}{object}", if .object.is_empty() { "" } else { " " })]
-    Prepare {
-        /// What was being prepared.
-        step: Step,
-        /// The system call.
-        call: &'static str,
-        /// What it was about.
-        object: String,
-        /// Why.
-        #[source]
-        source: Errno,
-    },
-    /// newuidmap(1) or newgidmap(1) did not map the ids.
-    #[error("cannot map the sandbox's ids: {program}: {status}{}{said}", if .said.is_empty() { "" } else { ": " })]
-    IdMapProgram {
-        /// The program.
-        program: &'static str,
-        /// How it ended.
-        status: String,
-        /// What it wrote to standard error, on one line.
-        said: String,
-    },
-    /// `/proc` is of another pid namespace, whose numbers mean other processes: without namespaces init could
-    /// not tell its own.
-    #[error("/proc belongs to another pid namespace")]
-    ForeignProc,
     /// The control group with the limits that were asked for cannot be had.
     #[error("cannot limit the sandbox by a control group")]
     Cgroup {
         /// Why.
-        #[source]
-        source: CgroupError,
+        source: Cause,
     },
     /// The memory limit was met before the program could start.
     #[error("cannot start in {limit} bytes of memory: the limit was met before the program ran")]
@@ -129,14 +94,8 @@ pub enum Error {
         /// `standard input`, `descriptor 9`.
         descriptor: String,
         /// What it is.
+        #[doc(hidden)]
         kind: RefusedKind,
-    },
-    /// A wall could not be built, or did not read back as planned.
-    #[error("cannot build the sandbox")]
-    Init {
-        /// Which, and why.
-        #[source]
-        source: Failure,
     },
     /// A function that the caller has called at a point of the start failed. At `poststart` the task had
     /// started, and was ended.
@@ -155,7 +114,7 @@ pub enum Error {
         program: String,
         /// Why.
         #[source]
-        source: Errno,
+        source: io::Error,
     },
     /// After the task had started, init could not go on: something changed it, or the kernel refused it what
     /// it had. The run was ended.
@@ -163,7 +122,7 @@ pub enum Error {
     Disturbed {
         /// At what, and why.
         #[source]
-        source: Failure,
+        source: Cause,
     },
     /// The time limit was over before init had told that the task started, and the run was ended.
     #[error("the sandbox had not started when its time limit of {limit_ms} ms was over")]
@@ -196,15 +155,6 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
-    /// A plan could not be encoded.
-    #[error("cannot {action}")]
-    Codec {
-        /// What was being done.
-        action: &'static str,
-        /// Why.
-        #[source]
-        source: postcard::Error,
-    },
     /// A call's argument or result cannot be encoded or decoded: its type does not read what it writes, or
     /// the sandbox sent something else.
     #[error("cannot {action} of the sandboxed call")]
@@ -213,7 +163,7 @@ pub enum Error {
         action: &'static str,
         /// Why.
         #[source]
-        source: super::CodecError,
+        source: Cause,
     },
     /// A call's result is longer than allowed.
     #[error("the result of the sandboxed call is longer than {limit} bytes")]
@@ -255,6 +205,93 @@ pub enum Error {
         /// How.
         ended: super::Ended,
     },
+}
+
+/// Why a sandbox could not be started.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    /// The host cannot be asked what it can do.
+    #[error(transparent)]
+    Host(#[from] FactsError),
+    /// The re-executed image did not come up.
+    #[error("cannot start the sandbox's init")]
+    Launch {
+        /// The namespaces that were asked for.
+        namespaces: crate::plan::Namespaces,
+        /// Why.
+        #[source]
+        source: LaunchError,
+    },
+    /// newuidmap(1) or newgidmap(1) did not map the ids.
+    #[error("cannot map the sandbox's ids: {program}: {status}{}{said}", if .said.is_empty() { "" } else { ": " })]
+    IdMapProgram {
+        /// The program.
+        program: &'static str,
+        /// How it ended.
+        status: String,
+        /// What it wrote to standard error, on one line.
+        said: String,
+    },
+    /// `/proc` is of another pid namespace, whose numbers mean other processes: without namespaces init could
+    /// not tell its own.
+    #[error("/proc belongs to another pid namespace")]
+    ForeignProc,
+    /// The caller's side of the preparation failed.
+    #[error("{step}: {call}{}{object}", if .object.is_empty() { "" } else { " " })]
+    Prepare {
+        /// What was being prepared.
+        step: Step,
+        /// The system call.
+        call: &'static str,
+        /// What it was about.
+        object: String,
+        /// Why.
+        #[source]
+        source: Errno,
+    },
+    /// A wall could not be built, or did not read back as planned.
+    #[error("cannot build the sandbox")]
+    Init {
+        /// Which, and why.
+        #[source]
+        source: Failure,
+    },
+    /// A plan could not be encoded.
+    #[error("cannot {action}")]
+    Codec {
+        /// What was being done.
+        action: &'static str,
+        /// Why.
+        #[source]
+        source: postcard::Error,
+    },
+}
+
+/// Types of this crate's own, which may change: a user prints them, with their sources.
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+macro_rules! from {
+    ($($source:ty => $variant:ident),*) => {$(
+        impl From<$source> for Error {
+            fn from(source: $source) -> Self {
+                Self::$variant(Box::new(source))
+            }
+        }
+    )*};
+}
+
+from!(ProfileError => Profile, PlanError => Plan, LookupError => Role, StartError => Start);
+
+impl From<FactsError> for Error {
+    fn from(source: FactsError) -> Self {
+        StartError::from(source).into()
+    }
+}
+
+impl From<CgroupError> for Error {
+    fn from(source: CgroupError) -> Self {
+        Self::Cgroup { source: Box::new(source) }
+    }
 }
 
 /// A step of the caller's side.
@@ -300,9 +337,11 @@ impl Error {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Plan(error) => error.exit_code(),
-            Self::Execute { source: Errno::ENOENT | Errno::ENOTDIR, .. } => 127,
-            Self::Execute { .. } => 126,
+            Self::Plan(error) => error.downcast_ref().map_or(125, PlanError::exit_code),
+            Self::Execute { source, .. } => match source.raw_os_error() {
+                Some(libc::ENOENT | libc::ENOTDIR) => 127,
+                _ => 126,
+            },
             Self::NotStarted { .. } => 124,
             _ => 125,
         }
@@ -311,8 +350,18 @@ impl Error {
     /// What init's system call failed with.
     pub(super) fn errno(&self) -> Option<Errno> {
         match self {
-            Self::Init { source } => source.fault.errno(),
-            Self::Execute { source, .. } => Some(*source),
+            Self::Execute { source, .. } => source.raw_os_error().map(Errno::from_raw),
+            _ => match self.start()? {
+                StartError::Init { source } => source.fault.errno(),
+                _ => None,
+            },
+        }
+    }
+
+    /// Why it could not be started.
+    pub(super) fn start(&self) -> Option<&StartError> {
+        match self {
+            Self::Start(error) => error.downcast_ref(),
             _ => None,
         }
     }
@@ -320,14 +369,16 @@ impl Error {
     /// For `map_err` in the caller's preparation.
     pub(crate) fn prepare(step: Step, call: &'static str, object: &str) -> impl FnOnce(Errno) -> Self {
         let object = object.to_owned();
-        move |source| Self::Prepare { step, call, object, source }
+        move |source| StartError::Prepare { step, call, object, source }.into()
     }
 
     /// What init said, as an error of ours.
     pub(crate) fn from_init(failure: Failure, program: &str) -> Self {
         match (failure.stage, failure.fault.errno()) {
-            (Stage::Execute, Some(errno)) => Self::Execute { program: program.to_owned(), source: errno },
-            _ => Self::Init { source: failure },
+            (Stage::Execute, Some(errno)) => {
+                Self::Execute { program: program.to_owned(), source: errno.into() }
+            }
+            _ => StartError::Init { source: failure }.into(),
         }
     }
 }

@@ -55,7 +55,7 @@ impl Orders {
         host_id: Option<u32>,
         group: Option<&Group>,
     ) -> Result<(Self, OwnedFd), Error> {
-        let entrance = group.map(Group::entrance).transpose().map_err(|source| Error::Cgroup { source })?;
+        let entrance = group.map(Group::entrance).transpose()?;
         let (ours, inits) = pair()?;
         let channel = Mutex::new(Channel::new(ours));
         Ok((
@@ -104,7 +104,7 @@ impl Orders {
         let channel = Channel::new(own);
         let window = plan.task.terminal.then(terminal::size);
         let cgroup_procs_fds = self.entrance.as_ref().map_or(Ok(Vec::new()), Entrance::cgroup_procs_fds);
-        let cgroup_procs_fds = cgroup_procs_fds.map_err(|source| Error::Cgroup { source })?;
+        let cgroup_procs_fds = cgroup_procs_fds?;
         let mut sent = vec![theirs.as_fd()];
         sent.extend(ends.iter().chain(&cgroup_procs_fds).map(AsFd::as_fd).chain(kept));
         if sent.len() > MAX_SENT {

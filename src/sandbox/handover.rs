@@ -58,7 +58,9 @@ pub(super) fn wait(
             Ok(Some((Message::Failed(failure), _))) => {
                 return Err(Error::from_init(failure, &task_name(plan)));
             }
-            Ok(Some((Message::Disturbed(source), _))) => return Err(Error::Disturbed { source }),
+            Ok(Some((Message::Disturbed(source), _))) => {
+                return Err(Error::Disturbed { source: Box::new(source) });
+            }
             // A role's process that was not at its body yet.
             Ok(Some((Message::Ended { end: End::Timeout, .. }, _))) => return Err(not_started()),
             Ok(None) => return Err(gone()),

@@ -2,9 +2,10 @@
 
 use nix::errno::Errno;
 
-use super::error::Error;
+use super::error::{Error, StartError};
 #[cfg(feature = "doctor")]
 use super::refusal;
+use crate::cgroup::CgroupError;
 use crate::plan::PlanError;
 use crate::protocol::{Failure, Fault};
 
@@ -18,14 +19,14 @@ impl Error {
             return vec![hint];
         }
         match self {
-            Self::Plan(error @ PlanError::RootWithoutCapabilities) => {
-                refusal::of_capabilities().into_iter().chain(error.hint()).collect()
-            }
-            Self::Plan(error) => error.hint().into_iter().collect(),
-            Self::Cgroup { source } => source.hints(),
-            Self::IdMapProgram { program, .. } => vec![id_map_program(program)],
-            Self::ForeignProc => vec!["mount this namespace's own: mount -t proc proc /proc".to_owned()],
             Self::Threads { .. } => vec!["begin before any thread is started".to_owned()],
+            Self::Plan(error) => match error.downcast_ref() {
+                Some(error @ PlanError::RootWithoutCapabilities) => {
+                    refusal::of_capabilities().into_iter().chain(error.hint()).collect()
+                }
+                error => error.and_then(PlanError::hint).into_iter().collect(),
+            },
+            Self::Cgroup { source } => source.downcast_ref().map(CgroupError::hints).unwrap_or_default(),
             Self::MemoryTooLow { .. } => vec!["raise it with --memory".to_owned()],
             Self::DescriptorKind { kind, .. } => vec![kind.hint().to_owned()],
             Self::Execute { .. } => vec![
@@ -33,13 +34,21 @@ impl Error {
                  --dry-run shows what is"
                     .to_owned(),
             ],
-            Self::Init { source: Failure { fault: Fault::OverlayDepth { .. }, .. } } => vec![
+            _ => self.start().map(of_start).unwrap_or_default(),
+        }
+    }
+}
+
+fn of_start(error: &StartError) -> Vec<String> {
+    match error {
+        StartError::IdMapProgram { program, .. } => vec![id_map_program(program)],
+        StartError::ForeignProc => vec!["mount this namespace's own: mount -t proc proc /proc".to_owned()],
+        StartError::Init { source: Failure { fault: Fault::OverlayDepth { .. }, .. } } => vec![
                 "copy it to another file system, or leave the overlay out (mount points that are missing in a read-only \
                  root need one: proc, dev, tmp)"
                     .to_owned(),
             ],
-            _ => refusal::explain(self),
-        }
+        _ => refusal::explain(error),
     }
 }
 
@@ -86,15 +95,15 @@ pub(super) const RUN_DOCTOR: &str = "run 'belljar doctor' to see what this host 
 /// In place of the file: a program without the feature `doctor` does not ask the host.
 #[cfg(not(feature = "doctor"))]
 mod refusal {
-    use super::{Error, RUN_DOCTOR};
+    use super::{RUN_DOCTOR, StartError};
     use crate::protocol::{Failure, Fault};
     use crate::reexec::LaunchError;
 
-    pub(super) fn explain(error: &Error) -> Vec<String> {
+    pub(super) fn explain(error: &StartError) -> Vec<String> {
         match error {
-            Error::Launch { source: LaunchError::Clone { .. }, .. }
-            | Error::Prepare { .. }
-            | Error::Init { source: Failure { fault: Fault::System { .. }, .. } } => {
+            StartError::Launch { source: LaunchError::Clone { .. }, .. }
+            | StartError::Prepare { .. }
+            | StartError::Init { source: Failure { fault: Fault::System { .. }, .. } } => {
                 vec![RUN_DOCTOR.to_owned()]
             }
             _ => Vec::new(),

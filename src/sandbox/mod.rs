@@ -10,6 +10,7 @@ mod child;
 mod codec;
 mod command;
 mod created;
+mod dry_run;
 mod end;
 mod error;
 pub(crate) mod exec;
@@ -46,9 +47,9 @@ pub use builder::Builder;
 pub(crate) use call::RESULT_LIMIT;
 pub(crate) use call::enter_call;
 pub use child::{Child, Output};
-pub use codec::CodecError;
 pub use command::Command;
 pub use created::Created;
+pub use dry_run::DryRun;
 pub use error::Error;
 pub use exec::Exec;
 #[doc(hidden)]

@@ -12,7 +12,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::error::{Error, Step, one_line};
+use super::error::{Error, StartError, Step, one_line};
 use super::spawn::errno_of;
 use crate::host::{NEWGIDMAP, NEWUIDMAP};
 use crate::profile::IdRange;
@@ -47,10 +47,14 @@ fn run(program: &'static str, pid: i32, map: &str, ranges: &[IdRange]) -> Result
     let said = child.stderr.take().map(said).unwrap_or_default();
     match waited {
         Ok(Some(status)) if status.success() => Ok(()),
-        Ok(Some(status)) => Err(Error::IdMapProgram { program, status: status.to_string(), said }),
+        Ok(Some(status)) => {
+            Err(StartError::IdMapProgram { program, status: status.to_string(), said }.into())
+        }
         // Its status went to nobody (SIGCHLD is ignored): the map tells, and init compares every number.
         Err(Errno::ECHILD) if is_written(pid, map) => Ok(()),
-        Err(Errno::ECHILD) => Err(Error::IdMapProgram { program, status: "no map".to_owned(), said }),
+        Err(Errno::ECHILD) => {
+            Err(StartError::IdMapProgram { program, status: "no map".to_owned(), said }.into())
+        }
         Ok(None) => Err(Error::prepare(Step::IdMaps, "wait for", program)(Errno::ETIMEDOUT)),
         Err(errno) => Err(Error::prepare(Step::IdMaps, "wait for", program)(errno)),
     }

@@ -2,7 +2,7 @@
 
 use nix::errno::Errno;
 
-use super::error::{Error, Step};
+use super::error::{StartError, Step};
 use crate::host::{self, Symptoms, diagnose};
 use crate::plan::Namespaces;
 use crate::profile::Namespace;
@@ -10,7 +10,7 @@ use crate::protocol::{Failure, Fault, Stage};
 use crate::reexec::LaunchError;
 
 /// The cause and what ends it, if the error is the kernel's refusal.
-pub(super) fn explain(error: &Error) -> Vec<String> {
+pub(super) fn explain(error: &StartError) -> Vec<String> {
     let Some(refusal) = refusal(error) else { return Vec::new() };
     let diagnosis = diagnose(&refusal, &Symptoms::read());
     if matches!(diagnosis.cause, host::Cause::Unexplained { .. }) {
@@ -25,10 +25,10 @@ pub(super) fn of_capabilities() -> Vec<String> {
 }
 
 /// The kernel's refusal behind the error, in the doctor's words.
-fn refusal(error: &Error) -> Option<host::Failure> {
+fn refusal(error: &StartError) -> Option<host::Failure> {
     match error {
-        Error::Launch { namespaces, source } => launch(*namespaces, source),
-        Error::Prepare { step, call, object, source } => {
+        StartError::Launch { namespaces, source } => launch(*namespaces, source),
+        StartError::Prepare { step, call, object, source } => {
             let (step, call) = match (step, *source) {
                 (Step::IdMaps, _) => (host::Step::IdMap, (*call).to_owned()),
                 (Step::Trees, Errno::EINVAL) => {
@@ -39,7 +39,7 @@ fn refusal(error: &Error) -> Option<host::Failure> {
             };
             Some(host::Failure::new(step, call, object.as_str(), *source))
         }
-        Error::Init { source } => init(source),
+        StartError::Init { source } => init(source),
         _ => None,
     }
 }

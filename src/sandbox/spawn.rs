@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::built::{Built, Half};
-use super::error::{Error, Step};
+use super::error::{Error, StartError, Step};
 use super::exec::Orders;
 use super::given::{Given, give};
 use super::hooks::{Hook, Hooks};
@@ -117,7 +117,7 @@ pub(super) fn build(
     stopwatch.mark("plan");
     let told = sent(channel.send_long(&plan.encode()?))?;
     if let Some(site) = site {
-        group = Some(Group::make(site).map_err(|source| Error::Cgroup { source })?);
+        group = Some(Group::make(site)?);
         stopwatch.mark("control group");
     }
     let id = host_id.as_ref().map(HostId::id);
@@ -126,7 +126,7 @@ pub(super) fn build(
     // AT_EUID, AT_GID, AT_EGID), one after the other, and to musl two that differ mean a set-user-ID program.
     half.launched()?
         .wait_ready(PATIENCE)
-        .map_err(|source| Error::Launch { namespaces: plan.walls.namespaces, source })?;
+        .map_err(|source| StartError::Launch { namespaces: plan.walls.namespaces, source })?;
     stopwatch.mark("start of the image");
     // An init that has ended already has said why.
     give_ids(&half, &plan, &maps, pid).map_err(|error| failure(&channel, &plan).unwrap_or(error))?;
@@ -169,7 +169,7 @@ fn prepare(partial: &mut PartialPlan<'_>, handed: &Handed<'_>) -> Result<Prepare
     // First of all what takes its time on another processor: the group's cleaner, then init; the plan and the
     // group when both are on their way.
     let site = partial.cgroup.as_ref().map(|cgroup| Site::find(cgroup, own.as_fd())).transpose();
-    let site = site.map_err(|source| Error::Cgroup { source })?;
+    let site = site?;
     Ok(Prepared { host_id, maps, task_ids, given, own, site })
 }
 
@@ -203,9 +203,8 @@ impl GoAhead {
         host_id: Option<u32>,
         hooks: &Hooks,
     ) -> Result<Self, Error> {
-        let by_cgroup = |source| Error::Cgroup { source };
-        let cgroup_procs = group.map_or(Ok(Vec::new()), Group::cgroup_procs_fds).map_err(by_cgroup)?;
-        let watches = group.map_or(Ok(Vec::new()), Group::watches).map_err(by_cgroup)?;
+        let cgroup_procs = group.map_or(Ok(Vec::new()), Group::cgroup_procs_fds)?;
+        let watches = group.map_or(Ok(Vec::new()), Group::watches)?;
         let (watches, watched): (Vec<_>, Vec<_>) = watches.into_iter().unzip();
         let (orders, inits) =
             handed.more_tasks.then(|| Orders::new(plan, host_id, group)).transpose()?.unzip();
@@ -226,7 +225,7 @@ fn give_ids(half: &Half, plan: &Plan, maps: &IdMaps, pid: i32) -> Result<(), Err
     let pidfd = half.pidfd()?;
     if plan.walls.ending == Ending::Children && sys::process::number_in_proc(pidfd) != Ok(pid) {
         // init ends by number what `/proc` lists.
-        return Err(Error::ForeignProc);
+        return Err(StartError::ForeignProc.into());
     }
     oom_score::raise(pidfd)?;
     if plan.walls.namespaces.is_lite() { Ok(()) } else { maps.write(pidfd) }
@@ -239,7 +238,7 @@ fn launch(partial: &PartialPlan<'_>, handed: &Handed<'_>, own: &OwnedFd) -> Resu
     let joined = Joined::open(&partial.joined)?;
     let prelude = partial.prelude(callers, joined.numbers())?;
     let payload = postcard::to_stdvec(&prelude)
-        .map_err(|source| Error::Codec { action: "encode the beginning of the plan", source })?;
+        .map_err(|source| StartError::Codec { action: "encode the beginning of the plan", source })?;
     let call = handed.call.iter().flat_map(|(argument, result)| [argument.as_fd(), result.as_fd()]);
     let extra: Vec<BorrowedFd<'_>> =
         std::iter::once(own.as_fd()).chain(handed.descriptors.iter().copied()).chain(call).collect();
@@ -264,7 +263,7 @@ fn launch(partial: &PartialPlan<'_>, handed: &Handed<'_>, own: &OwnedFd) -> Resu
     };
     joined
         .with(|| reexec::launch(&wanted))?
-        .map_err(|source| Error::Launch { namespaces: partial.namespaces, source })
+        .map_err(|source| StartError::Launch { namespaces: partial.namespaces, source }.into())
 }
 
 /// Makes the trees and sends them behind the go-ahead: never more at once than go with one message, as each

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 
-use super::error::{Error, Step};
+use super::error::{Error, StartError, Step};
 use super::id_maps::IdMaps;
 use crate::plan::{Mapped, NOTICE, Namespaces, Plan, Source, Via};
 use crate::protocol::{Failure, Fault, Stage, shown};
@@ -91,7 +91,7 @@ fn check_idmap(tree: &OwnedFd, source: &Source, was: u32, becomes: u32) -> Resul
     if found == was && was != becomes {
         let what = format!("the owner of {} on its id-mapped mount", shown(source.path.to_bytes()));
         let failure = Failure { stage: Stage::Root, fault: Fault::mismatch(&what, becomes, found) };
-        return Err(Error::Init { source: failure });
+        return Err(StartError::Init { source: failure }.into());
     }
     Ok(())
 }
@@ -110,7 +110,7 @@ fn clone(source: &Source) -> Result<OwnedFd, Error> {
         &name,
     ))?;
     crate::init::check_source(&fd, source)
-        .map_err(|fault| Error::Init { source: Failure { stage: Stage::Root, fault } })?;
+        .map_err(|fault| StartError::Init { source: Failure { stage: Stage::Root, fault } })?;
     let tree = sys::mount::clone_tree(fd.as_fd()).map_err(Error::prepare(Step::Trees, "open_tree", &name))?;
     // It comes from the host's own namespace, where mounts are shared as a rule; what init makes private has
     // not got it yet.
@@ -125,7 +125,7 @@ fn user_namespace(maps: &IdMaps) -> Result<OwnedFd, Error> {
     let flags = libc::CLONE_NEWUSER.cast_unsigned().into();
     let holder = reexec::clone_beside(flags).map_err(|source| {
         let source = reexec::LaunchError::Clone { flags, source };
-        Error::Launch { namespaces: Namespaces::Own { new: flags }, source }
+        StartError::Launch { namespaces: Namespaces::Own { new: flags }, source }
     })?;
     maps.write(holder.pidfd.as_fd())?;
     let number = sys::process::number_in_proc(holder.pidfd.as_fd()).map_err(Error::prepare(

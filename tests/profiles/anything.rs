@@ -79,7 +79,7 @@ proptest! {
     #[test]
     fn no_text_panics(text in toml_like()) {
         for text in [text.clone(), format!("extends = \"strict\"\n{}", text.replace("extends =", "workdir ="))] {
-            if let Err(error) = Profile::from_toml(&text, "p") {
+            if let Err(error) = from_toml(&text, "p") {
                 prop_assert!(!error_chain(&error).chars().any(char::is_control), "{}", error_chain(&error));
             }
         }
@@ -88,21 +88,21 @@ proptest! {
     #[test]
     fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300), text in "\\PC{0,200}") {
         prop_assert!(Profile::from_slice(&bytes, "p").is_err());
-        prop_assert!(Profile::from_toml(&text, "p").is_err());
+        prop_assert!(from_toml(&text, "p").is_err());
     }
 
     #[test]
     fn no_override_panics(key in proptest::sample::select(profile::KEYS.iter().map(|key| key.name).collect::<Vec<_>>()), value in "\\PC{0,40}|[a-z0-9\\[\\]{}=\", ./-]{0,40}") {
         match Profile::load_with("strict", &[format!("{key}={value}")]) {
             // What is accepted reads back as itself.
-            Ok(profile) => prop_assert_eq!(Profile::from_toml(&profile.to_toml(), "strict").unwrap(), profile),
+            Ok(profile) => prop_assert_eq!(from_toml(&profile.to_toml(), "strict").unwrap(), profile),
             Err(error) => prop_assert!(!error_chain(&error).chars().any(char::is_control), "{}", error_chain(&error)),
         }
     }
 
     #[test]
     fn no_name_panics(name in "\\PC{0,80}|[a-z./-]{0,20}") {
-        if let Err(error) = Profile::load(&name) {
+        if let Err(error) = load_named(&name) {
             prop_assert!(!error_chain(&error).chars().any(char::is_control), "{}", error_chain(&error));
         }
     }

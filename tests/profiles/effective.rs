@@ -33,8 +33,7 @@ fn the_effective_profile_reads_back_as_itself() {
         for overrides in overrides {
             let profile = load(name, overrides);
             let text = profile.to_toml();
-            let again =
-                Profile::from_toml(&text, name).unwrap_or_else(|e| panic!("{}\n{text}", error_chain(&e)));
+            let again = from_toml(&text, name).unwrap_or_else(|e| panic!("{}\n{text}", error_chain(&e)));
             assert_eq!(again, profile, "{text}");
             assert_eq!(again.hash(), profile.hash());
         }

@@ -153,12 +153,12 @@ fn every_key_is_set_read_layered_and_printed() {
         // Files say the same, alone and on top of each other.
         if sample.with.is_empty() {
             let file = sample.file(directory.path(), "below.toml", "strict", sample.below);
-            assert!(outcome(key, Profile::load(&file)) == below, "{key}");
+            assert!(outcome(key, load_named(&file)) == below, "{key}");
             let file = sample.file(directory.path(), "above.toml", "./below.toml", sample.above);
-            assert!(outcome(key, Profile::load(&file)) == both, "{key}");
+            assert!(outcome(key, load_named(&file)) == both, "{key}");
         }
         for profile in [below, above, both].into_iter().flatten() {
-            let again = outcome(key, Profile::from_toml(&profile.to_toml(), "again"));
+            let again = outcome(key, from_toml(&profile.to_toml(), "again"));
             assert!(again.as_ref() == Ok(&profile), "{key}");
             assert_eq!(again.unwrap().hash(), profile.hash(), "{key}");
         }
@@ -225,7 +225,7 @@ proptest! {
         // Not all of them go together, and lite has few.
         if let Ok(profile) = Profile::load_with(name, &overrides) {
             let text = profile.to_toml();
-            let again = Profile::from_toml(&text, name).unwrap_or_else(|e| panic!("{}\n{text}", error_chain(&e)));
+            let again = from_toml(&text, name).unwrap_or_else(|e| panic!("{}\n{text}", error_chain(&e)));
             prop_assert_eq!(again.to_toml(), text);
             prop_assert_eq!(again.hash(), profile.hash());
             prop_assert!(again == profile);

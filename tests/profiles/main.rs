@@ -21,13 +21,21 @@ mod refusals;
 mod setters;
 mod ships;
 
+fn from_toml(text: &str, name: &str) -> Result<Profile, ProfileError> {
+    Profile::from_toml_with::<&str>(text, name, &[])
+}
+
+fn load_named(name: &str) -> Result<Profile, ProfileError> {
+    Profile::load_with::<&str>(name, &[])
+}
+
 fn load(name: &str, overrides: &[&str]) -> Profile {
     Profile::load_with(name, overrides)
         .unwrap_or_else(|error| panic!("{name} {overrides:?}: {}", error_chain(&error)))
 }
 
 fn refused(text: &str) -> String {
-    match Profile::from_toml(text, "p.toml") {
+    match from_toml(text, "p.toml") {
         Ok(_) => panic!("accepted: {text}"),
         Err(error) => error_chain(&error),
     }

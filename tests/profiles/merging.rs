@@ -21,7 +21,7 @@ fn tables_merge_by_key_and_lists_by_their_rules() {
         action = "errno"
         errnoRet = "EINVAL"
     "#;
-    let (strict, profile) = (load("strict", &[]), Profile::from_toml(text, "p").unwrap());
+    let (strict, profile) = (load("strict", &[]), from_toml(text, "p").unwrap());
     assert!(
         !profile.namespaces.contains(&Namespace::Network) && profile.namespaces.contains(&Namespace::Time)
     );
@@ -70,7 +70,7 @@ fn a_filter_that_is_off_stays_off_only_in_silence() {
     let child = write(directory.path(), "child.toml", "extends = \"./off.toml\"\n");
     assert_eq!(load(&child, &[]).seccomp, None);
     let text = format!("extends = \"./off.toml\"\n[seccomp]\n{rule}");
-    let said = error_chain(&Profile::load(&write(directory.path(), "rules.toml", text)).unwrap_err());
+    let said = error_chain(&load_named(&write(directory.path(), "rules.toml", text)).unwrap_err());
     assert!(said.contains("rules.toml") && said.contains("mode = \"filter\""), "{said}");
     let text = format!("extends = \"./off.toml\"\n[seccomp]\nmode = \"filter\"\n{rule}");
     let on = load(&write(directory.path(), "on.toml", text), &[]).seccomp.unwrap();

@@ -191,7 +191,7 @@ fn errors_name_the_key_the_line_and_the_nearest_key() {
 
 #[test]
 fn the_error_of_a_value_is_there_as_data() {
-    match Profile::from_toml("extends = \"strict\"\n\nlimits.output = 0", "p.toml") {
+    match from_toml("extends = \"strict\"\n\nlimits.output = 0", "p.toml") {
         Err(ProfileError::Value { place, key, source }) => {
             assert_eq!(place.position, Some((3, 17)));
             assert_eq!(key, "limits.output");
@@ -225,12 +225,12 @@ fn names_that_are_no_names() {
         "str\u{0456}ct",
         &"a".repeat(65),
     ] {
-        let error = Profile::load(name).unwrap_err();
+        let error = load_named(name).unwrap_err();
         assert!(matches!(error, ProfileError::Name { .. }), "{name:?}: {error:?}");
         assert!(!error.to_string().chars().any(char::is_control), "{error}");
     }
     for path in ["../strict", "/", "./", "/etc", "strict/..", "/nonexistent/x.toml", "./strict"] {
-        let error = Profile::load(path).unwrap_err();
+        let error = load_named(path).unwrap_err();
         assert!(
             matches!(
                 error,
@@ -249,7 +249,7 @@ fn files_that_are_not_taken() {
     let good = write(directory.path(), "good.toml", "extends = \"strict\"\nhostname = \"good\"\n");
     assert_eq!(load(&good, &[]).hostname.as_deref(), Some("good"));
     std::fs::set_permissions(&good, std::fs::Permissions::from_mode(0o666)).unwrap();
-    let error = Profile::load(&good).unwrap_err();
+    let error = load_named(&good).unwrap_err();
     assert!(matches!(error, ProfileError::WritableByOthers { mode: 0o666, .. }), "{error:?}");
     assert!(error.to_string().contains("chmod go-w"));
 
@@ -258,12 +258,12 @@ fn files_that_are_not_taken() {
     file.set_len(10 << 20).unwrap();
     std::fs::set_permissions(&large, std::fs::Permissions::from_mode(0o644)).unwrap();
     let start = Instant::now();
-    let error = Profile::load(large.to_str().unwrap()).unwrap_err();
+    let error = load_named(large.to_str().unwrap()).unwrap_err();
     assert!(matches!(error, ProfileError::TooLarge { limit: 262_144, .. }), "{error:?}");
     assert!(start.elapsed() < Duration::from_secs(1));
 
     let latin = write(directory.path(), "latin.toml", b"extends = \"strict\"\n# gr\xfcn\n");
-    let error = Profile::load(&latin).unwrap_err();
+    let error = load_named(&latin).unwrap_err();
     assert!(matches!(error, ProfileError::NotUtf8 { line: 2, .. }), "{error:?}");
 }
 
@@ -276,7 +276,7 @@ fn foreign_files_are_not_taken() {
     let directory = tempfile::tempdir().unwrap();
     let path = write(directory.path(), "theirs.toml", "extends = \"strict\"\n");
     std::os::unix::fs::chown(&path, Some(65534), None).unwrap();
-    let error = Profile::load(&path).unwrap_err();
+    let error = load_named(&path).unwrap_err();
     assert!(matches!(error, ProfileError::ForeignOwner { owner: 65534, caller: 0, .. }), "{error:?}");
 }
 
@@ -290,7 +290,7 @@ fn chains_are_bounded_and_shown() {
     write(directory.path(), "c.toml", "extends = \"./a.toml\"\n");
     let circle = directory.path().join("a.toml");
     for (path, links) in [(own.as_str(), 1), (circle.to_str().unwrap(), 3)] {
-        match Profile::load(path).unwrap_err() {
+        match load_named(path).unwrap_err() {
             ProfileError::Cycle { chain } => {
                 assert_eq!(chain.0.len(), links + 1);
                 assert_eq!(chain.to_string().matches(" extends ").count(), links);
@@ -305,11 +305,11 @@ fn chains_are_bounded_and_shown() {
     }
     load(&path, &[]);
     let path = write(directory.path(), "7.toml", "extends = \"./6.toml\"\n");
-    assert!(matches!(Profile::load(&path), Err(ProfileError::TooDeep { limit: 8, .. })));
+    assert!(matches!(load_named(&path), Err(ProfileError::TooDeep { limit: 8, .. })));
     // An error further down says how one came there.
     write(directory.path(), "bad.toml", "extends = \"strict\"\nhostnam = 1\n");
     let path = write(directory.path(), "good.toml", "extends = \"./bad.toml\"\n");
-    let said = error_chain(&Profile::load(&path).unwrap_err());
+    let said = error_chain(&load_named(&path).unwrap_err());
     assert!(
         said.contains("good.toml extends ")
             && said.contains("bad.toml: line 2")
@@ -321,7 +321,7 @@ fn chains_are_bounded_and_shown() {
     write(directory.path(), "part0.toml", filler.replace("./part0.toml", "strict"));
     write(directory.path(), "part1.toml", &filler);
     let path = write(directory.path(), "part2.toml", filler.replace("part0", "part1"));
-    let said = error_chain(&Profile::load(&path).unwrap_err());
+    let said = error_chain(&load_named(&path).unwrap_err());
     assert!(said.contains("larger than"), "{said}");
 }
 
@@ -341,7 +341,7 @@ fn nothing_is_loaded_from_the_current_directory_by_name() {
     // Cargo runs this in the package's directory; profiles/strict.toml and the like are there, by path only.
     assert!(Path::new("profiles/strict.toml").exists());
     // The user's directory may be out of reach (a HOME of another user's): an error too.
-    let error = Profile::load("strict.toml").unwrap_err();
+    let error = load_named("strict.toml").unwrap_err();
     let sought = profile::user_directory().unwrap_or_default();
     match error {
         ProfileError::NotFound { name, .. } => assert_eq!(name, "strict.toml"),
@@ -373,10 +373,10 @@ fn oci_seccomp_profiles_are_taken() {
     let said = error_chain(&Profile::load_with(&path, &["seccomp.unknownNames=refuse"]).unwrap_err());
     assert!(said.contains("some_future_call") && said.contains("docker.json"), "{said}");
     write(directory.path(), "docker.json", "{ \"defaultAction\": \"SCMP_ACT_WHATEVER\" }");
-    let said = error_chain(&Profile::load(&path).unwrap_err());
+    let said = error_chain(&load_named(&path).unwrap_err());
     assert!(said.contains("docker.json"), "{said}");
     std::fs::remove_file(directory.path().join("docker.json")).unwrap();
-    let said = error_chain(&Profile::load(&path).unwrap_err());
+    let said = error_chain(&load_named(&path).unwrap_err());
     assert!(
         said.contains("line 2") && said.contains("cannot open") && said.contains("docker.json"),
         "{said}"
@@ -394,10 +394,10 @@ fn nesting_is_bounded() {
         format!("mounts = {}", "[".repeat(100_000)),
     ] {
         let start = Instant::now();
-        assert!(Profile::from_toml(&text, "p").is_err());
+        assert!(from_toml(&text, "p").is_err());
         assert!(start.elapsed() < Duration::from_secs(2), "{}", &text[..20]);
     }
-    assert!(matches!(Profile::from_toml(&" ".repeat(262_145), "p"), Err(ProfileError::TooLarge { .. })));
+    assert!(matches!(from_toml(&" ".repeat(262_145), "p"), Err(ProfileError::TooLarge { .. })));
     assert!(matches!(
         Profile::from_slice(b"\xff", "p"),
         Err(ProfileError::NotUtf8 { offset: 0, line: 1, .. })

@@ -35,7 +35,7 @@ fn changes_are_checked_and_leave_nothing_half_done() {
     assert!(!profile.namespaces.contains(&Namespace::Network));
     profile.set_network(Network::None).unwrap();
     assert!(profile.namespaces.contains(&Namespace::Network));
-    assert_eq!(Profile::from_toml(&profile.to_toml(), "strict").unwrap(), profile);
+    assert_eq!(from_toml(&profile.to_toml(), "strict").unwrap(), profile);
 
     let before = profile.clone();
     let disk = Path::new("/dev/sda");
@@ -139,7 +139,7 @@ fn mounts_in_the_general_form_are_printed_as_they_are_read() {
             { destination = "/data", source = "/srv", options = ["rbind", "rro", "rslave", "strictatime", "nosymfollow"] },
         ]
     "#;
-    let profile = Profile::from_toml(text, "p").unwrap();
+    let profile = from_toml(text, "p").unwrap();
     let data = |key: &str, value: &str| (key.to_owned(), Some(value.to_owned()));
     let MountKind::Filesystem { data: scratch, .. } = &mount(&profile, "/scratch").unwrap().kind else {
         panic!()
@@ -147,5 +147,5 @@ fn mounts_in_the_general_form_are_printed_as_they_are_read() {
     let limits = [data("size", "1048576"), data("nr_inodes", "8192"), data("mode", "1777"), data("uid", "7")];
     assert_eq!(*scratch, limits);
     assert!(mount(&profile, "/data").unwrap().readonly);
-    assert_eq!(Profile::from_toml(&profile.to_toml(), "strict").unwrap().mounts, profile.mounts);
+    assert_eq!(from_toml(&profile.to_toml(), "strict").unwrap().mounts, profile.mounts);
 }

@@ -113,7 +113,10 @@ fn limits(options: &LimitOptions, mut builder: Builder) -> Builder {
 fn named(error: crate::Error) -> Error {
     match error {
         crate::Error::Option { option, source } => Error::Option { option: flag(option), source },
-        crate::Error::Profile(error) => Error::Profile(Box::new(error)),
+        crate::Error::Profile(source) => match source.downcast() {
+            Ok(error) => Error::Profile(error),
+            Err(source) => crate::Error::Profile(source).into(),
+        },
         error => error.into(),
     }
 }

@@ -179,11 +179,11 @@ fn command<'a>(
 
 /// `--dry-run`.
 fn print_plan(command: &Command<'_>, json: bool) -> Result<(), Error> {
-    let (plan, notes) = command.dry_run()?;
+    let plan = command.dry_run()?;
     let text = if json {
-        serde_json::to_string_pretty(&plan.to_json(&notes)).map_err(|source| Error::Json { source })? + "\n"
+        serde_json::to_string_pretty(&plan).map_err(|source| Error::Json { source })? + "\n"
     } else {
-        plan.to_text(&notes)
+        plan.to_string()
     };
     stdio::print(text.as_bytes())
 }
