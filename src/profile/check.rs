@@ -56,7 +56,7 @@ pub(crate) fn inside(path: &Path) -> Result<(), ValueError> {
 
 /// Where something can be mounted: like [`inside`], but not the root, which `root.path` gives.
 pub(crate) fn destination(path: &Path) -> Result<(), ValueError> {
-    if path == Path::new("/") {
+    if path.as_os_str() == "/" {
         return Err(ValueError::Refused {
             word: "/".to_owned(),
             why: "the root is not a mount; root.path gives a directory for it",
