@@ -4,23 +4,49 @@ use nix::errno::Errno;
 use nix::sys::stat::{Mode, umask};
 
 use super::context::Context;
+use crate::plan::{ProcessAttributes, Rlimit};
 use crate::protocol::Fault;
 
 /// Sets each limit of the Plan.
 pub(super) fn set(context: &mut Context) -> Result<(), Fault> {
     choose_attributes()?;
-    for limit in &context.plan.task.rlimits {
+    let attributes = &context.plan.task.attributes;
+    for limit in &attributes.rlimits {
         let value = libc::rlimit { rlim_cur: limit.soft, rlim_max: limit.hard };
         // SAFETY: the struct lives through the call. The resource's type differs between the C libraries.
         Errno::result(unsafe { libc::setrlimit(limit.resource as _, &raw const value) })
             .map_err(Fault::on("setrlimit", limit.resource.to_string().as_bytes()))?;
     }
-    let mask = Mode::from_bits_truncate(context.plan.task.umask);
+    let mask = Mode::from_bits_truncate(attributes.umask);
     umask(mask);
     // There is no other way to read it than to set it.
     let found = umask(mask);
     if found != mask {
         return Err(Fault::mismatch("umask", format!("{mask:o}"), format!("{found:o}")));
+    }
+    Ok(())
+}
+
+/// Reads back what [`set`] has set, but for the umask, which cannot be read without a change.
+pub(super) fn verify(attributes: &ProcessAttributes) -> Result<(), Fault> {
+    for limit in &attributes.rlimits {
+        rlimit(*limit)?;
+    }
+    Ok(())
+}
+
+fn rlimit(limit: Rlimit) -> Result<(), Fault> {
+    let mut found = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    let name = limit.resource.to_string();
+    // SAFETY: the struct is writable. The resource's type differs between the C libraries.
+    Errno::result(unsafe { libc::getrlimit(limit.resource as _, &raw mut found) })
+        .map_err(Fault::on("getrlimit", name.as_bytes()))?;
+    if (found.rlim_cur, found.rlim_max) != (limit.soft, limit.hard) {
+        return Err(Fault::mismatch(
+            &format!("resource limit {name}"),
+            format!("{}:{}", limit.soft, limit.hard),
+            format!("{}:{}", found.rlim_cur, found.rlim_max),
+        ));
     }
     Ok(())
 }

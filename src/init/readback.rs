@@ -5,6 +5,7 @@ use nix::unistd::{getgroups, getresgid, getresuid};
 
 use super::capabilities::SECUREBITS;
 use super::context::Context;
+use super::limits;
 use crate::capability::CapabilitySet;
 use crate::plan::HostIdentity;
 use crate::protocol::Fault;
@@ -22,10 +23,7 @@ pub(super) fn verify(context: &mut Context) -> Result<(), Fault> {
     expect("the Landlock domain", context.plan.task.landlock.is_some(), context.readback.landlock)?;
     expect("the new root", context.plan.walls.root.is_some(), context.readback.new_root)?;
     super::pivot::verify(context)?;
-    for limit in &context.plan.task.rlimits {
-        rlimit(*limit)?;
-    }
-    Ok(())
+    limits::verify(&context.plan.task.attributes)
 }
 
 fn expect(what: &str, expected: bool, found: bool) -> Result<(), Fault> {
@@ -91,21 +89,5 @@ fn capabilities(context: &mut Context) -> Result<(), Fault> {
     context.readback.capabilities =
         [sets.effective, sets.permitted, sets.inheritable, sets.bounding, sets.ambient];
     context.readback.securebits = bits;
-    Ok(())
-}
-
-fn rlimit(limit: crate::plan::Rlimit) -> Result<(), Fault> {
-    let mut found = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    let name = limit.resource.to_string();
-    // SAFETY: the struct is writable. The resource's type differs between the C libraries.
-    nix::errno::Errno::result(unsafe { libc::getrlimit(limit.resource as _, &raw mut found) })
-        .map_err(Fault::on("getrlimit", name.as_bytes()))?;
-    if (found.rlim_cur, found.rlim_max) != (limit.soft, limit.hard) {
-        return Err(Fault::mismatch(
-            &format!("resource limit {name}"),
-            format!("{}:{}", limit.soft, limit.hard),
-            format!("{}:{}", found.rlim_cur, found.rlim_max),
-        ));
-    }
     Ok(())
 }

@@ -95,8 +95,8 @@ fn check_ids(identity: &Identity, lite: bool) -> Result<(), PlanError> {
 
 fn check_task(task: &Task) -> Result<(), PlanError> {
     path(&task.cwd)?;
-    check_rlimits(&task.rlimits)?;
-    ensure(task.umask <= 0o777, "a umask beyond 0777")?;
+    check_rlimits(&task.attributes.rlimits)?;
+    ensure(task.attributes.umask <= 0o777, "a umask beyond 0777")?;
     ensure(CapabilitySet::NAMED.contains_all(task.capabilities), "unknown capabilities")?;
     if let Some(landlock) = &task.landlock {
         check_landlock(landlock)?;

@@ -7,7 +7,7 @@ use std::path::Path;
 use super::call::Call;
 use super::error::PlanError;
 use super::model::{
-    BLOCK, Cgroup, HostIdentity, Identity, Joined, Limits, Namespaces, Ranges, RangesFrom, Rlimit,
+    BLOCK, Cgroup, HostIdentity, Identity, Joined, Limits, Namespaces, ProcessAttributes, Ranges, RangesFrom,
 };
 use super::paths::convert::c_path;
 use super::paths::lite;
@@ -35,8 +35,7 @@ pub(crate) struct PartialPlan<'a> {
     pub(crate) identity: Identity,
     pub(crate) hostname: Option<String>,
     pub(crate) loopback: bool,
-    pub(super) rlimits: Vec<Rlimit>,
-    pub(super) umask: u32,
+    pub(super) attributes: ProcessAttributes,
     /// Those that are kept.
     pub(crate) capabilities: CapabilitySet,
     pub(crate) inner: bool,
@@ -84,13 +83,12 @@ impl<'a> PartialPlan<'a> {
             identity,
             hostname: hostname(profile)?,
             loopback: profile.namespaces.contains(&Namespace::Network),
-            rlimits: limits::rlimits(profile, facts, &mut notes)?,
+            attributes: limits::attributes(profile, facts, &mut notes)?,
             limits,
             cgroup,
             capabilities,
             inner: kept::inner(namespaces, capabilities),
             variables: env::variables(profile, call)?,
-            umask: umask(profile)?,
             descriptors: descriptors(&call.descriptors, facts)?,
             files_given: call.files_given,
             notes,
@@ -248,15 +246,6 @@ fn hostname(profile: &Profile) -> Result<Option<String>, PlanError> {
         return Err(PlanError::Value { key: "hostname", value: name.clone(), problem });
     }
     Ok(Some(name.clone()))
-}
-
-fn umask(profile: &Profile) -> Result<u32, PlanError> {
-    let umask = profile.process.umask;
-    if umask > 0o777 {
-        let (value, problem) = (format!("{umask:o}"), "it is beyond 777");
-        return Err(PlanError::Value { key: "process.umask", value, problem });
-    }
-    Ok(umask)
 }
 
 fn descriptors(asked: &[i32], facts: &Facts) -> Result<Vec<i32>, PlanError> {

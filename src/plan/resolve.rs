@@ -55,7 +55,7 @@ impl PartialPlan<'_> {
     /// # Errors
     /// [`PlanError`]: everything that cannot be had as asked, before anything is started.
     pub(crate) fn complete(self, files: &dyn Files) -> Result<(Plan, Vec<Note>), PlanError> {
-        let Self { profile, facts, call, identity, variables, rlimits, mut notes, .. } = self;
+        let Self { profile, facts, call, identity, variables, attributes, mut notes, .. } = self;
         let workdir = cwd::shown(profile, facts, files, call)?;
         let asked_cwd = cwd::asked(profile, facts, call)?;
         let identity = &identity;
@@ -95,7 +95,7 @@ impl PartialPlan<'_> {
             cwd: &built.cwd,
             caller_env: &call.caller_env,
         };
-        let workload = workload(call, &search, &env, limits::stack(&rlimits, facts))?;
+        let workload = workload(call, &search, &env, limits::stack(&attributes.rlimits, facts))?;
         let plan = Plan {
             profile: profile.name.clone(),
             walls: Walls {
@@ -111,8 +111,7 @@ impl PartialPlan<'_> {
             hooks: call.create_container.clone(),
             task: Task {
                 cwd: c_path(&built.cwd)?,
-                rlimits,
-                umask: self.umask,
+                attributes,
                 capabilities,
                 session_keyring: filter::reaches_keys(profile.seccomp.as_ref()),
                 no_new_privileges: profile.process.no_new_privileges,

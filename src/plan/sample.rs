@@ -1,6 +1,8 @@
 //! A plan for tests and for the fuzzers.
 
-use super::model::{Ending, HostIdentity, Identity, Inner, Limits, Namespaces, Plan, Task, Walls, Workload};
+use super::model::{
+    Ending, HostIdentity, Identity, Inner, Limits, Namespaces, Plan, ProcessAttributes, Task, Walls, Workload,
+};
 
 /// A plan with nothing in it.
 pub(crate) fn empty() -> Plan {
@@ -19,8 +21,7 @@ pub(crate) fn empty() -> Plan {
         hooks: Vec::new(),
         task: Task {
             cwd: c"/".into(),
-            rlimits: Vec::new(),
-            umask: 0,
+            attributes: ProcessAttributes::default(),
             capabilities: crate::capability::CapabilitySet::EMPTY,
             session_keyring: false,
             no_new_privileges: true,

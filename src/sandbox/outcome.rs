@@ -218,8 +218,8 @@ impl Ended {
             return Self::Exit { code: status.code().unwrap_or_default() };
         };
         // The constants' type differs between the C libraries.
-        let limited =
-            |resource: u64| plan.task.rlimits.iter().any(|limit| u64::from(limit.resource) == resource);
+        let rlimits = &plan.task.attributes.rlimits;
+        let limited = |resource: u64| rlimits.iter().any(|limit| u64::from(limit.resource) == resource);
         match Signal::try_from(signal) {
             Ok(Signal::SIGSYS) if plan.task.seccomp.is_some() => Self::Seccomp,
             Ok(Signal::SIGXCPU) if limited(libc::RLIMIT_CPU as u64) => Self::CpuLimit { limit_ms: None },

@@ -21,7 +21,7 @@ impl Plan {
     pub fn to_json(&self, notes: &[Note]) -> Value {
         let chosen_later =
             self.walls.namespaces.is_lite() && self.walls.identity.host == HostIdentity::Unique;
-        json!({
+        let mut plan = json!({
             "profile": self.profile,
             "hash": self.hash().ok(),
             "task": task(&self.task.workload),
@@ -50,8 +50,7 @@ impl Plan {
             "loopback": self.walls.loopback,
             "root": self.walls.root.as_ref().map(root),
             "cwd": text(&self.task.cwd),
-            "umask": format!("{:03o}", self.task.umask),
-            "rlimits": self.task.rlimits.iter().map(|limit| json!({
+            "rlimits": self.task.attributes.rlimits.iter().map(|limit| json!({
                 "type": rlimit(limit.resource), "soft": number(limit.soft), "hard": number(limit.hard),
             })).collect::<Vec<_>>(),
             "capabilities": self.task.capabilities.names().collect::<Vec<_>>(),
@@ -77,7 +76,11 @@ impl Plan {
                 })).collect::<Vec<_>>(),
             })),
             "notes": notes.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        })
+        });
+        for (name, value) in self.task.attributes.words() {
+            plan[name] = json!(value);
+        }
+        plan
     }
 }
 

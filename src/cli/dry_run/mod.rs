@@ -1,4 +1,4 @@
-//! The plan for a person, and as JSON.
+//! `--dry-run`: the plan as text, and as JSON.
 
 mod json;
 mod person;

@@ -157,7 +157,7 @@ impl Plan {
         let beyond = if self.limits.output_truncated { ", the rest is thrown away" } else { "" };
         let output = self.limits.output.map(|bytes| size(bytes) + beyond);
         line(out, "  output", &output.unwrap_or_else(|| "unlimited".to_owned()))?;
-        for limit in &self.task.rlimits {
+        for limit in &self.task.attributes.rlimits {
             let word = |value| if value == u64::MAX { "unlimited".to_owned() } else { format!("{value}") };
             let (soft, hard) = (word(limit.soft), word(limit.hard));
             let value = if soft == hard { soft } else { format!("{soft}, can be raised to {hard}") };
@@ -166,7 +166,12 @@ impl Plan {
         if let Some(cgroup) = &self.cgroup {
             self.cgroup(out, cgroup)?;
         }
-        line(out, "  umask", &format!("{:03o}", self.task.umask))
+        for (name, value) in self.task.attributes.words() {
+            if let Some(value) = value {
+                line(out, &format!("  {name}"), &value)?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -20,7 +20,7 @@ pub use node::{Bind, Device, Filesystem, Node, Presence, Tmpfs};
 pub use root::{Base, Root};
 pub use source::{Mapped, Source, Via};
 pub(crate) use task::RLIMITS;
-pub use task::{Landlock, LandlockRule, Rlimit, Seccomp, Task, Workload};
+pub use task::{Landlock, LandlockRule, ProcessAttributes, Rlimit, Seccomp, Task, Workload};
 pub use walls::{
     BLOCK, Ending, HostIdentity, Identity, Inner, Joined, Namespaces, Ranges, RangesFrom, Walls,
 };

@@ -14,10 +14,8 @@ use crate::seccomp::{Action, Arch, Data};
 pub struct Task {
     /// Working directory inside.
     pub cwd: CString,
-    /// Resource limits, in order.
-    pub rlimits: Vec<Rlimit>,
-    /// File mode creation mask.
-    pub umask: u32,
+    /// What its process has in place of what it would inherit from the caller.
+    pub attributes: ProcessAttributes,
     /// Capabilities that are kept.
     pub capabilities: CapabilitySet,
     /// Whether it gets a session keyring of its own: the filter lets it reach the keys of the caller's.
@@ -40,6 +38,23 @@ pub struct Task {
     /// Whether its standard streams are a terminal of its own, which becomes the controlling one of its
     /// session.
     pub terminal: bool,
+}
+
+/// Attributes of the task's process that the plan sets.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ProcessAttributes {
+    /// Resource limits, in order.
+    pub rlimits: Vec<Rlimit>,
+    /// File mode creation mask.
+    pub umask: u32,
+}
+
+impl ProcessAttributes {
+    /// Each by its name, but for the limits, which are many. `None`: the caller's.
+    pub(crate) fn words(&self) -> [(&'static str, Option<String>); 1] {
+        [("umask", Some(format!("{:03o}", self.umask)))]
+    }
 }
 
 /// `RLIMIT_*` number with its values (`RLIM_INFINITY` is unlimited).

@@ -1,10 +1,10 @@
-//! Limits and capabilities: from names to the kernel's numbers.
+//! Limits, other attributes of the task's process, and capabilities: from names to the kernel's numbers.
 
 use std::collections::BTreeMap;
 
 use crate::host::{Facts, HostLimit};
 use crate::plan::error::PlanError;
-use crate::plan::model::{Limits, RLIMITS, Rlimit};
+use crate::plan::model::{Limits, ProcessAttributes, RLIMITS, Rlimit};
 use crate::plan::resources::{stand_ins, whole_seconds};
 use crate::plan::show::note::Exposed;
 use crate::plan::show::note::Note;
@@ -35,13 +35,27 @@ pub(crate) fn unexposed(
     capabilities
 }
 
-/// The resource limits, by number. A limit above the caller's own hard limit cannot be had by an unprivileged
-/// sandbox; the caller's is the stricter one and takes its place, with a note.
-pub(crate) fn rlimits(
+/// What the task's process has in place of what it would inherit.
+pub(crate) fn attributes(
     profile: &Profile,
     facts: &Facts,
     notes: &mut Vec<Note>,
-) -> Result<Vec<Rlimit>, PlanError> {
+) -> Result<ProcessAttributes, PlanError> {
+    Ok(ProcessAttributes { rlimits: rlimits(profile, facts, notes)?, umask: umask(profile)? })
+}
+
+fn umask(profile: &Profile) -> Result<u32, PlanError> {
+    let umask = profile.process.umask;
+    if umask > 0o777 {
+        let (value, problem) = (format!("{umask:o}"), "it is beyond 777");
+        return Err(PlanError::Value { key: "process.umask", value, problem });
+    }
+    Ok(umask)
+}
+
+/// The resource limits, by number. A limit above the caller's own hard limit cannot be had by an unprivileged
+/// sandbox; the caller's is the stricter one and takes its place, with a note.
+fn rlimits(profile: &Profile, facts: &Facts, notes: &mut Vec<Note>) -> Result<Vec<Rlimit>, PlanError> {
     let mut wanted: BTreeMap<u32, (u64, u64)> = BTreeMap::new();
     for (name, limit) in &profile.process.rlimits {
         let number = RLIMITS.iter().position(|known| known == name);

@@ -277,7 +277,7 @@ fn limits_become_numbers() {
     let call = Call::program(["sh"]);
     let (plan, notes) = resolve_with_notes(&profile, &facts, &files(), &call).unwrap();
     assert_eq!(
-        plan.task.rlimits,
+        plan.task.attributes.rlimits,
         [
             Rlimit { resource: 0, soft: 7, hard: 8 },
             Rlimit { resource: 1, soft: 1 << 30, hard: 1 << 30 },
@@ -337,7 +337,7 @@ fn limits_of_the_whole_sandbox_are_a_control_groups() {
         throttles: vec![Throttle { path: c"/data".into(), kind: profile::Throttled::WriteIops, rate: 7 }],
     };
     assert_eq!(plan.cgroup, Some(expected));
-    assert!(plan.task.rlimits.is_empty());
+    assert!(plan.task.attributes.rlimits.is_empty());
     let resources = profile::Resources { memory: Some(4096), ..Default::default() };
     let result = as_user(&Profile { resources, ..profile() }, &facts());
     assert!(matches!(result, Err(PlanError::Value { key: "resources.memory.limit", .. })), "{result:?}");
@@ -354,7 +354,7 @@ fn by_name_resource_limits_stand_in_for_a_control_group() {
     };
     let plan = as_user(&Profile { resources, ..profile() }, &facts()).expect("a plan");
     let found: Vec<_> =
-        plan.task.rlimits.iter().map(|limit| (limit.resource, limit.soft, limit.hard)).collect();
+        plan.task.attributes.rlimits.iter().map(|limit| (limit.resource, limit.soft, limit.hard)).collect();
     assert_eq!(found, [(0, 2, 3), (6, 9, 9), (9, 64 << 20, 64 << 20)]);
     assert_eq!(plan.cgroup, None);
 }
@@ -488,7 +488,7 @@ fn a_plan_that_could_not_be_is_refused() {
         ("no root", Box::new(|p| p.walls.root = None)),
         ("host name", Box::new(|p| p.walls.hostname = Some(c"".into()))),
         ("id", Box::new(|p| p.walls.identity.uid = u32::MAX)),
-        ("umask", Box::new(|p| p.task.umask = 0o1000)),
+        ("umask", Box::new(|p| p.task.attributes.umask = 0o1000)),
         ("capabilities", Box::new(|p| p.task.capabilities = CapabilitySet::from_bits(1 << 41))),
         ("env", Box::new(|p| p.task.env.push(c"=x".into()))),
         ("argv", Box::new(|p| p.task.workload = Workload::Program { path: c"/x".into(), argv: vec![] })),
@@ -499,8 +499,8 @@ fn a_plan_that_could_not_be_is_refused() {
         ("role", Box::new(|p| p.task.workload = Workload::Role { name: "a/b".into() })),
         ("descriptors", Box::new(|p| p.task.descriptors = vec![5, 4])),
         ("low descriptor", Box::new(|p| p.task.descriptors = vec![1])),
-        ("limit", Box::new(|p| p.task.rlimits = vec![Rlimit { resource: 16, soft: 0, hard: 0 }])),
-        ("limits", Box::new(|p| p.task.rlimits = vec![Rlimit { resource: 1, soft: 2, hard: 1 }])),
+        ("limit", Box::new(|p| p.task.attributes.rlimits = vec![Rlimit { resource: 16, soft: 0, hard: 0 }])),
+        ("limits", Box::new(|p| p.task.attributes.rlimits = vec![Rlimit { resource: 1, soft: 2, hard: 1 }])),
         ("order", Box::new(|p| p.walls.root.as_mut().unwrap().nodes.reverse())),
         (
             "twice",
@@ -557,7 +557,10 @@ fn a_core_limit_of_none_is_refused_where_it_would_start_a_handler() {
     let mut facts = facts();
     facts.limits[4] = HostLimit { resource: 4, soft: 0, hard: 0 };
     let plan = |profile: &Profile, facts: &Facts| resolve(profile, facts, &files(), &Call::program(["sh"]));
-    assert_eq!(plan(&core(1, 1), &facts).unwrap().task.rlimits[0], Rlimit { resource: 4, soft: 0, hard: 0 });
+    assert_eq!(
+        plan(&core(1, 1), &facts).unwrap().task.attributes.rlimits[0],
+        Rlimit { resource: 4, soft: 0, hard: 0 }
+    );
     facts.crash_handler = true;
     let error = plan(&core(1, 1), &facts).unwrap_err().to_string();
     assert!(error.contains("process.rlimits.core") && error.contains("crash handler"), "{error}");
