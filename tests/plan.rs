@@ -270,3 +270,39 @@ fn the_kernel_takes_the_landlock_rules() {
         assert_eq!(result, 0, "{:?}: {}", rule.path, std::io::Error::last_os_error());
     }
 }
+
+#[test]
+fn the_callers_limits_decide_about_the_scheduler() {
+    let (here, nice, rtprio) = (Path::new("/tmp"), 13, 14);
+    let planned = |scheduler: &str, limit: u64, of_root: bool| {
+        let profile = Profile::load_with("strict", &[format!("process.scheduler={scheduler}")]).unwrap();
+        let mut facts = if of_root { root(here) } else { facts(here) };
+        for own in facts.limits.iter_mut().filter(|own| [nice, rtprio].contains(&own.resource)) {
+            (own.soft, own.hard) = (limit, 99);
+        }
+        resolve(&profile, &facts, &RealFiles, &sh())
+    };
+    // CAP_SYS_NICE of root's does not reach into the sandbox.
+    for of_root in [false, true] {
+        for (scheduler, limit) in
+            [("fifo:7", 7), ("rr:1", 1), ("other:-10", 30), ("batch:-20", 40), ("batch:19", 0), ("idle", 0)]
+        {
+            let plan = planned(scheduler, limit, of_root).expect(scheduler);
+            assert_eq!(plan.task.attributes.scheduler.map(|found| found.to_string()), Some(scheduler.into()));
+        }
+        for (scheduler, limit, name) in [
+            ("fifo:7", 6, "RLIMIT_RTPRIO"),
+            ("rr:1", 0, "RLIMIT_RTPRIO"),
+            ("other:-10", 29, "RLIMIT_NICE"),
+            ("batch:-1", 0, "RLIMIT_NICE"),
+        ] {
+            match planned(scheduler, limit, of_root) {
+                Err(PlanError::Unenforceable { key, reason, hint }) => {
+                    assert!(key.contains(scheduler) && reason.contains(name), "{key}: {reason}");
+                    assert!(hint.contains("prlimit"), "{hint}");
+                }
+                other => panic!("{scheduler} {limit}: {other:?}"),
+            }
+        }
+    }
+}

@@ -5,12 +5,27 @@ use nix::sys::stat::{Mode, umask};
 
 use super::context::Context;
 use crate::plan::{ProcessAttributes, Rlimit};
+use crate::profile::{IoClass, IoPriority, Scheduler, SchedulerPolicy};
 use crate::protocol::Fault;
 
 /// Sets each limit of the Plan.
 pub(super) fn set(context: &mut Context) -> Result<(), Fault> {
     choose_attributes()?;
     let attributes = &context.plan.task.attributes;
+    // While the caller's RLIMIT_NICE and RLIMIT_RTPRIO hold, which allow it.
+    if let Some(scheduler) = &attributes.scheduler {
+        let asked = sched_attr_of(scheduler, sched_attr()?.sched_nice);
+        // SAFETY: the attributes live through the call; 0 is this process.
+        Errno::result(unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const asked, 0) })
+            .map_err(Fault::on("sched_setattr", scheduler.to_string().as_bytes()))?;
+    }
+    if let Some(asked) = attributes.io_priority {
+        // SAFETY: numbers only; 0 is this process.
+        Errno::result(unsafe {
+            libc::syscall(libc::SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, ioprio_of(asked))
+        })
+        .map_err(Fault::on("ioprio_set", asked.to_string().as_bytes()))?;
+    }
     for limit in &attributes.rlimits {
         let value = libc::rlimit { rlim_cur: limit.soft, rlim_max: limit.hard };
         // SAFETY: the struct lives through the call. The resource's type differs between the C libraries.
@@ -32,7 +47,73 @@ pub(super) fn verify(attributes: &ProcessAttributes) -> Result<(), Fault> {
     for limit in &attributes.rlimits {
         rlimit(*limit)?;
     }
+    if let Some(scheduler) = &attributes.scheduler {
+        let found = sched_attr()?;
+        let asked = sched_attr_of(scheduler, found.sched_nice);
+        let parts = |attr: &libc::sched_attr| {
+            let libc::sched_attr { sched_policy, sched_flags, sched_nice, sched_priority, .. } = *attr;
+            (sched_policy, sched_flags, sched_nice, sched_priority)
+        };
+        if parts(&found) != parts(&asked) {
+            let show = |attr| format!("{:?}", parts(attr));
+            return Err(Fault::mismatch("the scheduler", show(&asked), show(&found)));
+        }
+    }
+    if let Some(asked) = attributes.io_priority.map(ioprio_of) {
+        let found = io_priority()?;
+        if found != asked {
+            return Err(Fault::mismatch("the I/O priority", format!("{asked:#x}"), format!("{found:#x}")));
+        }
+    }
     Ok(())
+}
+
+/// `SCHED_ATTR_SIZE_VER0`, which every kernel takes and gives.
+const SCHED_ATTR_SIZE: u32 = 48;
+
+/// What sched_setattr(2) takes; `own` is the nice value that the process has.
+fn sched_attr_of(scheduler: &Scheduler, own: i32) -> libc::sched_attr {
+    let (policy, nice) = match scheduler.policy {
+        SchedulerPolicy::Other => (libc::SCHED_OTHER, scheduler.nice.unwrap_or(own)),
+        SchedulerPolicy::Batch => (libc::SCHED_BATCH, scheduler.nice.unwrap_or(own)),
+        SchedulerPolicy::Idle => (libc::SCHED_IDLE, own),
+        SchedulerPolicy::Fifo => (libc::SCHED_FIFO, 0),
+        SchedulerPolicy::Rr => (libc::SCHED_RR, 0),
+    };
+    libc::sched_attr {
+        size: SCHED_ATTR_SIZE,
+        sched_policy: policy as u32,
+        sched_flags: if scheduler.reset_on_fork { libc::SCHED_FLAG_RESET_ON_FORK as u64 } else { 0 },
+        sched_nice: nice,
+        sched_priority: scheduler.priority,
+        sched_runtime: 0,
+        sched_deadline: 0,
+        sched_period: 0,
+    }
+}
+
+fn sched_attr() -> Result<libc::sched_attr, Fault> {
+    // SAFETY: all zero is a valid sched_attr.
+    let mut attr: libc::sched_attr = unsafe { std::mem::zeroed() };
+    // SAFETY: there is room for the size that is given; 0 is this process.
+    Errno::result(unsafe { libc::syscall(libc::SYS_sched_getattr, 0, &raw mut attr, SCHED_ATTR_SIZE, 0) })
+        .map_err(Fault::on("sched_getattr", b""))?;
+    Ok(attr)
+}
+
+/// What ioprio_set(2) takes.
+fn ioprio_of(IoPriority { class, priority }: IoPriority) -> libc::c_long {
+    let class = match class {
+        IoClass::BestEffort => IOPRIO_CLASS_BE,
+        IoClass::Idle => IOPRIO_CLASS_IDLE,
+    };
+    class << IOPRIO_CLASS_SHIFT | libc::c_long::from(priority)
+}
+
+fn io_priority() -> Result<libc::c_long, Fault> {
+    // SAFETY: numbers only; 0 is this process.
+    Errno::result(unsafe { libc::syscall(libc::SYS_ioprio_get, IOPRIO_WHO_PROCESS, 0) })
+        .map_err(Fault::on("ioprio_get", b""))
 }
 
 fn rlimit(limit: Rlimit) -> Result<(), Fault> {
@@ -58,6 +139,8 @@ const RESET_ON_FORK: libc::c_long = 0x4000_0000;
 const IOPRIO_WHO_PROCESS: libc::c_int = 1;
 const IOPRIO_CLASS_SHIFT: u32 = 13;
 const IOPRIO_CLASS_RT: libc::c_long = 1;
+const IOPRIO_CLASS_BE: libc::c_long = 2;
+const IOPRIO_CLASS_IDLE: libc::c_long = 3;
 /// Class and level that follow from the niceness.
 const IOPRIO_NONE: libc::c_int = 0;
 
@@ -107,8 +190,5 @@ fn choose_attributes() -> Result<(), Fault> {
 }
 
 fn real_time_io() -> Result<bool, Fault> {
-    // SAFETY: numbers only; 0 is this process.
-    let priority = Errno::result(unsafe { libc::syscall(libc::SYS_ioprio_get, IOPRIO_WHO_PROCESS, 0) })
-        .map_err(Fault::on("ioprio_get", b""))?;
-    Ok(priority >> IOPRIO_CLASS_SHIFT == IOPRIO_CLASS_RT)
+    Ok(io_priority()? >> IOPRIO_CLASS_SHIFT == IOPRIO_CLASS_RT)
 }

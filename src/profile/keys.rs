@@ -9,16 +9,20 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::draft::{Draft, read_namespaces, written_namespaces, written_quota};
-use super::form::{Form, Maybe, One, Or, Set, Words, Written};
+use super::form::{Form, Maybe, One, Or, Set, Words, Written, quote};
 use super::kinds::{
     COUNT, CPU_PERIOD, CPU_QUOTA, CPU_SHARES, CPU_TIME, CWD, Environment, FLAG, HOST_PATH, HOSTNAME, ID_MAP,
     INSIDE, IO_WEIGHT, LINE, Output, PATHS, Rlimits, SIZE, TIME, Throttles, UMASK, USER, set,
 };
+use super::model::{IO_CLASSES, POLICIES};
 use super::mounts::Mounts;
 use super::names::{capability, errno};
 use super::reader::{Spanned, Table, Value};
 use super::value_error::{ValueError, word, word_for};
-use super::{Enforce, Profile, ProfileError, Scope, Sockets, Symlinks, Throttled, Workdir};
+use super::{
+    Enforce, IoClass, IoPriority, Profile, ProfileError, Scheduler, SchedulerPolicy, Scope, Sockets,
+    Symlinks, Throttled, Workdir,
+};
 use super::{check, filter, filter_text, units};
 use crate::capability::CapabilitySet;
 use crate::seccomp::{Policy, Unknown};
@@ -136,6 +140,10 @@ pub static KEYS: &[Key] = &[
         "the capabilities that are kept, in the sandbox's own user namespace"),
     key!("process.noNewPrivileges", FLAG, process.no_new_privileges, needs namespaces, "`PR_SET_NO_NEW_PRIVS`"),
     key!("process.umask", UMASK, process.umask, "the file mode creation mask"),
+    key!("process.scheduler", Maybe(SCHEDULER), process.scheduler,
+        "scheduling policy (`--scheduler`): other, batch, idle, fifo, rr, or OCI's `SCHED_…`; N is the nice value of other and batch, or the priority of fifo and rr, which the caller's RLIMIT_NICE and RLIMIT_RTPRIO must allow; `flags`: `SCHED_FLAG_RESET_ON_FORK`; no SCHED_DEADLINE, which needs CAP_SYS_NICE outside of the sandbox; without it the caller's, but never real-time"),
+    key!("process.ioPriority", Maybe(IO_PRIORITY), process.io_priority,
+        "I/O scheduling class (`--ionice`): best-effort, idle, or OCI's `IOPRIO_CLASS_…`; N is the priority of best-effort, from 0 (highest) to 7, or else 4; no IOPRIO_CLASS_RT, which needs CAP_SYS_NICE outside of the sandbox; without it the caller's, but never real-time"),
     key!("process.rlimits", Rlimits, process.rlimits, "resource limits, by the names of getrlimit(2) without `RLIMIT_`"),
     key!("limits.timeout", Or("unlimited", TIME), limits.timeout, "wall time of the run (`--timeout`)"),
     key!("limits.cpuTime", Or("unlimited", CPU_TIME), limits.cpu_time, "CPU time of each process (`RLIMIT_CPU`)"),
@@ -214,6 +222,62 @@ const CAPABILITIES: Set<CapabilitySet, CapabilitySet> = Set {
     entries: |all| all.iter().map(CapabilitySet::from).collect(),
     collect: |entries| entries.into_iter().collect(),
 };
+
+const SCHEDULER: One<Scheduler> = One {
+    takes: "`POLICY[:N]`, `{ policy, nice, priority, flags }`",
+    read: |v| {
+        if !v.is_table() {
+            return v.parse(str::parse);
+        }
+        v.keys(|t| {
+            let policy = t.read("policy", |v| v.parse(SchedulerPolicy::read))?;
+            let nice = t.read("nice", |v| v.number(whole))?;
+            let priority = t.read("priority", |v| v.number(whole))?;
+            let flag = |v: &Value<'_>| v.parse(|text| word(text, "scheduler flag", &[(RESET_ON_FORK, ())]));
+            let flags = t.read("flags", |v| v.each(flag))?;
+            Ok(Scheduler {
+                policy: policy.unwrap_or_default(),
+                nice,
+                priority: priority.unwrap_or_default(),
+                reset_on_fork: flags.is_some_and(|flags| !flags.is_empty()),
+            })
+        })
+    },
+    check: Scheduler::check,
+    write: |Scheduler { policy, nice, priority, reset_on_fork }| {
+        let parts = [
+            Some(format!("policy = {}", quote(word_for(&POLICIES, policy)))),
+            nice.map(|nice| format!("nice = {nice}")),
+            (*priority > 0).then(|| format!("priority = {priority}")),
+            reset_on_fork.then(|| format!("flags = [{}]", quote(RESET_ON_FORK))),
+        ];
+        format!("{{ {} }}", parts.into_iter().flatten().collect::<Vec<_>>().join(", "))
+    },
+};
+const RESET_ON_FORK: &str = "SCHED_FLAG_RESET_ON_FORK";
+
+const IO_PRIORITY: One<IoPriority> = One {
+    takes: "`CLASS[:N]`, `{ class, priority }`",
+    read: |v| {
+        if !v.is_table() {
+            return v.parse(str::parse);
+        }
+        v.keys(|t| {
+            let class = t.read("class", |v| v.parse(IoClass::read))?;
+            let priority = t.read("priority", |v| v.number(whole))?;
+            let class = class.unwrap_or_default();
+            Ok(IoPriority { class, priority: priority.unwrap_or(class.default_priority()) })
+        })
+    },
+    check: IoPriority::check,
+    write: |IoPriority { class, priority }| {
+        format!("{{ class = {}, priority = {priority} }}", quote(word_for(&IO_CLASSES, class)))
+    },
+};
+
+fn whole<T: std::str::FromStr>(text: &str) -> Result<T, ValueError> {
+    text.parse().map_err(|_| ValueError::Malformed { text: text.to_owned(), expected: "a whole number" })
+}
 
 const SCOPES: Set<BTreeSet<Scope>, Scope> = set(
     "list of `signal`, `abstract-unix-socket`",

@@ -29,6 +29,7 @@ mod programs;
 mod races;
 mod recipes;
 mod scale;
+mod scheduling;
 mod sources;
 mod streams;
 mod traces;
@@ -59,6 +60,7 @@ fn main() {
         races::trials(),
         recipes::trials(),
         scale::trials(),
+        scheduling::trials(),
         filesystems::trials(),
         joined::trials(),
         sources::trials(),

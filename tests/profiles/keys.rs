@@ -50,6 +50,8 @@ const SAMPLES: &[Sample] = &[
     sample("process.capabilities", "['CAP_CHOWN']", "['+CAP_NET_RAW', '-CAP_CHOWN']"),
     sample("process.noNewPrivileges", "false", "true"),
     sample("process.umask", "0o077", "0o007"),
+    sample("process.scheduler", "'batch:5'", "{ policy = 'SCHED_FIFO', priority = 3 }"),
+    sample("process.ioPriority", "'idle'", "{ class = 'IOPRIO_CLASS_BE', priority = 7 }"),
     sample("process.rlimits", "{ nofile = 5, nproc = 6 }", "{ nofile = { soft = 1, hard = 'unlimited' } }"),
     sample("limits.timeout", "'1500ms'", "'unlimited'"),
     sample("limits.cpuTime", "'1h'", "'2s'"),

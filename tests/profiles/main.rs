@@ -18,6 +18,7 @@ mod effective;
 mod keys;
 mod merging;
 mod refusals;
+mod scheduling;
 mod setters;
 mod ships;
 

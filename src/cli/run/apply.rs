@@ -78,6 +78,12 @@ fn process(options: &ProcessOptions, mut builder: Builder) -> Builder {
     if let Some(user) = options.user {
         builder = builder.user(user.uid, user.gid);
     }
+    if let Some(scheduler) = options.scheduler {
+        builder = builder.set(format!("process.scheduler={scheduler}"));
+    }
+    if let Some(priority) = options.ionice {
+        builder = builder.set(format!("process.ioPriority={priority}"));
+    }
     builder
 }
 

@@ -210,6 +210,8 @@ const SAME: &[Same] = &[
     (&["--allow-sockets"], |b| b.sockets(Sockets::Allow)),
     (&["--hostname=box"], |b| b.hostname("box")),
     (&["--user=5:6"], |b| b.user(5, 6)),
+    (&["--scheduler=batch:5"], |b| b.set("process.scheduler=batch:5")),
+    (&["--ionice=idle"], |b| b.set("process.ioPriority=idle")),
     (&["--userns=auto"], |b| b.id_mappings(IdMap::Auto, IdMap::Auto)),
     (&["--uidmap=0:1000:5", "--gidmap=0:2000:5"], |b| {
         let range = |outside| IdMap::Ranges(vec![IdRange { inside: 0, outside, count: 5 }]);

@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 
 use crate::cli::units::{self, Limit};
 use crate::cli::values::{self, Bind, Tmpfs, Variable};
-use crate::profile::{IdRange, Throttle, User, units as ids};
+use crate::profile::{IdRange, IoPriority, Scheduler, Throttle, User, units as ids};
 
 const USAGE: &str = "belljar run [OPTIONS] <ROLE> [ARGS]...
        belljar run [OPTIONS] -- <COMMAND> [ARGS]...";
@@ -128,6 +128,13 @@ pub(super) struct ProcessOptions {
     /// Map a range of ids that belljar chooses
     #[arg(long, value_name = "MODE", conflicts_with_all = ["uidmap", "gidmap"])]
     pub userns: Option<UserNs>,
+    /// Set the scheduling policy: other, batch, idle, fifo or rr. N is the nice value of other and batch, or the
+    /// priority of fifo and rr
+    #[arg(long, value_name = "POLICY[:N]")]
+    pub scheduler: Option<Scheduler>,
+    /// Set the I/O scheduling class: best-effort or idle. N is the priority of best-effort, from 0 (highest) to 7
+    #[arg(long, value_name = "CLASS[:N]")]
+    pub ionice: Option<IoPriority>,
     /// Give the program its own terminal
     #[arg(short, long)]
     pub tty: bool,

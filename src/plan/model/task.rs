@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::HookProgram;
 use crate::capability::CapabilitySet;
+use crate::profile::{IoPriority, Scheduler};
 use crate::seccomp::{Action, Arch, Data};
 
 /// What init starts within the walls, in the order of the fields.
@@ -48,12 +49,20 @@ pub struct ProcessAttributes {
     pub rlimits: Vec<Rlimit>,
     /// File mode creation mask.
     pub umask: u32,
+    /// CPU scheduling; `None` leaves the caller's, unless that is in real time.
+    pub scheduler: Option<Scheduler>,
+    /// I/O scheduling; `None` leaves the caller's, unless that is in real time.
+    pub io_priority: Option<IoPriority>,
 }
 
 impl ProcessAttributes {
     /// Each by its name, but for the limits, which are many. `None`: the caller's.
-    pub(crate) fn words(&self) -> [(&'static str, Option<String>); 1] {
-        [("umask", Some(format!("{:03o}", self.umask)))]
+    pub(crate) fn words(&self) -> [(&'static str, Option<String>); 3] {
+        [
+            ("umask", Some(format!("{:03o}", self.umask))),
+            ("scheduler", self.scheduler.map(|scheduler| scheduler.to_string())),
+            ("ioPriority", self.io_priority.map(|priority| priority.to_string())),
+        ]
     }
 }
 

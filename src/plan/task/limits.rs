@@ -8,13 +8,15 @@ use crate::plan::model::{Limits, ProcessAttributes, RLIMITS, Rlimit};
 use crate::plan::resources::{stand_ins, whole_seconds};
 use crate::plan::show::note::Exposed;
 use crate::plan::show::note::Note;
-use crate::profile::{Capability, CapabilitySet, Profile};
+use crate::profile::{Capability, CapabilitySet, Profile, Scheduler};
 
 const CPU: u32 = 0;
 const FSIZE: u32 = 1;
 const CORE: u32 = 4;
 pub(crate) const NOFILE: u32 = 7;
 const STACK: u32 = 3;
+const NICE: u32 = 13;
+const RTPRIO: u32 = 14;
 const UNLIMITED: u64 = u64::MAX;
 
 /// Without CAP_SETFCAP where others can reach what the task writes: capabilities of a file are worth as much
@@ -41,7 +43,38 @@ pub(crate) fn attributes(
     facts: &Facts,
     notes: &mut Vec<Note>,
 ) -> Result<ProcessAttributes, PlanError> {
-    Ok(ProcessAttributes { rlimits: rlimits(profile, facts, notes)?, umask: umask(profile)? })
+    Ok(ProcessAttributes {
+        rlimits: rlimits(profile, facts, notes)?,
+        umask: umask(profile)?,
+        scheduler: scheduler(profile, facts)?,
+        io_priority: profile.process.io_priority,
+    })
+}
+
+/// The scheduler, if the kernel lets the task have it. In a sandbox CAP_SYS_NICE does not count: the caller's
+/// resource limits decide, which init has, too.
+fn scheduler(profile: &Profile, facts: &Facts) -> Result<Option<Scheduler>, PlanError> {
+    let Some(asked) = profile.process.scheduler else { return Ok(None) };
+    let refused = |reason, hint| {
+        Err(PlanError::Unenforceable { key: format!("process.scheduler = \"{asked}\""), reason, hint })
+    };
+    if soft(RTPRIO, facts) < u64::from(asked.priority) {
+        return refused(
+            "the priority is above the caller's RLIMIT_RTPRIO",
+            "raise that limit (prlimit --rtprio=99 belljar ... as root, LimitRTPRIO= of systemd.exec(5), \
+             limits.conf(5)), or use the policy other, batch or idle",
+        );
+    }
+    // The limit is 20 minus the lowest nice value (getrlimit(2)).
+    let needed = asked.nice.filter(|nice| *nice < 0).map_or(0, |nice| 20 + u64::from(nice.unsigned_abs()));
+    if soft(NICE, facts) < needed {
+        return refused(
+            "the nice value is below what the caller's RLIMIT_NICE allows",
+            "raise that limit (prlimit --nice=40 belljar ... as root, LimitNICE= of systemd.exec(5), \
+             limits.conf(5)), or use a nice value of 0 to 19",
+        );
+    }
+    Ok(Some(asked))
 }
 
 fn umask(profile: &Profile) -> Result<u32, PlanError> {
