@@ -20,10 +20,10 @@ pub(super) fn join(context: &mut Context) -> Result<(), Fault> {
         return Ok(());
     }
     let own = std::process::id().to_string();
-    for door in &context.cgroup_procs_fds {
-        pwrite(door, b"0", 0).map_err(Fault::on("write", b"the control group"))?;
+    for procs in &context.cgroup_procs_fds {
+        pwrite(procs, b"0", 0).map_err(Fault::on("write", b"the control group"))?;
         let mut buffer = [0; LIMIT];
-        let text = read(door, &mut buffer).map_err(Fault::on("read", b"the control group"))?;
+        let text = read(procs, &mut buffer).map_err(Fault::on("read", b"the control group"))?;
         if !text.lines().any(|line| line == own) {
             return Err(Fault::mismatch("the control group's process", own, text.trim()));
         }

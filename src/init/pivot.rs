@@ -53,8 +53,8 @@ pub(super) fn pivot(context: &mut Context) -> Result<(), Fault> {
     Ok(())
 }
 
-/// The old root's mounts lose their last use with this process, and its own image is in one of them: whoever
-/// runs that image could change mode, times and attributes of its file through `/proc/self/exe`, which
+/// The old root's mounts lose their last use with this process, and its own image is in one of them: a task
+/// that runs that image could change mode, times and attributes of its file through `/proc/self/exe`, which
 /// Landlock does not govern. When nothing of the new root is below the old one, these are this namespace's
 /// copies of the mounts, no others.
 fn close_for_writing(old_root: OwnedFd) -> Result<(), Fault> {

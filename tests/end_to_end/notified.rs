@@ -16,6 +16,7 @@ type Case = (&'static str, fn() -> Outcome);
 
 pub const CASES: &[Case] = &[
     ("a_notified_call_is_answered_by_the_caller", answered),
+    ("a_notified_call_is_answered_without_namespaces", lite),
     ("a_start_whose_calls_are_notified_of_goes_through", start_notified),
     ("a_role_whose_calls_are_notified_of_has_no_listener", role),
     ("a_start_that_fails_below_a_filter_that_notifies_ends", fails),
@@ -108,6 +109,23 @@ fn answered() -> Outcome {
         ensure(served.join().expect("the thread").len() == 2, "other calls")?;
     }
     Ok(())
+}
+
+fn lite() -> Outcome {
+    let text = "extends = \"lite\"\n[landlock]\nscopes = []\n[[seccomp.syscalls]]\nnames = [\"uname\", \"execve\", \"prctl\"]\naction = \"notify\"";
+    let sandbox = Sandbox::builder().profile_toml(text, "notified").build()?;
+    let mut child = shell(&sandbox, "uname; true").spawn()?;
+    let served = serve(listener(&mut child)?, |number| match i64::from(number) {
+        libc::SYS_uname => Answer::Fail(Errno::ENOTUNIQ),
+        _ => Answer::GoOn,
+    });
+    let output = child.wait_with_output()?;
+    let errors = String::from_utf8(output.stderr)?;
+    ensure(errors.contains("not unique"), &errors)?;
+    let calls = served.join().expect("the thread");
+    // The shell asks for it, too.
+    let (asked, executed) = (calls.contains(&libc::SYS_uname), calls.contains(&libc::SYS_execve));
+    ensure(asked && executed && output.status.success(), &calls)
 }
 
 /// All that a start does below its filter, and around it.
