@@ -55,6 +55,7 @@ pub struct ProcessAttributes {
     pub io_priority: Option<IoPriority>,
 }
 
+#[cfg(feature = "cli")]
 impl ProcessAttributes {
     /// Each by its name, but for the limits, which are many. `None`: the caller's.
     pub(crate) fn words(&self) -> [(&'static str, Option<String>); 3] {
