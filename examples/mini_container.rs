@@ -9,7 +9,6 @@
 use std::process::ExitCode;
 
 use belljar::Sandbox;
-use belljar::profile::Profile;
 
 fn main() -> ExitCode {
     belljar::init(); // a re-executed child never returns from here
@@ -33,8 +32,7 @@ fn run(
     program: &std::ffi::OsStr,
     args: impl Iterator<Item = std::ffi::OsString>,
 ) -> Result<u8, Box<dyn std::error::Error>> {
-    let mut profile = Profile::load("container")?;
-    profile.set_rootfs(root)?;
-    let outcome = Sandbox::with_profile(profile).command(program).args(args).spawn()?.wait_outcome()?;
+    let sandbox = Sandbox::builder().profile("container").rootfs(root).build()?;
+    let outcome = sandbox.command(program).args(args).spawn()?.wait_outcome()?;
     Ok(outcome.ended.exit_code())
 }

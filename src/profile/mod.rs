@@ -13,7 +13,7 @@
 //! "#;
 //! let profile = belljar::profile::Profile::from_toml(text, "job")?;
 //! assert!(profile.to_toml().contains("timeout = \"30s\""));
-//! # Ok::<(), belljar::profile::ProfileError>(())
+//! # Ok::<(), belljar::Error>(())
 //! ```
 //!
 //! # Where profiles are looked for

@@ -18,7 +18,7 @@ pub struct Mount {
     /// the source.
     pub optional: bool,
     /// A directory or file of the host's own system, for the minimal root: a symlink at the source is kept as
-    /// a symlink (`/bin -> usr/bin`). Never there together with [`Root::path`], which brings a system of its
+    /// a symlink (`/bin -> usr/bin`). Never there together with `root.path`, which brings a system of its
     /// own.
     pub system: bool,
     /// What else holds for it.

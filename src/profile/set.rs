@@ -32,7 +32,7 @@ impl Profile {
     ///     profile.hostname = Some("box".to_owned());
     /// })?;
     /// assert!(profile.change(|profile| profile.resources.pids = Some(0)).is_err());
-    /// # Ok::<(), belljar::profile::ProfileError>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors

@@ -310,4 +310,16 @@ mod tests {
         assert!(text.contains("did you mean \"registry-first\"?"), "{text}");
         assert!(text.contains("known: "), "{text}");
     }
+
+    #[test]
+    fn what_is_built_in_has_a_name_that_no_program_can_take() {
+        let names: Vec<_> = ROLES.iter().map(|role| role.name).collect();
+        assert!(names.contains(&"belljar:init"), "{names:?}");
+        for name in names.into_iter().filter(|name| !name.contains("test") && !name.starts_with("registry-"))
+        {
+            assert!(name.starts_with("belljar:") && is_reserved(name), "{name}");
+            let taken = register(name, || ());
+            assert_eq!(taken, Err(RegisterError::Invalid { name: name.to_owned() }), "{name}");
+        }
+    }
 }

@@ -6,6 +6,7 @@
 //! are not seen. `tests/api/public.txt` is written anew with `BELLJAR_WRITE=1 cargo test --test api`; read
 //! the difference before it is committed.
 
+mod library;
 mod listing;
 mod source;
 
