@@ -71,15 +71,22 @@ pub enum Command {
     /// Run another program in a named sandbox
     ///
     /// The sandbox was started by `belljar run --name`. The program gets the profile's filter and limits. It
-    /// ends when the sandbox ends, or when this belljar ends.
+    /// ends when the sandbox ends, and when this belljar does; what it has started in a session or process group
+    /// of its own goes on until the sandbox ends. It is in a Landlock domain of its own: it can neither signal
+    /// nor trace the sandbox's other programs, nor reach their abstract sockets.
+    ///
+    /// The exit status is the program's. It is 125 also if the sandbox has ended meanwhile. If the sandbox's
+    /// belljar does not answer within 10 seconds it is 125, and the program does not start later either.
     Exec(named::ExecArgs),
     /// Send a signal to the program in a named sandbox
     ///
-    /// KILL ends the whole sandbox.
+    /// KILL ends the whole sandbox, and returns when nothing of it is left: its report is written and its name is
+    /// free. With another signal, `belljar wait` tells the end.
     Kill(named::KillArgs),
     /// Wait until a named sandbox ends
     ///
-    /// The exit status is that of its `belljar run`.
+    /// The exit status is that of its `belljar run`. Nothing is kept of a sandbox that has ended: wait has to be
+    /// there before. After the end, as when there was no such sandbox, the exit status is 125.
     Wait(named::WaitArgs),
     /// Try known attacks against the built-in profiles
     ///

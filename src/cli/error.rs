@@ -191,11 +191,37 @@ pub enum Error {
         /// The name.
         name: String,
     },
-    /// The belljar that runs it is gone, or of another version.
+    /// `wait`: no sandbox of this user has the name.
+    #[error("no sandbox of this user is called {name}, or it has ended already")]
+    NoneToWaitFor {
+        /// The name.
+        name: String,
+    },
+    /// The belljar that runs it did not take the request, or is of another version. Nothing was done.
     #[error("the belljar that runs {name} has not answered")]
     NotAnswered {
         /// The name.
         name: String,
+        /// Its process, if that can be told.
+        pid: Option<i32>,
+    },
+    /// The belljar that ran it was killed.
+    #[error("{name} ended without saying how: the belljar that ran it was killed")]
+    EndUnknown {
+        /// The name.
+        name: String,
+    },
+    /// The sandbox has ended, and with it the task.
+    #[error("the sandbox has ended: {why}")]
+    Ended {
+        /// What ended it.
+        why: String,
+    },
+    /// As many as there may be.
+    #[error("{limit} processes wait for the end of this sandbox already, the most there may be")]
+    TooManyWait {
+        /// How many.
+        limit: usize,
     },
     /// The belljar that runs it has refused.
     #[error("{message}")]
@@ -264,6 +290,13 @@ impl Error {
             }
             Error::NamesOfOthers { .. } => vec!["remove it, or 'chmod 700' it".to_owned()],
             Error::NoSandbox { .. } => vec!["'belljar ps' lists those that run".to_owned()],
+            Error::NoneToWaitFor { .. } => vec![
+                "how a run ended is told to a 'belljar wait' that was there before its end, and in its --report"
+                    .to_owned(),
+            ],
+            Error::NotAnswered { pid: Some(pid), .. } => vec![format!(
+                "if it is stopped, 'kill -CONT {pid}' lets it go on; 'kill -KILL {pid}' ends it and its sandbox"
+            )],
             Error::SignalNotPassedOn { .. } => {
                 vec!["there are TERM, INT, HUP, QUIT, TSTP, CONT, USR1, USR2, WINCH and KILL".to_owned()]
             }

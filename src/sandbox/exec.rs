@@ -7,6 +7,7 @@ use std::process::{ChildStderr, ChildStdin, ChildStdout, ExitStatus};
 use std::sync::Arc;
 use std::sync::{Mutex, PoisonError};
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 
 use super::command::{Command, Streams};
@@ -42,6 +43,14 @@ pub(crate) struct Orders {
     entrance: Option<Entrance>,
 }
 
+/// Whether the other side of a channel is gone.
+pub(crate) fn is_gone(channel: &Channel) -> bool {
+    let mut watched = [PollFd::new(channel.as_fd(), PollFlags::POLLIN)];
+    let polled = poll(&mut watched, PollTimeout::ZERO);
+    polled.is_err()
+        || watched.iter().any(|fd| fd.revents().is_some_and(|seen| seen.contains(PollFlags::POLLHUP)))
+}
+
 /// Both ends of a channel between the caller and init.
 fn pair() -> Result<(OwnedFd, OwnedFd), Error> {
     socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
@@ -70,6 +79,17 @@ impl Orders {
         command: &mut Command<'_>,
         defaults: [fn() -> Stdio; 3],
     ) -> Result<Exec, Error> {
+        // Whatever that looks like from here.
+        self.ask(command, defaults).map_err(|error| if self.is_over() { Error::Over } else { error })
+    }
+
+    /// Whether init is gone.
+    fn is_over(&self) -> bool {
+        let channel = self.channel.lock().unwrap_or_else(PoisonError::into_inner);
+        is_gone(&channel)
+    }
+
+    fn ask(&self, command: &mut Command<'_>, defaults: [fn() -> Stdio; 3]) -> Result<Exec, Error> {
         if matches!(command.request(), TaskRequest::Role { .. }) {
             return Err(Error::RoleInSandbox);
         }

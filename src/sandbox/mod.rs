@@ -38,7 +38,7 @@ pub(crate) mod supervisor;
 mod terminal;
 pub(crate) mod timing;
 mod trees;
-mod watch;
+pub(crate) mod watch;
 
 use std::ffi::OsStr;
 use std::sync::OnceLock;

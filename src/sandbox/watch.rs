@@ -16,7 +16,7 @@ pub(super) const GRACE: Duration = Duration::from_millis(250);
 
 /// What came first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Seen {
+pub(crate) enum Seen {
     /// One of the descriptors has something to be read, or its end.
     Ready,
     /// The deadline has passed.
@@ -26,12 +26,12 @@ pub(super) enum Seen {
 }
 
 /// The time since the machine started, suspension included.
-pub(super) fn now() -> io::Result<Duration> {
+pub(crate) fn now() -> io::Result<Duration> {
     Ok(clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from)?)
 }
 
 /// Waits until one of `fds` is ready, and sees to what is beside meanwhile.
-pub(super) fn wait(
+pub(crate) fn wait(
     fds: &[BorrowedFd<'_>],
     deadline: Option<Duration>,
     supervisor: &mut dyn Supervisor,

@@ -1,10 +1,12 @@
 //! Sandboxes with a name: `run --name`, `exec`, `kill`, `wait`, `ps`, and what is left of them.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use libtest_mimic::{Failed, Trial};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::caller::{self, Caller, Run};
 use crate::need::{Need, skipped, trial};
@@ -19,6 +21,9 @@ const CHECKS: &[(&str, Check)] = &[
     ("others_cannot_reach_it", others),
     ("an_exec_ends_with_its_belljar", exec_ends),
     ("many_at_once", many),
+    ("what_is_given_up_is_not_done_later", given_up),
+    ("the_name_is_free_and_the_report_written_once_the_end_is_told", all_done),
+    ("the_end_is_told_by_what_ended_it", meets_the_end),
 ];
 
 /// Each, as each caller.
@@ -67,6 +72,14 @@ impl Place {
 
     fn run(&self, args: &[&str]) -> Run {
         caller::finish(self.belljar(args))
+    }
+
+    /// Starts one in the foreground, so that its process is known.
+    fn foreground(&self, name: &str, options: &[&str], script: &str) -> Result<Child, Failed> {
+        let mut command = self.belljar(&["run", "--name", name]);
+        let runs = command.args(options).args(["--", "sh", "-c", script]).stderr(Stdio::null()).spawn()?;
+        within(|| self.run(&["exec", name, "--", "true"]).code == Some(0), self)?;
+        Ok(runs)
     }
 
     /// A name of this test's own.
@@ -243,10 +256,7 @@ fn exec_ends(place: &Place) -> Result<(), Failed> {
     ]);
     let mut asked = { asked }.stdout(Stdio::piped()).spawn()?;
     std::io::Read::read_exact(asked.stdout.as_mut().ok_or("no pipe")?, &mut [0])?;
-    nix::sys::signal::kill(
-        nix::unistd::Pid::from_raw(asked.id().cast_signed()),
-        nix::sys::signal::Signal::SIGTERM,
-    )?;
+    send(&asked, Signal::SIGTERM)?;
     check(asked.wait()?.code() == Some(3), "the status that the task chose")?;
     check(place.run(&["kill", "-s", "KILL", &name]).code == Some(0), "kill")
 }
@@ -284,4 +294,118 @@ fn control_group(place: &Place) -> Result<(), Failed> {
         place.run(&["exec", &name, "--", "sh", "-c", "for i in $(seq 40); do sleep 5 & done; echo all"]);
     check(many.code != Some(0) && many.stdout.is_empty(), &many)?;
     check(place.run(&["kill", "-s", "KILL", &name]).code == Some(0), "kill")
+}
+
+fn send(child: &Child, signal: Signal) -> Result<(), Failed> {
+    Ok(kill(Pid::from_raw(child.id().cast_signed()), signal)?)
+}
+
+/// 125 of a client means that nothing was done, now or later.
+fn given_up(place: &Place) -> Result<(), Failed> {
+    let name = place.name("given-up");
+    let mut runs =
+        place.foreground(&name, &[], "trap 'touch /tmp/term' TERM; while :; do sleep 0.05; done")?;
+    send(&runs, Signal::SIGSTOP)?;
+    let touch = |file: &str| format!("touch /tmp/{file}; sleep 20");
+    let mut killed = place.belljar(&["exec", &name, "--", "sh", "-c", &touch("killed")]);
+    let mut killed = killed.stderr(Stdio::null()).spawn()?;
+    let began = Instant::now();
+    let (script, mut patient) = (touch("patient"), Vec::new());
+    for arguments in
+        [&["exec", &name, "--", "sh", "-c", &script][..], &["kill", &name], &["kill", "-s", "KILL", &name]]
+    {
+        patient.push(place.belljar(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?);
+    }
+    std::thread::sleep(Duration::from_millis(500));
+    killed.kill()?;
+    killed.wait()?;
+    let stopped = format!("kill -CONT {}", runs.id());
+    let mut told = Vec::new();
+    for mut client in patient {
+        while client.try_wait()?.is_none() && began.elapsed() < Duration::from_secs(14) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let ended = client.try_wait()?;
+        client.kill().ok();
+        let output = client.wait_with_output()?;
+        told.push((
+            ended.and_then(|status| status.code()),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        ));
+    }
+    send(&runs, Signal::SIGCONT)?;
+    check(
+        told.iter().all(|(code, text)| {
+            *code == Some(125) && text.contains("has not answered") && text.contains(&stopped)
+        }),
+        &told,
+    )?;
+    std::thread::sleep(Duration::from_millis(500));
+    let files = place.run(&["exec", &name, "--", "ls", "/tmp"]);
+    check(files.code == Some(0) && files.stdout.is_empty(), &files)?;
+    check(runs.try_wait()?.is_none(), "it goes on")?;
+    check(place.run(&["kill", "-s", "KILL", &name]).code == Some(0), "kill")?;
+    runs.wait()?;
+    Ok(())
+}
+
+fn all_done(place: &Place) -> Result<(), Failed> {
+    let name = place.name("all-done");
+    let report = place.directory.path().join("report");
+    for turn in 0..60 {
+        std::fs::remove_file(&report).ok();
+        place.start(&name, &["--report", &report.to_string_lossy()], "sleep 60")?;
+        let waiting = (turn % 2 == 0).then(|| place.belljar(&["wait", &name]).spawn()).transpose()?;
+        let told = match waiting {
+            Some(mut waiting) => {
+                // Whether it is there before the end or not.
+                std::thread::sleep(Duration::from_millis(turn));
+                let killer = place.belljar(&["kill", "-s", "KILL", &name]).spawn()?;
+                let told = waiting.wait()?.code();
+                { killer }.wait()?;
+                told
+            }
+            None => place.run(&["kill", "-s", "KILL", &name]).code,
+        };
+        check(matches!(told, Some(0 | 137 | 125)), told)?;
+        let text = std::fs::read_to_string(&report).unwrap_or_default();
+        check(text.ends_with("}\n") && place.files(&name).is_empty(), (turn, text, place.files(&name)))?;
+    }
+    Ok(())
+}
+
+/// A task that ends with the sandbox, for each reason.
+fn meets_the_end(place: &Place) -> Result<(), Failed> {
+    let name = place.name("meets");
+    place.start(&name, &["--timeout", "1s"], "sleep 60")?;
+    let timed = place.run(&["exec", &name, "--", "sleep", "60"]);
+    check(
+        timed.code == Some(125)
+            && timed.stderr.contains("the sandbox has ended: sh was ended: it ran for 1s"),
+        &timed,
+    )?;
+    let unknown = place.run(&["wait", &name]);
+    check(unknown.code == Some(125) && unknown.stderr.contains("or it has ended already"), &unknown)?;
+    // Its belljar is killed.
+    let mut runs = place.foreground(&name, &[], "sleep 60")?;
+    let mut waiting = place.belljar(&["wait", &name]);
+    let mut following = place.belljar(&["exec", &name, "--", "sleep", "60"]);
+    let clients = [waiting.stderr(Stdio::piped()).spawn()?, following.stderr(Stdio::piped()).spawn()?];
+    std::thread::sleep(Duration::from_millis(500));
+    runs.kill()?;
+    runs.wait()?;
+    for (client, expected) in clients.into_iter().zip(["ended without saying how", "the sandbox has ended"]) {
+        let output = client.wait_with_output()?;
+        let text = String::from_utf8_lossy(&output.stderr);
+        check(output.status.code() == Some(125) && text.contains(expected), (&output, expected))?;
+    }
+    // Those that come just as it ends.
+    for turn in 0..20 {
+        place.start(&name, &["--timeout", "300ms"], "sleep 60")?;
+        std::thread::sleep(Duration::from_millis(270 + 2 * turn));
+        let late = place.run(&["exec", &name, "--", "sleep", "60"]);
+        let expected = ["the sandbox has ended", "no sandbox of this user"];
+        check(late.code == Some(125) && expected.iter().any(|text| late.stderr.contains(text)), &late)?;
+    }
+    Ok(())
 }

@@ -1,28 +1,31 @@
 //! `belljar exec`, `kill` and `wait`.
 
 use std::ffi::{OsStr, OsString};
-use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
+use std::process::ExitStatus;
+use std::time::Duration;
 
 use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
-use nix::errno::Errno;
 use nix::sys::signal::Signal;
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, setsockopt, socket, sockopt};
-use nix::sys::time::TimeVal;
 
-use super::request::{Answer, Request, Streams};
-use super::{Files, failed, name};
+use super::asked::Asked;
+use super::name;
+use super::request::{Answer, Request};
 use crate::cli::error::Error;
 use crate::cli::signals::{Forwarder, Receiver, Target};
 use crate::cli::terminal::{self, Terminal};
 use crate::cli::values::{self, Variable};
-use crate::protocol::{Channel, ChannelError};
+use crate::protocol::Channel;
 use crate::sandbox::Exec;
 
-/// How long an answer may take; signals are held back meanwhile.
-const PATIENCE: TimeVal = TimeVal::new(10, 0);
+/// How long it may take until the end of a run is told, after a task in it has met that end.
+const TOLD: Duration = Duration::from_secs(10);
+
+/// The same, after a task was killed, by whomever.
+const TOLD_SOON: Duration = Duration::from_millis(250);
 
 #[derive(Debug, Args)]
 pub struct ExecArgs {
@@ -91,20 +94,34 @@ pub fn exec(args: &ExecArgs) -> Result<u8, Error> {
     // From now on they are the task's: it may run before we know that it does.
     let mut signals = Forwarder::new();
     signals.block().map_err(|source| Error::Signals { action: "block", source })?;
-    let channel = ask(&args.name, &request, &borrowed)?;
-    setsockopt(&channel, sockopt::ReceiveTimeout, &PATIENCE)
-        .map_err(|errno| Error::Signals { action: "setsockopt", source: errno.into() })?;
-    let (answer, sent): (Answer, Vec<OwnedFd>) = heard(&args.name, channel.receive_with())?;
-    let Answer::Started = answer else { return answered(&args.name, answer) };
+    let asked = Asked::new(&args.name, &request)?;
+    let Some((answer, sent)) = asked.answer(&borrowed, &mut signals)? else {
+        return Err(crate::Error::Over.into());
+    };
+    let Answer::Started = answer else { return answered(answer) };
     let mut sent = sent.into_iter();
     let (task, outer) = (sent.next(), sent.next());
-    let task = task.ok_or_else(|| Error::NotAnswered { name: args.name.clone() })?;
+    let task = task.ok_or(crate::Error::Protocol)?;
     let program = args.command.first().map(OsString::as_os_str).unwrap_or(OsStr::new(""));
-    follow(Exec::of_descriptors(task, streams, &program.to_string_lossy())?, outer, signals)
+    let followed = follow(Exec::of_descriptors(task, streams, &program.to_string_lossy())?, outer, signals);
+    let why = match &followed {
+        Err(Error::Sandbox(error)) if matches!(**error, crate::Error::Over) => asked.why(TOLD),
+        // A limit of the sandbox's kills everything in it.
+        Ok(status) if status.signal() == Some(libc::SIGKILL) => asked.why(TOLD_SOON),
+        _ => None,
+    };
+    if let Some(why) = why {
+        return Err(Error::Ended { why });
+    }
+    let status = followed?;
+    Ok(match (status.code(), status.signal()) {
+        (Some(code), _) => u8::try_from(code).unwrap_or(u8::MAX),
+        (None, signal) => u8::try_from(128 + signal.unwrap_or(0)).unwrap_or(u8::MAX),
+    })
 }
 
 /// Passes signals and the terminal on until the task has ended.
-fn follow(mut exec: Exec, outer: Option<OwnedFd>, mut signals: Forwarder) -> Result<u8, Error> {
+fn follow(mut exec: Exec, outer: Option<OwnedFd>, mut signals: Forwarder) -> Result<ExitStatus, Error> {
     let dup = |source| Error::Signals { action: "dup", source };
     let terminal = outer.as_ref().map(OwnedFd::try_clone).transpose().map_err(dup)?;
     let task = exec.descriptor().map_err(dup)?;
@@ -114,58 +131,37 @@ fn follow(mut exec: Exec, outer: Option<OwnedFd>, mut signals: Forwarder) -> Res
     let carried = connected.map_or(Ok(()), Terminal::finish);
     let status = status?;
     carried?;
-    Ok(match (status.code(), status.signal()) {
-        (Some(code), _) => u8::try_from(code).unwrap_or(u8::MAX),
-        (None, signal) => u8::try_from(128 + signal.unwrap_or(0)).unwrap_or(u8::MAX),
-    })
+    Ok(status)
 }
 
 /// Runs `kill`.
 pub fn kill(args: &KillArgs) -> Result<u8, Error> {
-    let channel = ask(&args.name, &Request::Signal { number: args.signal as i32 }, &[])?;
-    answered(&args.name, heard(&args.name, channel.receive())?)
+    let asked = Asked::new(&args.name, &Request::Signal { number: args.signal as i32 })?;
+    match asked.answer(&[], &mut ())? {
+        // By KILL. Or it is gone: there is nothing left to be ended.
+        Some((Answer::Ended { .. }, _)) => Ok(0),
+        None => Err(crate::Error::Over.into()),
+        Some((answer, _)) => answered(answer),
+    }
 }
 
 /// Runs `wait`.
 pub fn wait(args: &WaitArgs) -> Result<u8, Error> {
-    let channel = ask(&args.name, &Request::Wait, &[])?;
-    answered(&args.name, heard(&args.name, channel.receive())?)
+    let asked = Asked::new(&args.name, &Request::Wait).map_err(|error| match error {
+        Error::NoSandbox { name } => Error::NoneToWaitFor { name },
+        error => error,
+    })?;
+    match asked.end()? {
+        Some(answer) => answered(answer),
+        None => Err(Error::EndUnknown { name: args.name.clone() }),
+    }
 }
 
-fn answered(name: &str, answer: Answer) -> Result<u8, Error> {
+fn answered(answer: Answer) -> Result<u8, Error> {
     match answer {
         Answer::Done => Ok(0),
-        Answer::Ended { code } => Ok(code),
+        Answer::Ended { code, .. } => Ok(code),
         Answer::Refused { message, hints, code } => Err(Error::Refused { message, hints, code }),
-        Answer::Started => Err(Error::NotAnswered { name: name.to_owned() }),
+        Answer::Ready | Answer::Started => Err(crate::Error::Protocol.into()),
     }
-}
-
-/// What was received; its end is no answer.
-fn heard<T>(name: &str, received: Result<Option<T>, ChannelError>) -> Result<T, Error> {
-    received.ok().flatten().ok_or_else(|| Error::NotAnswered { name: name.to_owned() })
-}
-
-/// Asks the belljar that has the name.
-fn ask(name: &str, request: &Request, streams: &[BorrowedFd<'_>]) -> Result<Channel, Error> {
-    let files = Files::of(name)?;
-    let channel = match connected(&files) {
-        Ok(socket) => Channel::new(socket),
-        Err(Errno::ENOENT | Errno::ECONNREFUSED) => return Err(Error::NoSandbox { name: name.to_owned() }),
-        Err(errno) => return Err(failed("connect", &files.socket)(errno.into())),
-    };
-    let not_answered = |_| Error::NotAnswered { name: name.to_owned() };
-    let bytes = postcard::to_stdvec(request).map_err(|_| Error::NotAnswered { name: name.to_owned() })?;
-    channel.send_long(&bytes).map_err(not_answered)?;
-    if !streams.is_empty() {
-        channel.send_with(&Streams::Standard, streams).map_err(not_answered)?;
-    }
-    Ok(channel)
-}
-
-fn connected(files: &Files) -> Result<OwnedFd, Errno> {
-    let socket = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None)?;
-    connect(socket.as_raw_fd(), &UnixAddr::new(&files.socket)?)?;
-    setsockopt(&socket, sockopt::SendTimeout, &PATIENCE)?;
-    Ok(socket)
 }

@@ -4,6 +4,7 @@
 //! sandbox holds the lock until the run ends; the holder of the lock removes both files. On the socket it takes
 //! requests from its own user and from root.
 
+mod asked;
 mod client;
 mod request;
 mod server;

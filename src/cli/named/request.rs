@@ -27,7 +27,7 @@ impl From<Bytes> for OsString {
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Request {
-    /// One more task. Its standard streams come in the next message, [`Streams`].
+    /// One more task.
     Exec {
         /// Program and arguments.
         argv: Vec<Bytes>,
@@ -47,22 +47,29 @@ pub(super) enum Request {
     Wait,
 }
 
-/// With it come the three standard streams. (A message has at least one byte: none at all is the end.)
+/// From the client, after [`Answer::Ready`]: from here on it waits for what comes of it. With it come the three
+/// standard streams of one more task. (A message has at least one byte: none at all is the end.)
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) enum Streams {
-    Standard,
+pub(super) enum Word {
+    Go,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Answer {
-    /// The task runs. Its channel comes with it, and the outer end of its terminal, if it has one.
+    /// The request was taken, and [`Word::Go`] is waited for: a client that has given up does not say it, and
+    /// knows that nothing was done. (A [`Request::Wait`] has no other answer than the end.)
+    Ready,
+    /// The task runs. Its channel comes with it, and the outer end of its terminal, if it has one. If the run
+    /// ends before the task, [`Answer::Ended`] follows.
     Started,
     /// It is done.
     Done,
-    /// The run has ended, with this exit status of belljar's.
+    /// The run has ended, its report is written, and the name is free.
     Ended {
-        /// The exit status.
+        /// The exit status of its belljar.
         code: u8,
+        /// What ended it, if that was not the program itself.
+        why: Option<String>,
     },
     /// It is not done.
     Refused {

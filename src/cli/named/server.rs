@@ -1,5 +1,6 @@
 //! The side of the belljar that runs the sandbox: one thread, one request at a time, each of which is done in
-//! milliseconds.
+//! milliseconds. Before it does something it asks whether its client is still there: what has failed there is
+//! not done later.
 
 use std::ffi::OsString;
 use std::io;
@@ -15,12 +16,12 @@ use nix::sys::socket::{
 };
 use nix::sys::time::TimeVal;
 
-use super::request::{Answer, LONGEST, Request, Streams};
+use super::request::{Answer, Bytes, LONGEST, Request, Word};
 use super::{Name, failed};
 use crate::cli::error::Error;
-use crate::protocol::{Channel, PASSED_ON};
+use crate::protocol::{Channel, ChannelError, PASSED_ON};
 use crate::reexec::Stdio;
-use crate::sandbox::exec::Orders;
+use crate::sandbox::exec::{Exec, Orders, is_gone};
 use crate::sandbox::kill_handle::KillHandle;
 use crate::sandbox::{Child, Sandbox};
 use crate::sys;
@@ -28,7 +29,10 @@ use crate::sys;
 /// How long a request may take to come.
 const PATIENCE: TimeVal = TimeVal::new(2, 0);
 
-/// How many may wait for the end.
+/// The same, once the run has ended: those that come as it does have sent theirs.
+const SHORT: TimeVal = TimeVal::new(0, 10_000);
+
+/// How many may be told of the end.
 const MOST_WAITING: usize = 256;
 
 /// Takes requests as long as it lives.
@@ -36,14 +40,15 @@ const MOST_WAITING: usize = 256;
 pub struct Server {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
-    name: Name,
+    /// Until the end.
+    name: Option<Name>,
 }
 
 #[derive(Debug)]
 struct Shared {
     listener: OwnedFd,
     over: AtomicBool,
-    /// Those that wait for the end.
+    /// Those that are told of the end.
     waiting: Mutex<Vec<Channel>>,
     sandbox: Sandbox,
     orders: Arc<Orders>,
@@ -68,26 +73,29 @@ impl Server {
         let own = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("requests".to_owned()).spawn(move || own.serve());
         let thread = Some(thread.map_err(failed("thread", &path))?);
-        Ok(Self { shared, thread, name })
+        Ok(Self { shared, thread, name: Some(name) })
     }
 
-    /// The run has ended, with this exit status. The name is free afterwards.
-    pub fn finish(mut self, code: u8) {
+    /// All of the run is over, its report too: the name is given up, and then everybody is told who waits,
+    /// with the exit status, and what ended it if not the program itself.
+    pub fn finish(mut self, code: u8, why: Option<&str>) {
         self.stop();
         let waiting = std::mem::take(&mut *self.shared.waiting());
         for channel in waiting {
             // One that is gone needs none.
-            channel.send(&Answer::Ended { code }).ok();
+            channel.send(&Answer::Ended { code, why: why.map(str::to_owned) }).ok();
         }
     }
 
+    /// Answers those that have come so far, and gives up the name.
     fn stop(&mut self) {
         self.shared.over.store(true, Ordering::Release);
-        // Wakes the thread (accept(2) gives EINVAL).
+        // No more come, and after the last the thread ends (accept(2) gives EINVAL).
         shutdown(self.shared.listener.as_raw_fd(), Shutdown::Both).ok();
         if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
-            log::error!("the thread that takes requests for {} panicked", self.name.files.socket.display());
+            log::error!("the thread that takes requests panicked");
         }
+        self.name = None;
     }
 }
 
@@ -109,8 +117,19 @@ impl Shared {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Takes one more to be told of the end; whether there was room. Those that are gone make it.
+    fn tell_of_the_end(&self, channel: Channel) -> Result<(), Channel> {
+        let mut waiting = self.waiting();
+        waiting.retain(|channel| !is_gone(channel));
+        if waiting.len() >= MOST_WAITING {
+            return Err(channel);
+        }
+        waiting.push(channel);
+        Ok(())
+    }
+
     fn serve(&self) {
-        while !self.over.load(Ordering::Acquire) {
+        loop {
             let accepted = match accept4(self.listener.as_raw_fd(), SockFlag::SOCK_CLOEXEC) {
                 // SAFETY: the kernel has just made it for us.
                 Ok(number) => unsafe { OwnedFd::from_raw_fd(number) },
@@ -137,42 +156,40 @@ impl Shared {
         if peer.uid() != 0 && peer.uid() != nix::unistd::geteuid().as_raw() {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
-        setsockopt(&accepted, sockopt::ReceiveTimeout, &PATIENCE)?;
-        setsockopt(&accepted, sockopt::SendTimeout, &PATIENCE)?;
+        let patience = if self.over.load(Ordering::Acquire) { SHORT } else { PATIENCE };
+        setsockopt(&accepted, sockopt::ReceiveTimeout, &patience)?;
+        setsockopt(&accepted, sockopt::SendTimeout, &patience)?;
         let channel = Channel::new(accepted);
         let malformed = |_| io::Error::from(io::ErrorKind::InvalidData);
         let Some(bytes) = channel.receive_long(LONGEST).map_err(malformed)? else { return Ok(()) };
         let request = postcard::from_bytes(&bytes).map_err(|_| io::ErrorKind::InvalidData)?;
+        if matches!(request, Request::Wait) {
+            return self.wait(channel).map_err(malformed);
+        }
+        // From one that has given up the word does not come.
+        let asked = channel.send(&Answer::Ready).and_then(|()| channel.receive_with());
+        let Ok(Some((Word::Go, streams))) = asked else { return Ok(()) };
+        if is_gone(&channel) {
+            return Ok(());
+        }
         let answer = match request {
-            Request::Wait => {
-                let mut waiting = self.waiting();
-                if waiting.len() < MOST_WAITING {
-                    waiting.push(channel);
-                    return Ok(());
-                }
-                refused(&Error::from(crate::Error::NoMoreTasks))
-            }
+            Request::Wait => return Ok(()),
+            Request::Signal { number: libc::SIGKILL } => match self.ender.end() {
+                // It is answered at the end.
+                Ok(()) => return self.wait(channel).map_err(malformed),
+                Err(errno) => refused(&Error::Signals { action: "end the sandbox", source: errno.into() }),
+            },
             Request::Signal { number } => self.signal(number),
             Request::Exec { argv, env, cwd, tty } => {
-                let streams = channel.receive_with::<Streams>().map_err(malformed)?;
-                let Some((Streams::Standard, streams)) = streams else { return Ok(()) };
-                let streams = <[OwnedFd; 3]>::try_from(streams).map_err(|_| io::ErrorKind::InvalidData)?;
-                let mut argv = argv.into_iter().map(OsString::from);
-                let mut command = self.sandbox.command(argv.next().unwrap_or_default());
-                command.args(argv).terminal(tty);
-                let [input, output, error] = streams;
-                command.stdin(input).stdout(output).stderr(error);
-                for (key, value) in env {
-                    command.env(OsString::from(key), OsString::from(value));
-                }
-                if let Some(cwd) = cwd {
-                    command.current_dir(OsString::from(cwd));
-                }
-                match self.orders.start(&mut command, [Stdio::null, Stdio::null, Stdio::null]) {
+                let streams = streams.try_into().map_err(|_| io::ErrorKind::InvalidData)?;
+                match self.exec(argv, env, cwd, tty, streams) {
                     Ok(exec) => {
                         let (task, terminal) = exec.into_descriptors();
                         let sent: Vec<_> = std::iter::once(&task).chain(&terminal).map(AsFd::as_fd).collect();
-                        return channel.send_with(&Answer::Started, &sent).map_err(malformed);
+                        channel.send_with(&Answer::Started, &sent).map_err(malformed)?;
+                        // Without room it is not told why, but that the sandbox has ended.
+                        self.tell_of_the_end(channel).ok();
+                        return Ok(());
                     }
                     Err(error) => refused(&Error::from(error)),
                 }
@@ -181,13 +198,34 @@ impl Shared {
         channel.send(&answer).map_err(malformed)
     }
 
-    fn signal(&self, number: i32) -> Answer {
-        if number == libc::SIGKILL {
-            return match self.ender.end() {
-                Ok(()) => Answer::Done,
-                Err(errno) => refused(&Error::Signals { action: "end the sandbox", source: errno.into() }),
-            };
+    fn wait(&self, channel: Channel) -> Result<(), ChannelError> {
+        match self.tell_of_the_end(channel) {
+            Ok(()) => Ok(()),
+            Err(channel) => channel.send(&refused(&Error::TooManyWait { limit: MOST_WAITING })),
         }
+    }
+
+    fn exec(
+        &self,
+        argv: Vec<Bytes>,
+        env: Vec<(Bytes, Bytes)>,
+        cwd: Option<Bytes>,
+        tty: bool,
+        [input, output, error]: [OwnedFd; 3],
+    ) -> Result<Exec, crate::Error> {
+        let mut argv = argv.into_iter().map(OsString::from);
+        let mut command = self.sandbox.command(argv.next().unwrap_or_default());
+        command.args(argv).terminal(tty).stdin(input).stdout(output).stderr(error);
+        for (key, value) in env {
+            command.env(OsString::from(key), OsString::from(value));
+        }
+        if let Some(cwd) = cwd {
+            command.current_dir(OsString::from(cwd));
+        }
+        self.orders.start(&mut command, [Stdio::null, Stdio::null, Stdio::null])
+    }
+
+    fn signal(&self, number: i32) -> Answer {
         if !PASSED_ON.iter().any(|passed| *passed as i32 == number) {
             return refused(&Error::SignalNotPassedOn { number });
         }

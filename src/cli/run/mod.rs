@@ -43,8 +43,6 @@ struct Ran {
     outcome: Outcome,
     limits: Limits,
     heard: Heard,
-    /// Takes requests for a named sandbox.
-    server: Option<Server>,
 }
 
 /// Runs it. The result is the exit status of belljar.
@@ -57,7 +55,9 @@ pub fn main(args: &RunArgs, stopwatch: Stopwatch) -> Result<u8, Error> {
     // First, before belljar opens descriptors that could have the same numbers.
     let kept = descriptors::take(&args.process.keep_fd);
     let mut sink = Sink::of_options(args.output.report.as_deref(), args.output.report_fd)?;
-    let done = kept.and_then(|kept| execute(args, kept, started, stopwatch));
+    // It tells of the end when all is done that follows here.
+    let mut server = None;
+    let done = kept.and_then(|kept| execute(args, kept, started, stopwatch, &mut server));
     let report = match &done {
         Ok(Done::Planned) => return Ok(0),
         Ok(Done::Ran(ran)) => {
@@ -69,27 +69,28 @@ pub fn main(args: &RunArgs, stopwatch: Stopwatch) -> Result<u8, Error> {
     if let Ok(Done::Ran(ran)) = &done {
         ran.print_messages(args);
     }
-    match (done, reported) {
+    let why = match &done {
+        Ok(Done::Ran(ran)) => ran.why(args),
+        Ok(Done::Planned) => None,
+        Err(error) => Some(error.message()),
+    };
+    let result = match (done, reported) {
         // Both are printed. The exit status is that of the first.
         (Err(error), Err(unreported)) => {
             stdio::complain(&unreported.render());
             Err(error)
         }
         (Err(error), Ok(())) | (Ok(_), Err(error)) => Err(error),
-        (Ok(Done::Planned), Ok(())) => Ok(0),
-        (Ok(Done::Ran(ran)), Ok(())) => {
-            let (code, fatal) = (ran.exit_code(), ran.fatal());
-            if let Some(server) = ran.server {
-                server.finish(code);
-            }
-            match fatal {
-                Some(signal) => {
-                    drop(sink);
-                    signals::die(signal)
-                }
-                None => Ok(code),
-            }
-        }
+        (Ok(Done::Planned), Ok(())) => Ok((0, None)),
+        (Ok(Done::Ran(ran)), Ok(())) => Ok((ran.exit_code(), ran.fatal())),
+    };
+    drop(sink);
+    if let Some(server) = server {
+        server.finish(result.as_ref().map_or_else(Error::exit_code, |(code, _)| *code), why.as_deref());
+    }
+    match result? {
+        (_, Some(signal)) => signals::die(signal),
+        (code, None) => Ok(code),
     }
 }
 
@@ -114,6 +115,7 @@ fn execute(
     kept: Vec<(OwnedFd, i32)>,
     started: StartNotifier,
     mut stopwatch: Stopwatch,
+    server: &mut Option<Server>,
 ) -> Result<Done, Error> {
     let task = args.task()?;
     task.check()?;
@@ -137,8 +139,9 @@ fn execute(
     command.more_tasks(name.is_some());
     let run = Supervised::start(&mut command)?;
     drop(command);
-    let server = name.map(|name| Server::start(name, &sandbox, &run.child)).transpose();
-    let (outcome, heard, server) = run.follow(args.output.stats, server, started)?;
+    let serving = name.map(|name| Server::start(name, &sandbox, &run.child)).transpose();
+    let serving = serving.map(|started| *server = started);
+    let (outcome, heard) = run.follow(args.output.stats, serving, started)?;
     let mut limits = sandbox.profile().limits.clone();
     let resources = &sandbox.profile().resources;
     if resources.enforce == Enforce::Rlimit {
@@ -147,7 +150,7 @@ fn execute(
     }
     // The process is about to exit: freeing the profile's many strings would take time for nothing.
     std::mem::forget(sandbox);
-    Ok(Done::Ran(Box::new(Ran { outcome, limits, heard, server })))
+    Ok(Done::Ran(Box::new(Ran { outcome, limits, heard })))
 }
 
 /// The task, with the options that are about it.
@@ -206,13 +209,25 @@ impl Ran {
         }
     }
 
+    /// What ended it, if not the program itself.
+    fn line(&self, name: &str) -> Option<String> {
+        let Ran { outcome, limits, .. } = self;
+        let cpu = outcome.user.unwrap_or_default().saturating_add(outcome.system.unwrap_or_default());
+        ended::line(&outcome.ended, name, &outcome.profile, limits, cpu)
+    }
+
+    /// The same, for those whose task ended with it.
+    fn why(&self, args: &RunArgs) -> Option<String> {
+        let line = self.line(&program(args))?;
+        line.strip_prefix("belljar: ").map(|why| why.trim_end().to_owned())
+    }
+
     /// Says on standard error what the exit status does not.
     fn print_messages(&self, args: &RunArgs) {
         let Ran { outcome, limits, .. } = self;
-        let name = args.task.first().map(display_name).unwrap_or_default();
-        let cpu = outcome.user.unwrap_or_default().saturating_add(outcome.system.unwrap_or_default());
+        let name = program(args);
         let lines = [
-            ended::line(&outcome.ended, &name, &outcome.profile, limits, cpu),
+            self.line(&name),
             ended::survived(&outcome.ended, &name, outcome.account.as_ref()),
             ended::truncated(outcome.output_discarded, &name, limits),
             args.output.timing.then(|| timing_lines(&outcome.timing)),
@@ -221,6 +236,11 @@ impl Ran {
             stdio::complain(&line);
         }
     }
+}
+
+/// What messages call the program.
+fn program(args: &RunArgs) -> String {
+    args.task.first().map(display_name).unwrap_or_default()
 }
 
 /// `--timing`: when each step ended, how long it took, in which process, and its name.

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use super::stats::Stats;
 use crate::cli::error::Error;
-use crate::cli::named::Server;
 use crate::cli::signals::{Forwarder, Heard, Receiver, Target};
 use crate::cli::terminal::Terminal;
 use crate::sandbox::{Child, Command, Outcome, StartNotifier};
@@ -24,21 +23,21 @@ impl Supervised {
         Ok(Self { child, signals })
     }
 
-    /// Forwards signals, copies the terminal, and waits for the end. `stats` is the interval of `--stats`. If
-    /// any of this cannot be set up, the sandbox is killed.
+    /// Forwards signals, copies the terminal, and waits for the end. `stats` is the interval of `--stats`,
+    /// `serving` whether requests to its name are taken. If any of this cannot be set up, the sandbox is killed.
     pub(super) fn follow(
         mut self,
         stats: Option<Duration>,
-        server: Result<Option<Server>, Error>,
+        serving: Result<(), Error>,
         started: StartNotifier,
-    ) -> Result<(Outcome, Heard, Option<Server>), Error> {
-        let connected = server.and_then(|server| {
+    ) -> Result<(Outcome, Heard), Error> {
+        let connected = serving.and_then(|()| {
             let terminal = self.connect()?;
             let stats = stats.map(|interval| Stats::start(&self.child, interval)).transpose()?;
-            Ok((server, terminal, stats))
+            Ok((terminal, stats))
         });
         let Self { mut child, mut signals } = self;
-        let (server, terminal, stats) = match connected {
+        let (terminal, stats) = match connected {
             Ok(connected) => connected,
             Err(error) => {
                 // It could not be controlled any more.
@@ -55,7 +54,7 @@ impl Supervised {
         let copied = terminal.map_or(Ok(()), Terminal::finish);
         let outcome = outcome?;
         copied?;
-        Ok((outcome, signals.heard(), server))
+        Ok((outcome, signals.heard()))
     }
 
     /// Connects signals and terminal with the sandbox.
