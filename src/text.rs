@@ -72,7 +72,7 @@ pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
         return None;
     }
     let word = word.to_lowercase();
-    let allowed = (word.chars().count() / 3).max(1) + 1;
+    let allowed = (word.chars().count() / 3).max(1);
     known
         .into_iter()
         .map(|k| (strsim::osa_distance(&word, &k.to_lowercase()), k))
@@ -115,6 +115,8 @@ mod tests {
         assert_eq!(nearest("mount", known), Some("mounts"));
         assert_eq!(nearest("completelyelse", known), None);
         assert_eq!(nearest("x", known), None);
+        assert_eq!(nearest("nope", ["mode", "type", "none"]), Some("none"));
+        assert_eq!(nearest("nope", ["mode", "type"]), None);
         assert_eq!(nearest(&"x".repeat(100_000), known), None);
     }
 }

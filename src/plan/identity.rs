@@ -200,6 +200,26 @@ fn inside(asked: Option<(u32, u32)>, facts: &Facts) -> Result<Identity, PlanErro
     }
 }
 
+impl Identity {
+    /// Whether there is such a user inside.
+    pub(crate) fn maps_user(&self, id: u32) -> bool {
+        match &self.host {
+            HostIdentity::Own { .. } | HostIdentity::Unique => id == self.uid,
+            HostIdentity::UniqueRange => id < BLOCK,
+            HostIdentity::Ranges(all) => ranges::outside(&all.users, id).is_some(),
+        }
+    }
+
+    /// Whether there is such a group inside.
+    pub(crate) fn maps_group(&self, id: u32) -> bool {
+        match &self.host {
+            HostIdentity::Own { .. } | HostIdentity::Unique => id == self.gid,
+            HostIdentity::UniqueRange => id < BLOCK,
+            HostIdentity::Ranges(all) => ranges::outside(&all.groups, id).is_some(),
+        }
+    }
+}
+
 fn own(facts: &Facts) -> HostIdentity {
     HostIdentity::Own { uid: facts.uid, gid: facts.gid }
 }

@@ -44,7 +44,7 @@
 //! **Places.** `/` cannot be mounted over. At `/proc` only the sandbox's own procfs can be, and nothing below
 //! it. Below `/dev` only devices, `/dev/shm` and `/dev/mqueue`.
 //!
-//! **Masks.** `masked_paths` and `readonly_paths` apply last. A mount at or below a masked path, or a
+//! **Masks.** `maskedPaths` and `readonlyPaths` apply last. A mount at or below a masked path, or a
 //! writable one at or below a read-only path, is a contradiction and an error. A symlink on the way to one is
 //! an error, and so is one that is missing where the task could make it on the host (below `/proc` and `/sys`
 //! it is merely absent).

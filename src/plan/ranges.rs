@@ -42,8 +42,9 @@ pub(super) fn check(key: &'static str, ranges: &[IdRange]) -> Result<(), PlanErr
     }
     let bytes = text(ranges).len();
     if bytes >= MAX_TEXT {
-        let (what, bytes) = (key.to_owned(), bytes as u64);
-        return Err(PlanError::TooLong { what, bytes, limit: MAX_TEXT as u64 - 1 });
+        let value = format!("{} ranges in {bytes} bytes", ranges.len());
+        let problem = "the kernel takes at most 4095 bytes: use fewer ranges";
+        return Err(PlanError::Value { key, value, problem });
     }
     Ok(())
 }
@@ -136,7 +137,13 @@ mod tests {
         let many: Vec<IdRange> = (0..=340).map(|n| range((n, n + 1, 1))).collect();
         assert!(matches!(check("uidMappings", &many), Err(PlanError::TooMany { .. })));
         let long: Vec<IdRange> = (0..300).map(|n| range((n, 1_000_000_000 + n, 1))).collect();
-        assert!(matches!(check("uidMappings", &long), Err(PlanError::TooLong { .. })));
+        let long = check("uidMappings", &long).unwrap_err();
+        assert!(
+            matches!(&long, PlanError::Value { problem, .. } if problem.contains("fewer ranges")),
+            "{long}"
+        );
+        // Nothing that has to do with a program's arguments.
+        assert_eq!((long.exit_code(), long.hint()), (125, None));
     }
 
     fn list() -> impl Strategy<Value = Vec<IdRange>> {

@@ -1,15 +1,15 @@
 //! The resolution itself: what a [`PartialPlan`] leaves open, and in which order it is decided.
 
-use std::ffi::{CString, OsStr};
+use std::ffi::{CStr, CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::call::{Call, TaskRequest};
 use super::check::role_name;
-use super::error::PlanError;
+use super::error::{NamespaceProblem, PlanError};
 use super::model::{Ending, Inner, Namespaces, Node, Plan, Root, Task, Walls, Workload};
 use super::partial::PartialPlan;
-use super::paths::convert::c_path;
+use super::paths::convert::{c_path, path_of};
 use super::paths::etc::Setting;
 use super::paths::inputs::Inputs;
 use super::paths::landlock::{self, Rules};
@@ -56,10 +56,11 @@ impl PartialPlan<'_> {
     /// [`PlanError`]: everything that cannot be had as asked, before anything is started.
     pub(crate) fn complete(self, files: &dyn Files) -> Result<(Plan, Vec<Note>), PlanError> {
         let Self { profile, facts, call, identity, variables, attributes, mut notes, .. } = self;
+        self.joined.iter().try_for_each(|joined| joinable(&joined.path, files))?;
         let workdir = cwd::shown(profile, facts, files, call)?;
         let asked_cwd = cwd::asked(profile, facts, call)?;
         let identity = &identity;
-        let inputs = Inputs { profile, facts, files, host: &identity.host };
+        let inputs = Inputs { profile, facts, files, identity };
         let workdir = workdir.as_deref();
         let built = match self.namespaces {
             Namespaces::Lite => lite_paths(&inputs, workdir, asked_cwd.as_deref(), &mut notes)?,
@@ -129,6 +130,19 @@ impl PartialPlan<'_> {
         plan.check()?;
         Ok((plan, notes))
     }
+}
+
+/// Whether there is a namespace that can be joined.
+fn joinable(path: &CStr, files: &dyn Files) -> Result<(), PlanError> {
+    /// `NSFS_MAGIC` of linux/magic.h.
+    const NSFS: u32 = 0x6e73_6673;
+    let path = path_of(path);
+    let problem = match files.filesystem(path) {
+        Ok(NSFS) => return Ok(()),
+        Ok(_) => NamespaceProblem::NotOne,
+        Err(source) => NamespaceProblem::Lookup(source),
+    };
+    Err(PlanError::Namespace { path: path.to_owned(), problem })
 }
 
 /// The part of a plan that has to do with paths.

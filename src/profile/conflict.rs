@@ -17,8 +17,8 @@ pub enum Conflict {
     #[error("there are rules, but the inherited mode is \"off\": say mode = \"filter\"")]
     FilterIsOff,
     /// Some namespaces, but not those that all the others stand on.
-    #[error("needs user, mount and pid among the namespaces, or none at all (lite)")]
-    Foundations,
+    #[error("the namespaces user, mount and pid belong together, and here {} missing (without any it is lite)", missing(.0))]
+    Foundations(Vec<Namespace>),
     /// A namespace is missing for what is asked.
     #[error("needs the {} namespace", of_namespace(*.0))]
     NeedsNamespace(Namespace),
@@ -49,8 +49,13 @@ pub enum Conflict {
     #[error("missing: this profile runs in a root file system of one's own (--rootfs DIR)")]
     RootRequired,
     /// A special file system where nothing looks for it.
-    #[error("is mounted at {0} or not at all")]
-    Elsewhere(&'static str),
+    #[error("{what} can only be mounted at {place}")]
+    Elsewhere {
+        /// The type of the mount.
+        what: &'static str,
+        /// Where it belongs.
+        place: &'static str,
+    },
     /// CPU time without the period it is counted in, or the other way round.
     #[error("goes together with resources.cpu.quota")]
     PeriodWithoutQuota,
@@ -65,4 +70,9 @@ pub enum Conflict {
         "no layer is left that holds anything: seccomp and Landlock are off, and there are no namespaces"
     )]
     NothingLeft,
+}
+
+fn missing(namespaces: &[Namespace]) -> String {
+    let names: Vec<_> = namespaces.iter().map(|namespace| of_namespace(*namespace)).collect();
+    format!("{} {}", names.join(", "), if names.len() == 1 { "is" } else { "are" })
 }

@@ -115,5 +115,6 @@ pub(crate) use list::{Listed, list, show};
 pub(crate) use model::*;
 pub use model::{Enforce, IdMap, IdRange, Profile, Sockets, Symlinks, Workdir};
 pub(crate) use mount::*;
+pub(crate) use mount_options::filesystem_options;
 pub use set::Network;
 pub(crate) use value_error::ValueError;

@@ -59,6 +59,26 @@ impl Attributes {
     }
 }
 
+/// The options that only the file system knows: of those that a user namespace can mount, what it may say.
+#[rustfmt::skip] // Lists of words.
+const FILESYSTEMS: [(&str, &[&str]); 7] = [
+    ("tmpfs", &["size=", "nr_inodes=", "mode=", "uid=", "gid=", "huge=", "mpol=", "inode32", "inode64"]),
+    ("proc", &["subset=pid", "hidepid=", "gid="]),
+    ("sysfs", &[]),
+    ("cgroup2", &[
+        "nsdelegate", "favordynmods", "memory_localevents", "memory_recursiveprot",
+        "memory_hugetlb_accounting", "pids_localevents",
+    ]),
+    ("devpts", &["newinstance", "ptmxmode=", "mode=", "uid=", "gid=", "max="]),
+    ("mqueue", &[]),
+    ("binfmt_misc", &[]),
+];
+
+/// The options that only a file system of this type knows; `None` for one that is never mounted.
+pub(crate) fn filesystem_options(fstype: &str) -> Option<&'static [&'static str]> {
+    FILESYSTEMS.iter().find(|(name, _)| *name == fstype).map(|(_, words)| *words)
+}
+
 #[rustfmt::skip] // A list of words.
 pub(super) const OPTIONS: [&str; 27] = [
     "ro", "rw", "exec", "noexec", "optional", "system", "idmap", "size=", "nr_inodes=", "mode=", "subset=pid",
@@ -154,10 +174,11 @@ fn data(all: &mut Options, text: &str) -> Result<(), ValueError> {
         None => (text, None),
     };
     let word = if value.is_some() { format!("{key}=") } else { key.to_owned() };
-    let known = OPTIONS.contains(&word.as_str());
-    let similar = crate::text::nearest(&word, OPTIONS).is_some();
+    let words = || OPTIONS.into_iter().chain(FILESYSTEMS.iter().flat_map(|(_, words)| *words).copied());
+    let known = words().any(|known| known == word);
+    let similar = crate::text::nearest(&word, words()).is_some();
     if key.is_empty() || text.chars().any(char::is_control) || (similar && !known) {
-        return Err(ValueError::unknown(text, "mount option", OPTIONS));
+        return Err(ValueError::unknown(text, "mount option", words()));
     }
     if all.data.iter().any(|(other, _)| other == key) {
         return Err(ValueError::Duplicate { entry: key.to_owned() });

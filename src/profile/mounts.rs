@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::form::{Form, Written, list, quote, quote_path};
-use super::mount_options::{OPTIONS, Options};
+use super::mount_options::{OPTIONS, Options, filesystem_options};
 use super::reader::{Table, Value};
 use super::value_error::{ValueError, word};
 use super::{Attributes, Mount, MountKind, ProfileError, check, units};
@@ -232,13 +232,38 @@ fn fits(kind: Type, o: &Options) -> Result<(), ValueError> {
     if let Some((_, with)) = others.into_iter().find(|(used, _)| *used) {
         return Err(ValueError::OnlyWith { with });
     }
-    match o.data.first() {
-        Some((key, value)) if bind || dev => {
-            let text = value.as_ref().map_or_else(|| key.clone(), |value| format!("{key}={value}"));
-            Err(ValueError::unknown(&text, "mount option", OPTIONS))
-        }
-        _ => Ok(()),
+    let name = match kind {
+        // Its options are read as numbers.
+        Type::Node { .. } => return Ok(()),
+        Type::Bind | Type::Dev => return o.data.first().map_or(Ok(()), |data| Err(unknown(data, OPTIONS))),
+        Type::Tmpfs => "tmpfs",
+        Type::Proc => "proc",
+        Type::Mqueue => "mqueue",
+        Type::Other(name) => name,
+    };
+    // Of another the plan says why it is not mounted.
+    let Some(known) = filesystem_options(name) else { return Ok(()) };
+    if o.mode.is_some() && !known.contains(&"mode=") {
+        return Err(ValueError::OnlyWith {
+            with: "type \"tmpfs\" or \"devpts\", or a device (option mode=)",
+        });
     }
+    let is_known = |(key, value): &&(String, Option<String>)| {
+        let word = if value.is_some() { format!("{key}=") } else { key.clone() };
+        known.contains(&word.as_str())
+    };
+    match o.data.iter().find(|option| !is_known(option)) {
+        Some(option) => Err(unknown(option, known.iter().copied())),
+        None => Ok(()),
+    }
+}
+
+fn unknown<'w>(
+    (key, value): &(String, Option<String>),
+    known: impl IntoIterator<Item = &'w str>,
+) -> ValueError {
+    let text = value.as_ref().map_or_else(|| key.clone(), |value| format!("{key}={value}"));
+    ValueError::unknown(&text, "option of this type of mount", known)
 }
 
 /// The general form.

@@ -28,12 +28,14 @@ pub(crate) fn read(draft: &mut Draft, text: &str) -> Result<(), ProfileError> {
         key: key.to_owned(),
         source: Box::new(source),
     };
+    let source = Source::new(&origin, value, false);
+    let given = toml_value(&source)?;
     if key == "extends" {
         let why = "what a profile extends is decided in its file";
-        return Err(fail(ValueError::Refused { word: value.to_owned(), why }));
+        let word = given.as_str().unwrap_or(value).to_owned();
+        return Err(fail(ValueError::Refused { word, why }));
     }
-    let source = Source::new(&origin, value, false);
-    let mut node = Spanned::new(0..value.len(), toml_value(&source)?);
+    let mut node = Spanned::new(0..value.len(), given);
     for segment in key.rsplit('.') {
         let mut table = DeTable::new();
         table.insert(Spanned::new(0..0, segment.into()), node);

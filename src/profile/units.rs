@@ -262,7 +262,10 @@ pub fn id_range(text: &str) -> Result<IdRange, ValueError> {
 /// How many ids a range has.
 pub(crate) fn id_count(text: &str) -> Result<u32, ValueError> {
     match decimal(text, "a number of ids")? {
-        0 => Err(ValueError::Zero),
+        0 => Err(ValueError::Malformed {
+            text: text.to_owned(),
+            expected: "a number of ids (COUNT is 1 or more)",
+        }),
         n => u32::try_from(n).map_err(|_| range(text, 1, u64::from(u32::MAX))),
     }
 }

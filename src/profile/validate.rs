@@ -49,7 +49,7 @@ impl Profile {
             return found("resources.memory.swap", Conflict::SwapBelowMemory);
         }
         let has = |namespace| self.namespaces.contains(&namespace);
-        if self.namespaces.is_empty() {
+        if self.namespaces.is_empty() && self.joined.is_empty() {
             return self.lite_conflict();
         }
         const JOINED: [Namespace; 4] =
@@ -60,8 +60,10 @@ impl Profile {
         if let Some(both) = self.joined.keys().find(|namespace| has(**namespace)) {
             return found("namespaces", Conflict::NewAndJoined(*both));
         }
-        if ![Namespace::User, Namespace::Mount, Namespace::Pid].into_iter().all(has) {
-            return found("namespaces", Conflict::Foundations);
+        let mut missing = vec![Namespace::User, Namespace::Mount, Namespace::Pid];
+        missing.retain(|namespace| !has(*namespace));
+        if !missing.is_empty() {
+            return found("namespaces", Conflict::Foundations(missing));
         }
         if std::mem::discriminant(&self.uid_mappings) != std::mem::discriminant(&self.gid_mappings) {
             return found("uidMappings", Conflict::IdMaps);
@@ -83,15 +85,13 @@ impl Profile {
             if let Some((_, needs)) = needs.into_iter().find(|(name, needs)| is(name) && !has(*needs)) {
                 return Some((key(), Conflict::NeedsNamespace(needs)));
             }
+            let places = [("proc", "/proc"), ("mqueue", "/dev/mqueue"), ("devpts", "/dev/pts")];
             let place = match mount.kind {
-                MountKind::Dev => "/dev",
-                _ if is("proc") => "/proc",
-                _ if is("mqueue") => "/dev/mqueue",
-                _ if is("devpts") => "/dev/pts",
-                _ => continue,
+                MountKind::Dev => Some(("dev", "/dev")),
+                _ => places.into_iter().find(|(name, _)| is(name)),
             };
-            if mount.destination.as_os_str() != place {
-                return Some((key(), Conflict::Elsewhere(place)));
+            if let Some((what, place)) = place.filter(|(_, place)| mount.destination.as_os_str() != *place) {
+                return Some((key(), Conflict::Elsewhere { what, place }));
             }
         }
         None
@@ -100,9 +100,6 @@ impl Profile {
     /// Without namespaces: what is left is no_new_privs, Landlock, seccomp and limits.
     fn lite_conflict(&self) -> Option<(String, Conflict)> {
         let needs_namespaces = |key: &str| Some((key.to_owned(), Conflict::NeedsNamespaces));
-        if !self.joined.is_empty() {
-            return needs_namespaces("namespaces");
-        }
         let empty = Self::empty();
         if let Some(key) = KEYS.iter().find(|key| (key.differs)(self, &empty)) {
             return needs_namespaces(key.name);

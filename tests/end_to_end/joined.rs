@@ -107,7 +107,11 @@ fn no_such() -> Result<(), Failed> {
     for (kind, path, words) in [
         ("network", "/proc/self/ns/uts", &["/proc/self/ns/uts", "another kind"][..]),
         ("network", "/dev/null", &["/dev/null", "no namespace"]),
-        ("network", "/nonexistent", &["/nonexistent", "open"]),
+        (
+            "network",
+            "/nonexistent",
+            &["/nonexistent", "cannot be looked up", "hint: name a file of /proc/PID/ns"],
+        ),
         ("time", "/proc/self/ns/time", &["time namespace", "always new"]),
     ] {
         let run = with(Caller::Root, kind, path, "", "");

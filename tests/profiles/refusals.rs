@@ -35,7 +35,27 @@ fn errors_name_the_key_the_line_and_the_nearest_key() {
         ("extends = \"strict\"\nnamespaces = [\"net\"]", &["namespaces[0]", "unknown namespace \"net\""]),
         ("extends = \"strict\"\nnamespaces = [\"user\", \"-pid\"]", &["namespaces", "either all entries"]),
         ("extends = \"strict\"\nnamespaces = [\"user\", \"user\"]", &["\"user\" is there twice"]),
-        ("extends = \"strict\"\nnamespaces = [\"user\"]", &["namespaces", "user, mount and pid"]),
+        ("extends = \"strict\"\nnamespaces = [\"user\"]", &["namespaces", "mount, pid are missing"]),
+        (
+            "extends = \"strict\"\nnamespaces = [{ type = \"network\", path = \"/run/netns/x\" }]",
+            &["namespaces", "user, mount, pid are missing"],
+        ),
+        (
+            "extends = \"strict\"\nuidMappings = [{ containerID = 0, hostID = 1, size = 0 }]",
+            &["uidMappings[0].size", "COUNT is 1 or more"],
+        ),
+        (
+            "extends = \"strict\"\nmounts = [{ destination = \"/x\", type = \"devpts\" }]",
+            &["mounts (/x): devpts can only be mounted at /dev/pts"],
+        ),
+        (
+            "extends = \"strict\"\nmounts = [{ destination = \"/x\", type = \"tmpfs\", options = [\"hidepid=2\"] }]",
+            &["mounts[0].options", "unknown option of this type of mount \"hidepid=2\""],
+        ),
+        (
+            "extends = \"strict\"\nmounts = [{ destination = \"/proc\", type = \"proc\", options = [\"mode=0700\"] }]",
+            &["mounts[0].options", "option mode="],
+        ),
         ("namespaces = [\"-user\"]", &["none is inherited"]),
         ("hostname = \"x\"", &["namespaces", "missing"]),
         ("namespaces = [\"user\", \"mount\", \"pid\"]", &["seccomp.defaultAction", "missing"]),
@@ -111,7 +131,7 @@ fn errors_name_the_key_the_line_and_the_nearest_key() {
         ),
         (
             "extends = \"strict\"\nmounts = [{ destination = \"/x\", type = \"proc\" }]",
-            &["mounts (/x)", "/proc or not at all"],
+            &["mounts (/x)", "can only be mounted at /proc"],
         ),
         (
             "extends = \"strict\"\nmounts = [{ destination = \"/nothing\", remove = true }]",

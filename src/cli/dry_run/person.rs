@@ -30,15 +30,13 @@ impl Plan {
         if let Some(name) = &self.walls.hostname {
             line(out, "host name", &text(name))?;
         }
-        line(
-            out,
-            "network",
-            if self.walls.loopback {
-                "none but its own loopback"
-            } else {
-                "the host's, as far as the filter lets it"
-            },
-        )?;
+        let joined = self.walls.joined.iter().find(|joined| joined.flag == libc::CLONE_NEWNET as u64);
+        let network = match joined {
+            Some(joined) => format!("that of {}, as far as the filter lets it", text(&joined.path)),
+            None if self.walls.loopback => "none but its own loopback".to_owned(),
+            None => "the host's, as far as the filter lets it".to_owned(),
+        };
+        line(out, "network", &network)?;
         if self.task.terminal {
             line(out, "terminal", "its own")?;
         }

@@ -143,7 +143,8 @@ impl Files for MemoryFiles {
         }
     }
 
-    fn filesystem(&self, _: &Path) -> io::Result<u32> {
+    fn filesystem(&self, path: &Path) -> io::Result<u32> {
+        self.follow(path)?;
         Ok(self.filesystem)
     }
 

@@ -36,7 +36,7 @@ impl PlanError {
                 "give a root directory with --rootfs, or bind single directories"
             }
             Self::Destination { problem: DestinationProblem::Proc, .. } => {
-                "hide parts of /proc with masked_paths"
+                "hide parts of /proc with maskedPaths"
             }
             Self::SourceMissing { .. } => {
                 "create it, correct the path, or mark the mount as optional in the profile"
@@ -65,6 +65,9 @@ impl PlanError {
             }
             Self::NoListener => {
                 "start it from a program that answers: Command::seccomp_listener in the library"
+            }
+            Self::Namespace { .. } => {
+                "name a file of /proc/PID/ns, or one that such a file is bound to, as 'ip netns add NAME' makes at /run/netns/NAME"
             }
             Self::NoRoot => "give one with --rootfs DIR",
             Self::Cwd { .. } => {

@@ -7,7 +7,7 @@ mod program;
 use std::io;
 use std::path::PathBuf;
 
-pub use problem::{DestinationProblem, RangeProblem, SocketsFound, WallProblem};
+pub use problem::{DestinationProblem, NamespaceProblem, RangeProblem, SocketsFound, WallProblem};
 pub use program::ProgramProblem;
 
 use crate::host::kernel::Version;
@@ -116,7 +116,7 @@ pub enum PlanError {
     Contradiction {
         /// The mount.
         destination: PathBuf,
-        /// `masked_paths` or `readonly_paths`.
+        /// `maskedPaths` or `readonlyPaths`.
         key: &'static str,
         /// Its path.
         path: PathBuf,
@@ -184,6 +184,14 @@ pub enum PlanError {
         reason: &'static str,
         /// What to do.
         hint: &'static str,
+    },
+    /// A namespace that cannot be joined.
+    #[error("plan: cannot join the namespace {path:?}: {problem}")]
+    Namespace {
+        /// Its path on the host.
+        path: PathBuf,
+        /// Why.
+        problem: NamespaceProblem,
     },
     /// The caller is root without the capabilities that an id of the sandbox's own needs.
     #[error("plan: running as root without the capabilities to give the sandbox an id of its own")]

@@ -94,6 +94,18 @@ pub enum WallProblem {
     },
 }
 
+/// Why a namespace cannot be joined.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NamespaceProblem {
+    /// It is not there, or out of the caller's reach.
+    #[error("it cannot be looked up ({0})")]
+    Lookup(std::io::Error),
+    /// It is something else.
+    #[error("it is no namespace")]
+    NotOne,
+}
+
 /// Why a range of ids cannot be mapped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

@@ -70,13 +70,13 @@ pub enum ProgramProblem {
         /// Its path inside.
         path: PathBuf,
     },
-    /// A device, a socket, a file of the synthetic /etc.
-    #[error(
-        "{path:?} is not executable: it is no program, but a device, a socket or a file that belljar makes"
-    )]
+    /// A device, a socket, a file of the synthetic /etc, or hidden.
+    #[error("{path:?} is not executable: it is {what}")]
     Special {
         /// Its path inside.
         path: PathBuf,
+        /// What it is.
+        what: &'static str,
     },
     /// Symlinks in a circle, or a file as a directory.
     #[error("{path:?} does not lead to a file")]

@@ -7,7 +7,7 @@ use std::ffi::{CStr, CString};
 use super::inputs::Inputs;
 use crate::plan::error::PlanError;
 use crate::plan::model::{Filesystem, Node, Tmpfs};
-use crate::profile::{Atime, Attributes, Mount, MountKind, Namespace, Propagation};
+use crate::profile::{Atime, Attributes, Mount, MountKind, Namespace, Propagation, filesystem_options};
 use crate::sys::mount::{ATTR_NODEV, ATTR_NOEXEC, ATTR_NOSUID, ATTR_RDONLY};
 
 /// Options of a devpts. Without a maximum of its own one sandbox can take every terminal of the host but those
@@ -113,6 +113,7 @@ pub(crate) fn filesystem(
     if fstype == "devpts" {
         own_terminals(mount, &mut data)?;
     }
+    check_options(inputs, mount, fstype, &data)?;
     if data.len() > MAX_DATA {
         return Err(PlanError::TooMany { what: "options of a mount", count: data.len(), limit: MAX_DATA });
     }
@@ -167,6 +168,61 @@ fn possible(inputs: &Inputs<'_>, mount: &Mount, fstype: &str) -> Result<&'static
         return fail(reason, "mount it read-only (options = [\"ro\"])");
     }
     Ok(known)
+}
+
+const HUGE: [&str; 4] = ["never", "always", "within_size", "advise"];
+const HIDEPID: [&str; 8] = ["off", "noaccess", "invisible", "ptraceable", "0", "1", "2", "4"];
+
+/// What the kernel would refuse at the start: options that the file system has not, and ids that the sandbox's
+/// user namespace does not map.
+fn check_options(
+    inputs: &Inputs<'_>,
+    mount: &Mount,
+    fstype: &str,
+    data: &[(String, Option<String>)],
+) -> Result<(), PlanError> {
+    let known = filesystem_options(fstype).unwrap_or_default();
+    for (key, given) in data {
+        let option = given.as_ref().map_or_else(|| key.clone(), |given| format!("{key}={given}"));
+        let wrong = |problem| Err(value(mount, option.clone(), problem));
+        let word = if given.is_some() { format!("{key}=") } else { key.clone() };
+        if !known.contains(&word.as_str()) && !known.contains(&option.as_str()) {
+            return wrong("a new file system of this type has no such option");
+        }
+        let given = given.as_deref().unwrap_or_default();
+        // The kernel reads 010 as octal.
+        let id = given.parse().ok().filter(|id: &u32| id.to_string() == given);
+        let (is_mapped, reason) = match (key.as_str(), id) {
+            ("uid" | "gid", None) => return wrong("it is not an id"),
+            ("uid", Some(id)) => {
+                (inputs.identity.maps_user(id), "the sandbox has no such user (uidMappings does not map it)")
+            }
+            ("gid", Some(id)) => (
+                inputs.identity.maps_group(id),
+                "the sandbox has no such group (gidMappings does not map it)",
+            ),
+            ("mode" | "ptmxmode", _) if !u32::from_str_radix(given, 8).is_ok_and(|mode| mode <= 0o7777) => {
+                return wrong("a mode is octal, at most 7777");
+            }
+            ("huge", _) if !HUGE.contains(&given) => {
+                return wrong("it is never, always, within_size or advise (tmpfs(5))");
+            }
+            ("hidepid", _) if !HIDEPID.contains(&given) => {
+                return wrong(
+                    "it is off, noaccess, invisible or ptraceable, or the number 0, 1, 2 or 4 (proc(5))",
+                );
+            }
+            _ => continue,
+        };
+        if !is_mapped {
+            return Err(PlanError::Unenforceable {
+                key: format!("option {option} of the {fstype} at {:?}", mount.destination),
+                reason,
+                hint: "leave it out, or map the id: --userns auto, or --uidmap and --gidmap",
+            });
+        }
+    }
+    Ok(())
 }
 
 fn value(mount: &Mount, value: String, problem: &'static str) -> PlanError {

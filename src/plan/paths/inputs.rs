@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::host::{Facts, Files};
 use crate::plan::error::PlanError;
-use crate::plan::model::HostIdentity;
+use crate::plan::model::Identity;
 use crate::profile::Profile;
 
 /// The inputs that all decisions about paths share.
@@ -13,8 +13,8 @@ pub(crate) struct Inputs<'a> {
     pub profile: &'a Profile,
     pub facts: &'a Facts,
     pub files: &'a dyn Files,
-    /// The sandbox's ids on the host.
-    pub host: &'a HostIdentity,
+    /// The sandbox's ids.
+    pub identity: &'a Identity,
 }
 
 impl Inputs<'_> {

@@ -76,8 +76,8 @@ pub(crate) fn rules(
         notes.push(missing.note());
     }
     no_more_from_above(&rules)?;
-    denied(&rules, "masked_paths", &profile.masked_paths, u64::MAX)?;
-    denied(&rules, "readonly_paths", &profile.readonly_paths, write)?;
+    denied(&rules, "maskedPaths", &profile.masked_paths, u64::MAX)?;
+    denied(&rules, "readonlyPaths", &profile.readonly_paths, write)?;
     Ok(rules)
 }
 
@@ -120,7 +120,7 @@ fn granted(
             }
             Ok(match locate(inputs, mount, (source, false), path)? {
                 Ok(found) => {
-                    if let (Node::Bind(bind), HostIdentity::Unique) = (&found.node, inputs.host) {
+                    if let (Node::Bind(bind), HostIdentity::Unique) = (&found.node, &inputs.identity.host) {
                         open_to_all(bind, inputs.files, notes)?;
                     }
                     Ok(access(&found.node).into_iter().collect())

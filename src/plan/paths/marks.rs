@@ -33,8 +33,12 @@ pub(crate) fn paths(key: &'static str, list: &[PathBuf]) -> Result<Vec<PlainPath
     let mut out = Vec::new();
     for path in list {
         match normal(path) {
-            Ok(path) if path != Path::new("/") => out.push(path.into()),
-            _ => return Err(PlanError::Path { key, path: path.clone() }),
+            Ok(path) if path == Path::new("/") => {
+                let problem = "the root itself cannot be masked; root.readonly makes it read-only";
+                return Err(PlanError::Value { key, value: "/".to_owned(), problem });
+            }
+            Ok(path) => out.push(path.into()),
+            Err(_) => return Err(PlanError::Path { key, path: path.clone() }),
         }
     }
     out.sort();
@@ -56,7 +60,7 @@ pub(crate) fn contradictions(
             Node::Filesystem(new) => new.limits.is_some() && !new.is_readonly(),
             _ => false,
         };
-        let lists = [("masked_paths", masked, true), ("readonly_paths", readonly, writable)];
+        let lists = [("maskedPaths", masked, true), ("readonlyPaths", readonly, writable)];
         for (key, list, matters) in lists {
             let Some(mark) = list.iter().find(|mark| matters && path.is_in(mark.plain())) else { continue };
             if candidates.iter().any(|c| c.rank == Rank::Mount && c.node == *node) {

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::candidate::{Candidate, Rank};
 use super::configuration::directories;
-use super::convert::normal;
+use super::convert::{normal, path_of};
 use super::dev::dev;
 use super::device::device;
 use super::filesystem::filesystem;
@@ -14,9 +14,10 @@ use super::inputs::Inputs;
 use super::places::Places;
 use super::sockets::Look;
 use super::source::{LeftOut, locate};
+use crate::host::Files;
 use crate::host::plain::PlainPathBuf;
 use crate::plan::error::{DestinationProblem, PlanError};
-use crate::plan::model::{Node, Tmpfs};
+use crate::plan::model::{Device, Node, Tmpfs};
 use crate::plan::show::note::Note;
 use crate::profile::{Attributes, Mount, MountKind, Profile, Propagation, Workdir};
 
@@ -65,6 +66,7 @@ pub(crate) fn candidates(
         let destination = destination.path();
         match candidate(inputs, mount, destination)? {
             Ok(new) => {
+                new.iter().try_for_each(|candidate| device_holds(inputs.profile, candidate))?;
                 if let Some(look) = look.filter(|_| !mount.system) {
                     for source in new.iter().filter_map(|candidate| candidate.node.directory()) {
                         look.at(source, destination, notes)?;
@@ -129,9 +131,6 @@ fn candidate(
         MountKind::Bind { source, idmap } => {
             slave_holds(inputs.profile, mount)?;
             let found = locate(inputs, mount, (source, *idmap), destination)?;
-            if let Ok(candidate) = &found {
-                device_holds(inputs.profile, candidate)?;
-            }
             return Ok(found.map(|candidate| vec![candidate]));
         }
         MountKind::Dev | MountKind::Node { .. } if mount.attributes != Attributes::default() => {
@@ -159,6 +158,34 @@ fn candidate(
         MountKind::Filesystem { fstype, data } => filesystem(inputs, mount, fstype, data.clone(), None)?,
     };
     Ok(Ok(vec![Candidate::new(destination.to_owned(), node, Rank::Mount)]))
+}
+
+/// Landlock's rights are those of the host's node, under whatever name: at a second name it is not read-only.
+pub(crate) fn devices_hold(nodes: &Places<Node>, files: &dyn Files) -> Result<(), PlanError> {
+    let device = |node: &Node| match node {
+        Node::Device(device) => Some(device.clone()),
+        _ => None,
+    };
+    let inode = |device: &Device| {
+        let path = path_of(&device.source);
+        let stat = files.lstat(path).map_err(|source| PlanError::Read { path: path.to_owned(), source })?;
+        Ok((stat.device, stat.inode))
+    };
+    let devices: Vec<_> = nodes.iter().filter_map(|(path, node)| Some((path, device(node)?))).collect();
+    for (path, readonly) in devices.iter().filter(|(_, device)| device.readonly) {
+        let number = |device: &Device| (device.block, device.major, device.minor);
+        let same = devices.iter().filter(|(_, other)| !other.readonly && number(other) == number(readonly));
+        for (other, writable) in same {
+            if inode(writable)? == inode(readonly)? {
+                return Err(PlanError::Unenforceable {
+                    key: format!("a read-only {:?} beside a writable {:?}", path.path(), other.path()),
+                    reason: "they are one device node of the host, and Landlock's rights are the node's",
+                    hint: "make both of them read-only, or both writable",
+                });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Only Landlock keeps a device from being written to.

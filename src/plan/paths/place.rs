@@ -180,8 +180,8 @@ fn check(candidate: &Candidate, entry: &Entry<'_, Node>, view: &View<'_>) -> Res
     match view.look_in(above, place).map_err(|stop| stopped(stop, asked))? {
         Found::Missing => makeable(above, place, asked),
         Found::Directory(_) if !node.is_directory() => mismatch(),
-        Found::File(_) | Found::Made if node.is_directory() => mismatch(),
-        Found::Directory(_) | Found::File(_) | Found::Made => Ok(()),
+        Found::File(_) | Found::Made(_) if node.is_directory() => mismatch(),
+        Found::Directory(_) | Found::File(_) | Found::Made(_) => Ok(()),
         Found::Symlink(_) if matches!(node, Node::Symlink { .. }) => Ok(()),
         Found::Symlink(_) => mismatch(),
         Found::Unknown => wrong(DestinationProblem::Unknown),

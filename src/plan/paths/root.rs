@@ -59,19 +59,20 @@ pub(crate) fn build(
     workdir: Option<&Path>,
     notes: &mut Vec<Note>,
 ) -> Result<Built, PlanError> {
-    let Inputs { profile, files, host, .. } = *inputs;
+    let Inputs { profile, files, identity, .. } = *inputs;
     let (base, root_base) = base(inputs)?;
     let (candidates, left_out) = candidates(inputs, setting, call, workdir, &root_base, notes)?;
     let mut nodes = place(&candidates, &root_base, files)?;
+    mounts::devices_hold(&nodes, files)?;
     if has_own_etc(profile) {
         etc::add_localtime(&mut nodes, &root_base, files)?;
     }
-    let masked = marks::paths("masked_paths", &profile.masked_paths)?;
-    let readonly = marks::paths("readonly_paths", &profile.readonly_paths)?;
+    let masked = marks::paths("maskedPaths", &profile.masked_paths)?;
+    let readonly = marks::paths("readonlyPaths", &profile.readonly_paths)?;
     marks::contradictions(&nodes, &candidates, &masked, &readonly)?;
     let base = match &root_base {
         RootBase::Directory { path, owner } => {
-            let directory = Directory { path, owner: *owner, identity: host, files };
+            let directory = Directory { path, owner: *owner, identity: &identity.host, files };
             directory.settle(base, profile.root.readonly, upper(profile), &mut nodes)?
         }
         RootBase::Tmpfs => base,
@@ -150,7 +151,7 @@ fn upper(profile: &Profile) -> Tmpfs {
 
 /// The root itself.
 fn base(inputs: &Inputs<'_>) -> Result<(Base, RootBase), PlanError> {
-    let Inputs { profile, files, host, .. } = *inputs;
+    let Inputs { profile, files, identity, .. } = *inputs;
     let tmpfs = upper(profile);
     let Some(asked) = &profile.root.path else {
         if profile.root.path_required {
@@ -181,7 +182,7 @@ fn base(inputs: &Inputs<'_>) -> Result<(Base, RootBase), PlanError> {
     if stat.kind != FileKind::Directory {
         return Err(wrong("it is not a directory"));
     }
-    let mapped = Some(Mapped::All).filter(|_| host.has_ranges());
+    let mapped = Some(Mapped::All).filter(|_| identity.host.has_ranges());
     let via = via(inputs, mapped, true, &path, &stat).map_err(read)?;
     can_be_mapped(via, &path, files)?;
     let source = Source {

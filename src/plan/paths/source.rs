@@ -69,7 +69,7 @@ pub(crate) fn locate(
     };
     // What root's sandbox writes on the host must be the owner's there, not some stranger's.
     let via = via(inputs, None, idmap || !mount.readonly, &path, &stat).map_err(fail)?;
-    let via = changed(via, mount, inputs.host)?;
+    let via = changed(via, mount, &inputs.identity.host)?;
     can_be_mapped(via, &path, inputs.files)?;
     let Mount { readonly, noexec, attributes, .. } = *mount;
     let source = Source {
@@ -92,7 +92,7 @@ fn follow(
     asked: &Path,
     destination: &Path,
 ) -> Result<Result<PathBuf, LeftOut>, PlanError> {
-    let Inputs { profile, files, host, .. } = *inputs;
+    let Inputs { profile, files, identity, .. } = *inputs;
     // What is below /proc is refused by its text, before the kernel is asked.
     let proc = || PlanError::SourceProc { path: asked.to_owned(), destination: destination.to_owned() };
     if plain::is_in(asked, PlainPath::PROC) {
@@ -101,7 +101,7 @@ fn follow(
     let followed = match files.follow_until(asked) {
         Err(stopped) if mount.optional && missing(&stopped.error) => {
             let directory = stopped.at.parent().unwrap_or(Path::new("/")).to_owned();
-            let roots = is_roots(&directory, host, files);
+            let roots = is_roots(&directory, &identity.host, files);
             let (source, destination) = (asked.to_owned(), destination.to_owned());
             return Ok(Err(LeftOut { source, destination, directory, system: mount.system, roots }));
         }
@@ -221,10 +221,10 @@ pub(crate) fn via(
     stat: &Stat,
 ) -> std::io::Result<Via> {
     let lite = inputs.profile.namespaces.is_empty();
-    if lite || !inputs.host.is_given() {
+    if lite || !inputs.identity.host.is_given() {
         return Ok(Via::Path);
     }
-    let is_sandboxes = match inputs.host {
+    let is_sandboxes = match &inputs.identity.host {
         HostIdentity::Ranges(all) => ranges::inside(&all.users, stat.uid).is_some(),
         _ => false,
     };

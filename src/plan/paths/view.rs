@@ -50,8 +50,8 @@ pub(crate) enum Found {
     Symlink(PathBuf),
     /// A file or special file of the host.
     File(HostFile),
-    /// A file that the plan itself makes, or a device node.
-    Made,
+    /// A file that the plan itself makes, a device node or a mask: what it is.
+    Made(&'static str),
     /// Below a procfs or the like: not known before it is mounted.
     Unknown,
 }
@@ -108,7 +108,7 @@ impl View<'_> {
                 return Ok(match self.look_behind(path)? {
                     Found::Directory(_) => Found::Directory(None),
                     Found::Missing => Found::Missing,
-                    _ => Found::Made,
+                    _ => Found::Made("hidden (maskedPaths)"),
                 });
             }
             None => {}
@@ -165,7 +165,8 @@ impl View<'_> {
             return Ok(match node {
                 Node::Symlink { target } => Found::Symlink(path_of(target).to_owned()),
                 node if node.is_directory() => Found::Directory(None),
-                _ => Found::Made,
+                Node::Device(_) => Found::Made("a device"),
+                _ => Found::Made("a file that belljar makes"),
             });
         }
         match node {

@@ -145,8 +145,16 @@ impl Search<'_> {
     fn executable(&self, path: &Path) -> Result<HostFile, ProgramProblem> {
         let file = self.file(path)?;
         let path = path.to_owned();
-        if file.stat.kind != FileKind::File {
-            return Err(ProgramProblem::Special { path });
+        let what = match file.stat.kind {
+            FileKind::File => None,
+            FileKind::Directory => return Err(ProgramProblem::Directory { path }),
+            FileKind::Symlink => Some("a symlink"),
+            FileKind::CharDevice | FileKind::BlockDevice => Some("a device"),
+            FileKind::Fifo => Some("a named pipe"),
+            FileKind::Socket => Some("a socket"),
+        };
+        if let Some(what) = what {
+            return Err(ProgramProblem::Special { path, what });
         }
         let host = PlainPathBuf::from(file.path.clone());
         if self.rules.is_some_and(|rules| granted(rules, host.plain()) & EXECUTE == 0) {
@@ -185,7 +193,8 @@ impl Search<'_> {
                 _ => Err(ProgramProblem::NotFound { path: None }),
             },
             Found::Directory(_) => Err(ProgramProblem::Directory { path }),
-            Found::Made | Found::Symlink(_) => Err(ProgramProblem::Special { path }),
+            Found::Made(what) => Err(ProgramProblem::Special { path, what }),
+            Found::Symlink(_) => Err(ProgramProblem::Special { path, what: "a symlink" }),
             Found::Unknown => Err(ProgramProblem::Unknown { path }),
         }
     }

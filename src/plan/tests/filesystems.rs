@@ -3,7 +3,7 @@
 use super::fixtures::*;
 use crate::host::{Facts, FileKind};
 use crate::plan::{Call, Device, Filesystem, Node, PlanError, Via, resolve};
-use crate::profile::{Atime, Attributes, Mount, MountKind, Namespace, Profile, Propagation};
+use crate::profile::{Atime, Attributes, IdMap, IdRange, Mount, MountKind, Namespace, Profile, Propagation};
 
 fn new(destination: &str, fstype: &str, data: &[(&str, &str)]) -> Mount {
     let option =
@@ -35,14 +35,14 @@ fn what_a_user_namespace_can_mount_is_planned_with_its_options() {
     let cgroup = made(&both, "/sys/fs/cgroup");
     assert_eq!(cgroup.data, [(c"nsdelegate".into(), None)]);
     let limits = [("size", "4096"), ("nr_inodes", "9"), ("mode", "0750")];
-    let data = [&limits[..], &[("uid", "7")]].concat();
+    let data = [&limits[..], &[("uid", "1000")]].concat();
     let tmpfs = Mount { readonly: false, noexec: false, ..new("/scratch", "tmpfs", &data) };
     let tmpfs = made(&with([tmpfs]), "/scratch");
-    assert_eq!(tmpfs.data, [(c"uid".into(), Some(c"7".into()))]);
+    assert_eq!(tmpfs.data, [(c"uid".into(), Some(c"1000".into()))]);
     let limits = tmpfs.limits.unwrap();
     assert_eq!((limits.size, limits.inodes, limits.mode, tmpfs.attributes), (4096, 9, 0o750, 0x6));
     // Its terminals are bounded, whatever is said besides, and can be used.
-    let pts = made(&with([new("/dev/pts", "devpts", &[("gid", "5")])]), "/dev/pts");
+    let pts = made(&with([new("/dev/pts", "devpts", &[("gid", "1000")])]), "/dev/pts");
     assert_eq!(pts.data.iter().filter(|(key, _)| key.as_c_str() == c"max").count(), 1);
     assert_eq!(pts.attributes & 0x4, 0);
 }
@@ -143,4 +143,103 @@ fn a_device_by_number_is_the_host_s_node_and_no_other() {
         assert!(matches!(at(other), Err(PlanError::Unenforceable { .. })));
     }
     at(device(false, 232, Some(0o666), None)).unwrap();
+}
+
+/// What the kernel would refuse at the start is refused before: nothing of the dry run is untrue.
+#[test]
+fn options_are_those_of_the_file_system_and_ids_are_mapped() {
+    let own = |data: &[(&str, &str)]| plan(&with([new("/x", "tmpfs", data)]));
+    let limits = [("size", "4096"), ("nr_inodes", "9")];
+    for id in ["uid", "gid"] {
+        own(&[&limits[..], &[(id, "1000")]].concat()).unwrap();
+        for unmapped in ["77", "0"] {
+            let error = own(&[&limits[..], &[(id, unmapped)]].concat()).unwrap_err();
+            assert!(
+                error.to_string().contains(&format!("{id}={unmapped} of the tmpfs at \"/x\"")),
+                "{error}"
+            );
+            assert!(error.hint().unwrap().contains("--userns auto"));
+        }
+        for no_id in ["", "x", "01000", "+1000", "4294967296"] {
+            assert!(
+                matches!(own(&[&limits[..], &[(id, no_id)]].concat()), Err(PlanError::Value { .. })),
+                "{no_id}"
+            );
+        }
+    }
+    let oci = [("newinstance", ""), ("ptmxmode", "0666"), ("mode", "0620"), ("gid", "5")];
+    let pts = |profile: &Profile, facts: &Facts, data| {
+        let mut profile = profile.clone();
+        profile.mounts.push(new("/dev/pts", "devpts", data));
+        resolve(&profile, facts, &files(), &Call::program(["sh"]))
+    };
+    pts(&profile(), &facts(), &oci[..3]).unwrap();
+    assert!(matches!(pts(&profile(), &facts(), &oci), Err(PlanError::Unenforceable { .. })));
+    let mut many = profile();
+    (many.uid_mappings, many.gid_mappings) = (IdMap::Auto, IdMap::Auto);
+    let root = Facts { spare_blocks: Some((1 << 16, 1 << 17)), ..root_facts() };
+    pts(&many, &root, &oci).unwrap();
+    assert!(matches!(pts(&many, &root, &[("gid", "65536")]), Err(PlanError::Unenforceable { .. })));
+    let range = |outside, count| IdMap::Ranges(vec![IdRange { inside: 1000, outside, count }]);
+    (many.uid_mappings, many.gid_mappings) = (range(5000, 3), range(5000, 2));
+    pts(&many, &root, &[("uid", "1002"), ("gid", "1001")]).unwrap();
+    assert!(matches!(pts(&many, &root, &[("gid", "1002")]), Err(PlanError::Unenforceable { .. })));
+    for (at, fstype, option) in [
+        ("/x", "tmpfs", ("noswap", "")),
+        ("/x", "tmpfs", ("uid", "")),
+        ("/x", "tmpfs", ("huge", "yes")),
+        ("/proc", "proc", ("hidepid", "3")),
+        ("/proc", "proc", ("mode", "0700")),
+        ("/dev/mqueue", "mqueue", ("gid", "1000")),
+        ("/sys", "sysfs", ("x", "1")),
+        ("/dev/pts", "devpts", ("newinstance", "1")),
+        ("/dev/pts", "devpts", ("ptmxmode", "rw")),
+    ] {
+        let limits = if fstype == "tmpfs" { &limits[..] } else { &[] };
+        let error = plan(&with([new(at, fstype, &[limits, &[option]].concat())])).unwrap_err();
+        assert!(matches!(error, PlanError::Value { .. }), "{option:?}: {error}");
+    }
+}
+
+/// Landlock holds a device, and its rights are those of the host's node.
+#[test]
+fn a_read_only_device_is_one_under_each_of_its_names() {
+    let node = MountKind::Node { block: false, major: 1, minor: 3, mode: None, uid: None, gid: None };
+    let null = Mount { readonly: true, ..mount("/dev/null", node) };
+    let mut profile = with([null]);
+    let (readonly, notes) = noted(&profile).unwrap();
+    let text = readonly.to_text(&notes);
+    assert!(text.lines().any(|line| line.split_whitespace().take(2).eq(["/dev/null", "ro"])), "{text}");
+    // Without Landlock nothing holds it, whichever way it is asked for.
+    profile.landlock.require = false;
+    assert!(reason(&profile).contains("Landlock"));
+    let second = |readonly| with([bind("/dev/zero", "/dev/second", readonly)]);
+    plan(&second(false)).unwrap();
+    assert!(reason(&second(true)).contains("one device node"));
+    let mut both = second(true);
+    both.mounts.push(bind("/dev/zero", "/dev/zero", true));
+    plan(&both).unwrap();
+    plan(&with([bind("/dev/kvm", "/dev/second", true)])).unwrap();
+}
+
+#[test]
+fn a_namespace_that_is_joined_is_there() {
+    let mut profile = profile();
+    profile.namespaces.remove(&Namespace::Network);
+    profile.joined.insert(Namespace::Network, "/run/netns/x".into());
+    let at = |files: crate::host::MemoryFiles| {
+        crate::plan::resolve_with_notes(&profile, &root_facts(), &files, &Call::program(["sh"]))
+    };
+    let there = || files().file("/run/netns/x", 0o444, "");
+    for (files, problem) in [(files(), "looked up"), (there(), "no namespace")] {
+        let error = at(files).unwrap_err();
+        assert!(matches!(error, PlanError::Namespace { .. }) && error.hint().is_some(), "{error}");
+        assert!(
+            error.to_string().contains("\"/run/netns/x\"") && error.to_string().contains(problem),
+            "{error}"
+        );
+    }
+    let (plan, notes) = at(there().on(0x6e73_6673)).unwrap();
+    let text = plan.to_text(&notes);
+    assert!(text.contains("network         that of /run/netns/x"), "{text}");
 }

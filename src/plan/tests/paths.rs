@@ -370,7 +370,7 @@ fn masks_and_mounts_must_not_contradict_each_other() {
     assert!(marked("/x", "/y", vec![bind("/opt", "/y/z", true)]).is_ok());
     assert!(matches!(marked("rel", "/y", vec![]), Err(PlanError::Path { .. })));
     assert!(matches!(marked("/x", "/a/../b", vec![]), Err(PlanError::Path { .. })));
-    assert!(matches!(marked("/", "/b", vec![]), Err(PlanError::Path { .. })));
+    assert!(matches!(marked("/", "/b", vec![]), Err(PlanError::Value { key: "maskedPaths", .. })));
 }
 
 #[test]

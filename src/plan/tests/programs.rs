@@ -270,7 +270,10 @@ fn permissions_are_those_of_the_sandbox() {
 fn masked_programs_are_not_there() {
     let mut profile = profile();
     profile.masked_paths = vec!["/usr/bin/sh".into(), "/usr/local".into()];
-    assert!(matches!(run_as(&profile, &facts(), "/usr/bin/sh"), Err(P::Special { .. })));
+    let told = |path| run_as(&profile, &facts(), path).unwrap_err().to_string();
+    assert_eq!(told("/usr/bin/sh"), "\"/usr/bin/sh\" is not executable: it is hidden (maskedPaths)");
+    assert_eq!(told("/etc/passwd"), "\"/etc/passwd\" is not executable: it is a file that belljar makes");
+    assert_eq!(told("/dev/null"), "\"/dev/null\" is not executable: it is a device");
     assert!(run_as(&profile, &facts(), "/usr/local/bin/plain").is_err());
 }
 
