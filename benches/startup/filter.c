@@ -4,7 +4,7 @@
  *   filter load|call FILTER       FILTER: an array of struct sock_filter, or "none"
  *
  * For each byte on standard input a child loads the filter; the answer is 8 bytes: the nanoseconds that loading took, or those of
- * 1,000 calls of getppid(2), which every filter here allows whatever its arguments.
+ * 1,000 calls of getppid(2), which every filter here allows with any arguments.
  */
 #include <fcntl.h>
 #include <linux/filter.h>

@@ -57,7 +57,7 @@ pub(super) fn program(bytes: &[u8]) -> bool {
     }
 }
 
-/// A real file reads as one in memory does, wherever its headers point.
+/// A real file reads as one in memory does, for any offsets in its headers.
 fn same_on_disk(bytes: &[u8], files: &MemoryFiles) {
     use std::io::Write as _;
     let memory = nix::sys::memfd::memfd_create(c"program", nix::sys::memfd::MFdFlags::MFD_CLOEXEC);

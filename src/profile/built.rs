@@ -17,7 +17,7 @@ const FRESH: bool = u64::from_le_bytes(TEXTS) == fingerprint();
 
 static FILTERS: &[u8] = include_bytes!("../../profiles/built/filters.postcard");
 
-/// FNV-1a over all texts: no protection, it tells that somebody forgot to write the files again.
+/// FNV-1a over all texts: no protection, it tells that one forgot to write the files again.
 const fn fingerprint() -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     let mut index = 0;
@@ -215,7 +215,7 @@ mod tests {
                 let [asked, other] = [policy, &policy.without_set_id()]
                     .map(|policy| compile(policy, arch, Unknown::Skip).unwrap().program);
                 let differs = other != asked;
-                // Only a container may have files with set-user-ID bits, where nobody else can reach them.
+                // Only a container may have files with set-user-ID bits, where no other user can reach them.
                 assert_eq!(differs, name == "container", "{name}");
                 assert_eq!(filter(policy, arch, false), Some((asked, false)), "{name}");
                 assert_eq!(filter(policy, arch, true), Some((other, differs)), "{name}");

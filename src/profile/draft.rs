@@ -64,7 +64,7 @@ impl Draft {
         Ok(())
     }
 
-    /// Fills in what nobody says.
+    /// Fills in what is not said.
     ///
     /// # Errors
     /// There are no namespaces or no filter, or the CPUs cannot be counted.
@@ -142,7 +142,7 @@ pub(super) fn read_namespaces(draft: &mut Draft, value: &Value<'_>) -> Result<()
     let Profile { namespaces, joined, .. } = &mut draft.profile;
     match &edit {
         Edit::Replace(_) => joined.clear(),
-        // An edit of nothing would end in few namespaces or none, which nobody asked for.
+        // An edit of nothing would end in few namespaces or none, which was not asked for.
         Edit::Change { .. } if !draft.said.contains("namespaces") => {
             return Err(conflict(&value.place().origin, "namespaces", Conflict::NothingInherited));
         }

@@ -48,7 +48,7 @@ pub(crate) fn trace_data(text: &str) -> Result<u16, ValueError> {
     u16::try_from(number).map_err(|_| range())
 }
 
-/// Reads an OCI JSON profile. Where nobody says what happens with unknown names, they are left out, as
+/// Reads an OCI JSON profile. Where it is not said what happens with unknown names, they are left out, as
 /// container engines do.
 pub(crate) fn oci(
     file: &Spanned<PathBuf>,

@@ -152,7 +152,7 @@ fn open(directory: impl AsFd, path: &Path, flags: OFlag) -> nix::Result<File> {
     openat(directory, path, flags, Mode::empty()).map(File::from)
 }
 
-/// Owned by root or the caller, and written by nobody else. Device and inode.
+/// Owned by root or the caller, and writable by no other user. Device and inode.
 fn check(file: &File, path: &Path) -> Result<std::fs::Metadata, ProfileError> {
     let metadata = file.metadata().map_err(|source| ProfileError::File {
         stage: FileStage::Stat,

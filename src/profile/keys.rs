@@ -1,9 +1,9 @@
 //! The table of keys: reading, layering, `--set`, checks, printing, the page of all keys and completion come
 //! from it.
 //!
-//! A new key that is a value of its own is a field of the model, whose `Default` says what it is where nobody
-//! does, and a row here: its name (the OCI runtime-spec's, where that has one), its [form](super::form), its
-//! field, and what it means. `needs namespaces` refuses it in lite.
+//! A new key that is a value of its own is a field of the model, whose `Default` says what it is where no
+//! profile does, and a row here: its name (the OCI runtime-spec's, where that has one), its
+//! [form](super::form), its field, and what it means. `needs namespaces` refuses it in lite.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

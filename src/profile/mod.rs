@@ -20,8 +20,8 @@
 //!
 //! A name (`[a-z0-9._-]{1,64}`, not starting with `.` or `-`) is looked up among the built-in profiles, then
 //! as `NAME.toml` in `$XDG_CONFIG_HOME/belljar/profiles` or `~/.config/belljar/profiles`. A built-in name can
-//! not be taken over. Anything with a `/` is a path. A file has to belong to root or the caller, and nobody
-//! else may write to it; in the user's directory, the same holds for the directory, and no symlink is
+//! not be taken over. Anything with a `/` is a path. A file has to belong to root or the caller, and no
+//! other user may write to it; in the user's directory, the same holds for the directory, and no symlink is
 //! followed. Nothing is ever loaded because it lies in the current directory.
 //!
 //! # Keys

@@ -1,4 +1,4 @@
-//! The model of a profile: what somebody asks for, in the OCI runtime-spec's words. Data, no behaviour.
+//! The model of a profile: what is asked for, in the OCI runtime-spec's words. Data, no behaviour.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -176,7 +176,7 @@ pub enum Workdir {
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Symlinks {
-    /// The system's own: root's, in a directory of root's that nobody else can write to, and that is `/`,
+    /// The system's own: root's, in a directory of root's that no other user can write to, and that is `/`,
     /// `/home`, `/run`, `/var`, or in a tree that the distribution's packages own (`/etc`, `/usr`, `/bin`,
     /// `/sbin`, `/lib*`, `/nix/store`, `/gnu/store`).
     #[default]
@@ -185,7 +185,7 @@ pub enum Symlinks {
     Follow,
 }
 
-/// What is done where a directory would show sockets or FIFOs of the host: whoever reaches one talks to a
+/// What is done where a directory would show sockets or FIFOs of the host: one who reaches it talks to a
 /// process outside. Where the kernel's Landlock holds sockets that are connected to by path (ABI 9), none is
 /// reached, and nothing is looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]

@@ -258,7 +258,7 @@ impl<'a> Value<'a> {
         !self.source.positions && self.at == 0
     }
 
-    /// The text of a string. An override that is a single word need not have quotes, whatever TOML takes it
+    /// The text of a string. An override that is a single word need not have quotes, even where TOML takes it
     /// for.
     pub(crate) fn string(&self) -> Result<&'a str, ProfileError> {
         match self.value {
@@ -416,7 +416,7 @@ mod tests {
     use super::*;
 
     proptest::proptest! {
-        /// The cursor makes no difference, whatever is asked for in whatever order.
+        /// The cursor makes no difference, in any order of questions.
         #[test]
         fn places_are_lines_and_columns(text in "[a-cü\n]{0,40}", offsets in proptest::collection::vec(0_usize..60, 0..8)) {
             let origin = Origin::Text("t".to_owned());

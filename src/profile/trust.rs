@@ -1,4 +1,4 @@
-//! Whom a profile's file is believed: its owner is root or the caller, and nobody else can write to it, or
+//! Whom a profile's file is believed: its owner is root or the caller, and no other user can write to it, or
 //! put another in its place.
 
 use std::collections::VecDeque;
@@ -12,7 +12,7 @@ use super::{FileStage, ProfileError};
 /// Symbolic links that are followed, as many as the kernel follows (path_resolution(7)).
 const LINKS: u32 = 40;
 
-/// A file that is owned by root or the caller, and written by nobody else.
+/// A file that is owned by root or the caller, and writable by no other user.
 pub(super) fn permitted(owner: u32, mode: u32, caller: u32, path: &Path) -> Result<(), ProfileError> {
     if owner != 0 && owner != caller {
         return Err(ProfileError::ForeignOwner { path: path.to_owned(), owner, caller });
@@ -24,8 +24,8 @@ pub(super) fn permitted(owner: u32, mode: u32, caller: u32, path: &Path) -> Resu
 }
 
 /// The whole way to a file that was opened and has this device and inode: each directory on it, and each
-/// directory in which a link on it lies, belongs to root or the caller, and nobody else can rename what is in
-/// it.
+/// directory in which a link on it lies, belongs to root or the caller, and no other user can rename what is
+/// in it.
 pub(super) fn way(path: &Path, opened: (u64, u64)) -> Result<(), ProfileError> {
     let failed = |path: &Path| {
         let path = path.to_owned();

@@ -56,7 +56,7 @@ fn sizes_that_are_none() {
     for text in ["1", "512", "67108864"] {
         assert!(matches!(size(text), Err(ValueError::NoUnit { .. })), "{text}");
     }
-    // KB is 1000 to some and 1024 to others, and the rest are nobody's.
+    // KB is 1000 to some and 1024 to others, and the rest are not units.
     for text in ["1b", "1KB", "1kb", "1kib", "1mib", "1Mib", "1Mb", "1PiB", "1s", "1bytes"] {
         assert!(matches!(size(text), Err(ValueError::Unit { .. })), "{text}");
     }

@@ -135,7 +135,7 @@ pub(super) fn remember() {
 }
 
 /// Takes over the launcher's descriptor of the image, which is this process's image too. Where there is one
-/// already, that one is kept: it was not handed over by anybody.
+/// already, that one is kept: it was not handed over.
 pub(super) fn adopt(number: i32) -> io::Result<()> {
     // SAFETY: any number may be asked about.
     if unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) } != 0 {

@@ -25,7 +25,7 @@ pub(crate) unsafe fn clone_vfork(
     argument: *mut c_void,
 ) -> io::Result<Cloned> {
     // The child resets its signal dispositions itself, so that the old clone needs nothing more.
-    // SAFETY: the caller's promise; with one thread no lock is held by anybody else.
+    // SAFETY: the caller's promise; with one thread no lock is held by another.
     let cloned = unsafe { clone_into(0, 0, None, entry, argument, || ()) }?;
     Ok(Cloned { pid: cloned.pid, pidfd: cloned.pidfd })
 }

@@ -48,8 +48,8 @@ pub(super) fn check(channel: BorrowedFd<'_>) -> Result<(), Refusal> {
     if ours == theirs { Ok(()) } else { Err(Refusal::OtherProgram) }
 }
 
-/// Lets the kernel kill this process when the other end of the channel is closed, whichever thread launched
-/// it (fcntl(2): `F_SETOWN`, `F_SETSIG`, `O_ASYNC`). The other end must never write.
+/// Lets the kernel kill this process when the other end of the channel is closed, independent of the thread
+/// that launched it (fcntl(2): `F_SETOWN`, `F_SETSIG`, `O_ASYNC`). The other end must never write.
 pub(super) fn end_with(channel: BorrowedFd<'_>) -> io::Result<()> {
     let fd = channel.as_raw_fd();
     // SAFETY: an open descriptor and plain numbers.

@@ -89,7 +89,7 @@ impl Sandbox {
         super::spawn::fill_streams()?;
         let argument = argument_file(&bytes).map_err(failed)?;
         let (reader, writer) = std::io::pipe().map_err(failed)?;
-        // The function may give the writing end to somebody outside: what ends the call is the end of its
+        // The function may give the writing end to a process outside: what ends the call is the end of its
         // process.
         let mut reply = [Reading::new(Some(reader.into()), RESULT_LIMIT).map_err(failed)?];
         let mut child = Command::new(self, task).spawn_with(

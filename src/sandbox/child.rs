@@ -125,13 +125,13 @@ impl Child {
     /// From `pidfd_send_signal(2)`.
     pub fn kill(&mut self) -> io::Result<()> {
         if self.outcome.is_none() {
-            self.reins()?.end()?;
+            self.kill_ref()?.end()?;
             self.killed = true;
         }
         Ok(())
     }
 
-    fn reins(&self) -> io::Result<KillRef<'_>> {
+    fn kill_ref(&self) -> io::Result<KillRef<'_>> {
         let started = self.started()?;
         Ok(KillRef {
             pidfd: started.pidfd.as_fd(),
@@ -140,7 +140,7 @@ impl Child {
         })
     }
 
-    /// Waits until the sandbox has ended or one of `others` is ready, whichever comes first, and ends it
+    /// Waits until the sandbox has ended or one of `others` is ready, and ends it
     /// where its deadline has passed. What init does about the deadline itself comes earlier. Where there is
     /// nothing but the sandbox to wait for it returns at once: reaping waits by itself.
     pub(super) fn watch(
@@ -160,7 +160,7 @@ impl Child {
                 Seen::Ready => return Ok(()),
                 Seen::Overdue => {
                     self.overdue = true;
-                    self.reins()?.end_overdue()?;
+                    self.kill_ref()?.end_overdue()?;
                 }
                 Seen::Force => self.kill()?,
             }
@@ -208,7 +208,7 @@ impl Child {
     }
 
     /// The same, for a caller that has something to see to meanwhile. Reads pipes that the task writes to,
-    /// until they end or the run does: somebody outside may hold their other ends.
+    /// until they end or the run does: a process outside may hold their other ends.
     pub(crate) fn wait_reading(
         &mut self,
         supervisor: &mut dyn Supervisor,

@@ -42,7 +42,7 @@ pub(super) struct Last {
 
 impl Child {
     /// Waits until the relay has passed on what the task wrote: not beyond the run's deadline, and not for a
-    /// stream that nobody can read meanwhile, as it is here. What is left then is passed on when it is read.
+    /// stream that cannot be read meanwhile, as it is here. What is left then is passed on when it is read.
     pub(super) fn pass_on(
         &self,
         relay: &Finishing,

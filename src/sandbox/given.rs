@@ -1,6 +1,6 @@
-//! What a task is given by descriptor: rights to pipes, and regular files. Who owns a file can change its mode through any
-//! descriptor of it, and an ordinary user's sandbox has its caller's id: mode and owner are put back when the
-//! run is over.
+//! What a task is given by descriptor: rights to pipes, and regular files. Who owns a file can change its
+//! mode through any descriptor of it, and an ordinary user's sandbox has its caller's id: mode and owner are
+//! put back when the run is over.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -32,7 +32,7 @@ impl Attributes {
 }
 
 impl Given {
-    /// Notes those of them that are regular files of the sandbox's ids: nobody else's can be changed.
+    /// Notes those of them that are regular files of the sandbox's ids: no others can be changed.
     pub(super) fn note<'a>(
         descriptors: impl Iterator<Item = BorrowedFd<'a>>,
         host: &HostIdentity,
@@ -130,7 +130,7 @@ fn give_pipes(stdio: &[OwnedFd; 3], id: u32) -> Result<(), Error> {
     Ok(())
 }
 
-/// `PIPEFS_MAGIC`: pipes without a name, not FIFOs in a directory of somebody's.
+/// `PIPEFS_MAGIC`: pipes without a name, not FIFOs in a directory.
 const PIPEFS: nix::sys::statfs::FsType = nix::sys::statfs::FsType(0x5049_5045);
 
 #[cfg(test)]

@@ -76,7 +76,7 @@ impl IdMaps {
     }
 
     /// Writes them for a child of ours that has not been waited for. By the number that `/proc` has for it:
-    /// where that is of another pid namespace, ours is somebody else's there.
+    /// where that is of another pid namespace, ours is another process's there.
     pub(super) fn write(&self, pidfd: BorrowedFd<'_>) -> Result<(), Error> {
         let pid = sys::process::number_in_proc(pidfd).map_err(Error::prepare(
             Step::Proc,

@@ -10,11 +10,11 @@ use nix::sys::socket::{Shutdown, shutdown};
 use super::watch::GRACE;
 use crate::sys;
 
-/// In *lite* nobody but init can end what is left: how long it may take until it is ended itself. It takes
+/// In *lite* only init can end what is left: how long it may take until it is ended itself. It takes
 /// two seconds at most.
 const LITE: Duration = Duration::from_secs(3);
 
-/// What a run is ended by, without a new descriptor: from wherever it is held.
+/// What a run is ended by, without a new descriptor.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct KillRef<'a> {
     pub(super) pidfd: BorrowedFd<'a>,

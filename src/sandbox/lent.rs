@@ -67,7 +67,7 @@ impl Terminal {
         done
     }
 
-    /// Each, whatever comes of the others.
+    /// Each, even where others fail.
     fn put_all_back(&self) -> Result<(), Errno> {
         // It undoes what TCOOFF did, not Ctrl-S.
         let flow = tcflow(&self.fd, FlowArg::TCOON);
@@ -97,7 +97,7 @@ fn flags(fd: BorrowedFd<'_>) -> Result<OFlag, Errno> {
     fcntl(fd, FcntlArg::F_GETFL).map(OFlag::from_bits_retain)
 }
 
-/// Of another session's terminal, and of one that was hung up, nobody here is told.
+/// Of another session's terminal, and of one that was hung up, this process is not told.
 fn in_foreground(terminal: BorrowedFd<'_>) -> bool {
     tcgetpgrp(terminal) == Ok(getpgrp())
 }

@@ -50,7 +50,7 @@ fn run(program: &'static str, pid: i32, map: &str, ranges: &[IdRange]) -> Result
         Ok(Some(status)) => {
             Err(StartError::IdMapProgram { program, status: status.to_string(), said }.into())
         }
-        // Its status went to nobody (SIGCHLD is ignored): the map tells, and init compares every number.
+        // Its status is lost (SIGCHLD is ignored): the map tells, and init compares every number.
         Err(Errno::ECHILD) if is_written(pid, map) => Ok(()),
         Err(Errno::ECHILD) => {
             Err(StartError::IdMapProgram { program, status: "no map".to_owned(), said }.into())

@@ -25,8 +25,8 @@ pub struct Outcome {
     /// Wall time from the start of the sandbox to its end.
     pub wall: Duration,
     /// CPU time in user mode, of the task and everything that it started (`RUSAGE_CHILDREN` of getrusage(2):
-    /// not of what nobody waited for, because its parent ignored `SIGCHLD`). `None`, as the three below: init
-    /// was killed before it could count.
+    /// not of what was not waited for, because its parent ignored `SIGCHLD`). `None`, as the three below:
+    /// init was killed before it could count.
     pub user: Option<Duration>,
     /// CPU time in the kernel, likewise.
     pub system: Option<Duration>,

@@ -1,5 +1,5 @@
 //! Pipes that a task writes to and the caller reads: without blocking, and never until they end, which
-//! whoever holds the other end decides, outside of the sandbox, too (SCM_RIGHTS).
+//! each holder of the other end decides, outside of the sandbox, too (SCM_RIGHTS).
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read as _};
@@ -34,7 +34,7 @@ impl Reading {
         Ok(())
     }
 
-    /// Once nobody writes any more who belongs to the run: what the pipe holds at this moment.
+    /// Once no process of the run writes any more: what the pipe holds at this moment.
     pub(super) fn read_the_rest(&mut self) -> io::Result<()> {
         let Some(from) = &self.from else { return Ok(()) };
         let mut left = waiting(from.as_fd())?;

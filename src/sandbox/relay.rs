@@ -1,5 +1,5 @@
 //! Passes the task's output on and counts it: a run that writes more than it may is ended, or what it writes
-//! beyond is thrown away. Bounded memory, whatever the task writes, and no waiting for a reader who does not
+//! beyond is thrown away. Bounded memory for any output, and no waiting for a reader who does not
 //! read once the run was ended.
 
 use std::io::{PipeReader, PipeWriter};
@@ -64,7 +64,7 @@ pub(super) struct Finishing {
 /// What the thread hears of the run.
 #[derive(Debug)]
 struct Run {
-    /// Readable, as its other end is closed, once the run is over and nobody writes any more.
+    /// Readable, as its other end is closed, once the run is over and there is no writer any more.
     over: OwnedFd,
     /// Whether what is left then is given only to a reader who takes it at once. Set before `over` is closed.
     cut: Arc<AtomicBool>,
@@ -151,7 +151,7 @@ impl Finishing {
 
 #[derive(Debug, PartialEq, Eq)]
 enum Ended {
-    /// All streams ended, or nobody wants them; so much was thrown away.
+    /// All streams ended, or have no reader; so much was thrown away.
     Streams { discarded: u64 },
     /// The limit was reached.
     Limit,
@@ -226,7 +226,7 @@ fn pass_on(stream: &Stream, buffer: &mut [u8], left: &mut u64, run: &Run) -> Res
     }
 }
 
-/// False where nobody reads any more, or the run was cut.
+/// False where there is no reader any more, or the run was cut.
 fn write_all(to: &OwnedFd, bytes: &[u8], run: &Run) -> Result<bool, Errno> {
     let mut rest = bytes;
     while !rest.is_empty() {
@@ -372,7 +372,7 @@ mod tests {
         writer.join().expect("the writer");
     }
 
-    /// A full pipe as the caller's side, a task that has written and is held open by somebody else.
+    /// A full pipe as the caller's side, a task that has written and is held open by another process.
     fn stuck(cut: bool) -> (JoinHandle<Result<Ended, Errno>>, PipeWriter, OwnedFd, OwnedFd) {
         let (from, task) = pipe().expect("a pipe");
         let (reader, to) = pipe().expect("a pipe");

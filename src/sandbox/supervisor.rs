@@ -1,4 +1,4 @@
-//! What a caller has to see to while it starts a sandbox and waits for it.
+//! What the caller handles while it starts a sandbox and waits for it.
 
 use std::io;
 use std::os::fd::BorrowedFd;

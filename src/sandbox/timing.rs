@@ -29,7 +29,7 @@ pub struct TimedStep {
     /// When it ended, since the first step began.
     #[serde(rename = "atMicroseconds", serialize_with = "microseconds")]
     pub at: Duration,
-    /// How long it took: since the step before it ended, in whichever process.
+    /// How long it took: since the step before it ended, in either process.
     #[serde(rename = "microseconds", serialize_with = "microseconds")]
     pub took: Duration,
 }
@@ -67,7 +67,7 @@ impl Stopwatch {
         self.marks.push((step, monotonic()));
     }
 
-    /// The step of this name has ended at a time that somebody else tells: between the last one and now.
+    /// The step of this name has ended at a time that another process tells: between the last one and now.
     pub(crate) fn mark_at(&mut self, step: &'static str, at: u64) {
         let last = self.marks.last().map_or(self.began, |(_, at)| *at);
         self.marks.push((step, at.clamp(last, monotonic().max(last))));

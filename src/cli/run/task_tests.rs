@@ -33,7 +33,7 @@ fn a_program_comes_after_two_dashes_and_a_role_does_not() {
         (&["probe", "--json"], false, &["probe", "--json"]),
         (&["--", "ls"], true, &["ls"]),
         (&["--", "ls", "-l", "--", "x"], true, &["ls", "-l", "--", "x"]),
-        // What follows a role's name is the role's, whatever it looks like.
+        // What follows a role's name is the role's, even if it looks like an option.
         (&["probe", "--", "x"], false, &["probe", "--", "x"]),
         (&["probe", "--bind", "/:/", "-v", "--help"], false, &["probe", "--bind", "/:/", "-v", "--help"]),
         (&["-p", "build", "probe", "-p", "x"], false, &["probe", "-p", "x"]),

@@ -7,7 +7,8 @@ use std::io::Read;
 use nix::errno::Errno;
 use nix::unistd::{Uid, User};
 
-/// The set-user-ID programs that map them (newuidmap(1)), by their absolute path: `PATH` is anybody's.
+/// The set-user-ID programs that map them (newuidmap(1)), by their absolute path: `PATH` is not to be
+/// trusted.
 pub(crate) const NEWUIDMAP: &str = "/usr/bin/newuidmap";
 /// The same for groups.
 pub(crate) const NEWGIDMAP: &str = "/usr/bin/newgidmap";

@@ -99,7 +99,7 @@ fn ranges_that_a_caller_may_not_map_are_refused() {
     let no_blocks = Facts { spare_blocks: None, ..root_facts() };
     let no_capabilities = Facts { capabilities: CapabilitySet::EMPTY, ..root_facts() };
     for (profile, facts, expected) in [
-        // The host's root, from whoever it is.
+        // The host's root, for any caller.
         (named(&[range(0, 0, 65_536)], &groups, Some((0, 0))), &root, "host's root"),
         (named(&users, &[range(0, 0, 1)], Some((0, 0))), &root, "host's root"),
         (named(&[range(0, 0, 1)], &groups, Some((0, 0))), &with_subordinate(), "host's root"),
@@ -545,7 +545,7 @@ proptest::proptest! {
     }
 }
 
-/// core(5): with 0 a pipe of core_pattern is started all the same, and nobody inside could raise it.
+/// core(5): with 0 a pipe of core_pattern is started all the same, and no process inside could raise it.
 #[test]
 fn a_core_limit_of_none_is_refused_where_it_would_start_a_handler() {
     let core = |soft, hard| {

@@ -41,7 +41,7 @@ fn what_a_user_namespace_can_mount_is_planned_with_its_options() {
     assert_eq!(tmpfs.data, [(c"uid".into(), Some(c"1000".into()))]);
     let limits = tmpfs.limits.unwrap();
     assert_eq!((limits.size, limits.inodes, limits.mode, tmpfs.attributes), (4096, 9, 0o750, 0x6));
-    // Its terminals are bounded, whatever is said besides, and can be used.
+    // Its terminals are bounded, with any other options, and can be used.
     let pts = made(&with([new("/dev/pts", "devpts", &[("gid", "1000")])]), "/dev/pts");
     assert_eq!(pts.data.iter().filter(|(key, _)| key.as_c_str() == c"max").count(), 1);
     assert_eq!(pts.attributes & 0x4, 0);
@@ -138,7 +138,7 @@ fn a_device_by_number_is_the_host_s_node_and_no_other() {
     for other in [device(false, 231, None, None), device(true, 232, None, None)] {
         assert!(matches!(at(other), Err(PlanError::Device { major: 10, .. })));
     }
-    // The host's node permits more than is asked, or is somebody else's.
+    // The host's node permits more than is asked, or is another user's.
     for other in [device(false, 232, Some(0o600), None), device(false, 232, None, Some(7))] {
         assert!(matches!(at(other), Err(PlanError::Unenforceable { .. })));
     }

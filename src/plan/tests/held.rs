@@ -264,7 +264,7 @@ fn a_named_pipe_is_not_shown_read_only_below_a_writable_directory() {
     assert_eq!(problem(&below, &Endless(files)), WallProblem::Unseen { limit: 400_000 });
 }
 
-/// In every directory is as much as somebody wants to see.
+/// In every directory is as much as is looked for.
 struct Endless(MemoryFiles);
 
 impl Files for Endless {

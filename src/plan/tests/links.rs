@@ -169,7 +169,7 @@ proptest! {
         }
     }
 
-    /// What is asked for at a path is what the path shows in the end, through whatever symlinks it leads; of
+    /// What is asked for at a path is what the path shows in the end, through any symlinks; of
     /// several for the very same path the last one.
     #[test]
     fn a_destination_shows_what_was_asked_for_there(

@@ -471,7 +471,7 @@ fn the_calls_working_directory_is_shown_where_the_callers_is_not_it() {
     for home in ["/home/me", "/home"] {
         assert!(matches!(go(&work, "/", home), Err(PlanError::Cwd { .. })), "{home}");
     }
-    // Nothing is shown that nobody asked to be.
+    // Nothing is shown that was not asked for.
     assert!(go(&profile(), "/", project).is_err());
 }
 

@@ -39,7 +39,7 @@ fn links() -> (MemoryFiles, Vec<(&'static str, bool)>) {
         files = files.symlink(link, "/opt");
         cases.push((link, is_systems));
     }
-    // Somebody else's link, and directories in which somebody else can exchange root's.
+    // Another user's link, and directories in which another user can exchange root's.
     for (link, uid, above, mode) in [
         ("/etc/a/link", 1000, 0, 0o755),
         ("/etc/b/link", 0, 1000, 0o755),

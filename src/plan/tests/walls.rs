@@ -221,7 +221,8 @@ fn a_persons_view() {
     }
 }
 
-/// Set-user-ID bits and file capabilities are let through where nobody else can reach them, and nowhere else.
+/// Set-user-ID bits and file capabilities are let through where no other user can reach them, and nowhere
+/// else.
 #[test]
 fn set_id_bits_are_for_what_nobody_else_reaches() {
     use crate::plan::show::note::Exposed;

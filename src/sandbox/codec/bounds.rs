@@ -1,6 +1,6 @@
 //! What a value may take of the caller: a few hostile bytes can stand for one that is far larger than they
-//! are, or be nested until the stack ends. What is counted is what is set aside for the value, whatever its
-//! type does with it: boxes, tables, lists that grow.
+//! are, or be nested until the stack ends. What is counted is what is set aside for the value, for any
+//! use that its type makes of it: boxes, tables, lists that grow.
 
 use std::any::type_name;
 

@@ -17,9 +17,9 @@
 //! errno, trace, log, allow).
 //!
 //! What is never taken from a profile: `architectures` and `archMap` are checked for their spelling, but no
-//! foreign architecture is opened. 32-bit and x32 calls kill the process. The listener of `SCMP_ACT_NOTIFY` is
-//! the caller's, whatever `listenerPath` and `listenerMetadata` say; as the default action it is an error, as in
-//! runc.
+//! foreign architecture is opened. 32-bit and x32 calls kill the process. The listener of `SCMP_ACT_NOTIFY`
+//! is the caller's; `listenerPath` and `listenerMetadata` are not used; as the default action it is an error,
+//! as in runc.
 
 mod error;
 mod json;
