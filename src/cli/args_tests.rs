@@ -105,7 +105,7 @@ fn a_wrong_value_is_told_on_one_line_with_the_option_and_the_reason() {
         ("--keep-fd", "1", "standard streams"),
         ("--keep-fd", "x", "not the number of a descriptor"),
         ("--memory", "64", "has no unit"),
-        ("--memory", "0", "write \"unlimited\""),
+        ("--memory", "0", "or \"unlimited\""),
         ("--pids", "-1", "unexpected argument '-1'"),
         ("--pids", "many", "not a whole number"),
         ("--cpus", "0", "0 is not a limit"),

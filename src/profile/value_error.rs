@@ -58,7 +58,7 @@ pub enum ValueError {
         hint: &'static str,
     },
     /// A limit of zero.
-    #[error("0 is not a limit: write \"unlimited\" for none, or a value above 0")]
+    #[error("0 is not a limit: write a value above 0, or \"unlimited\" where there may be none")]
     Zero,
     /// A number outside of its range.
     #[error("\"{}\" is out of range ({min} to {max})", Escaped(text))]

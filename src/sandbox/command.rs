@@ -16,6 +16,7 @@ use super::created::Created;
 use super::dry_run::DryRun;
 use super::error::{Error, Step};
 use super::hooks::{self, Hook};
+use super::joined::Joined;
 use super::kill_handle::KillHandle;
 use super::lent::Lent;
 use super::relay::{Limit, Relay, Stream as Relayed};
@@ -216,7 +217,8 @@ impl<'a> Command<'a> {
     }
 
     /// What would be done: everything is decided and checked, and whether the control group can be made that
-    /// is asked for. Nothing is started, and nothing is made.
+    /// is asked for, and the namespaces joined, by the calling thread, which comes back. Nothing is started, and
+    /// nothing is made.
     ///
     /// # Errors
     /// [`Error::Profile`], [`Error::Plan`], [`Error::Cgroup`]: the profile cannot be had on this host, or for
@@ -235,6 +237,7 @@ impl<'a> Command<'a> {
             files |= accept(end.as_fd(), || format!("standard {stream}"))? == Accepted::File;
         }
         let (plan, mut notes) = self.planned(files)?;
+        Joined::open(&plan.walls.joined)?.with(|| ())?;
         if let Some(cgroup) = &plan.cgroup {
             let parents = crate::cgroup::look(cgroup)?;
             notes.push(Note::ControlGroup { parents });

@@ -249,6 +249,17 @@ pub(crate) enum StartError {
         #[source]
         source: Errno,
     },
+    /// A namespace that is there already cannot be joined.
+    #[error("cannot join the namespace {path:?}: {problem}")]
+    Join {
+        /// Its path on the host.
+        path: String,
+        /// What failed.
+        problem: JoinProblem,
+        /// The system call's error.
+        #[source]
+        source: Option<Errno>,
+    },
     /// A wall could not be built, or did not read back as planned.
     #[error("cannot build the sandbox")]
     Init {
@@ -294,6 +305,51 @@ impl From<CgroupError> for Error {
     }
 }
 
+/// What failed of joining a namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum JoinProblem {
+    /// `open(2)`.
+    #[error("it cannot be opened")]
+    Open,
+    /// `fstatfs(2)`, `fstat(2)` or `ioctl(2)`.
+    #[error("it cannot be looked at ({0})")]
+    Look(&'static str),
+    /// Something else.
+    #[error("it is no namespace")]
+    NotOne,
+    /// Of another kind than was asked for.
+    #[error("it is a namespace of another kind")]
+    Kind,
+    /// `setns(2)` into it.
+    #[error("setns(2)")]
+    Enter,
+    /// `setns(2)` into the caller's own, by which the calling thread comes back.
+    #[error("the calling thread cannot come back into the caller's own (setns(2))")]
+    Back {
+        /// The option of unshare(1) that makes one of the kind.
+        unshare: char,
+    },
+}
+
+impl JoinProblem {
+    /// What a person can do about it.
+    pub(crate) fn hint(self, source: Option<Errno>) -> Option<String> {
+        match (self, source) {
+            (Self::Kind, _) => Some("name one of the kind that the profile says".to_owned()),
+            (Self::Enter, Some(Errno::EPERM)) => Some(
+                "it takes CAP_SYS_ADMIN in the user namespace that owns it: run belljar as root, or in that user \
+                 namespace"
+                    .to_owned(),
+            ),
+            (Self::Back { unshare }, Some(Errno::EPERM)) => Some(format!(
+                "it takes CAP_SYS_ADMIN in the user namespace that owns the caller's own, too: run belljar in one \
+                 that this user namespace owns (unshare -Ur{unshare}), or as root"
+            )),
+            _ => None,
+        }
+    }
+}
+
 /// A step of the caller's side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -312,8 +368,6 @@ pub enum Step {
     Descriptors,
     /// The caller's own namespaces, to compare with.
     Namespaces,
-    /// Joining a namespace.
-    Join,
 }
 
 impl std::fmt::Display for Step {
@@ -325,7 +379,6 @@ impl std::fmt::Display for Step {
             Self::OomScore => "cannot have the sandbox spared no more than others when memory runs out",
             Self::Trees => "cannot prepare a bind mount",
             Self::Descriptors => "cannot prepare the descriptors",
-            Self::Join => "cannot join the namespace",
             Self::Namespaces => "cannot read the own namespaces",
         })
     }

@@ -48,6 +48,8 @@ fn of_start(error: &StartError) -> Vec<String> {
                  root need one: proc, dev, tmp)"
                     .to_owned(),
             ],
+        // Whether it can be is not the host's to say.
+        StartError::Join { problem, source, .. } => problem.hint(*source).into_iter().collect(),
         _ => refusal::explain(error),
     }
 }

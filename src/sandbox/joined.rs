@@ -13,7 +13,7 @@ use nix::sched::{CloneFlags, setns};
 use nix::sys::stat::Mode;
 use nix::sys::statfs::{FsType, fstatfs};
 
-use super::error::{Error, Step};
+use super::error::{Error, JoinProblem, StartError, Step};
 use crate::{init, plan, sys};
 
 /// `NSFS_MAGIC` of linux/magic.h.
@@ -52,7 +52,7 @@ impl Joined {
     pub(super) fn with<T>(&self, act: impl FnOnce() -> T) -> Result<T, Error> {
         // Where the thread would not get back it does not go: its own may be another user namespace's.
         for namespace in &self.0 {
-            namespace.back("setns to the caller's own, in place of")?;
+            namespace.back()?;
         }
         let mut entered = Ok(());
         let mut inside = Vec::new();
@@ -65,7 +65,7 @@ impl Joined {
         }
         let done = entered.map(|()| act());
         for namespace in inside {
-            namespace.back("setns back from")?;
+            namespace.back()?;
         }
         done
     }
@@ -74,35 +74,51 @@ impl Joined {
 impl Namespace {
     fn open(wanted: &plan::Joined) -> Result<Self, Error> {
         let path = wanted.path.to_string_lossy().into_owned();
-        let failed = |call| Error::prepare(Step::Join, call, &path);
+        let failed = |problem| failed(&path, problem);
+        let look = |call| failed(JoinProblem::Look(call));
         // It may be anything: a FIFO would be waited for, a terminal taken.
         let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
-        let other = open(wanted.path.as_c_str(), flags, Mode::empty()).map_err(failed("open"))?;
-        if fstatfs(&other).map_err(failed("fstatfs"))?.filesystem_type() != NSFS {
-            return Err(failed("fstatfs: it is no namespace")(Errno::EINVAL));
+        let other = open(wanted.path.as_c_str(), flags, Mode::empty()).map_err(failed(JoinProblem::Open))?;
+        if fstatfs(&other).map_err(look("fstatfs"))?.filesystem_type() != NSFS {
+            return Err(error(&path, JoinProblem::NotOne, None));
         }
         // SAFETY: NS_GET_NSTYPE takes no argument and gives a number (ioctl_ns(2), Linux 4.11).
         let kind = Errno::result(unsafe { libc::ioctl(other.as_raw_fd(), NS_GET_NSTYPE) })
-            .map_err(failed("ioctl(NS_GET_NSTYPE)"))?;
+            .map_err(look("ioctl(NS_GET_NSTYPE)"))?;
         let known = init::NAMESPACES.iter().find(|(_, flag)| u64::from(flag.cast_unsigned()) == wanted.flag);
         let Some((name, flag)) = known.filter(|(_, flag)| *flag == kind) else {
-            return Err(failed("ioctl(NS_GET_NSTYPE): it is a namespace of another kind")(Errno::EINVAL));
+            return Err(error(&path, JoinProblem::Kind, None));
         };
-        let number = sys::fstat(std::os::fd::AsFd::as_fd(&other)).map_err(failed("fstat"))?.st_ino;
+        let number = sys::fstat(std::os::fd::AsFd::as_fd(&other)).map_err(look("fstat"))?.st_ino;
         let own = format!("/proc/thread-self/ns/{name}");
         let own = open(own.as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())
-            .map_err(Error::prepare(Step::Join, "open", &own))?;
+            .map_err(Error::prepare(Step::Namespaces, "open", &own))?;
         let kind = CloneFlags::from_bits_truncate(*flag);
         Ok(Self { name, kind, path, other, number, own })
     }
 
     fn enter(&self) -> Result<(), Error> {
-        setns(&self.other, self.kind).map_err(Error::prepare(Step::Join, "setns", &self.path))
+        setns(&self.other, self.kind).map_err(failed(&self.path, JoinProblem::Enter))
     }
 
-    fn back(&self, call: &'static str) -> Result<(), Error> {
-        setns(&self.own, self.kind).map_err(Error::prepare(Step::Join, call, &self.path))
+    fn back(&self) -> Result<(), Error> {
+        let unshare = match self.name {
+            "net" => 'n',
+            "ipc" => 'i',
+            "uts" => 'u',
+            _ => 'C',
+        };
+        setns(&self.own, self.kind).map_err(failed(&self.path, JoinProblem::Back { unshare }))
     }
+}
+
+fn error(path: &str, problem: JoinProblem, source: Option<Errno>) -> Error {
+    StartError::Join { path: path.to_owned(), problem, source }.into()
+}
+
+/// For `map_err`.
+fn failed(path: &str, problem: JoinProblem) -> impl FnOnce(Errno) -> Error {
+    move |source| error(path, problem, Some(source))
 }
 
 /// `_IO(0xb7, 0x3)` of linux/nsfs.h.

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use syn::visit::Visit as _;
 
 /// The most lines of code that `default-features = false` may compile: lines with something else than a
-/// comment on them, without tests. The bound is what there is, rounded up: lower it with the code.
-const MOST_LINES: usize = 27_000;
+/// comment on them, without tests. The bound is what there is, rounded up: lower it with the code. (It was
+/// 27,000 before scheduling, and before a plan knew the options of each file system.)
+const MOST_LINES: usize = 27_500;
 
 /// Features that are off.
 const OFF: [&str; 3] = ["cli", "doctor", "internals"];

@@ -56,10 +56,11 @@ pub(super) struct ProfileOptions {
     /// The profile: a name from `belljar profile list`, or a path with a / in it
     #[arg(short, long, value_name = "NAME|FILE", default_value = "strict")]
     pub profile: String,
-    /// Set a key of the profile, as in --set root.readonly=false (repeatable)
+    /// Set a key of the profile, as in --set root.readonly=false (repeatable). Options for the same thing
+    /// (--net, --userns, --memory) win over it
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// The network: none, or the host's
+    /// The network: none, or the host's. It wins over a network that the profile joins
     #[arg(long, value_name = "MODE")]
     pub net: Option<Net>,
 }
