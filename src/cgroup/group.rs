@@ -53,6 +53,19 @@ impl Entrance {
     pub(crate) fn cgroup_procs_fds(&self) -> Result<Vec<OwnedFd>, CgroupError> {
         self.0.iter().map(|(version, dir)| procs_fd(dir, *version)).collect()
     }
+
+    /// How many processes there may be at most, and the file that counts them; `None` without a limit.
+    pub(crate) fn pids(&self) -> Result<Option<(u64, OwnedFd)>, CgroupError> {
+        for (_, dir) in &self.0 {
+            let Some(text) = dir.read_if_there("pids.max")? else { continue };
+            if text.trim() != "max" {
+                let malformed = |_| CgroupError::Malformed { path: dir.path.join("pids.max") };
+                let limit = text.trim().parse().map_err(malformed)?;
+                return Ok(Some((limit, dir.file("pids.current", libc::O_RDONLY)?)));
+            }
+        }
+        Ok(None)
+    }
 }
 
 fn procs_fd(dir: &Dir, version: Version) -> Result<OwnedFd, CgroupError> {

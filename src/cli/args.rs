@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use clap::error::{ContextValue, ErrorKind};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use super::error::Error;
@@ -152,6 +152,12 @@ fn usage(mut error: clap::Error, argv: &[OsString]) -> Error {
     let tips = rest.lines().filter_map(|line| line.trim().strip_prefix("tip: "));
     // clap suggests `-- --option`, which would be a program of that name.
     let mut hints: Vec<String> = tips.filter(|tip| !tip.contains(" as a value, ")).map(one_line).collect();
+    if let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidArg)
+        && argv.get(1).is_some_and(|name| name == "exec")
+        && !word.starts_with('-')
+    {
+        hints.push("put -- before the command: belljar exec NAME -- COMMAND".to_owned());
+    }
     hints.push(format!("see {help}"));
     Error::Usage { message, hints }
 }

@@ -28,6 +28,16 @@ pub(super) fn join(context: &mut Context) -> Result<(), Fault> {
             return Err(Fault::mismatch("the control group's process", own, text.trim()));
         }
     }
+    if let Some((limit, counter)) = &context.pids {
+        let mut buffer = [0; LIMIT];
+        let text = read(counter, &mut buffer).map_err(Fault::on("read", b"pids.current"))?;
+        // This process is one of them. The kernel does not ask where one joins.
+        match text.trim().parse::<u64>() {
+            Ok(count) if count <= *limit => {}
+            Ok(_) => return Err(Fault::TooManyProcesses { limit: *limit }),
+            Err(_) => return Err(Fault::mismatch("pids.current", "a number", text.trim())),
+        }
+    }
     if context.plan.walls.namespaces.has_new(libc::CLONE_NEWCGROUP) {
         nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWCGROUP)
             .map_err(Fault::on("unshare", b"CLONE_NEWCGROUP"))?;

@@ -19,6 +19,8 @@ pub(super) struct Context {
     pub(super) caller: OwnedFd,
     /// `cgroup.procs` of the task's group, in each tree that has one.
     pub(super) cgroup_procs_fds: Vec<OwnedFd>,
+    /// Of a task beyond the first: how many processes there may be with it, and the file that counts them.
+    pub(super) pids: Option<(u64, OwnedFd)>,
     /// What ends the run besides the clock, and where it is read.
     pub(super) watches: Vec<(Watch, OwnedFd)>,
     /// The size of the task's terminal, if it gets one.

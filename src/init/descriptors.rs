@@ -52,6 +52,7 @@ pub(super) fn place_streams(streams: [OwnedFd; 3]) -> Result<(), Fault> {
 pub(super) fn release(context: &mut Context) {
     context.descriptors.clear();
     context.cgroup_procs_fds.clear();
+    context.pids = None;
     context.call = None;
     if context.orders.is_some() {
         // What comes with the next order must not get one of these numbers.

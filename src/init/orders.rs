@@ -6,8 +6,6 @@
 
 use std::os::fd::OwnedFd;
 
-use nix::errno::Errno;
-
 use super::context::Context;
 use super::descriptors;
 use super::task::{self, Running};
@@ -79,7 +77,8 @@ fn receive(context: &mut Context) -> Result<Option<Received>, Fault> {
     let task = Task::decode(&bytes).map_err(|_| wrong("a task"))?;
     let call = matches!(task.workload, Workload::Call { .. });
     let cgroup_procs_fds = usize::try_from(order.cgroup_procs_fds).unwrap_or(usize::MAX);
-    let expected = cgroup_procs_fds.checked_add(4 + task.descriptors.len() + if call { 2 } else { 0 });
+    let expected = cgroup_procs_fds
+        .checked_add(4 + order.pids.iter().len() + task.descriptors.len() + if call { 2 } else { 0 });
     if expected != Some(sent.len()) {
         return Err(wrong("a task's descriptors"));
     }
@@ -91,6 +90,7 @@ fn receive(context: &mut Context) -> Result<Option<Received>, Fault> {
     let channel = Channel::new(next()?);
     let stdio = [next()?, next()?, next()?];
     context.cgroup_procs_fds = (0..cgroup_procs_fds).map(|_| next()).collect::<Result<_, _>>()?;
+    context.pids = order.pids.map(|limit| Ok((limit, next()?))).transpose()?;
     context.descriptors = task.descriptors.iter().map(|_| next()).collect::<Result<_, _>>()?;
     context.call = if call { Some((next()?, next()?)) } else { None };
     context.window = order.window;
@@ -106,7 +106,7 @@ fn start(context: &mut Context, stdio: [OwnedFd; 3]) -> Result<Running, Failure>
 }
 
 fn too_many() -> Failure {
-    Fault::at(Stage::Process)(Fault::system("fork", b"the most tasks of a sandbox", Errno::EAGAIN))
+    Fault::at(Stage::Process)(Fault::TooManyTasks { limit: u32::try_from(MOST).unwrap_or(u32::MAX) })
 }
 
 fn gone() -> Fault {

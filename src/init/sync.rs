@@ -33,6 +33,7 @@ pub(super) fn wait(bootstrap: Bootstrap) -> Result<Context, (Fault, Channel)> {
                 channel,
                 caller,
                 cgroup_procs_fds,
+                pids: None,
                 watches,
                 window,
                 trees: CallersTrees::default(),

@@ -165,6 +165,19 @@ pub enum Fault {
         #[serde(deserialize_with = "tame")]
         what: String,
     },
+    /// As many tasks beyond the first as there may be.
+    #[error("it runs {limit} besides its first already, the most there may be")]
+    TooManyTasks {
+        /// How many.
+        limit: u32,
+    },
+    /// As many processes as its control group may have. (The kernel asks only where one is made, not where one
+    /// joins.)
+    #[error("it has {limit} processes already, its limit")]
+    TooManyProcesses {
+        /// How many.
+        limit: u64,
+    },
     /// The root directory is on overlays already (`FILESYSTEM_MAX_STACK_DEPTH`, include/linux/fs.h).
     #[error("{path} is on an overlay over an overlay, and the kernel refuses a third one over them")]
     OverlayDepth {

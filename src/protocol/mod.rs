@@ -95,6 +95,8 @@ pub(crate) enum Word {
 pub(crate) struct Order {
     /// How many `cgroup.procs` the task's process writes itself into. They come behind the streams.
     pub(crate) cgroup_procs_fds: u32,
+    /// How many processes the group may have; the file that counts them comes behind those.
+    pub(crate) pids: Option<u64>,
     /// The size of the task's terminal, if it gets one.
     pub(crate) window: Option<Window>,
 }

@@ -8,7 +8,7 @@ use crate::cgroup::CgroupError;
 use crate::host::FactsError;
 use crate::plan::PlanError;
 use crate::profile::ProfileError;
-use crate::protocol::{Failure, Stage};
+use crate::protocol::{Failure, Fault, Stage};
 use crate::reexec::{LaunchError, LookupError};
 
 use super::accepted::RefusedKind;
@@ -46,6 +46,18 @@ pub enum Error {
     /// waited for.
     #[error("this sandbox takes no more tasks")]
     NoMoreTasks,
+    /// As many tasks beyond the first run as there may be at a time.
+    #[error("the sandbox runs {limit} programs besides its first already, the most there may be")]
+    TooManyTasks {
+        /// How many.
+        limit: u32,
+    },
+    /// One more task would be one process more than the limit of the sandbox.
+    #[error("the sandbox has {limit} processes already, its limit")]
+    TooManyProcesses {
+        /// The limit.
+        limit: u64,
+    },
     /// The profile does not make the walls any more that stand.
     #[error("what the profile shows is not what it was when the sandbox was made")]
     OtherWalls,
@@ -427,6 +439,11 @@ impl Error {
 
     /// What init said, as an error of ours.
     pub(crate) fn from_init(failure: Failure, program: &str) -> Self {
+        match failure.fault {
+            Fault::TooManyTasks { limit } => return Self::TooManyTasks { limit },
+            Fault::TooManyProcesses { limit } => return Self::TooManyProcesses { limit },
+            _ => {}
+        }
         match (failure.stage, failure.fault.errno()) {
             (Stage::Execute, Some(errno)) => {
                 Self::Execute { program: program.to_owned(), source: errno.into() }

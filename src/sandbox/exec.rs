@@ -125,16 +125,23 @@ impl Orders {
         let window = plan.task.terminal.then(terminal::size);
         let cgroup_procs_fds = self.entrance.as_ref().map_or(Ok(Vec::new()), Entrance::cgroup_procs_fds);
         let cgroup_procs_fds = cgroup_procs_fds?;
+        let pids = self.entrance.as_ref().map_or(Ok(None), Entrance::pids);
+        let (pids, counter) = pids?.unzip();
         let mut sent = vec![theirs.as_fd()];
-        sent.extend(ends.iter().chain(&cgroup_procs_fds).map(AsFd::as_fd).chain(kept));
+        sent.extend(ends.iter().chain(&cgroup_procs_fds).chain(&counter).map(AsFd::as_fd).chain(kept));
         if sent.len() > MAX_SENT {
-            let (what, limit) =
-                ("descriptors of one more task", MAX_SENT.saturating_sub(4 + cgroup_procs_fds.len()));
+            let (what, limit) = (
+                "descriptors of one more task",
+                MAX_SENT.saturating_sub(4 + cgroup_procs_fds.len() + counter.iter().len()),
+            );
             let count = plan.task.descriptors.len();
             return Err(PlanError::TooMany { what, count, limit }.into());
         }
-        let order =
-            Order { window, cgroup_procs_fds: u32::try_from(cgroup_procs_fds.len()).unwrap_or(u32::MAX) };
+        let order = Order {
+            window,
+            pids,
+            cgroup_procs_fds: u32::try_from(cgroup_procs_fds.len()).unwrap_or(u32::MAX),
+        };
         {
             let orders = self.channel.lock().unwrap_or_else(PoisonError::into_inner);
             let task = plan.task.encode()?;

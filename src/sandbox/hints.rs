@@ -27,6 +27,7 @@ impl Error {
                 error => error.and_then(PlanError::hint).into_iter().collect(),
             },
             Self::Cgroup { source } => source.downcast_ref().map(CgroupError::hints).unwrap_or_default(),
+            Self::TooManyProcesses { .. } => vec!["raise it with --pids".to_owned()],
             Self::MemoryTooLow { .. } => vec!["raise it with --memory".to_owned()],
             Self::DescriptorKind { kind, .. } => vec![kind.hint().to_owned()],
             Self::Execute { .. } => vec![

@@ -143,7 +143,10 @@ fn bounded() -> Outcome {
         }
         ensure(there.len() < 100, "too many")?;
     };
-    ensure(there.len() > 10, (there.len(), refused.to_string()))?;
+    ensure(
+        there.len() == 64 && matches!(refused, Error::TooManyTasks { limit: 64 }),
+        (there.len(), refused.to_string()),
+    )?;
     there.clear();
     let began = Instant::now();
     while written(&child, &sandbox, "true").is_err() {

@@ -144,6 +144,10 @@ fn exec_in_the_same_walls(place: &Place) -> Result<(), Failed> {
     check(file.stdout == "kept\nmore\n" && file.code == Some(9), &file)?;
     let missing = place.run(&["exec", &name, "--", "no-such-program"]);
     check(missing.code == Some(127) && missing.stderr.contains("no-such-program"), &missing)?;
+    let elsewhere = place.run(&["exec", "-w", "/nosuch", &name, "--", "true"]);
+    check(elsewhere.code == Some(125) && elsewhere.stderr.contains("takes no more mounts"), &elsewhere)?;
+    let undashed = place.run(&["exec", &name, "id"]);
+    check(undashed.code == Some(125) && undashed.stderr.contains("put -- before the command"), &undashed)?;
     let signal = place.run(&["exec", &name, "--", "sh", "-c", "kill -USR1 $$"]);
     check(signal.code == Some(138), &signal)?;
     let listed = place.run(&["ps"]);
@@ -293,7 +297,32 @@ fn control_group(place: &Place) -> Result<(), Failed> {
     let many =
         place.run(&["exec", &name, "--", "sh", "-c", "for i in $(seq 40); do sleep 5 & done; echo all"]);
     check(many.code != Some(0) && many.stdout.is_empty(), &many)?;
-    check(place.run(&["kill", "-s", "KILL", &name]).code == Some(0), "kill")
+    check(place.run(&["kill", "-s", "KILL", &name]).code == Some(0), "kill")?;
+    // One that joins is counted, too.
+    place.start(&name, &["--pids", "5"], "exec sleep 60")?;
+    let clients: Result<Vec<_>, _> = (0..9)
+        .map(|_| place.belljar(&["exec", &name, "--", "sleep", "60"]).stderr(Stdio::piped()).spawn())
+        .collect();
+    let (mut clients, mut refused) = (clients?, Vec::new());
+    let more = |clients: &mut Vec<Child>, refused: &mut Vec<_>| {
+        clients.retain_mut(|client| {
+            let over = client.try_wait().is_ok_and(|ended| ended.is_some());
+            refused.extend(over.then(|| client.stderr.take()).flatten());
+            !over
+        });
+        refused.len()
+    };
+    within(|| more(&mut clients, &mut refused) >= 5, "those that are too many")?;
+    std::thread::sleep(Duration::from_millis(200));
+    check(more(&mut clients, &mut refused) == 5, clients.len())?;
+    for mut pipe in refused {
+        let mut text = String::new();
+        std::io::Read::read_to_string(&mut pipe, &mut text)?;
+        check(text.contains("has 5 processes already, its limit") && text.contains("--pids"), text)?;
+    }
+    check(place.run(&["kill", "-s", "KILL", &name]).code == Some(0), "kill")?;
+    clients.iter_mut().try_for_each(|client| client.wait().map(drop))?;
+    Ok(())
 }
 
 fn send(child: &Child, signal: Signal) -> Result<(), Failed> {

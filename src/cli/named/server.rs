@@ -19,6 +19,7 @@ use nix::sys::time::TimeVal;
 use super::request::{Answer, Bytes, LONGEST, Request, Word};
 use super::{Name, failed};
 use crate::cli::error::Error;
+use crate::plan::PlanError;
 use crate::protocol::{Channel, ChannelError, PASSED_ON};
 use crate::reexec::Stdio;
 use crate::sandbox::exec::{Exec, Orders, is_gone};
@@ -191,7 +192,7 @@ impl Shared {
                         self.tell_of_the_end(channel).ok();
                         return Ok(());
                     }
-                    Err(error) => refused(&Error::from(error)),
+                    Err(error) => not_started(error),
                 }
             }
         };
@@ -233,6 +234,19 @@ impl Shared {
             Ok(()) | Err(Errno::ESRCH) => Answer::Done,
             Err(errno) => refused(&Error::Signals { action: "pidfd_send_signal", source: errno.into() }),
         }
+    }
+}
+
+/// A start's hints may be about mounts, for which it is too late here.
+fn not_started(error: crate::Error) -> Answer {
+    const HINT: &str =
+        "it is not found inside, and a sandbox that runs takes no more mounts: show it when that is started";
+    let of_sight = matches!(&error, crate::Error::Plan(error) if error.downcast_ref().is_some_and(PlanError::is_of_sight));
+    match refused(&Error::from(error)) {
+        Answer::Refused { message, code, .. } if of_sight => {
+            Answer::Refused { message, hints: vec![HINT.to_owned()], code }
+        }
+        answer => answer,
     }
 }
 

@@ -142,7 +142,8 @@ pub(super) struct ProcessOptions {
     /// Name the sandbox, for `belljar exec`, `kill` and `wait`
     #[arg(long, value_name = "NAME", value_parser = crate::cli::named::name)]
     pub name: Option<String>,
-    /// Return when the program has started, and let it run in the background. Its standard input is empty
+    /// Return when the program has started, and let it run in the background. Its standard input is empty. Its
+    /// output stays the caller's: a pipe or $(...) around this waits for its end unless output goes elsewhere
     #[arg(short, long, requires = "name", conflicts_with_all = ["tty", "dry_run"])]
     pub detach: bool,
     /// Pass on an open file descriptor, under the same number (repeatable). All others are closed

@@ -29,6 +29,19 @@ impl PlanError {
         }
     }
 
+    /// Whether it is about something that a mount would show inside.
+    #[cfg(feature = "cli")]
+    pub(crate) fn is_of_sight(&self) -> bool {
+        use ProgramProblem::{Dangling, Elsewhere, Loader, NotVisible};
+        match self {
+            Self::Cwd { .. } => true,
+            Self::Program { problem, .. } => {
+                matches!(problem, NotVisible { .. } | Elsewhere { .. } | Dangling { .. } | Loader { .. })
+            }
+            _ => false,
+        }
+    }
+
     /// For what cannot be shown where it is asked for.
     fn hint_of_path(&self) -> Option<&'static str> {
         Some(match self {
