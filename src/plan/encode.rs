@@ -14,9 +14,9 @@ impl Plan {
     /// The plan as bytes (postcard).
     ///
     /// # Errors
-    /// [`PlanError::TooLong`] beyond [`MAX_ENCODED`].
+    /// [`PlanError::TooMany`] beyond [`MAX_ENCODED`].
     pub fn encode(&self) -> Result<Vec<u8>, PlanError> {
-        encode("the plan", self)
+        encode("bytes of a plan", self)
     }
 
     /// A plan from its bytes, checked.
@@ -42,9 +42,9 @@ impl Task {
     /// The task as bytes (postcard): for walls that stand already.
     ///
     /// # Errors
-    /// [`PlanError::TooLong`] beyond [`MAX_ENCODED`].
+    /// [`PlanError::TooMany`] beyond [`MAX_ENCODED`].
     pub(crate) fn encode(&self) -> Result<Vec<u8>, PlanError> {
-        encode("the task", self)
+        encode("bytes of a task", self)
     }
 
     /// A task from its bytes. Whether it fits the walls, [`Plan::check`] says.
@@ -56,12 +56,11 @@ impl Task {
     }
 }
 
-fn encode<T: Serialize>(what: &str, value: &T) -> Result<Vec<u8>, PlanError> {
+fn encode<T: Serialize>(what: &'static str, value: &T) -> Result<Vec<u8>, PlanError> {
     let bytes =
         postcard::to_stdvec(value).map_err(|_| PlanError::Decode { problem: "it cannot be encoded" })?;
     if bytes.len() > MAX_ENCODED {
-        let (bytes, limit) = (bytes.len() as u64, MAX_ENCODED as u64);
-        return Err(PlanError::TooLong { what: what.to_owned(), bytes, limit });
+        return Err(PlanError::TooMany { what, count: bytes.len(), limit: MAX_ENCODED });
     }
     Ok(bytes)
 }

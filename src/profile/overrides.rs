@@ -140,7 +140,10 @@ mod tests {
         }
         assert!(matches!(error("hostname=[1"), ProfileError::Syntax { .. }));
         assert!(matches!(error("hostname=\"x"), ProfileError::Syntax { .. }));
-        assert!(matches!(error("extends=strict"), ProfileError::Value { .. }));
+        for text in ["extends=strict", "extends=\"strict\""] {
+            let ProfileError::Value { source, .. } = error(text) else { panic!("{text}") };
+            assert!(matches!(*source, ValueError::Refused { word, .. } if word == "strict"), "{text}");
+        }
         assert!(matches!(error(&format!("hostname={}", "x".repeat(300_000))), ProfileError::TooLarge { .. }));
         for text in [
             "root.readonly=yes",

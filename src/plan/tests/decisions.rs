@@ -566,3 +566,14 @@ fn a_core_limit_of_none_is_refused_where_it_would_start_a_handler() {
     assert!(error.contains("process.rlimits.core") && error.contains("crash handler"), "{error}");
     assert!(plan(&core(0, 0), &facts).is_ok());
 }
+
+/// It has nothing to do with the program's arguments, of which the exit status 126 would tell.
+#[test]
+fn a_plan_that_is_too_long_is_belljar_s_own_refusal() {
+    let mut long = plan(&profile()).unwrap();
+    long.task.env = vec![std::ffi::CString::new(vec![b'x'; crate::plan::MAX_ENCODED]).unwrap()];
+    for error in [long.encode().unwrap_err(), long.task.encode().unwrap_err()] {
+        assert_eq!((error.exit_code(), error.hint()), (125, None), "{error}");
+        assert!(error.to_string().contains("at most 16777216"), "{error}");
+    }
+}
