@@ -59,6 +59,8 @@ fn runs(caller: Caller, script: &str) -> Result<(), Failed> {
     caller::as_caller(caller, &mut command);
     let path = format!("{}:/usr/bin:/bin", caller::shelf().display());
     command.current_dir(place.path()).env("PATH", path).env("HOME", home.path());
+    // Of named sandboxes; root has its own.
+    command.env("XDG_RUNTIME_DIR", home.path());
     let run = caller::finish(command);
     // Nothing is said where nothing is wrong.
     if run.code == Some(0) && run.stderr.is_empty() { Ok(()) } else { Err(format!("{run:#?}").into()) }
