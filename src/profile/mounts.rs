@@ -235,7 +235,9 @@ fn fits(kind: Type, o: &Options) -> Result<(), ValueError> {
     let name = match kind {
         // Its options are read as numbers.
         Type::Node { .. } => return Ok(()),
-        Type::Bind | Type::Dev => return o.data.first().map_or(Ok(()), |data| Err(unknown(data, OPTIONS))),
+        Type::Bind | Type::Dev => {
+            return o.data.first().map_or(Ok(()), |data| Err(unknown(data, "mount option", OPTIONS)));
+        }
         Type::Tmpfs => "tmpfs",
         Type::Proc => "proc",
         Type::Mqueue => "mqueue",
@@ -252,18 +254,28 @@ fn fits(kind: Type, o: &Options) -> Result<(), ValueError> {
         let word = if value.is_some() { format!("{key}=") } else { key.clone() };
         known.contains(&word.as_str())
     };
+    let what = match name {
+        "tmpfs" => "option of a tmpfs",
+        "proc" => "option of a proc",
+        "sysfs" => "option of a sysfs",
+        "cgroup2" => "option of a cgroup2",
+        "devpts" => "option of a devpts",
+        "mqueue" => "option of an mqueue",
+        _ => "option of this file system",
+    };
     match o.data.iter().find(|option| !is_known(option)) {
-        Some(option) => Err(unknown(option, known.iter().copied())),
+        Some(option) => Err(unknown(option, what, known.iter().copied())),
         None => Ok(()),
     }
 }
 
 fn unknown<'w>(
     (key, value): &(String, Option<String>),
+    what: &'static str,
     known: impl IntoIterator<Item = &'w str>,
 ) -> ValueError {
     let text = value.as_ref().map_or_else(|| key.clone(), |value| format!("{key}={value}"));
-    ValueError::unknown(&text, "option of this type of mount", known)
+    ValueError::unknown(&text, what, known)
 }
 
 /// The general form.

@@ -140,7 +140,7 @@ fn what_cannot_be_is_refused_by_its_name(who: Caller) -> Result<(), Failed> {
         ),
         (
             r#"{ destination = "/x", type = "sysfs", options = ["warp"] }"#,
-            &["mounts[0].options", "unknown option of this type of mount \"warp\""],
+            &["mounts[0].options", "unknown option of a sysfs \"warp\""],
         ),
     ] {
         run(who, &[mount], "true").refused(125, words).map_err(|error| format!("{mount}: {error}"))?;

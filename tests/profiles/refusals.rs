@@ -50,7 +50,7 @@ fn errors_name_the_key_the_line_and_the_nearest_key() {
         ),
         (
             "extends = \"strict\"\nmounts = [{ destination = \"/x\", type = \"tmpfs\", options = [\"hidepid=2\"] }]",
-            &["mounts[0].options", "unknown option of this type of mount \"hidepid=2\""],
+            &["mounts[0].options", "unknown option of a tmpfs \"hidepid=2\""],
         ),
         (
             "extends = \"strict\"\nmounts = [{ destination = \"/proc\", type = \"proc\", options = [\"mode=0700\"] }]",
