@@ -335,9 +335,12 @@ fn given_up(place: &Place) -> Result<(), Failed> {
     let mut runs =
         place.foreground(&name, &[], "trap 'touch /tmp/term' TERM; while :; do sleep 0.05; done")?;
     send(&runs, Signal::SIGSTOP)?;
-    let touch = |file: &str| format!("touch /tmp/{file}; sleep 20");
-    let mut killed = place.belljar(&["exec", &name, "--", "sh", "-c", &touch("killed")]);
-    let mut killed = killed.stderr(Stdio::null()).spawn()?;
+    let touch = |file: &str| format!(": >/tmp/{file}; sleep 20");
+    let mut killed = Vec::new();
+    for number in 0..20 {
+        let mut client = place.belljar(&["exec", &name, "--", "sh", "-c", &touch(&number.to_string())]);
+        killed.push(client.stderr(Stdio::null()).spawn()?);
+    }
     let began = Instant::now();
     let (script, mut patient) = (touch("patient"), Vec::new());
     for arguments in
@@ -346,8 +349,10 @@ fn given_up(place: &Place) -> Result<(), Failed> {
         patient.push(place.belljar(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?);
     }
     std::thread::sleep(Duration::from_millis(500));
-    killed.kill()?;
-    killed.wait()?;
+    for mut client in killed {
+        client.kill()?;
+        client.wait()?;
+    }
     let stopped = format!("kill -CONT {}", runs.id());
     let mut told = Vec::new();
     for mut client in patient {
