@@ -4,9 +4,9 @@
  * One clone with seven new namespaces, a root of its own, a PID 1 that reaps, a task without privileges below a filter. No libc, no
  * allocation, no re-execution, no parsing, and nothing is read back: it is a yardstick, not a sandbox (PID 1 shares this memory).
  *
- *   floor FILTER FOLDER PROGRAM [ARG]...
+ *   floor FILTER DIRECTORY PROGRAM [ARG]...
  *
- * FILTER is a file with an array of struct sock_filter, or "none"; FOLDER is shown as /job.
+ * FILTER is a file with an array of struct sock_filter, or "none"; DIRECTORY is shown as /job.
  *
  * As root the task gets host id 1879048192, else the caller's own. Exit status: the program's, 125 for a failure (with a line).
  * x86-64 only.
@@ -194,7 +194,7 @@ static void init(void)
     char byte;
     CHECK("death signal", SYS_prctl, PR_SET_PDEATHSIG, 9);
     if (CHECK("read", SYS_read, go[0], &byte, 1) != 1)
-        fail("go-ahead", 0);
+        fail("sync", 0);
     if (as_root)
         CHECK("setgroups", SYS_setgroups, 0, 0);
     CHECK("setresgid", SYS_setresgid, 1000, 1000, 1000);
@@ -237,7 +237,7 @@ static __attribute__((noreturn, used)) void run(long *stack)
     char **argv = (char **)(stack + 1);
     environment = argv + stack[0] + 1;
     if (stack[0] < 4)
-        fail("usage: floor FILTER|none FOLDER PROGRAM [ARG]...", 0);
+        fail("usage: floor FILTER|none DIRECTORY PROGRAM [ARG]...", 0);
     directory = argv[2];
     program = argv + 3;
     if (argv[1][0] == '/') {
@@ -274,7 +274,7 @@ static __attribute__((noreturn, used)) void run(long *stack)
     put(name, "gid_map");
     put(as_root ? put(put(map, INSIDE " "), OUTSIDE) : put_number(put(map, INSIDE " "), (unsigned long)gid), " 1");
     place(path, map);
-    CHECK("go-ahead", SYS_write, go[1], "", 1);
+    CHECK("sync", SYS_write, go[1], "", 1);
 
     int status = 0;
     CHECK("wait4", SYS_wait4, pid, &status, 0, 0);

@@ -1,5 +1,5 @@
 //! From a profile's part of a Plan to a running sandbox: the descriptors, the clone and re-execution, the
-//! rest of the Plan, the id maps, the go-ahead, and init's word that all walls stand.
+//! rest of the Plan, the id maps, the word to go on, and init's word that all walls stand.
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -187,7 +187,7 @@ fn complete(partial: PartialPlan<'_>, handed: &Handed<'_>) -> Result<Plan, Error
     Ok(plan)
 }
 
-/// The go-ahead, and what goes with it.
+/// The word to go on, and what goes with it.
 struct GoAhead {
     go: Go,
     descriptors: Vec<OwnedFd>,
