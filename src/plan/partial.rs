@@ -255,7 +255,7 @@ fn descriptors(asked: &[i32], facts: &Facts) -> Result<Vec<i32>, PlanError> {
         Err(PlanError::Value { key: "descriptor", value: number.to_string(), problem })
     };
     if let Some(&number) = numbers.first().filter(|n| **n <= 2) {
-        return wrong(number, "0 to 2 are the standard streams");
+        return wrong(number, "descriptors are numbered from 3: 0 to 2 are the standard streams");
     }
     if let Some(pair) = numbers.windows(2).find(|pair| pair[0] == pair[1]) {
         return wrong(pair[0], "it is given twice");

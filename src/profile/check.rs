@@ -119,18 +119,24 @@ pub(crate) fn program_name(text: &str) -> Result<&str, ValueError> {
 
 /// `K=V` or `K`: the name.
 pub(crate) fn variable(text: &str) -> Result<&str, ValueError> {
-    let name = text.split_once('=').map_or(text, |(name, _)| name);
-    if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) || name.contains(char::is_whitespace)
-    {
-        return Err(ValueError::Malformed {
-            text: text.to_owned(),
-            expected: "an environment variable (NAME=VALUE, or NAME to pass the caller's on)",
-        });
-    }
-    if name.chars().any(char::is_control) || text.contains('\0') {
-        return Err(ValueError::ControlCharacter { text: text.to_owned() });
-    }
+    let (name, value) = text.split_once('=').map_or((text, None), |(name, value)| (name, Some(value)));
+    environment(name.as_bytes(), value.map(str::as_bytes))
+        .map_err(|why| ValueError::Refused { word: text.to_owned(), why })?;
     Ok(name)
+}
+
+/// A variable that is set, or passed on, wherever it is named: what environ(7) can hold.
+pub(crate) fn environment(name: &[u8], value: Option<&[u8]>) -> Result<(), &'static str> {
+    if name.is_empty() {
+        return Err("an environment variable has a name");
+    }
+    if name.contains(&b'=') {
+        return Err("the name of an environment variable has no equals sign in it");
+    }
+    if name.contains(&0) || value.is_some_and(|value| value.contains(&0)) {
+        return Err("an environment variable has no NUL byte in it");
+    }
+    Ok(())
 }
 
 /// A soft limit is not above its hard limit.
@@ -149,10 +155,10 @@ pub(crate) fn multiple_of(time: Duration, unit: Duration, expected: &'static str
     }
     let (nanos, max) = (time.as_nanos(), Duration::from_micros(units::MAX).as_nanos());
     if nanos > max {
-        return Err(ValueError::Range { text: format!("{time:?}"), min: 1, max: units::MAX });
+        return Err(units::time_out_of_range(format!("{time:?}")));
     }
     if !nanos.is_multiple_of(unit.as_nanos()) {
-        return Err(ValueError::Malformed { text: units::show_duration(time), expected });
+        return Err(ValueError::Malformed { text: format!("{time:?}"), expected });
     }
     Ok(())
 }
@@ -219,7 +225,8 @@ mod tests {
         assert_eq!(variable("TERM"), Ok("TERM"));
         assert_eq!(variable("EMPTY="), Ok("EMPTY"));
         assert_eq!(variable("LINES=a\nb"), Ok("LINES"));
-        for bad in ["", "=", "=x", "1A=x", "A B=x", "A\n=x", "A=x\0y", "A\x1b=x"] {
+        assert_eq!(variable("1A b-c\n=x"), Ok("1A b-c\n"));
+        for bad in ["", "=", "=x", "A\0=x", "A\0", "A=x\0y"] {
             assert!(variable(bad).is_err(), "{bad:?}");
         }
     }

@@ -44,7 +44,7 @@ pub(crate) fn trace_data(text: &str) -> Result<u16, ValueError> {
         return Ok(0);
     }
     let number = units::count(text)?;
-    let range = || ValueError::Range { text: text.to_owned(), min: 0, max: u64::from(u16::MAX) };
+    let range = || ValueError::range(text, 0, u16::MAX);
     u16::try_from(number).map_err(|_| range())
 }
 

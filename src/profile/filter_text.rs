@@ -149,7 +149,7 @@ fn written_rule(rule: &Rule) -> Vec<(&'static str, String)> {
 fn condition(t: &Table<'_>) -> Result<Condition, ProfileError> {
     let index = t.read("index", |v| {
         let index = v.u64()?;
-        let range = || v.fail(ValueError::Range { text: index.to_string(), min: 0, max: 5 });
+        let range = || v.fail(ValueError::range(index, 0, 5));
         u8::try_from(index).ok().filter(|&i| i < 6).ok_or_else(range)
     })?;
     let op = t.read("op", |v| v.parse(|text| word(text, "operator", &OPERATORS)))?;

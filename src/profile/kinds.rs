@@ -140,7 +140,7 @@ pub(super) const USER: One<Option<User>> = One {
     },
     check: |user| match user {
         Some(User { uid, gid }) if [*uid, *gid].contains(&u32::MAX) => {
-            Err(ValueError::Range { text: format!("{uid}:{gid}"), min: 0, max: u64::from(u32::MAX) - 1 })
+            Err(ValueError::range(format!("{uid}:{gid}"), 0, u32::MAX - 1))
         }
         _ => Ok(()),
     },

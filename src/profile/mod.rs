@@ -106,6 +106,7 @@ pub(crate) mod value_error;
 pub use crate::capability::{Capability, CapabilitySet};
 pub(crate) use built::filter as built_filter;
 pub use builtin::builtin_names;
+pub(crate) use check::environment;
 pub(crate) use conflict::Conflict;
 pub(crate) use error::*;
 #[cfg(feature = "cli")]

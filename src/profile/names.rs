@@ -77,7 +77,7 @@ pub(crate) fn errno(text: &str) -> Result<u16, ValueError> {
         return u16::try_from(number)
             .ok()
             .filter(|&n| u64::from(n) <= MAX_ERRNO)
-            .ok_or_else(|| ValueError::Range { text: text.to_owned(), min: 0, max: MAX_ERRNO });
+            .ok_or_else(|| ValueError::range(text, 0, MAX_ERRNO));
     }
     crate::seccomp::errno(text).ok_or_else(|| ValueError::unknown(text, "errno", []))
 }

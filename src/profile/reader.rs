@@ -331,9 +331,8 @@ impl<'a> Value<'a> {
     /// An integer of 0 to 2^64 - 1, in any of TOML's notations.
     pub(crate) fn u64(&self) -> Result<u64, ProfileError> {
         match self.value {
-            DeValue::Integer(n) => u64::from_str_radix(n.as_str(), n.radix()).map_err(|_| {
-                self.fail(ValueError::Range { text: n.as_str().to_owned(), min: 0, max: u64::MAX })
-            }),
+            DeValue::Integer(n) => u64::from_str_radix(n.as_str(), n.radix())
+                .map_err(|_| self.fail(ValueError::range(n.as_str(), 0, u64::MAX))),
             _ => Err(self.wrong_type("an integer")),
         }
     }

@@ -6,6 +6,7 @@ use std::path::Path;
 use super::mounts::{DEFAULT_INODES, DEFAULT_MODE, DEFAULT_SIZE};
 use super::{
     Attributes, Conflict, Mount, MountKind, Namespace, Origin, Profile, ProfileError, Throttle, Throttled,
+    ValueError, environment,
 };
 use crate::host::plain;
 
@@ -100,17 +101,19 @@ impl Profile {
         })
     }
 
-    /// Sets a variable (`K=V`) or passes the caller's on (`K`), in place of what the profile says about it.
+    /// Sets a variable, or passes the caller's on, in place of what the profile says about it.
     ///
     /// # Errors
-    /// No name, or one with spaces or control characters in it.
-    pub fn set_env(&mut self, entry: &str) -> Result<(), ProfileError> {
-        let name = |entry: &str| entry.split('=').next().map(str::to_owned);
+    /// No name, or one with `=` or a NUL in it, or such a value.
+    pub fn set_env(&mut self, name: &str, value: Option<&str>) -> Result<(), ProfileError> {
+        let wrong = |why| self.value_error("process.env", ValueError::Refused { word: name.to_owned(), why });
+        environment(name.as_bytes(), value.map(str::as_bytes)).map_err(wrong)?;
+        let name_of = |entry: &str| entry.split('=').next().map(str::to_owned);
         self.change(|profile| {
             let env = &mut profile.process.env;
-            env.retain(|other| name(other) != name(entry));
-            env.push(entry.to_owned());
-            env.sort_by_key(|entry| name(entry));
+            env.retain(|other| name_of(other).as_deref() != Some(name));
+            env.push(value.map_or_else(|| name.to_owned(), |value| format!("{name}={value}")));
+            env.sort_by_key(|entry| name_of(entry));
         })
     }
 

@@ -83,7 +83,7 @@ pub fn size(text: &str) -> Result<u64, ValueError> {
     }
     let factor = SIZES.iter().find(|(name, _)| *name == unit).map(|(_, factor)| *factor);
     let factor = factor.ok_or_else(|| ValueError::Unit { text: text.to_owned(), hint: SIZE_HINT })?;
-    number.checked_mul(factor).filter(|&n| n <= MAX).ok_or_else(|| range(text, 1, MAX))
+    number.checked_mul(factor).filter(|&n| n <= MAX).ok_or_else(|| ValueError::range(text, 1, MAX))
 }
 
 /// A limit of output: a size, with `:truncate` where what comes after it is thrown away in place of ending
@@ -112,7 +112,7 @@ pub fn rate(text: &str, kind: Throttled) -> Result<u64, ValueError> {
     match kind {
         Throttled::ReadBps | Throttled::WriteBps => size(text),
         Throttled::ReadIops | Throttled::WriteIops => match count(text)? {
-            n if n > MAX_IOPS => Err(range(text, 1, MAX_IOPS)),
+            n if n > MAX_IOPS => Err(ValueError::range(text, 1, MAX_IOPS)),
             n => Ok(n),
         },
     }
@@ -133,7 +133,7 @@ pub(crate) fn show_rate(rate: u64, kind: Throttled) -> String {
 /// microsecond, 0, not a number, or more than 2^63 - 1 microseconds.
 pub fn duration(text: &str) -> Result<Duration, ValueError> {
     let malformed = || ValueError::Malformed { text: text.to_owned(), expected: TIME };
-    let too_long = || range(text, 1, MAX);
+    let too_long = || time_out_of_range(text);
     let (mut micros, mut rest, mut above) = (0_u64, text, u64::MAX);
     loop {
         let at = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
@@ -190,7 +190,7 @@ fn fraction_of(digits: &str, factor: u64) -> Option<u64> {
 pub fn count(text: &str) -> Result<u64, ValueError> {
     match decimal(text, "a whole number (as in 256)")? {
         0 => Err(ValueError::Zero),
-        n if n > MAX => Err(range(text, 1, MAX)),
+        n if n > MAX => Err(ValueError::range(text, 1, MAX)),
         n => Ok(n),
     }
 }
@@ -216,8 +216,28 @@ pub fn cpus(text: &str) -> Result<u64, ValueError> {
     match whole.checked_mul(1000).and_then(|w| w.checked_add(fraction)) {
         Some(0) => Err(ValueError::Zero),
         Some(n) if n <= MAX_CPUS => Ok(n),
-        _ => Err(range(text, 0, 1 << 20)),
+        _ => Err(cpus_out_of_range(text)),
     }
+}
+
+/// A number of CPUs, in thousandths, which is rounded to the nearest.
+///
+/// # Errors
+/// It rounds to 0, is negative, not a number, or more than 2^20 CPUs.
+pub(crate) fn cpus_of(number: f64) -> Result<u64, ValueError> {
+    // A float beyond the type's range becomes its bound, and what is no number 0.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let thousandths = (number * 1000.0).round() as u64;
+    if (1..=MAX_CPUS).contains(&thousandths) { Ok(thousandths) } else { Err(cpus_out_of_range(number)) }
+}
+
+fn cpus_out_of_range(number: impl ToString) -> ValueError {
+    ValueError::range(number, "0.001", MAX_CPUS / 1000)
+}
+
+/// For a time above [`MAX`] microseconds.
+pub(crate) fn time_out_of_range(time: impl ToString) -> ValueError {
+    ValueError::range(time, "1us", format!("{MAX}us"))
 }
 
 /// `UID[:GID]`; without the group, it has the user's number.
@@ -238,7 +258,7 @@ fn id(text: &str, whole: &str) -> Result<u32, ValueError> {
     u32::try_from(id)
         .ok()
         .filter(|&id| id != u32::MAX)
-        .ok_or_else(|| range(whole, 0, u64::from(u32::MAX) - 1))
+        .ok_or_else(|| ValueError::range(whole, 0, u64::from(u32::MAX) - 1))
 }
 
 /// An id of a range.
@@ -266,7 +286,7 @@ pub(crate) fn id_count(text: &str) -> Result<u32, ValueError> {
             text: text.to_owned(),
             expected: "a number of ids (COUNT is 1 or more)",
         }),
-        n => u32::try_from(n).map_err(|_| range(text, 1, u64::from(u32::MAX))),
+        n => u32::try_from(n).map_err(|_| ValueError::range(text, 1, u64::from(u32::MAX))),
     }
 }
 
@@ -278,7 +298,7 @@ pub fn rlimit(text: &str) -> Result<Option<u64>, ValueError> {
     limit(text, |text| {
         if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
             match decimal(text, "a number")? {
-                n if n > MAX => Err(range(text, 0, MAX)),
+                n if n > MAX => Err(ValueError::range(text, 0, MAX)),
                 n => Ok(n),
             }
         } else {
@@ -329,7 +349,7 @@ fn decimal_in(text: &str, whole: &str, expected: &'static str) -> Result<u64, Va
     if text.is_empty() || !canonical || !text.bytes().all(|b| b.is_ascii_digit()) {
         return Err(ValueError::Malformed { text: whole.to_owned(), expected });
     }
-    text.parse().map_err(|_| range(text, 0, MAX))
+    text.parse().map_err(|_| ValueError::range(text, 0, MAX))
 }
 
 /// A number between these bounds, of which the lower one is above 0.
@@ -337,12 +357,8 @@ pub(crate) fn within(number: u64, min: u64, max: u64) -> Result<(), ValueError> 
     match number {
         0 => Err(ValueError::Zero),
         n if (min..=max).contains(&n) => Ok(()),
-        n => Err(range(&n.to_string(), min, max)),
+        n => Err(ValueError::range(n, min, max)),
     }
-}
-
-fn range(text: &str, min: u64, max: u64) -> ValueError {
-    ValueError::Range { text: text.to_owned(), min, max }
 }
 
 #[cfg(test)]

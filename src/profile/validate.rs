@@ -1,7 +1,9 @@
 //! Whether a profile's values are right, and go together.
 
 use super::keys::KEYS;
-use super::{Attributes, Conflict, MountKind, Namespace, Origin, Place, Profile, ProfileError, Workdir};
+use super::{
+    Attributes, Conflict, MountKind, Namespace, Origin, Place, Profile, ProfileError, ValueError, Workdir,
+};
 
 impl Profile {
     /// Whether every value is one that could have been read, and all go together.
@@ -12,11 +14,7 @@ impl Profile {
     #[doc(hidden)]
     pub fn validate(&self) -> Result<(), ProfileError> {
         for key in KEYS {
-            (key.check)(self).map_err(|source| ProfileError::Value {
-                place: Place { origin: Origin::Text(self.name.clone()), position: None },
-                key: key.name.to_owned(),
-                source: Box::new(source),
-            })?;
+            (key.check)(self).map_err(|source| self.value_error(key.name, source))?;
         }
         match self.conflict() {
             None => Ok(()),
@@ -35,6 +33,14 @@ impl Profile {
             return Err(self.conflict_error("root.path".to_owned(), Conflict::RootRequired));
         }
         Ok(())
+    }
+
+    pub(super) fn value_error(&self, key: &str, source: ValueError) -> ProfileError {
+        ProfileError::Value {
+            place: Place { origin: Origin::Text(self.name.clone()), position: None },
+            key: key.to_owned(),
+            source: Box::new(source),
+        }
     }
 
     fn conflict_error(&self, key: String, source: Conflict) -> ProfileError {

@@ -65,10 +65,10 @@ pub enum ValueError {
     Range {
         /// The value.
         text: String,
-        /// The least that is possible.
-        min: u64,
-        /// The most that is possible.
-        max: u64,
+        /// The least that is possible, with its unit.
+        min: String,
+        /// The most that is possible, with its unit.
+        max: String,
     },
     /// A soft limit above its hard limit.
     #[error("the soft limit is above the hard limit")]
@@ -129,6 +129,11 @@ pub enum ValueError {
 }
 
 impl ValueError {
+    /// A number outside of its range.
+    pub(crate) fn range(text: impl ToString, min: impl ToString, max: impl ToString) -> Self {
+        Self::Range { text: text.to_string(), min: min.to_string(), max: max.to_string() }
+    }
+
     /// An unknown word, with the known one that is nearest to it.
     pub(crate) fn unknown<'w>(
         text: &str,

@@ -14,8 +14,8 @@ const DEFAULT_PROFILE: &str = "strict";
 /// Makes a [`Sandbox`]: a profile, and what differs from it. Every option of `belljar run` that is about the
 /// sandbox has a method here, and takes this way.
 ///
-/// The order of the calls means nothing, but for [`set`](Self::set) and the variables, where the last one
-/// counts. What is said here wins over what is `set`, and that over the profile.
+/// The order of the calls means nothing, but for [`set`](Self::set), the variables and the limits, where the
+/// last one counts. What is said here wins over what is `set`, and that over the profile.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -47,7 +47,8 @@ pub struct Builder {
     sockets: Option<Sockets>,
     workdir: Option<Workdir>,
     mounts: Vec<Mount>,
-    env: Vec<String>,
+    /// `None`: passed on from the caller.
+    env: Vec<(String, Option<String>)>,
     current_dir: Option<PathBuf>,
     hostname: Option<String>,
     id_mappings: Option<(IdMap, IdMap)>,
@@ -164,13 +165,13 @@ impl Builder {
 
     /// Sets a variable for everything that runs in the sandbox.
     pub fn env(mut self, key: impl AsRef<str>, value: impl AsRef<str>) -> Self {
-        self.env.push(format!("{}={}", key.as_ref(), value.as_ref()));
+        self.env.push((key.as_ref().to_owned(), Some(value.as_ref().to_owned())));
         self
     }
 
     /// Passes a variable of the caller's on, if it is set. Nothing else of the caller's environment goes in.
     pub fn env_pass(mut self, key: impl Into<String>) -> Self {
-        self.env.push(key.into());
+        self.env.push((key.into(), None));
         self
     }
 
@@ -198,9 +199,9 @@ impl Builder {
         self
     }
 
-    /// Limits on top of the profile's: what is not set in them stays.
+    /// Limits on top of the profile's, and of those of earlier calls: what is not set in them stays.
     pub fn limits(mut self, limits: Limits) -> Self {
-        self.limits = limits;
+        self.limits = limits.over(self.limits);
         self
     }
 
@@ -264,8 +265,9 @@ impl Builder {
             }
             .map_err(of(option))?;
         }
-        for variable in &self.env {
-            profile.set_env(variable).map_err(of("env"))?;
+        for (name, value) in &self.env {
+            let option = if value.is_some() { "env" } else { "env_pass" };
+            profile.set_env(name, value.as_deref()).map_err(of(option))?;
         }
         if self.current_dir.is_some() {
             profile.change(|profile| profile.process.cwd = self.current_dir).map_err(of("current_dir"))?;

@@ -1,8 +1,9 @@
 use std::path::Path;
+use std::time::Duration;
 
 use super::*;
 use crate::profile::{MountKind, Namespace};
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Limit, Sandbox};
 
 fn built(builder: Builder) -> Profile {
     builder.build().expect("a sandbox").profile().clone()
@@ -57,6 +58,11 @@ fn an_error_names_the_method() {
         ("overlay_tmp", Sandbox::builder().overlay_tmp()),
         ("network", Sandbox::builder().profile("lite").network(Network::None)),
         ("env", Sandbox::builder().env("", "x")),
+        ("env", Sandbox::builder().env("A=B", "1")),
+        ("env", Sandbox::builder().env("A\0", "1")),
+        ("env", Sandbox::builder().env("A", "1\0")),
+        ("env_pass", Sandbox::builder().env_pass("")),
+        ("env_pass", Sandbox::builder().env_pass("A=B")),
         ("current_dir", Sandbox::builder().current_dir("/proc/self")),
         ("hostname", Sandbox::builder().hostname("a b")),
         ("user", Sandbox::builder().user(u32::MAX, 0)),
@@ -72,4 +78,43 @@ fn an_error_names_the_method() {
     }
     assert!(matches!(Sandbox::builder().profile("none").build(), Err(Error::Profile(_))));
     assert!(matches!(Sandbox::builder().set("none=1").build(), Err(Error::Profile(_))));
+}
+
+#[test]
+fn a_variables_name_is_what_a_program_can_take() {
+    let profile = built(Sandbox::builder().env("A B", "1").env("1A", "x=y").env_pass("A-B c"));
+    for entry in ["A B=1", "1A=x=y", "A-B c"] {
+        assert!(profile.process.env.iter().any(|one| one == entry), "{entry}: {:?}", profile.process.env);
+    }
+}
+
+#[test]
+fn limits_of_several_calls_merge() {
+    let first =
+        Limits::new().memory(64 << 20).pids(5).io_read_bps("/", 1 << 20).timeout(Duration::from_secs(1));
+    // Of memory and swap the first alone would be refused.
+    let second = Limits::new().pids(7).memory_swap(64 << 20).io_write_bps("/", 1 << 20);
+    let second = second.unlimited(Limit::Timeout);
+    let once = Sandbox::new("strict").and_then(|strict| strict.limited(&first)?.limited(&second));
+    let twice = built(Sandbox::builder().limits(first).limits(second));
+    assert_eq!(&twice, once.expect("limits").profile());
+    assert_eq!((twice.resources.memory, twice.resources.pids), (Some(64 << 20), Some(7)));
+    assert_eq!(twice.limits.timeout, None);
+}
+
+#[test]
+fn a_terminal_goes_with_no_other_stream() {
+    use crate::reexec::Stdio;
+    let strict = Sandbox::new("strict").expect("a profile");
+    let mut command = strict.command("true");
+    command.terminal(true).stdout(Stdio::null());
+    for error in [
+        command.dry_run().expect_err("a stream").to_string(),
+        command.spawn().expect_err("a stream").to_string(),
+        command.create().expect_err("a stream").to_string(),
+    ] {
+        assert!(error.contains("terminal") && error.contains("standard output"), "{error}");
+    }
+    let error = strict.command("true").terminal(true).output().expect_err("no output").to_string();
+    assert!(error.contains("terminal") && error.contains("output"), "{error}");
 }

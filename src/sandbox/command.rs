@@ -158,10 +158,11 @@ impl<'a> Command<'a> {
         self
     }
 
-    /// Gives the task a terminal of its own, of the sandbox's `/dev/pts`, for its three standard streams,
-    /// whatever they were set to; the caller's end is [`Child::terminal`]. Its size is that of the caller's
-    /// terminal, if one of the caller's standard streams is one. A profile without a devpts, and one with a
-    /// limit of output, are refused.
+    /// Gives the task a terminal of its own, of the sandbox's `/dev/pts`, as its three standard streams: none
+    /// of them may be set ([`Error::Terminal`]). The caller's end is [`Child::terminal`], which
+    /// [`output`](Self::output) does not read: it is refused. Its size is that of the caller's terminal, if one
+    /// of the caller's standard streams is one. A profile without a devpts, and one with a limit of output, are
+    /// refused.
     pub fn terminal(&mut self, on: bool) -> &mut Self {
         self.terminal = on;
         self
@@ -224,13 +225,11 @@ impl<'a> Command<'a> {
     /// [`Error::Profile`], [`Error::Plan`], [`Error::Cgroup`]: the profile cannot be had on this host, or for
     /// this task.
     pub fn dry_run(&self) -> Result<DryRun, Error> {
+        self.check_terminal()?;
         let mut files = self.accept_kept()?;
-        for (stdio, stream) in self.stdio.iter().zip(STREAMS) {
-            // A terminal of its own takes the place of all three.
-            if self.terminal {
-                break;
-            }
-            let inherited = Stdio::inherit();
+        let inherited = Stdio::inherit();
+        // A terminal of its own takes the place of all three.
+        for (stdio, stream) in self.stdio.iter().zip(STREAMS).filter(|_| !self.terminal) {
             let end = stdio.as_ref().unwrap_or(&inherited).prepare(stream).map_err(|source| {
                 Error::prepare(Step::Descriptors, "open", "standard streams")(errno_of(&source))
             })?;
@@ -278,6 +277,11 @@ impl<'a> Command<'a> {
     /// # Errors
     /// As [`spawn`](Self::spawn) and [`Child::wait_with_output`].
     pub fn output(&mut self) -> Result<Output, Error> {
+        if self.terminal {
+            return Err(Error::Terminal {
+                problem: "output() does not read it: spawn, and read Child::terminal",
+            });
+        }
         self.spawn_with([Stdio::null, Stdio::piped, Stdio::piped], None, &mut ())?.wait_with_output()
     }
 
@@ -310,6 +314,7 @@ impl<'a> Command<'a> {
             }
             reexec::find(name)?;
         }
+        self.check_terminal()?;
         super::spawn::fill_streams()?;
         let mut stopwatch = self.stopwatch.take().unwrap_or_else(Stopwatch::start);
         let (asked, facts) = (self.call(), self.facts()?);
@@ -362,20 +367,15 @@ impl<'a> Command<'a> {
     /// Opens what the streams were set to, or the defaults. `files_given` becomes true where the task gets a
     /// regular file.
     pub(super) fn open_streams(
-        &mut self,
+        &self,
         defaults: [fn() -> Stdio; 3],
         files_given: &mut bool,
     ) -> Result<Streams, Error> {
-        for (stdio, default) in self.stdio.iter_mut().zip(defaults) {
-            stdio.get_or_insert_with(default);
-        }
-        let null = Stdio::null();
+        // init puts a terminal of its own in the place of all three.
+        let defaults = defaults.map(|default| if self.terminal { Stdio::null() } else { default() });
         let mut prepared: Vec<Prepared<'_>> = Vec::new();
-        for (stdio, stream) in self.stdio.iter().zip(STREAMS) {
-            // init puts a terminal of its own in the place of all three.
-            if let Some(stdio) = if self.terminal { Some(&null) } else { stdio.as_ref() } {
-                prepared.push(stdio.prepare(stream).map_err(prepare)?);
-            }
+        for ((stdio, default), stream) in self.stdio.iter().zip(&defaults).zip(STREAMS) {
+            prepared.push(stdio.as_ref().unwrap_or(default).prepare(stream).map_err(prepare)?);
         }
         let (mut ends, mut lent) = (Vec::new(), Lent::default());
         let noted = |errno| Error::prepare(Step::Descriptors, "ioctl", "terminal")(errno);
@@ -392,6 +392,16 @@ impl<'a> Command<'a> {
         let ours = [ours.next().flatten(), ours.next().flatten(), ours.next().flatten()];
         let ends = ends.try_into().map_err(|_| prepare(std::io::ErrorKind::InvalidInput.into()))?;
         Ok(Streams { ends, ours, lent })
+    }
+
+    /// A stream that was set and a terminal in its place cannot both be had.
+    pub(super) fn check_terminal(&self) -> Result<(), Error> {
+        const SET: [&str; 3] =
+            ["standard input was set", "standard output was set", "standard error was set"];
+        match self.stdio.iter().zip(SET).find(|(stdio, _)| self.terminal && stdio.is_some()) {
+            Some((_, problem)) => Err(Error::Terminal { problem }),
+            None => Ok(()),
+        }
     }
 
     /// The descriptors beyond 2, in the order of their numbers inside.

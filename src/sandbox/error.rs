@@ -64,6 +64,13 @@ pub enum Error {
     /// The output of one more task is not counted.
     #[error("a sandbox with a limit of output takes no more tasks")]
     OutputNotLimited,
+    /// A terminal of the task's own ([`Command::terminal`](super::Command::terminal)) is its three standard
+    /// streams, and something else is asked of them.
+    #[error("a terminal of its own is all standard streams of a task: {problem}")]
+    Terminal {
+        /// What is asked.
+        problem: &'static str,
+    },
     /// A role finds its arguments in those of init.
     #[error("a role can only be the first task of a sandbox")]
     RoleInSandbox,

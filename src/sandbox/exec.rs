@@ -96,6 +96,7 @@ impl Orders {
         if command.hooks().iter().any(|hook| !matches!(hook, Hook::StartContainer(_))) {
             return Err(Error::HooksOfWalls);
         }
+        command.check_terminal()?;
         super::spawn::fill_streams()?;
         let (asked, facts) = (command.call(), command.facts()?);
         let mut partial = PartialPlan::new(command.profile(), &facts, &asked)?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Sandbox;
 use super::builder::{absolute, of};
 use super::error::Error;
-use crate::profile::{Profile, Throttle, Throttled, ValueError};
+use crate::profile::{Profile, Throttle, Throttled, ValueError, units};
 
 /// Limits that are put on top of a profile's: what is not set stays as the profile has it. Those of memory,
 /// processes, CPUs and CPU time hold for everything in the sandbox together, by a control group; where there
@@ -34,8 +34,8 @@ pub struct Limits {
     pub(crate) memory: Option<Option<u64>>,
     pub(crate) memory_swap: Option<u64>,
     pub(crate) pids: Option<Option<u64>>,
-    /// Thousandths.
-    pub(crate) cpus: Option<Option<u64>>,
+    /// Thousandths, or why the number is none.
+    pub(crate) cpus: Option<Option<Result<u64, ValueError>>>,
     pub(crate) cpu_weight: Option<u64>,
     pub(crate) cpu_time: Option<Option<Duration>>,
     pub(crate) io_weight: Option<u64>,
@@ -100,7 +100,7 @@ impl Limits {
 
     /// CPUs, to a thousandth.
     pub fn cpus(mut self, number: f64) -> Self {
-        self.cpus = Some(Some(thousandths(number)));
+        self.cpus = Some(Some(units::cpus_of(number)));
         self
     }
 
@@ -110,9 +110,9 @@ impl Limits {
         self
     }
 
-    /// CPU time of all processes together.
+    /// CPU time of all processes together, rounded up to milliseconds.
     pub fn cpu_time(mut self, time: Duration) -> Self {
-        self.cpu_time = Some(Some(time));
+        self.cpu_time = Some(Some(whole_milliseconds(time)));
         self
     }
 
@@ -147,9 +147,9 @@ impl Limits {
         self
     }
 
-    /// Wall time.
+    /// Wall time, rounded up to milliseconds.
     pub fn timeout(mut self, time: Duration) -> Self {
-        self.timeout = Some(Some(time));
+        self.timeout = Some(Some(whole_milliseconds(time)));
         self
     }
 
@@ -171,6 +171,24 @@ impl Limits {
         self
     }
 
+    /// These, and of what they do not say those of `below`.
+    pub(super) fn over(self, below: Self) -> Self {
+        Self {
+            memory: self.memory.or(below.memory),
+            memory_swap: self.memory_swap.or(below.memory_swap),
+            pids: self.pids.or(below.pids),
+            cpus: self.cpus.or(below.cpus),
+            cpu_weight: self.cpu_weight.or(below.cpu_weight),
+            cpu_time: self.cpu_time.or(below.cpu_time),
+            io_weight: self.io_weight.or(below.io_weight),
+            // For each path and kind the last one counts.
+            io_rates: [below.io_rates, self.io_rates].concat(),
+            timeout: self.timeout.or(below.timeout),
+            file_size: self.file_size.or(below.file_size),
+            output: self.output.or(below.output),
+        }
+    }
+
     /// Puts them on top of the profile's.
     pub(super) fn apply(&self, profile: &mut Profile) -> Result<(), Error> {
         if let Some(bytes) = self.memory {
@@ -182,7 +200,9 @@ impl Limits {
         if let Some(number) = self.pids {
             profile.change(|to| to.resources.pids = number).map_err(of("pids"))?;
         }
-        if let Some(thousandths) = self.cpus {
+        if let Some(cpus) = &self.cpus {
+            let invalid = |source| Error::Option { option: "cpus", source: Box::new(source) };
+            let thousandths = cpus.clone().transpose().map_err(invalid)?;
             profile.change(|to| to.resources.cpus = thousandths).map_err(of("cpus"))?;
         }
         if let Some(weight) = self.cpu_weight {
@@ -245,18 +265,17 @@ impl Sandbox {
 fn shares(weight: u64) -> Result<u64, Error> {
     const MAX: u64 = 10_000;
     if !(1..=MAX).contains(&weight) {
-        let source = Box::new(ValueError::Range { text: weight.to_string(), min: 1, max: MAX });
+        let source = Box::new(ValueError::range(weight, 1, MAX));
         return Err(Error::Option { option: "cpu_weight", source });
     }
     Ok(((weight * 1024 + 50) / 100).max(2))
 }
 
-/// What is no number of CPUs (negative, not a number, below a thousandth) is 0, which is refused as no limit.
-fn thousandths(cpus: f64) -> u64 {
-    // A float beyond the type's range becomes its bound.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    let thousandths = (cpus * 1000.0).round() as u64;
-    thousandths
+/// What is left until a deadline is seldom whole. What is beyond the type stays beyond every limit.
+fn whole_milliseconds(time: Duration) -> Duration {
+    const MILLISECOND: u32 = 1_000_000;
+    let more = time.subsec_nanos().next_multiple_of(MILLISECOND) - time.subsec_nanos();
+    time.saturating_add(Duration::from_nanos(u64::from(more)))
 }
 
 #[cfg(test)]
@@ -293,11 +312,48 @@ mod tests {
             Limits::new().io_weight(0),
             Limits::new().io_read_bps("/", 0),
             Limits::new().cpu_time(Duration::ZERO),
-            Limits::new().timeout(Duration::from_micros(1)),
+            Limits::new().timeout(Duration::ZERO),
             Limits::new().output(0),
             Limits::new().output_truncated(0),
         ] {
             assert!(matches!(strict.limited(&limits), Err(Error::Option { .. })), "{limits:?}");
+        }
+    }
+
+    #[test]
+    fn a_time_is_rounded_up_to_what_is_counted() {
+        let strict = Sandbox::new("strict").expect("a profile");
+        for (time, millis) in [
+            (Duration::from_nanos(1), 1),
+            (Duration::from_millis(5), 5),
+            (Duration::new(9, 999_999_999), 10_000),
+            (Duration::new(1, 1), 1001),
+        ] {
+            let limited = strict.limited(&Limits::new().timeout(time).cpu_time(time)).expect("limits");
+            let expected = Some(Duration::from_millis(millis));
+            assert_eq!(limited.profile().limits.timeout, expected, "{time:?}");
+            assert_eq!(limited.profile().resources.cpu_time, expected, "{time:?}");
+        }
+    }
+
+    #[test]
+    fn an_error_has_the_value_and_the_range() {
+        let strict = Sandbox::new("strict").expect("a profile");
+        let cpus = "is out of range (0.001 to 1048576)";
+        for (limits, expected) in [
+            (Limits::new().cpus(-1.0), format!("cpus: \"-1\" {cpus}")),
+            (Limits::new().cpus(f64::NAN), format!("cpus: \"NaN\" {cpus}")),
+            (Limits::new().cpus(1e-9), format!("cpus: \"0.000000001\" {cpus}")),
+            (Limits::new().cpus(f64::INFINITY), format!("cpus: \"inf\" {cpus}")),
+            (Limits::new().cpus(2e6), format!("cpus: \"2000000\" {cpus}")),
+            (
+                Limits::new().timeout(Duration::MAX),
+                "timeout: strict: limits.timeout: \"18446744073709551615.999999999s\" is out of range (1us to 9223372036854775807us)"
+                    .to_owned(),
+            ),
+        ] {
+            let text = crate::error_chain(&strict.limited(&limits).expect_err("no limit"));
+            assert!(text.starts_with(&expected), "{text}");
         }
     }
 }

@@ -546,7 +546,12 @@ fn output_status_and_stdin_as_std() -> Outcome {
     child.stdout.take().ok_or("no stdout")?.read_to_string(&mut text)?;
     ensure(text == "GLASS", text)?;
     ensure(child.wait()?.success(), "tr")?;
-    ensure(sandbox.command("false").status()?.code() == Some(1), "false")
+    ensure(sandbox.command("false").status()?.code() == Some(1), "false")?;
+    // What one way to start takes where nothing was set is not set for the next.
+    let mut command = sandbox.command("echo");
+    ensure(command.arg("again").status()?.success(), "echo")?;
+    let output = command.output()?;
+    ensure(output.stdout == b"again\n", &output)
 }
 
 fn kill_and_try_wait() -> Outcome {

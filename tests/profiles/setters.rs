@@ -7,9 +7,9 @@ fn changes_are_checked_and_leave_nothing_half_done() {
     let mut profile = load("strict", &[]);
     profile.add_bind(Path::new("data"), Path::new("/data"), true).unwrap();
     profile.add_tmpfs(Path::new("/scratch"), Some(4096)).unwrap();
-    profile.set_env("A=1").unwrap();
-    profile.set_env("A=2").unwrap();
-    profile.set_env("HOME").unwrap();
+    profile.set_env("A", Some("1")).unwrap();
+    profile.set_env("A", Some("2")).unwrap();
+    profile.set_env("HOME", None).unwrap();
     profile.set_network(Network::Host).unwrap();
     profile
         .change(|profile| {
@@ -47,8 +47,8 @@ fn changes_are_checked_and_leave_nothing_half_done() {
         profile.add_bind(Path::new("/a\n"), Path::new("/x"), true),
         profile.add_tmpfs(Path::new("/x"), Some(0)),
         profile.add_tmpfs(Path::new("/x"), Some(u64::MAX)),
-        profile.set_env(""),
-        profile.set_env("=x"),
+        profile.set_env("", None),
+        profile.set_env("", Some("x")),
         profile.set_rootfs(Path::new("")),
         profile.add_throttle(Path::new("dev/sda"), Throttled::ReadBps, 1),
         profile.add_throttle(disk, Throttled::ReadBps, 0),

@@ -216,7 +216,10 @@ impl Shared {
     ) -> Result<Exec, crate::Error> {
         let mut argv = argv.into_iter().map(OsString::from);
         let mut command = self.sandbox.command(argv.next().unwrap_or_default());
-        command.args(argv).terminal(tty).stdin(input).stdout(output).stderr(error);
+        command.args(argv).terminal(tty);
+        if !tty {
+            command.stdin(input).stdout(output).stderr(error);
+        }
         for (key, value) in env {
             command.env(OsString::from(key), OsString::from(value));
         }

@@ -94,7 +94,7 @@ fn limits(options: &LimitOptions, mut builder: Builder) -> Builder {
         memory: options.memory.map(|Limit(bytes)| bytes),
         memory_swap: options.memory_swap,
         pids: options.pids.map(|Limit(number)| number),
-        cpus: options.cpus.map(|Limit(thousandths)| thousandths),
+        cpus: options.cpus.map(|Limit(thousandths)| thousandths.map(Ok)),
         cpu_weight: options.cpu_weight,
         cpu_time: options.cpu_time.map(|Limit(time)| time),
         io_weight: options.io_weight,

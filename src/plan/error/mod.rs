@@ -290,9 +290,9 @@ pub enum PlanError {
     #[error("plan: the filter has the action notify, and nothing answers the notifications")]
     NoListener,
     /// An environment variable that cannot be.
-    #[error("plan: environment variable {name:?} {problem}")]
+    #[error("plan: environment variable \"{name}\": {problem}")]
     Env {
-        /// Its name, lossy.
+        /// Its name, escaped.
         name: String,
         /// What is wrong with it.
         problem: &'static str,
@@ -308,9 +308,9 @@ pub enum PlanError {
         limit: u64,
     },
     /// The program cannot be run.
-    #[error("plan: cannot run {program:?}: {problem}")]
+    #[error("plan: cannot run \"{program}\": {problem}")]
     Program {
-        /// The program as it was asked for, lossy.
+        /// The program as it was asked for, escaped.
         program: String,
         /// Why.
         problem: ProgramProblem,

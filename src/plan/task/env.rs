@@ -6,7 +6,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use crate::plan::call::Call;
 use crate::plan::error::PlanError;
 use crate::plan::show::text::shown;
-use crate::profile::Profile;
+use crate::profile::{Profile, environment};
 
 /// `MAX_ARG_STRLEN`: one argument or variable with its NUL, see `execve(2)`.
 pub(crate) const MAX_STRING: u64 = 128 << 10;
@@ -22,22 +22,11 @@ const RESERVE: u64 = 4096;
 pub(crate) fn variables(profile: &Profile, call: &Call) -> Result<Vec<(OsString, OsString)>, PlanError> {
     let mut out: Vec<(OsString, OsString)> = Vec::new();
     let mut set = |name: &OsStr, value: Option<&OsStr>| -> Result<(), PlanError> {
-        let wrong = |problem| Err(PlanError::Env { name: shown(name), problem });
-        if name.is_empty() {
-            return wrong("has no name");
-        }
-        if name.as_bytes().contains(&b'=') {
-            return wrong("has an equals sign in its name");
-        }
-        if name.as_bytes().contains(&0) {
-            return wrong("has a NUL byte in its name");
-        }
+        let wrong = |problem| PlanError::Env { name: shown(name), problem };
+        environment(name.as_bytes(), value.map(OsStr::as_bytes)).map_err(wrong)?;
         let Some(value) = value.or_else(|| call.caller_env.get(name).map(OsString::as_os_str)) else {
             return Ok(());
         };
-        if value.as_bytes().contains(&0) {
-            return wrong("has a NUL byte in its value");
-        }
         match out.iter_mut().find(|(known, _)| known == name) {
             Some((_, old)) => value.clone_into(old),
             None => out.push((name.to_owned(), value.to_owned())),
@@ -69,7 +58,7 @@ pub(crate) fn strings(variables: &[(OsString, OsString)]) -> Result<Vec<CString>
         entry.push(b'=');
         entry.extend_from_slice(value.as_bytes());
         measure(entry.len(), || format!("environment variable {}", shown(name)))?;
-        let problem = "has a NUL byte in it";
+        let problem = "an environment variable has no NUL byte in it";
         out.push(CString::new(entry).map_err(|_| PlanError::Env { name: shown(name), problem })?);
     }
     Ok(out)
@@ -80,8 +69,11 @@ pub(crate) fn arguments(args: &[OsString]) -> Result<Vec<CString>, PlanError> {
     let mut out = Vec::with_capacity(args.len());
     for (i, arg) in args.iter().enumerate() {
         measure(arg.len(), || format!("argument {i}"))?;
-        let wrong =
-            |_| PlanError::Value { key: "argument", value: shown(arg), problem: "it has a NUL byte in it" };
+        let wrong = |_| PlanError::Value {
+            key: "argument",
+            value: arg.to_string_lossy().into_owned(),
+            problem: "it has a NUL byte in it",
+        };
         out.push(CString::new(arg.as_bytes()).map_err(wrong)?);
     }
     Ok(out)

@@ -412,7 +412,10 @@ fn arguments_and_environment_have_a_size() {
     assert!(run(vec![long((128 << 10) - 1)], vec![]).is_ok());
     let error = run(vec![long(128 << 10)], vec![]).unwrap_err();
     assert!(error.to_string().contains("argument 1") && error.exit_code() == 126, "{error}");
-    assert!(run(vec!["a\0b".into()], vec![]).is_err());
+    let error = run(vec!["a\0b\\".into()], vec![]).unwrap_err().to_string();
+    assert!(error.contains(r#""a\0b\\""#), "{error}");
+    let error = run(vec![], vec![("a\0b".into(), None)]).unwrap_err().to_string();
+    assert!(error.contains(r#""a\x00b""#), "{error}");
     // 6 MiB in all, however much stack there is.
     assert!(run(vec![long(100 << 10); 60], vec![]).is_ok());
     assert!(matches!(run(vec![long(100 << 10); 62], vec![]), Err(PlanError::TooLong { .. })));
@@ -575,5 +578,20 @@ fn a_plan_that_is_too_long_is_belljar_s_own_refusal() {
     for error in [long.encode().unwrap_err(), long.task.encode().unwrap_err()] {
         assert_eq!((error.exit_code(), error.hint()), (125, None), "{error}");
         assert!(error.to_string().contains("at most 16777216"), "{error}");
+    }
+}
+
+#[test]
+fn a_program_with_a_nul_is_named_as_it_is() {
+    let error = resolve(&profile(), &facts(), &files(), &Call::program(["a\0"])).unwrap_err().to_string();
+    assert!(error.contains(r#""a\x00""#), "{error}");
+}
+
+#[test]
+fn a_descriptor_that_is_no_number_to_keep_is_told_the_first() {
+    for number in [-1, 2] {
+        let call = Call { descriptors: vec![number], ..Call::program(["sh"]) };
+        let error = resolve(&profile(), &facts(), &files(), &call).unwrap_err().to_string();
+        assert!(error.contains(&format!("\"{number}\": descriptors are numbered from 3")), "{error}");
     }
 }

@@ -25,7 +25,7 @@ pub(super) const ROWS: &[Row] = &[
             claims: &[Claim {
                 profiles: ALL,
                 walls: &["process.env: an allow-list"],
-                removal: Removal::Edit(|profile, _| Ok(profile.set_env(SECRET)?)),
+                removal: Removal::Edit(|profile, _| Ok(profile.set_env(SECRET, None)?)),
             }],
         }),
     },
