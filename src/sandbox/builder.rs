@@ -163,7 +163,8 @@ impl Builder {
         self
     }
 
-    /// Sets a variable for everything that runs in the sandbox.
+    /// Sets a variable for everything that runs in the sandbox. The name is not empty and has no `=` in it;
+    /// neither it nor the value has a NUL.
     pub fn env(mut self, key: impl AsRef<str>, value: impl AsRef<str>) -> Self {
         self.env.push((key.as_ref().to_owned(), Some(value.as_ref().to_owned())));
         self

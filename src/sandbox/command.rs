@@ -272,7 +272,8 @@ impl<'a> Command<'a> {
         self.spawn()?.wait()
     }
 
-    /// Runs the task to its end and gives what it wrote.
+    /// Runs the task to its end and gives what it wrote: all of it, however much, unless
+    /// [`Limits::output`](super::Limits::output) is set.
     ///
     /// # Errors
     /// As [`spawn`](Self::spawn) and [`Child::wait_with_output`].

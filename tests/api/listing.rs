@@ -108,7 +108,7 @@ impl Listing<'_> {
         }
         let module = &self.all.modules[&definition.0];
         let item = &module.items[definition.1];
-        let condition = condition_of(attributes(item)).or_else(|| module.condition.clone());
+        let condition = self.condition(&definition);
         self.items += 1;
         self.line(&place, format!("{}{}", openness(attributes(item)), declaration(item)), condition.clone());
         match item {
@@ -159,15 +159,16 @@ impl Listing<'_> {
         }
     }
 
-    /// Methods, and the names of the traits.
+    /// Methods, and the names of the traits: a line for each condition under which there are some.
     fn implementations(&mut self) {
-        let mut traits: BTreeMap<Definition, BTreeSet<String>> = BTreeMap::new();
+        let mut traits: BTreeMap<(Definition, Option<String>), BTreeSet<String>> = BTreeMap::new();
         let all = self.all;
         for (path, module) in &all.modules {
             for (index, item) in module.items.iter().enumerate() {
                 let own = (path.clone(), index);
                 if self.places.contains_key(&own) {
-                    traits.entry(own).or_default().extend(derived(attributes(item)));
+                    let condition = self.condition(&own);
+                    traits.entry((own, condition)).or_default().extend(derived(attributes(item)));
                 }
                 let Item::Impl(block) = item else { continue };
                 if is_hidden(&block.attrs) {
@@ -178,17 +179,24 @@ impl Listing<'_> {
                 match &block.trait_ {
                     Some((trait_path, ..)) => {
                         let last = trait_path.segments.last().map(text).unwrap_or_default();
-                        traits.entry(definition).or_default().insert(last);
+                        let condition = condition_of(&block.attrs).or_else(|| module.condition.clone());
+                        let condition = condition.or_else(|| self.condition(&definition));
+                        traits.entry((definition, condition)).or_default().insert(last);
                     }
                     None => self.methods(&place, block, condition_of(&block.attrs), &module.condition),
                 }
             }
         }
-        for (definition, names) in traits.into_iter().filter(|(_, names)| !names.is_empty()) {
+        for ((definition, condition), names) in traits.into_iter().filter(|(_, names)| !names.is_empty()) {
             let place = self.places[&definition].clone();
-            let condition = self.all.modules[&definition.0].condition.clone();
             self.line(&place, format!("impl {}", Vec::from_iter(names).join(", ")), condition);
         }
+    }
+
+    /// What has to hold for there to be the item.
+    fn condition(&self, (path, index): &Definition) -> Option<String> {
+        let module = &self.all.modules[path];
+        condition_of(attributes(&module.items[*index])).or_else(|| module.condition.clone())
     }
 
     /// The type that the block is for.

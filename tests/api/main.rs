@@ -93,18 +93,25 @@ fn hidden_tests_and_features_are_told_apart() {
         #[doc(hidden)] pub use hidden::Hidden;
         #[cfg(test)] pub mod tests { pub struct Test; }
         #[cfg(feature = \"more\")] pub mod more { pub struct More; impl More { pub fn most(self) {} } }
-        #[non_exhaustive] pub enum Open { One }
+        #[derive(Clone)] #[non_exhaustive] pub enum Open { One }
+        impl Copy for Open {}
+        #[cfg(feature = \"more\")] impl Display for Open {}
+        #[cfg(feature = \"more\")] mod shown { impl Debug for super::Open {} impl Debug for super::more::More {} }
+        #[cfg(test)] impl Drop for Open {}
         impl Open { #[cfg(feature = \"more\")] pub fn more(&self) {} }
         #[macro_export] macro_rules! make { () => {} }
         pub unsafe fn dangerous() {}
     ";
     let expected = "\
 belljar::Open: #[non_exhaustive] pub enum Open
+belljar::Open: impl Clone, Copy
+belljar::Open: impl Debug, Display [feature = \"more\"]
 belljar::Open::One
 belljar::Open::more: pub fn more(&self) [feature = \"more\"]
 belljar::dangerous: pub unsafe fn dangerous()
 belljar::make!: macro_rules! make
 belljar::more: pub mod more [feature = \"more\"]
+belljar::more::More: impl Debug [feature = \"more\"]
 belljar::more::More: pub struct More [feature = \"more\"]
 belljar::more::More::most: pub fn most(self) [feature = \"more\"]
 ";
