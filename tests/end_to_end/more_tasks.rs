@@ -172,6 +172,8 @@ fn refused() -> Outcome {
     ensure(child.exec(&mut shell(&sandbox, "true"))?.wait()?.success(), "one that follows")?;
     let role = child.exec(&mut sandbox.role("echo"));
     ensure(matches!(role, Err(Error::RoleInSandbox)), &role)?;
+    let stream = child.exec(shell(&sandbox, "true").terminal(true).stdin(Stdio::null()));
+    ensure(matches!(stream, Err(Error::Terminal { .. })), &stream)?;
     child.kill()?;
     Ok(())
 }
