@@ -44,7 +44,14 @@ pub(super) fn take(context: &mut Context, token: u64, there: usize) -> Result<Op
     let Received { channel, stdio } = received;
     // Its stages speak to its own caller.
     let first = std::mem::replace(&mut context.channel, channel);
-    let started = if there < MOST { start(context, stdio) } else { Err(too_many()) };
+    let started = if context.channel.is_gone() {
+        // It was told that nothing runs.
+        Err(Fault::at(Stage::Process)(Fault::Protocol { what: "the caller of a task is gone".to_owned() }))
+    } else if there < MOST {
+        start(context, stdio)
+    } else {
+        Err(too_many())
+    };
     descriptors::release(context);
     let told = started.and_then(|running| match task::tell(context, &running) {
         Ok(()) => Ok(running),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::error::PlanError;
-use super::model::{Cgroup, Throttle};
+use super::model::{Cgroup, Limits, Throttle};
 use super::paths::convert::c_path;
 use super::show::note::Note;
 use crate::profile::{self, Enforce, Namespace, Profile, Resources};
@@ -113,4 +113,63 @@ pub(super) fn whole_seconds(time: Duration) -> Result<u64, PlanError> {
         return Err(PlanError::Value { key: "limits.cpu_time", value: format!("{time:?}"), problem });
     }
     Ok(time.as_secs())
+}
+
+/// The first limit of a whole sandbox that another has differently, by the name of the method that sets it.
+pub(crate) fn other_limit(
+    (limits, cgroup): (&Limits, Option<&Cgroup>),
+    (other_limits, other): (&Limits, Option<&Cgroup>),
+) -> Option<&'static str> {
+    let nothing = Cgroup::default();
+    let (own, other) = (cgroup.unwrap_or(&nothing), other.unwrap_or(&nothing));
+    // Each field by its name: none that is new is left out.
+    let Cgroup { parent, memory, swap, pids, cpus, cpu_shares, cpu_time_ms, io_weight, throttles } = own;
+    let differ = [
+        ("timeout", limits.timeout_ms != other_limits.timeout_ms),
+        ("memory", *memory != other.memory),
+        ("memory_swap", *swap != other.swap),
+        ("pids", *pids != other.pids),
+        ("cpus", *cpus != other.cpus),
+        ("cpu_weight", *cpu_shares != other.cpu_shares),
+        ("cpu_time", *cpu_time_ms != other.cpu_time_ms),
+        ("io_weight", *io_weight != other.io_weight),
+        ("io rates", *throttles != other.throttles),
+        ("cgroup_parent", *parent != other.parent),
+    ];
+    differ.into_iter().find_map(|(name, differs)| differs.then_some(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_limit_of_the_whole_is_compared() {
+        let limits = Limits { timeout_ms: Some(9), ..Limits::default() };
+        let group = |change: fn(&mut Cgroup)| {
+            let mut group = Cgroup { memory: Some(1 << 20), ..Cgroup::default() };
+            change(&mut group);
+            group
+        };
+        let same = group(|_| {});
+        let differs = |other: Option<&Cgroup>| other_limit((&limits, Some(&same)), (&limits, other));
+        assert_eq!(differs(Some(&same)), None);
+        assert_eq!(differs(None), Some("memory"));
+        let rate = || Throttle { path: c"/".into(), kind: profile::Throttled::ReadBps, rate: 1 };
+        assert_eq!(differs(Some(&Cgroup { throttles: vec![rate()], ..same.clone() })), Some("io rates"));
+        for (name, change) in [
+            ("memory", (|group| group.memory = Some(2 << 20)) as fn(&mut Cgroup)),
+            ("memory_swap", |group| group.swap = 1),
+            ("pids", |group| group.pids = Some(1)),
+            ("cpus", |group| group.cpus = Some(1)),
+            ("cpu_weight", |group| group.cpu_shares = Some(2)),
+            ("cpu_time", |group| group.cpu_time_ms = Some(1)),
+            ("io_weight", |group| group.io_weight = Some(1)),
+            ("cgroup_parent", |group| group.parent = Some(c"/a".into())),
+        ] {
+            assert_eq!(differs(Some(&group(change))), Some(name));
+        }
+        let later = Limits { timeout_ms: None, ..limits };
+        assert_eq!(other_limit((&limits, None), (&later, None)), Some("timeout"));
+    }
 }

@@ -4,6 +4,7 @@ use std::io::{IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{self, ControlMessage, ControlMessageOwned, MsgFlags};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -57,6 +58,14 @@ impl AsFd for Channel {
 impl Channel {
     pub(crate) fn new(socket: OwnedFd) -> Self {
         Self(socket)
+    }
+
+    /// Whether the other side is gone.
+    pub(crate) fn is_gone(&self) -> bool {
+        let mut watched = [PollFd::new(self.as_fd(), PollFlags::POLLIN)];
+        let polled = poll(&mut watched, PollTimeout::ZERO);
+        polled.is_err()
+            || watched.iter().any(|fd| fd.revents().is_some_and(|seen| seen.contains(PollFlags::POLLHUP)))
     }
 
     /// Sends one message.

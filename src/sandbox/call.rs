@@ -11,7 +11,7 @@ use std::io::{Read, Write};
 use std::mem::ManuallyDrop;
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -27,6 +27,9 @@ use crate::sys;
 
 /// The largest result that is taken, bytes.
 pub(crate) const RESULT_LIMIT: u64 = 64 * 1024 * 1024;
+
+/// Bytes of a panic's message that are shown, and of its location.
+const MAX_PANIC: usize = 4096;
 
 /// What crosses back.
 #[derive(Serialize, Deserialize)]
@@ -102,10 +105,12 @@ impl Sandbox {
         if reply.has_too_much() {
             return Err(Error::ResultTooLong { limit: RESULT_LIMIT });
         }
-        if outcome.ended != (Ended::Exit { code: 0 }) {
+        let bytes = reply.into_bytes();
+        // No reply is empty.
+        if outcome.ended != (Ended::Exit { code: 0 }) || bytes.is_empty() {
             return Err(Error::CallEnded { ended: outcome.ended });
         }
-        decode_reply(&reply.into_bytes())
+        decode_reply(&bytes)
     }
 }
 
@@ -113,7 +118,9 @@ impl Sandbox {
 pub(crate) fn decode_reply<R: DeserializeOwned>(bytes: &[u8]) -> Result<R, Error> {
     match codec::decode(bytes) {
         Ok(Reply::Returned(value)) => Ok(value),
-        Ok(Reply::Panicked { message, location }) => Err(Error::Panicked { message, location }),
+        Ok(Reply::Panicked { message, location }) => {
+            Err(Error::Panicked { message: shortened(message), location: shortened(location) })
+        }
         Ok(Reply::ArgumentRefused(text)) => Err(value("decode the argument", CodecError::Type(text))),
         Ok(Reply::ResultRefused(text)) => Err(value("encode the result", CodecError::Type(text))),
         Err(CodecError::Depth { limit }) => Err(Error::ResultTooDeep { limit }),
@@ -127,11 +134,21 @@ pub(crate) fn encode_reply<R: Serialize>(value: &R) -> Result<Vec<u8>, CodecErro
     codec::encode(&Reply::Returned(value))
 }
 
-/// What a call that panicked sends.
+/// The start of a text of a panic that is longer than anyone would read.
+fn shortened(mut text: String) -> String {
+    if text.len() > MAX_PANIC {
+        let end = (0..=MAX_PANIC).rev().find(|at| text.is_char_boundary(*at));
+        text.truncate(end.unwrap_or_default());
+        text.push('…');
+    }
+    text
+}
+
 fn value(action: &'static str, source: CodecError) -> Error {
     Error::Value { action, source: Box::new(source) }
 }
 
+/// What a call that panicked sends.
 #[cfg(test)]
 pub(crate) fn encode_panic(message: &str, location: &str) -> Vec<u8> {
     let (message, location) = (message.to_owned(), location.to_owned());
@@ -214,19 +231,37 @@ fn perform<A: DeserializeOwned, R: Serialize>(function: usize, argument: OwnedFd
     // SAFETY: the offset was made from a `fn(A) -> R` of this very image together with this entry, by
     // `Sandbox::call`.
     let function = unsafe { std::mem::transmute::<usize, fn(A) -> R>(function) };
+    // Whoever takes it sends the only reply.
+    let result = Arc::new(Mutex::new(Some(File::from(result))));
+    let of_panic = Arc::clone(&result);
     // The panic is the caller's to report: nothing is printed here.
-    std::panic::set_hook(Box::new(|info| {
+    std::panic::set_hook(Box::new(move |info| {
+        let location = info.location().map(ToString::to_string);
+        if cfg!(panic = "abort") {
+            // The process ends with the panic, in whichever thread: it is told of now.
+            std::process::exit(send(&of_panic, codec::encode(&panicked(info.payload(), location))));
+        }
         if let Ok(mut place) = PANIC.lock() {
-            *place = info.location().map(ToString::to_string);
+            *place = location;
         }
     }));
-    let reply = catch_unwind(AssertUnwindSafe(|| reply(&bytes, function)));
-    let Ok(bytes) = reply.unwrap_or_else(|payload| codec::encode(&panicked(payload))) else {
-        return NO_REPLY;
-    };
-    match File::from(result).write_all(&bytes) {
-        Ok(()) => 0,
-        Err(_) => NO_REPLY,
+    let bytes = catch_unwind(AssertUnwindSafe(|| reply(&bytes, function))).unwrap_or_else(|payload| {
+        let bytes = codec::encode(&panicked(&*payload, PANIC.lock().ok().and_then(|mut place| place.take())));
+        // Its destructor is the function's code, and could panic again.
+        std::mem::forget(payload);
+        bytes
+    });
+    send(&result, bytes)
+}
+
+/// Sends the reply, and gives the exit status of the call's process.
+fn send(result: &Mutex<Option<File>>, reply: Result<Vec<u8>, CodecError>) -> i32 {
+    let Ok(bytes) = reply else { return NO_REPLY };
+    // Held until it is sent: another thread does not end the process meanwhile.
+    let Ok(mut result) = result.lock() else { return NO_REPLY };
+    match result.take().map(|mut file| file.write_all(&bytes)) {
+        Some(Ok(())) => 0,
+        Some(Err(_)) | None => NO_REPLY,
     }
 }
 
@@ -245,17 +280,11 @@ fn reply<A: DeserializeOwned, R: Serialize>(
     encode_reply(&*value).or_else(|error| codec::encode(&Reply::<()>::ResultRefused(error.to_string())))
 }
 
-fn panicked(payload: Box<dyn Any + Send>) -> Reply<()> {
+fn panicked(payload: &(dyn Any + Send), location: Option<String>) -> Reply<()> {
     let text = payload.downcast_ref::<&str>().map(ToString::to_string);
     let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
-    // Its destructor is the function's code, and could panic again.
-    std::mem::forget(payload);
     Reply::Panicked {
-        message: text.unwrap_or_else(|| "a value that is not text".to_owned()),
-        location: PANIC
-            .lock()
-            .ok()
-            .and_then(|mut place| place.take())
-            .unwrap_or_else(|| "an unknown place".to_owned()),
+        message: shortened(text.unwrap_or_else(|| "a value that is not text".to_owned())),
+        location: location.unwrap_or_else(|| "an unknown place".to_owned()),
     }
 }

@@ -61,6 +61,19 @@ pub enum Error {
     /// The profile does not make the walls any more that stand.
     #[error("what the profile shows is not what it was when the sandbox was made")]
     OtherWalls,
+    /// A limit of the whole sandbox is another in the command's sandbox than in the one that runs, where one
+    /// more task cannot have its own.
+    #[error("the sandbox that runs has another limit: {limit}")]
+    OtherLimit {
+        /// The method of [`Limits`](super::Limits) or [`Builder`](super::Builder) that sets it.
+        limit: &'static str,
+    },
+    /// init did not start one more task in time, and will not do it later.
+    #[error("the sandbox's init did not start the task within {limit_ms} ms")]
+    NotAnswered {
+        /// How long was waited, milliseconds.
+        limit_ms: u64,
+    },
     /// The output of one more task is not counted.
     #[error("a sandbox with a limit of output takes no more tasks")]
     OutputNotLimited,

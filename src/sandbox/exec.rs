@@ -1,14 +1,16 @@
 //! More tasks in a sandbox that stands: the same walls, a filter, limits and read-back of their own.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{ChildStderr, ChildStdin, ChildStdout, ExitStatus};
 #[cfg(feature = "cli")]
 use std::sync::Arc;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use nix::errno::Errno;
+use nix::sys::socket::{AddressFamily, Shutdown, SockFlag, SockType, setsockopt, socketpair, sockopt};
+use nix::sys::time::{TimeVal, TimeValLike as _};
 
 use super::command::{Command, Streams};
 use super::error::{Error, Step};
@@ -17,17 +19,18 @@ use super::handover;
 use super::hooks::Hook;
 use super::id_maps::IdMaps;
 use super::lent::Lent;
-use super::spawn::{MOST_MESSAGES, log, task_name};
-use super::{Child, terminal};
+use super::spawn::{MOST_MESSAGES, PATIENCE, log, task_name};
+use super::{Child, terminal, watch};
 #[cfg(feature = "cli")]
 use super::{
     supervisor::{self, Supervisor},
-    watch::{self, Seen},
+    watch::Seen,
 };
 use crate::cgroup::{Entrance, Group};
 use crate::host::{RealFiles, Remembered};
-use crate::plan::{PartialPlan, Plan, PlanError, TaskRequest, Walls};
-use crate::protocol::{Channel, End, MAX_SENT, Message, Order, PASSED_ON, Passed};
+use crate::plan::resources::other_limit;
+use crate::plan::{Cgroup, HookProgram, Limits, PartialPlan, Plan, PlanError, TaskRequest, Walls};
+use crate::protocol::{Channel, ChannelError, End, MAX_SENT, Message, Order, PASSED_ON, Passed};
 use crate::reexec::Stdio;
 
 /// Where more tasks are asked for.
@@ -37,24 +40,42 @@ pub(crate) struct Orders {
     channel: Mutex<Channel>,
     profile: String,
     walls: Walls,
+    limits: Limits,
+    cgroup: Option<Cgroup>,
     /// The id that nothing else on the host has, if the sandbox has one.
     host_id: Option<u32>,
     /// Of its control group, if it has one.
     entrance: Option<Entrance>,
 }
 
-/// Whether the other side of a channel is gone.
-pub(crate) fn is_gone(channel: &Channel) -> bool {
-    let mut watched = [PollFd::new(channel.as_fd(), PollFlags::POLLIN)];
-    let polled = poll(&mut watched, PollTimeout::ZERO);
-    polled.is_err()
-        || watched.iter().any(|fd| fd.revents().is_some_and(|seen| seen.contains(PollFlags::POLLHUP)))
-}
-
 /// Both ends of a channel between the caller and init.
 fn pair() -> Result<(OwnedFd, OwnedFd), Error> {
     socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
         .map_err(Error::prepare(Step::Descriptors, "socketpair", ""))
+}
+
+/// When init has had the time to start a task with these programs before it; `None` if one of them may take
+/// as long as it likes.
+fn deadline(hooks: &[HookProgram]) -> Result<Option<Duration>, Error> {
+    let now = watch::now().map_err(|source| Error::Child { action: "wait for", source })?;
+    let hooks: Option<Vec<_>> = hooks.iter().map(|hook| hook.timeout_ms).collect();
+    Ok(hooks.map(|times| {
+        times
+            .into_iter()
+            .map(Duration::from_millis)
+            .fold(now.saturating_add(PATIENCE), Duration::saturating_add)
+    }))
+}
+
+const NOT_ANSWERED: Error = Error::NotAnswered { limit_ms: PATIENCE.as_millis() as u64 };
+
+/// Why init did not take a task.
+fn not_sent(error: ChannelError) -> Error {
+    match error {
+        ChannelError::System { source: Errno::EAGAIN } => NOT_ANSWERED,
+        ChannelError::System { source: Errno::EPIPE } => Error::NoMoreTasks,
+        _ => Error::Protocol,
+    }
 }
 
 impl Orders {
@@ -66,11 +87,19 @@ impl Orders {
     ) -> Result<(Self, OwnedFd), Error> {
         let entrance = group.map(Group::entrance).transpose()?;
         let (ours, inits) = pair()?;
-        let channel = Mutex::new(Channel::new(ours));
-        Ok((
-            Self { channel, profile: plan.profile.clone(), walls: plan.walls.clone(), host_id, entrance },
-            inits,
-        ))
+        // An init that is stopped takes nothing.
+        setsockopt(&ours, sockopt::SendTimeout, &TimeVal::seconds(PATIENCE.as_secs().cast_signed()))
+            .map_err(Error::prepare(Step::Descriptors, "setsockopt", "SO_SNDTIMEO"))?;
+        let orders = Self {
+            channel: Mutex::new(Channel::new(ours)),
+            profile: plan.profile.clone(),
+            walls: plan.walls.clone(),
+            limits: plan.limits,
+            cgroup: plan.cgroup.clone(),
+            host_id,
+            entrance,
+        };
+        Ok((orders, inits))
     }
 
     /// Starts a task. Once this returns it runs.
@@ -86,7 +115,7 @@ impl Orders {
     /// Whether init is gone.
     fn is_over(&self) -> bool {
         let channel = self.channel.lock().unwrap_or_else(PoisonError::into_inner);
-        is_gone(&channel)
+        channel.is_gone()
     }
 
     fn ask(&self, command: &mut Command<'_>, defaults: [fn() -> Stdio; 3]) -> Result<Exec, Error> {
@@ -108,6 +137,10 @@ impl Orders {
         notes.iter().for_each(crate::plan::Note::log);
         if (&plan.profile, &plan.walls) != (&self.profile, &self.walls) {
             return Err(Error::OtherWalls);
+        }
+        let asked = (&plan.limits, plan.cgroup.as_ref());
+        if let Some(limit) = other_limit(asked, (&self.limits, self.cgroup.as_ref())) {
+            return Err(Error::OtherLimit { limit });
         }
         if plan.limits.output.is_some() {
             return Err(Error::OutputNotLimited);
@@ -144,16 +177,24 @@ impl Orders {
             cgroup_procs_fds: u32::try_from(cgroup_procs_fds.len()).unwrap_or(u32::MAX),
         };
         {
-            let orders = self.channel.lock().unwrap_or_else(PoisonError::into_inner);
             let task = plan.task.encode()?;
-            orders
-                .send_with(&order, &sent)
-                .and_then(|()| orders.send_long(&task))
-                .map_err(|_| Error::Protocol)?;
+            let orders = self.channel.lock().unwrap_or_else(PoisonError::into_inner);
+            orders.send_with(&order, &sent).map_err(not_sent)?;
+            orders.send_long(&task).map_err(|error| {
+                // Half a task is no beginning of another: init takes no more.
+                nix::sys::socket::shutdown(orders.as_fd().as_raw_fd(), Shutdown::Write).ok();
+                not_sent(error)
+            })?;
         }
         drop((ends, theirs));
-        // init starts one at a time, each in milliseconds, and its end ends the channel.
-        let handed = handover::wait(&channel, plan, None, &mut (), || Error::Over)?;
+        // init starts one at a time, each in milliseconds, and its end ends the channel. A task whose channel
+        // is gone it does not start.
+        let deadline = deadline(&plan.task.hooks)?;
+        let handed = handover::wait(&channel, plan, deadline, &mut (), || Error::Over);
+        let handed = handed.map_err(|error| match error {
+            Error::NotStarted { .. } => NOT_ANSWERED,
+            error => error,
+        })?;
         Ok(Exec {
             stdin: stdin.map(Into::into),
             stdout: stdout.map(Into::into),
@@ -302,12 +343,15 @@ impl Child {
 
     /// Starts one more task within the walls of this sandbox, which has to be one of [`Command::more_tasks`],
     /// and runs it beside the first. The command is one of the same [`Sandbox`](super::Sandbox); its streams
-    /// are inherited where nothing is set. Its limits of time, memory and processes are the sandbox's; it
-    /// ends with the first task at the latest.
+    /// are inherited where nothing is set. Limits of the whole sandbox (time, memory, processes, …) are those
+    /// that it started with; limits of each process, as that of file size, are the command's. It ends with
+    /// the first task at the latest.
     ///
     /// # Errors
-    /// As [`Command::spawn`]; if the sandbox takes no more tasks, or has ended; and if the profile makes
-    /// other walls by now, as something that it shows was replaced.
+    /// As [`Command::spawn`]; if the sandbox takes no more tasks, or has ended; if the profile makes other
+    /// walls by now, as something that it shows was replaced; [`Error::OtherLimit`] if the command's sandbox
+    /// has another limit of the whole; and [`Error::NotAnswered`] if init did not start it within 10 s (and
+    /// the times of its hooks), as it is stopped: it does not do so later.
     pub fn exec(&self, command: &mut Command<'_>) -> Result<Exec, Error> {
         let orders = self.started.as_ref().and_then(|started| started.orders.as_ref());
         let orders = orders.ok_or(Error::NoMoreTasks)?;

@@ -27,6 +27,11 @@ impl Error {
                 error => error.and_then(PlanError::hint).into_iter().collect(),
             },
             Self::Cgroup { source } => source.downcast_ref().map(CgroupError::hints).unwrap_or_default(),
+            Self::OtherLimit { .. } => vec![
+                "limits of the whole sandbox are set when it starts: have the command made by a sandbox with the same \
+                 ones (those of file size, and resource limits, are each task's own)"
+                    .to_owned(),
+            ],
             Self::TooManyProcesses { .. } => vec!["raise it with --pids".to_owned()],
             Self::MemoryTooLow { .. } => vec!["raise it with --memory".to_owned()],
             Self::DescriptorKind { kind, .. } => vec![kind.hint().to_owned()],

@@ -19,7 +19,8 @@ pub(super) struct Lent(Vec<Terminal>);
 #[derive(Debug)]
 struct Terminal {
     fd: OwnedFd,
-    settings: Termios,
+    /// Not nix's type, which cannot be shared by threads.
+    settings: libc::termios,
     exclusive: bool,
     flags: OFlag,
 }
@@ -34,7 +35,7 @@ impl Lent {
         // SAFETY: the kernel writes one int.
         unsafe { is_exclusive(fd.as_raw_fd(), &raw mut exclusive) }?;
         self.0.push(Terminal {
-            settings: tcgetattr(fd)?,
+            settings: tcgetattr(fd)?.into(),
             exclusive: exclusive != 0,
             flags: flags(fd)?,
             fd: fd.try_clone_to_owned().map_err(|error| super::spawn::errno_of(&error))?,
@@ -78,7 +79,7 @@ impl Terminal {
             unsafe { share(self.fd.as_raw_fd()) }
         };
         // Not once all is written (TCSADRAIN): a terminal that was stopped would never let this return.
-        let settings = tcsetattr(&self.fd, SetArg::TCSANOW, &self.settings);
+        let settings = tcsetattr(&self.fd, SetArg::TCSANOW, &Termios::from(self.settings));
         let flags = self.put_flags_back();
         flow.and(shared.map(drop)).and(settings).and(flags)
     }

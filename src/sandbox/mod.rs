@@ -110,3 +110,21 @@ impl Sandbox {
         Command::new(self, TaskRequest::Role { name: name.to_owned(), args: Vec::new() })
     }
 }
+
+/// As std's `Child` and `Command`, they can be sent to another thread, and what needs no `&mut` shared.
+const _: () = {
+    const fn is_send<T: Send>() {}
+    const fn is_sync<T: Sync>() {}
+    is_send::<Sandbox>();
+    is_sync::<Sandbox>();
+    is_send::<Command<'_>>();
+    is_sync::<Command<'_>>();
+    is_send::<Created>();
+    is_sync::<Created>();
+    is_send::<Child>();
+    is_sync::<Child>();
+    is_send::<Exec>();
+    is_sync::<Exec>();
+    is_send::<Error>();
+    is_sync::<Error>();
+};

@@ -29,8 +29,8 @@ use crate::plan::{Ending, Namespaces, PartialPlan, Plan, Workload};
 use crate::protocol::{Channel, ChannelError, Go, MAX_SENT, Message, ReadBack, Trees};
 use crate::{init, reexec, sys};
 
-/// How long the re-executed image may take to reach its `init()` call.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the re-executed image may take to reach its `init()` call, and init to start one more task.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The most messages that are read at a time: init has a handful to say.
 pub(super) const MOST_MESSAGES: usize = 64;

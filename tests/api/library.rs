@@ -8,8 +8,9 @@ use syn::visit::Visit as _;
 
 /// The most lines of code that `default-features = false` may compile: lines with something else than a
 /// comment on them, without tests. The bound is what there is, rounded up: lower it with the code. (It was
-/// 27,000 before scheduling, and before a plan knew the options of each file system.)
-const MOST_LINES: usize = 27_500;
+/// 27,000 before scheduling, and before a plan knew the options of each file system; 27,500 before limits of
+/// further tasks were compared with the sandbox's.)
+const MOST_LINES: usize = 27_700;
 
 /// Features that are off.
 const OFF: [&str; 3] = ["cli", "doctor", "internals"];

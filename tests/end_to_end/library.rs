@@ -23,6 +23,7 @@ const CASES: &[(&str, Case)] = &[
     ("call_returns_the_value", call_returns_the_value),
     ("call_returns_an_error_as_a_value", call_returns_an_error_as_a_value),
     ("call_brings_a_panic_back", call_brings_a_panic_back),
+    ("a_long_panic_of_a_call_comes_back_short", a_long_panic_comes_back_short),
     ("call_brings_a_panic_back_whatever_it_carries", call_brings_a_panic_back_whatever_it_carries),
     ("call_carries_every_type", call_carries_every_type),
     (
@@ -223,6 +224,17 @@ fn call_brings_a_panic_back_whatever_it_carries() -> Outcome {
     }
 }
 
+fn a_long_panic_comes_back_short() -> Outcome {
+    // No boundary of a character is at 4 KiB.
+    match strict()?.call(|length: usize| -> () { panic!("x{}", "\u{e9}".repeat(length)) }, &(5 << 20)) {
+        Err(Error::Panicked { message, .. }) => {
+            let expected = format!("x{}\u{2026}", "\u{e9}".repeat(2047));
+            ensure(message == expected, message.len())
+        }
+        other => Err(format!("{other:?}").into()),
+    }
+}
+
 fn call_brings_a_panic_back() -> Outcome {
     match strict()?.call(divide, &0) {
         Err(Error::Panicked { message, location }) => {
@@ -348,6 +360,8 @@ fn hostile_functions_are_answered_in_time() -> Outcome {
             Err(Error::Value { .. } | Error::ResultTooDeep { .. } | Error::ResultTooLarge { .. })
         )
     };
+    let no_result: fn(&Result<u64, Error>) -> bool =
+        |answer| matches!(answer, Err(Error::CallEnded { ended: Ended::Exit { code: 0 } }));
     let misdeeds: &[Misdeed] = &[
         // Garbage, more than a reply, a reply twice, none.
         (
@@ -371,7 +385,7 @@ fn hostile_functions_are_answered_in_time() -> Outcome {
             },
             refused,
         ),
-        (|()| std::process::exit(0), refused),
+        (|()| std::process::exit(0), no_result),
         // One byte at a time, beyond the deadline.
         (
             |()| loop {
@@ -414,7 +428,7 @@ fn hostile_functions_are_answered_in_time() -> Outcome {
                 unsafe { libc::syscall(libc::SYS_close_range, 0, 999, 0) };
                 std::process::exit(0)
             },
-            refused,
+            no_result,
         ),
         (
             |()| {
@@ -447,7 +461,7 @@ fn call_that_exits_or_dies_is_an_error() -> Outcome {
     }
     // It claims to be done without a result.
     match sandbox.call(|(): ()| -> u64 { std::process::exit(0) }, &()) {
-        Err(Error::Value { .. }) => Ok(()),
+        Err(Error::CallEnded { ended: Ended::Exit { code: 0 } }) => Ok(()),
         other => Err(format!("{other:?}").into()),
     }
 }

@@ -5,7 +5,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::time::{Duration, Instant};
 
 use belljar::reexec::Stdio;
-use belljar::{Child, Command, Error, Exec, Sandbox};
+use belljar::{Child, Command, Error, Exec, Limits, Sandbox};
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
@@ -19,6 +19,8 @@ pub const CASES: &[Case] = &[
     ("a_created_sandbox_waits_and_runs_nothing", created),
     ("a_created_sandbox_that_is_dropped_is_gone", dropped),
     ("more_tasks_are_refused_where_the_walls_are_others", refused),
+    ("more_tasks_are_refused_where_the_limits_are_others", other_limits),
+    ("more_tasks_that_a_stopped_init_did_not_start_do_not_run_later", stopped),
 ];
 
 fn ensure(holds: bool, what: impl std::fmt::Debug) -> Outcome {
@@ -174,6 +176,65 @@ fn refused() -> Outcome {
     ensure(matches!(role, Err(Error::RoleInSandbox)), &role)?;
     let stream = child.exec(shell(&sandbox, "true").terminal(true).stdin(Stdio::null()));
     ensure(matches!(stream, Err(Error::Terminal { .. })), &stream)?;
+    child.kill()?;
+    Ok(())
+}
+
+fn other_limits() -> Outcome {
+    let limited = |limits: Limits| Sandbox::new("strict")?.limited(&limits);
+    let sandbox = limited(Limits::new().timeout(Duration::from_secs(60)).file_size(1 << 20))?;
+    let mut child = standing(&sandbox, "exec sleep 60")?;
+    let same = || Limits::new().timeout(Duration::from_secs(60));
+    for (name, limits) in [
+        ("timeout", Limits::new().timeout(Duration::from_millis(700))),
+        ("timeout", Limits::new()),
+        ("memory", same().memory(64 << 20)),
+        ("pids", same().pids(7)),
+        ("cpus", same().cpus(0.5)),
+        ("cpu_weight", same().cpu_weight(50)),
+        ("cpu_time", same().cpu_time(Duration::from_secs(1))),
+        ("io_weight", same().io_weight(50)),
+    ] {
+        let other = limited(limits)?;
+        let exec = child.exec(other.command("sleep").arg("0"));
+        match exec {
+            Err(error @ Error::OtherLimit { limit }) => {
+                ensure(limit == name && error.to_string().contains(name), (name, limit))?;
+                ensure(!error.hints().is_empty(), "a hint")?;
+            }
+            other => return Err(format!("{name}: {other:?}").into()),
+        }
+    }
+    // What is of each task is its own.
+    let smaller = limited(same().file_size(512))?;
+    ensure(written(&child, &smaller, "ulimit -f")? == "1\n", "its own limit of files")?;
+    ensure(
+        written(&child, &limited(same().file_size(1 << 20))?, "ulimit -f")? == "2048\n",
+        "the same limits",
+    )?;
+    child.kill()?;
+    Ok(())
+}
+
+fn stopped() -> Outcome {
+    let sandbox = Sandbox::new("strict")?;
+    let mut child = standing(&sandbox, "exec sleep 60")?;
+    let init = nix::unistd::Pid::from_raw(child.id().cast_signed());
+    nix::sys::signal::kill(init, nix::sys::signal::Signal::SIGSTOP)?;
+    let began = Instant::now();
+    std::thread::scope(|scope| {
+        let ask = || child.exec(&mut shell(&sandbox, "exec sleep 60"));
+        let asked: Vec<_> = (0..3).map(|_| scope.spawn(ask)).collect();
+        asked.into_iter().try_for_each(|asked| match asked.join() {
+            Ok(Err(Error::NotAnswered { limit_ms: 10_000 })) => Ok(()),
+            other => Err(format!("{other:?}")),
+        })
+    })?;
+    ensure((9.9..15.0).contains(&began.elapsed().as_secs_f64()), began.elapsed())?;
+    nix::sys::signal::kill(init, nix::sys::signal::Signal::SIGCONT)?;
+    // The first task is 2, and each that is started takes the next number.
+    let next = written(&child, &sandbox, "echo $$")?;
+    ensure(next == "3\n", next)?;
     child.kill()?;
     Ok(())
 }

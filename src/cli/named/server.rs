@@ -22,7 +22,7 @@ use crate::cli::error::Error;
 use crate::plan::PlanError;
 use crate::protocol::{Channel, ChannelError, PASSED_ON};
 use crate::reexec::Stdio;
-use crate::sandbox::exec::{Exec, Orders, is_gone};
+use crate::sandbox::exec::{Exec, Orders};
 use crate::sandbox::kill_handle::KillHandle;
 use crate::sandbox::{Child, Sandbox};
 use crate::sys;
@@ -121,7 +121,7 @@ impl Shared {
     /// Takes one more to be told of the end; whether there was room. Those that are gone make it.
     fn tell_of_the_end(&self, channel: Channel) -> Result<(), Channel> {
         let mut waiting = self.waiting();
-        waiting.retain(|channel| !is_gone(channel));
+        waiting.retain(|channel| !channel.is_gone());
         if waiting.len() >= MOST_WAITING {
             return Err(channel);
         }
@@ -170,7 +170,7 @@ impl Shared {
         // From one that has given up the word does not come.
         let asked = channel.send(&Answer::Ready).and_then(|()| channel.receive_with());
         let Ok(Some((Word::Go, streams))) = asked else { return Ok(()) };
-        if is_gone(&channel) {
+        if channel.is_gone() {
             return Ok(());
         }
         let answer = match request {
