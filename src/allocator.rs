@@ -40,8 +40,9 @@ impl Allocator {
 }
 
 // Not inlined: with link-time optimisation all of dlmalloc would be copied to each place that allocates, 1.2
-// MB of it. SAFETY: dlmalloc's own promises, which are those of GlobalAlloc; each is called with what its
-// caller has promised here.
+// MB of it.
+// SAFETY: dlmalloc's own promises are those of GlobalAlloc; each function is called with what its caller has
+// promised here.
 unsafe impl GlobalAlloc for Allocator {
     #[inline(never)]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {

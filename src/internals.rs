@@ -24,6 +24,7 @@ pub mod profile {
     pub use crate::profile::model::*;
     pub use crate::profile::mount::*;
     pub use crate::profile::names::RLIMITS;
+    pub use crate::profile::scheduling::*;
     pub use crate::profile::value_error::ValueError;
     pub use crate::profile::*;
 

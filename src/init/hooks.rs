@@ -92,7 +92,8 @@ fn wait(hook: &HookProgram, pidfd: &OwnedFd) -> Result<(), Fault> {
             .map_err(Fault::on("pidfd_send_signal", b"hook"))?;
     }
     let waited = sys::process::wait_pidfd(pidfd.as_fd(), libc::__WALL);
-    let status = waited.map_err(Fault::on("waitid", b"hook"))?.map_or(0, |waited| waited.status);
+    let waited = waited.and_then(|waited| waited.ok_or(Errno::ECHILD));
+    let status = waited.map_err(Fault::on("waitid", b"hook"))?.status;
     let limit = hook.timeout_ms.unwrap_or_default();
     match (in_time, status & 0x7f, status >> 8) {
         (false, ..) => Err(Fault::mismatch(&named(hook), format!("over in {limit} ms"), "not")),

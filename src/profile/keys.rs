@@ -14,10 +14,10 @@ use super::kinds::{
     COUNT, CPU_PERIOD, CPU_QUOTA, CPU_SHARES, CPU_TIME, CWD, Environment, FLAG, HOST_PATH, HOSTNAME, ID_MAP,
     INSIDE, IO_WEIGHT, LINE, Output, PATHS, Rlimits, SIZE, TIME, Throttles, UMASK, USER, set,
 };
-use super::model::{IO_CLASSES, POLICIES};
 use super::mounts::Mounts;
 use super::names::{capability, errno};
 use super::reader::{Spanned, Table, Value};
+use super::scheduling::{IO_CLASSES, POLICIES};
 use super::value_error::{ValueError, word, word_for};
 use super::{
     Enforce, IoClass, IoPriority, Profile, ProfileError, Scheduler, SchedulerPolicy, Scope, Sockets,
