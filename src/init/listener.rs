@@ -47,7 +47,7 @@ pub(super) fn load(plan: &Seccomp, channel: RawFd) -> Result<(), Fault> {
         loaded
     };
     // SAFETY: `send` makes system calls only and does not return; what it is given outlives it.
-    let loaded = unsafe { reexec::beside_thread(send, ptr::from_ref(&shared).cast_mut().cast(), work) };
+    let loaded = unsafe { reexec::with_helper_thread(send, ptr::from_ref(&shared).cast_mut().cast(), work) };
     loaded
         .map_err(|error| Fault::system("clone", b"", Errno::from_raw(error.raw_os_error().unwrap_or(0))))?
         .map_err(Fault::on("seccomp", b"SECCOMP_SET_MODE_FILTER"))?;

@@ -144,7 +144,7 @@ pub(super) unsafe fn clone_into(
 /// # Safety
 /// `entry` makes system calls only, uses nothing of libc, does not return or unwind, and ends its thread by
 /// itself once `work` is done. `argument` is what it expects.
-pub(crate) unsafe fn beside_thread<R>(
+pub(crate) unsafe fn with_helper_thread<R>(
     entry: extern "C" fn(*mut c_void) -> !,
     argument: *mut c_void,
     work: impl FnOnce() -> R,
@@ -177,15 +177,15 @@ pub(crate) unsafe fn beside_thread<R>(
     Ok(result)
 }
 
-/// A child of [`clone_beside`]: ended and reaped when the value is dropped.
+/// A child of [`clone_helper`]: ended and reaped when the value is dropped.
 #[derive(Debug)]
-pub(crate) struct Supervisor {
+pub(crate) struct HelperProcess {
     pub(crate) pid: i32,
     pub(crate) pidfd: OwnedFd,
     stack: ManuallyDrop<Stack>,
 }
 
-impl Drop for Supervisor {
+impl Drop for HelperProcess {
     fn drop(&mut self) {
         // It is ours and has not been waited for, so its number is its own, where a pidfd is refused.
         let by_pidfd = crate::sys::process::pidfd_send_signal(self.pidfd.as_fd(), libc::SIGKILL).is_ok();
@@ -204,7 +204,7 @@ impl Drop for Supervisor {
 
 /// Starts a child in new namespaces, in this memory, that does nothing but be there: it costs no execution.
 /// It blocks all signals, ends with the thread that starts it, and raises no `SIGCHLD` at its end.
-pub(crate) fn clone_beside(flags: u64) -> io::Result<Supervisor> {
+pub(crate) fn clone_helper(flags: u64) -> io::Result<HelperProcess> {
     let stack = Stack::new()?;
     // SAFETY: no preconditions.
     let parent = unsafe { libc::getpid() } as usize;
@@ -213,10 +213,10 @@ pub(crate) fn clone_beside(flags: u64) -> io::Result<Supervisor> {
     // child.
     let cloned =
         unsafe { clone_on(&stack, flags, 0, None, idle, ptr::without_provenance_mut(parent), || ()) }?;
-    Ok(Supervisor { pid: cloned.pid, pidfd: cloned.pidfd, stack: ManuallyDrop::new(stack) })
+    Ok(HelperProcess { pid: cloned.pid, pidfd: cloned.pidfd, stack: ManuallyDrop::new(stack) })
 }
 
-/// The body of [`clone_beside`]'s child.
+/// The body of [`clone_helper`]'s child.
 extern "C" fn idle(parent: *mut c_void) -> ! {
     let sigkill = libc::SIGKILL as usize;
     // SAFETY: numbers only.

@@ -86,7 +86,7 @@ pub use registry::{RegisterError, RoleError, RoleOutcome, RoleResult, register, 
 pub use stdio::Stdio;
 pub(crate) use stdio::Stream;
 
-pub(crate) use clone::{beside_thread, clone_beside};
+pub(crate) use clone::{clone_helper, with_helper_thread};
 pub(crate) use credential::FIRST_EXTRA_FD;
 pub(crate) use dispatch::{Inherited, inherited};
 pub(crate) use dropped::{Dropped, keep as keep_dropped};

@@ -249,7 +249,7 @@ impl<'a> Command<'a> {
     /// # Errors
     /// Anything that stands in the way. Nothing untrusted has run then, and nothing is left behind.
     pub fn spawn(&mut self) -> Result<Child, Error> {
-        self.spawn_beside(&mut ())
+        self.spawn_supervised(&mut ())
     }
 
     /// Has the walls built, and starts nothing within them. The caller may do meanwhile what it likes with
@@ -287,7 +287,7 @@ impl<'a> Command<'a> {
     }
 
     /// As [`spawn`](Self::spawn), for a caller that has something to do meanwhile.
-    pub(crate) fn spawn_beside(&mut self, supervisor: &mut dyn Supervisor) -> Result<Child, Error> {
+    pub(crate) fn spawn_supervised(&mut self, supervisor: &mut dyn Supervisor) -> Result<Child, Error> {
         self.spawn_with([Stdio::inherit, Stdio::inherit, Stdio::inherit], None, supervisor)
     }
 

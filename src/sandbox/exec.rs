@@ -292,7 +292,7 @@ impl Exec {
     /// [`wait`](Self::wait), for a caller that has something to see to meanwhile. Asked for its end by force,
     /// it kills the task.
     #[cfg(feature = "cli")]
-    pub(crate) fn wait_beside(&mut self, supervisor: &mut dyn Supervisor) -> Result<ExitStatus, Error> {
+    pub(crate) fn wait_supervised(&mut self, supervisor: &mut dyn Supervisor) -> Result<ExitStatus, Error> {
         loop {
             match watch::wait(&[self.channel.as_fd()], None, supervisor).map_err(supervisor::failed)? {
                 Seen::Ready => return self.wait(),

@@ -123,7 +123,7 @@ fn clone(source: &Source) -> Result<OwnedFd, Error> {
 /// takes (mount_setattr(2)). The process that makes it is gone when this returns.
 fn user_namespace(maps: &IdMaps) -> Result<OwnedFd, Error> {
     let flags = libc::CLONE_NEWUSER.cast_unsigned().into();
-    let holder = reexec::clone_beside(flags).map_err(|source| {
+    let holder = reexec::clone_helper(flags).map_err(|source| {
         let source = reexec::LaunchError::Clone { flags, source };
         StartError::Launch { namespaces: Namespaces::Own { new: flags }, source }
     })?;

@@ -127,7 +127,7 @@ fn follow(mut exec: Exec, outer: Option<OwnedFd>, mut signals: Forwarder) -> Res
     let task = exec.descriptor().map_err(dup)?;
     signals.attach(Receiver { target: Target::Task(Channel::new(task)), terminal });
     let connected = outer.map(Terminal::connect).transpose()?;
-    let status = exec.wait_beside(&mut signals);
+    let status = exec.wait_supervised(&mut signals);
     let carried = connected.map_or(Ok(()), Terminal::finish);
     let status = status?;
     carried?;

@@ -19,7 +19,7 @@ pub(super) struct Supervised {
 impl Supervised {
     pub(super) fn start(command: &mut Command<'_>) -> Result<Self, Error> {
         let mut signals = Forwarder::new();
-        let child = command.spawn_beside(&mut signals)?;
+        let child = command.spawn_supervised(&mut signals)?;
         Ok(Self { child, signals })
     }
 
